@@ -1,0 +1,166 @@
+package fakecloud
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+)
+
+func (c *Cloud) getImage(r *http.Request, t *token, id string) answer {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	img := c.images[id]
+	if img == nil || !img.visible(t) {
+		return webobError(r, http.StatusNotFound, "No image found with ID "+id)
+	}
+	return jsonAnswer(http.StatusOK, img.appendTo(nil, t.admin()))
+}
+
+// listing is a GET /v2/images, read.
+type listing struct {
+	limit        int
+	marker       *string
+	memberStatus string
+	tags         []string
+	keys, dirs   []string
+	filters      []filter
+	visibility   *string
+	ids          []string // if set, only these can match: they save the walk over all images
+}
+
+// badRequest is what a listing can't be read for; an empty text stands for a 500.
+type badRequest struct{ text string }
+
+func (c *Cloud) listImages(r *http.Request, t *token) answer {
+	all := parseParams(r.URL.RawQuery)
+	l, err := c.readListing(slices.Clone(all))
+	if err != nil {
+		if err.text == "" {
+			return webobError(r, http.StatusInternalServerError, erredText)
+		}
+		return webobError(r, http.StatusBadRequest, err.text)
+	}
+
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	var marker *imageRecord
+	if l.marker != nil {
+		if marker = c.images[*l.marker]; marker == nil && t.admin() {
+			marker = c.deleted[*l.marker]
+		}
+		if marker == nil {
+			return webobError(r, http.StatusBadRequest, "No image found with ID "+*l.marker)
+		}
+		if !marker.visible(t) {
+			return webobError(r, http.StatusForbidden, "Forbidding request, image "+*l.marker+" not visible")
+		}
+	}
+	page := c.page(l, t, marker)
+
+	b := append(make([]byte, 0, 128+900*len(page)), `{"images": [`...)
+	for i, img := range page {
+		if i > 0 {
+			b = append(b, ", "...)
+		}
+		b = img.appendTo(b, t.admin())
+	}
+	// The links are made from a dict of the parameters: of repeated ones (tag) only the last is left.
+	links := all.dict()
+	links.pop("marker")
+	b = append(b, `], "first": `...)
+	b = appendString(b, links.link(), false)
+	b = append(b, `, "schema": "/v2/schemas/images"`...)
+	if len(page) > 0 && len(page) == l.limit {
+		links = append(links, param{"marker", page[len(page)-1].ID})
+		b = append(b, `, "next": `...)
+		b = appendString(b, links.link(), false)
+	}
+	return jsonAnswer(http.StatusOK, append(b, '}'))
+}
+
+// page selects, sorts and cuts. The caller holds the lock.
+func (c *Cloud) page(l *listing, t *token, marker *imageRecord) []*imageRecord {
+	candidates := c.order
+	if l.ids != nil {
+		candidates = nil
+		seen := map[string]bool{}
+		for _, id := range l.ids {
+			if img := c.images[id]; img != nil && !seen[id] {
+				seen[id] = true
+				candidates = append(candidates, img)
+			}
+		}
+	}
+	var page []*imageRecord
+	for _, img := range candidates {
+		if l.shows(img, t) && (marker == nil || l.compare(img, marker) > 0) {
+			page = append(page, img)
+		}
+	}
+	slices.SortFunc(page, l.compare)
+	return page[:min(len(page), l.limit)]
+}
+
+// shows tells whether an image is in the list. Without a visibility community images of others are left out, for an
+// admin too. The member status counts for others' shared images only, and not for an admin. A token without a project
+// gets every shared image that has members: strange, but so it is.
+func (l *listing) shows(img *imageRecord, t *token) bool {
+	own := t.projectID != "" && img.Owner == t.projectID
+	if !own && !t.admin() && img.Visibility != "public" && img.Visibility != "community" {
+		if img.Visibility != "shared" {
+			return false
+		}
+		if t.projectID == "" {
+			if !slices.ContainsFunc(img.members, func(m *memberRecord) bool { return !m.deleted }) {
+				return false
+			}
+		} else if !img.hasMember(t.projectID, l.memberStatus) {
+			return false
+		}
+	}
+	switch {
+	case l.visibility == nil && img.Visibility == "community" && !own:
+		return false
+	case l.visibility != nil && *l.visibility != "all" && *l.visibility != img.Visibility:
+		return false
+	}
+	for _, tag := range l.tags {
+		if !slices.Contains(img.Tags, tag) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(l.filters, func(f filter) bool { return !f(img) })
+}
+
+func (l *listing) compare(a, b *imageRecord) int {
+	for i, key := range l.keys {
+		n := compareBy(key, a, b)
+		if l.dirs[min(i, len(l.dirs)-1)] == "desc" {
+			n = -n
+		}
+		if n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+func compareBy(key string, a, b *imageRecord) int {
+	switch key {
+	case "name":
+		return cmp.Compare(a.Name, b.Name)
+	case "status":
+		return cmp.Compare(a.Status, b.Status)
+	case "container_format":
+		return cmp.Compare(a.ContainerFormat, b.ContainerFormat)
+	case "disk_format":
+		return cmp.Compare(a.DiskFormat, b.DiskFormat)
+	case "size":
+		return cmp.Compare(a.Size, b.Size)
+	case "created_at":
+		return a.CreatedAt.Compare(b.CreatedAt)
+	case "updated_at":
+		return a.UpdatedAt.Compare(b.UpdatedAt)
+	}
+	return cmp.Compare(a.ID, b.ID)
+}

@@ -1,0 +1,106 @@
+package fakecloud
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"time"
+)
+
+// tokenAnswer renders a token as Keystone does. An unscoped token has neither project, roles nor catalog.
+func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool) answer {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	domain := object{{"id", "default"}, {"name", "Default"}}
+	o := object{
+		{"methods", list(t.methods)},
+		{"user", object{{"domain", domain}, {"id", t.user.id}, {"name", t.user.name}, {"password_expires_at", nil}}},
+		{"audit_ids", list(t.auditIDs)},
+		{"expires_at", keystoneTime(t.expires)},
+		{"issued_at", keystoneTime(t.issued)},
+	}
+	switch t.scope {
+	case projectScope:
+		o = append(o,
+			field{"project", object{{"domain", domain}, {"id", t.projectID}, {"name", c.projects[t.projectID].name}}},
+			field{"is_domain", false})
+	case domainScope:
+		o = append(o, field{"domain", domain})
+	}
+	if t.scope != unscoped {
+		var roles []any
+		for _, r := range t.roles {
+			roles = append(roles, object{{"id", stableID("role", r)}, {"name", r}})
+		}
+		o = append(o, field{"roles", roles})
+	}
+	if t.scope == systemScope {
+		o = append(o, field{"system", object{{"all", true}}})
+	}
+	if t.scope != unscoped && withCatalog {
+		o = append(o, field{"catalog", c.catalogFor(x)})
+	}
+	if a := t.appCred; a != nil {
+		o = append(o, field{"application_credential", object{{"id", a.ID}, {"name", a.Name}, {"restricted", true}}})
+	}
+	ans := jsonAnswer(status, appendValue(nil, object{{"token", o}}, true))
+	ans.header.Set("X-Subject-Token", t.id)
+	return ans
+}
+
+// catalogFor lists both services in all regions, on the URL that this request came by. The caller holds the lock.
+func (c *Cloud) catalogFor(x *exchange) []any {
+	identity := func(_, _ string) string { return x.base + "/identity/v3" }
+	image := func(region, iface string) string {
+		if c.catalog.ImageURL != nil {
+			return c.catalog.ImageURL(region, iface, x.base)
+		}
+		if region == c.opts.Region {
+			return x.base + "/" + serviceImage
+		}
+		return x.base + "/regions/" + region + "/" + serviceImage
+	}
+	services := []any{c.service("identity", "keystone", identity)}
+	if !c.catalog.NoImageService {
+		services = append(services, c.service("image", "glance", image))
+	}
+	return services
+}
+
+func (c *Cloud) service(kind, name string, url func(region, iface string) string) object {
+	endpoints := []any{}
+	for _, region := range append([]string{c.opts.Region}, c.opts.Regions...) {
+		for _, iface := range []string{"public", "internal", "admin"} {
+			u := url(region, iface)
+			if u == "" {
+				continue
+			}
+			endpoints = append(endpoints, object{
+				{"id", stableID("endpoint", kind, region, iface)},
+				{"interface", iface},
+				{"region_id", region},
+				{"url", u},
+				{"region", region},
+			})
+		}
+	}
+	return object{{"endpoints", endpoints}, {"id", stableID("service", kind)}, {"type", kind}, {"name", name}}
+}
+
+func list(s []string) []any {
+	out := make([]any, len(s))
+	for i, v := range s {
+		out[i] = v
+	}
+	return out
+}
+
+func keystoneTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }
+
+// stableID is the same for the same name in every cloud.
+func stableID(parts ...string) string {
+	h := md5.New()
+	for _, p := range parts {
+		h.Write([]byte(p + "\x00"))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
