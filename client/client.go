@@ -1,0 +1,241 @@
+// Package client speaks to one cloud's image API as one credential: who am I, which images are there, who are their
+// members. It logs in with Keystone v3 and reads OpenStack Glance's Image API v2 and what speaks the same.
+//
+// It knows nothing of metrics, configuration files or logs. It starts no request without the caller's context, and what
+// it returns is either what the API said or an [*Error]: an answer that is not whole is never an empty list.
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxBody      = 32 << 20 // bytes of an answer; 1,000 records of images are about 1 MB, 5,000 members the same
+	maxErrorBody = 64 << 10
+)
+
+// A Client reads one cloud. It is safe for concurrent use; its requests share one token.
+type Client struct {
+	opts    Options
+	http    *http.Client
+	session *session
+	bodies  sync.Pool // of *bytes.Buffer
+
+	mu   sync.Mutex
+	skew time.Duration
+	date bool // skew was measured
+}
+
+// New returns a client for the cloud of opts, or the error of [Options.Validate]. It makes no request. Close must be
+// called in the end.
+func New(opts Options) (*Client, error) {
+	if err := opts.Validate(); err != nil {
+		return nil, err
+	}
+	if opts.Transport == nil {
+		return nil, errors.New("client: Options.Transport is required")
+	}
+	if opts.Observer == nil {
+		opts.Observer = func(Operation, string, time.Duration) {}
+	}
+	httpClient := &http.Client{Transport: opts.Transport, CheckRedirect: sameHost}
+	c := &Client{opts: opts, http: httpClient, session: newSession(opts, httpClient)}
+	c.bodies.New = func() any { return new(bytes.Buffer) }
+	return c, nil
+}
+
+// Close ends a login that is under way and waits for it, and closes the idle connections.
+func (c *Client) Close() {
+	c.session.close()
+	c.http.CloseIdleConnections()
+}
+
+// Connect makes sure that there is a token and returns what it gives access to. Call it at the beginning of a
+// collection: it reads the secrets anew, logs in where there is no token or the secrets changed, and renews a token that
+// is about to end. Its error is an [*Error] with Op OpAuthenticate.
+func (c *Client) Connect(ctx context.Context) (Access, error) {
+	tok, err := c.session.connect(ctx)
+	if err != nil {
+		return Access{}, err
+	}
+	return tok.access, nil
+}
+
+// State is what a client knows without asking.
+type State struct {
+	// Expires is when the token at hand ends by the cloud's clock; zero: no token, or one that does not tell.
+	Expires time.Time
+	// Paused is whether logins pause because the last one was refused.
+	Paused bool
+	// Skew is the image API's clock less ours, 0 where the two agree within the resolution of a second. SkewKnown is
+	// whether an answer with a date was seen.
+	Skew      time.Duration
+	SkewKnown bool
+}
+
+// State returns what the client knows now.
+func (c *Client) State() State {
+	var s State
+	s.Expires, s.Paused = c.session.state()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s.Skew, s.SkewKnown = c.skew, c.date
+	return s
+}
+
+// request is one GET below the image API's v2/.
+type request struct {
+	op      Operation
+	imageID string
+	hidden  bool // list_images only: which of the two lists
+	path    string
+}
+
+// answer is a whole 200.
+type answer struct {
+	body []byte // until decode returns
+	date time.Time
+}
+
+// get makes the request, once more after a 401 that a new token may cure, and returns the access that the answer was
+// given to. Its error is an *Error.
+func (c *Client) get(ctx context.Context, req request, decode func(answer) error) (Access, error) {
+	tok, err := c.session.token(ctx)
+	if err != nil {
+		return Access{}, err
+	}
+	apiErr := c.attempt(ctx, tok, req, decode)
+	if apiErr != nil && apiErr.StatusCode == http.StatusUnauthorized {
+		renewed, why := c.session.refused(ctx, tok, req)
+		if renewed == nil {
+			if why != "" {
+				apiErr.Message += "; " + why
+			}
+			return Access{}, apiErr
+		}
+		tok = renewed
+		if apiErr = c.attempt(ctx, tok, req, decode); apiErr != nil && apiErr.StatusCode == http.StatusUnauthorized {
+			c.session.stillRefused(tok, req)
+			return Access{}, apiErr
+		}
+	}
+	if apiErr == nil || apiErr.StatusCode == http.StatusForbidden || apiErr.StatusCode == http.StatusNotFound {
+		c.session.accepted(tok, req)
+	}
+	if apiErr != nil {
+		return Access{}, apiErr
+	}
+	return tok.access, nil
+}
+
+// attempt makes one request with one token and tells the observer how it ended.
+func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
+	start := time.Now()
+	apiErr := c.exchange(ctx, tok, req, decode)
+	took := time.Since(start)
+	if apiErr == nil {
+		c.opts.Observer(req.op, "", took)
+		return nil
+	}
+	apiErr.Op, apiErr.ImageID = req.op, req.imageID
+	apiErr.Message = redact(apiErr.Message, tok.secrets...)
+	if apiErr.Code != CodeCanceled {
+		c.opts.Observer(req.op, apiErr.Code, took)
+	}
+	return apiErr
+}
+
+func (c *Client) exchange(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, tok.endpoint+req.path, nil)
+	if err != nil {
+		return &Error{Code: CodeConfig, Message: clean(err.Error())}
+	}
+	httpReq.Header.Set("Accept", "application/json")
+	httpReq.Header.Set("User-Agent", c.opts.UserAgent)
+	if tok.id != "" {
+		httpReq.Header.Set("X-Auth-Token", tok.id)
+	}
+	start := time.Now()
+	resp, err := c.http.Do(httpReq)
+	if err != nil {
+		code, message := transportError(ctx, err)
+		return &Error{Code: code, Message: message}
+	}
+	defer resp.Body.Close()
+	date := c.measure(resp, start)
+	if resp.StatusCode != http.StatusOK {
+		return statusError(resp)
+	}
+	buf := c.bodies.Get().(*bytes.Buffer)
+	defer c.bodies.Put(buf)
+	buf.Reset()
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	switch {
+	case err != nil:
+		return bodyError(ctx, resp, err)
+	case n > maxBody:
+		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "a body of more than " + strconv.Itoa(maxBody>>20) + " MiB"}
+	}
+	if err := decode(answer{body: buf.Bytes(), date: date}); err != nil {
+		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: err.Error()}
+	}
+	return nil
+}
+
+// bodyError is for a body that broke off: the time was over, or what came cannot be decoded as a whole.
+func bodyError(ctx context.Context, resp *http.Response, err error) *Error {
+	code, message := transportError(ctx, err)
+	if code == CodeConnect {
+		code, message = CodeDecode, "the body broke off: "+message
+	}
+	return &Error{Code: code, StatusCode: resp.StatusCode, Message: message}
+}
+
+// statusError makes an Error of an answer that is no 200.
+func statusError(resp *http.Response) *Error {
+	e := &Error{Code: strconv.Itoa(resp.StatusCode), StatusCode: resp.StatusCode}
+	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
+		e.Message = "a redirect to " + clean(to.Scheme+"://"+to.Host) + " is not followed, since the token would go there: correct the endpoint"
+		return e
+	}
+	// What was read of an error's text is good enough, however it ended.
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	e.Message = serverMessage(body)
+	return e
+}
+
+// sameHost refuses redirects to another host: Go takes X-Auth-Token along there.
+func sameHost(req *http.Request, via []*http.Request) error {
+	first := via[0].URL
+	if len(via) > 3 || req.URL.Scheme != first.Scheme || !strings.EqualFold(req.URL.Host, first.Host) {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// measure notes how far the API's clock is from ours and returns the answer's date, zero where it has none.
+func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return time.Time{}
+	}
+	// The header has whole seconds, cut off. It agrees with ours if such a moment lies between question and answer.
+	var skew time.Duration
+	if earliest := start.Truncate(time.Second); date.Before(earliest) {
+		skew = date.Sub(earliest)
+	} else if now := time.Now(); date.After(now) {
+		skew = date.Sub(now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.skew, c.date = skew, true
+	return date
+}

@@ -1,0 +1,142 @@
+package client_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glance_share_exporter/client"
+)
+
+func day(d int) time.Time { return time.Date(2016, 9, d, 2, 5, 14, 0, time.UTC) }
+
+func TestMemberLists(t *testing.T) {
+	row := func(id, status, more string) string {
+		return fmt.Sprintf(`{"member_id": %q, "status": %q, "image_id": %q%s}`, id, status, golden, more)
+	}
+	times := `, "created_at": "2016-09-01T02:05:14Z", "updated_at": "2016-09-02T02:05:14Z"`
+	tests := []struct {
+		name string
+		body string
+		want []client.Member
+		err  string // after "listing members of image ID: "
+	}{
+		{
+			name: "the API document's example", body: `{"members": [` + row("a", "accepted", times+`, "schema": "/v2/schemas/member"`) + `], "schema": "/v2/schemas/members"}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted", Created: day(1), Updated: day(2)}},
+		},
+		{name: "nobody", body: `{"members": [], "schema": "/v2/schemas/members"}`, want: []client.Member{}},
+		{
+			name: "sorted", body: `{"members": [` + row("c", "pending", "") + `,` + row("a", "rejected", "") + `,` + row("b", "accepted", "") + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "rejected"}, {Type: "project", ID: "b", Status: "accepted"}, {Type: "project", ID: "c", Status: "pending"}},
+		},
+		{
+			name: "twice the same member", body: `{"members": [` + row("a", "rejected", "") + `,` + row("a", "weird", "") + `,` + row("a", "accepted", times) + `,` + row("a", "pending", "") + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted", Created: day(1), Updated: day(2)}},
+		},
+		{
+			name: "rows without an ID are kept each", body: `{"members": [` + row("", "pending", "") + `,` + row("", "pending", "") + `]}`,
+			want: []client.Member{{Type: "project", Status: "pending"}, {Type: "project", Status: "pending"}},
+		},
+		{name: "a null row", body: `{"members": [null]}`, want: []client.Member{{Type: "project", Status: "unknown"}}},
+		{name: "unknown status", body: `{"members": [` + row("a", "quarantined", "") + `]}`, want: []client.Member{{Type: "project", ID: "a", Status: "unknown"}}},
+		{
+			name: "status of another type", body: `{"members": [{"member_id": "a", "status": 7}, {"member_id": "b", "status": "accepted"}]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "unknown"}, {Type: "project", ID: "b", Status: "accepted"}},
+		},
+		{
+			name: "bad times cost the times", body: `{"members": [` + row("a", "accepted", `, "created_at": "soon", "updated_at": null`) + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted"}},
+		},
+		{
+			name: "times of another type cost the times", body: `{"members": [` + row("a", "accepted", `, "created_at": 12, "updated_at": {}`) + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted"}},
+		},
+		{
+			name: "times without a zone", body: `{"members": [` + row("a", "accepted", `, "created_at": "2016-09-01T02:05:14", "updated_at": "2016-09-02T02:05:14.000000"`) + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted", Created: day(1), Updated: day(2)}},
+		},
+		{
+			name: "a present updated_at is none", body: `{"members": [` + row("a", "accepted", `, "created_at": "2016-09-01T02:05:14Z", "updated_at": "2016-09-03T02:05:14Z"`) + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted", Created: day(1), Updated: day(1)}},
+		},
+		{name: "no members key", body: `{"schema": "/v2/schemas/members"}`, err: `decode: a 200 without "members": {"schema": "/v2/schemas/members"}`},
+		{name: "members null", body: `{"members": null}`, err: `decode: a 200 without "members": {"members": null}`},
+		{name: "empty object", body: `{}`, err: `decode: a 200 without "members": {}`},
+		{name: "an error's body", body: `{"message": "Forbidden", "code": "403 Forbidden", "title": "Forbidden"}`, err: `decode: a 200 without "members": Forbidden`},
+		{name: "a gateway's error", body: `{"error_msg": "throttled", "error_code": "APIGW.0308"}`, err: `decode: a 200 without "members": throttled`},
+		{name: "members is an object", body: `{"members": {}}`, err: `decode: a 200 in which "members" is a JSON object`},
+		{name: "a list", body: `[]`, err: `decode: a 200 whose body is a JSON array, not an object`},
+		{name: "null", body: `null`, err: `decode: a 200 without "members": null`},
+		{name: "empty", body: ``, err: `decode: a 200 whose body is not whole JSON: unexpected end of JSON input`},
+		{name: "HTML", body: `<html><head><title>Login</title></head><body>Please <b>log in</b></body></html>`, err: `decode: a 200 whose body is not whole JSON: invalid character '<' looking for beginning of value`},
+		{name: "cut JSON", body: `{"members": [`, err: `decode: a 200 whose body is not whole JSON: unexpected end of JSON input`},
+		{name: "something behind it", body: `{"members": []}{"members": [{}]}`, err: `decode: a 200 whose body is not whole JSON: invalid character '{' after top-level value`},
+		{name: "a row is a number", body: `{"members": [1]}`, err: `decode: a 200 in which "members" is a JSON number`},
+		{name: "an ID is a number", body: `{"members": [{"member_id": 1}]}`, err: `decode: a 200 in which "members.member_id" is a JSON number`},
+		{name: "another image's list", body: `{"members": [{"member_id": "a", "image_id": "` + absent + `"}]}`, err: `decode: a row is about another image, "` + absent + `"`},
+		{name: "too long", body: `{"members": [` + strings.Repeat(" ", 32<<20) + `]}`, err: `decode: a body of more than 32 MiB`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if want := "/v2/images/" + golden + "/members"; r.URL.Path != want {
+					t.Errorf("path %s, want %s", r.URL.Path, want)
+				}
+				w.Header().Set("Date", day(3).Format(http.TimeFormat))
+				fmt.Fprint(w, test.body)
+			}))
+			c, seen := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+			list, err := c.Members(t.Context(), golden)
+			if test.err != "" {
+				if want := "listing members of image " + golden + ": " + test.err; err == nil || err.Error() != want {
+					t.Fatalf("got  %v\nwant %s", err, want)
+				}
+				if diff := cmp.Diff([]string{"list_members decode"}, seen.take()); diff != "" {
+					t.Error(diff)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, list.Members); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestImageLists(t *testing.T) {
+	tests := []struct {
+		name string
+		body string
+		want []client.Image
+		err  string
+	}{
+		{
+			name: "a bad record costs itself", body: `{"images": [{"id": 1}, {"id": "x", "name": null, "owner": null, "visibility": "shared", "os_hidden": false}, null]}`,
+			want: []client.Image{{ID: "x", Visibility: "shared"}},
+		},
+		{name: "none", body: `{"images": []}`, want: []client.Image{}},
+		{name: "no images key", body: `{"members": []}`, err: `listing images: decode: a 200 without "images": {"members": []}`},
+		{name: "images null", body: `{"images": null}`, err: `listing images: decode: a 200 without "images": {"images": null}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.body) }))
+			c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+			images, err := c.Images(t.Context(), []string{"x"}, false)
+			if got := fmt.Sprint(err); (test.err != "" || err != nil) && got != test.err {
+				t.Fatalf("got  %s\nwant %s", got, test.err)
+			}
+			if diff := cmp.Diff(test.want, images); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}

@@ -1,0 +1,161 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The codes of an [Error] that got no HTTP status, or a status that does not tell what went wrong.
+const (
+	CodeTimeout  = "timeout"  // no whole answer in time
+	CodeConnect  = "connect"  // no connection, or it broke before the answer
+	CodeTLS      = "tls"      // no trusted connection
+	CodeDecode   = "decode"   // an answer that is cut, too long, or not what the API document says
+	CodeCanceled = "canceled" // we gave up ourselves; never told to an Observer
+	CodeConfig   = "config"   // no request was made: a secret cannot be read, the catalog has no such endpoint, logins pause
+)
+
+// Error is why a request did not end in a whole, decoded answer.
+type Error struct {
+	Op      Operation
+	ImageID string // empty where the request was not about one image
+	// Code is the HTTP status code in digits or one of the Code constants.
+	Code string
+	// StatusCode is the answer's HTTP status code, 0 without an answer.
+	StatusCode int
+	// Message is what the server or the transport said, cleaned, bounded, and without secrets.
+	Message string
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Op.gerund())
+	if e.ImageID != "" {
+		b.WriteString(" " + e.ImageID)
+	}
+	if e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code {
+		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	} else {
+		b.WriteString(": " + e.Code)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	return b.String()
+}
+
+func (o Operation) gerund() string {
+	switch o {
+	case OpAuthenticate:
+		return "logging in"
+	case OpListImages:
+		return "listing images"
+	case OpGetImage:
+		return "reading image"
+	case OpListMembers:
+		return "listing members of image"
+	}
+	return string(o)
+}
+
+// transportError says which code an error of the HTTP client has. ctx is the request's own context.
+func transportError(ctx context.Context, err error) (code, message string) {
+	var (
+		netErr    net.Error
+		urlErr    *url.Error
+		opErr     *net.OpError
+		verifyErr *tls.CertificateVerificationError
+		recordErr tls.RecordHeaderError
+		alertErr  tls.AlertError
+		caErr     x509.UnknownAuthorityError
+		hostErr   x509.HostnameError
+		certErr   x509.CertificateInvalidError
+	)
+	message = err.Error()
+	if errors.As(err, &urlErr) {
+		message = urlErr.Err.Error() // without the URL, which the operation says better
+	}
+	switch {
+	case errors.Is(context.Cause(ctx), context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return CodeTimeout, "no whole answer in time"
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return CodeCanceled, "given up"
+	case errors.As(err, &verifyErr), errors.As(err, &recordErr), errors.As(err, &alertErr), errors.As(err, &caErr),
+		errors.As(err, &hostErr), errors.As(err, &certErr),
+		errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error"),
+		strings.HasPrefix(message, "tls: "), strings.Contains(message, "HTTP response to HTTPS client"):
+		return CodeTLS, clean(message)
+	}
+	return CodeConnect, clean(message)
+}
+
+const maxMessage = 240 // runes of a server's text that are kept
+
+var (
+	htmlTitle = regexp.MustCompile(`(?is)<(head|style|script|title)\b.*?</(head|style|script|title)\s*>`)
+	htmlTag   = regexp.MustCompile(`<[^<>]{0,200}>`)
+)
+
+// serverMessage finds the sentence for people in an error body: Glance's {"message", "code", "title"}, Keystone's
+// {"error": {"message"}}, a gateway's {"error_msg"}, or the text of a page.
+func serverMessage(body []byte) string {
+	var known struct {
+		Message string `json:"message"`
+		Msg     string `json:"error_msg"`
+		Error   struct {
+			Message string `json:"message"`
+		} `json:"error"`
+	}
+	// An error only says that some key has another type; what was read before and after it is there all the same.
+	_ = json.Unmarshal(body, &known)
+	for _, m := range []string{known.Message, known.Error.Message, known.Msg} {
+		if m != "" {
+			return clean(m)
+		}
+	}
+	return clean(string(body))
+}
+
+// clean makes one short line of printable text from anything.
+func clean(s string) string {
+	if len(s) > 16*maxMessage {
+		s = s[:16*maxMessage]
+	}
+	s = strings.ToValidUTF8(s, "\uFFFD")
+	s = htmlTitle.ReplaceAllString(s, " ")
+	s = html.UnescapeString(htmlTag.ReplaceAllString(s, " "))
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	if utf8.RuneCountInString(s) > maxMessage {
+		s = string([]rune(s)[:maxMessage]) + "…"
+	}
+	return s
+}
+
+// redact takes secrets out of a text that came from outside.
+func redact(s string, secrets ...string) string {
+	for _, secret := range secrets {
+		if len(secret) >= 4 { // shorter ones would make holes in ordinary words
+			s = strings.ReplaceAll(s, secret, "<secret>")
+		}
+	}
+	return s
+}

@@ -1,0 +1,122 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// Visibility is who may use an image beside its owner.
+type Visibility string
+
+// The visibilities that the image API knows.
+const (
+	Private   Visibility = "private"
+	Shared    Visibility = "shared"
+	Community Visibility = "community"
+	Public    Visibility = "public"
+)
+
+// Visibilities returns the four visibilities that the image API knows.
+func Visibilities() []Visibility { return []Visibility{Private, Shared, Community, Public} }
+
+// Known reports whether v is one of the four visibilities above.
+func (v Visibility) Known() bool {
+	return v == Private || v == Shared || v == Community || v == Public
+}
+
+// Image is an image's own record, as far as sharing is concerned.
+type Image struct {
+	ID         string
+	Name       string
+	Owner      string // the owning project's ID; empty where the API does not tell
+	Visibility Visibility
+	Status     string
+	Hidden     bool
+}
+
+// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}.
+type imageJSON struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Owner      string `json:"owner"`
+	Visibility string `json:"visibility"`
+	Status     string `json:"status"`
+	Hidden     bool   `json:"os_hidden"`
+}
+
+func (r imageJSON) image() Image {
+	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: r.Hidden}
+}
+
+// MaxImagesPerRequest is how many IDs [Client.Images] takes: a URL of about 4 kB, which every proxy lets through.
+const MaxImagesPerRequest = 100
+
+// Images returns the records of those of the given images that the credential may see, in no order: either the ones that
+// are hidden (os_hidden) or the ones that are not, since a list never has both. An ID that is missing in the answer may
+// be hidden, deleted, invisible or left out by the server; only [Client.Image] can tell.
+// It is one GET /v2/images?id=in:... request.
+func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image, error) {
+	query := url.Values{"id": {"in:" + strings.Join(ids, ",")}, "limit": {strconv.Itoa(len(ids))}}
+	if hidden {
+		query.Set("os_hidden", "true")
+	}
+	var images []Image
+	_, err := c.get(ctx, request{op: OpListImages, hidden: hidden, path: "images?" + query.Encode()}, func(a answer) (err error) {
+		images, err = decodeImages(a.body)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return images, nil
+}
+
+// Image returns one image's record, GET /v2/images/{image_id}. An [*Error] with StatusCode 404 alone means that there is
+// no such image for this credential.
+func (c *Client) Image(ctx context.Context, id string) (Image, error) {
+	var img Image
+	_, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(a answer) (err error) {
+		img, err = decodeImage(a.body, id)
+		return err
+	})
+	return img, err
+}
+
+func decodeImages(body []byte) ([]Image, error) {
+	var list struct {
+		Images []json.RawMessage `json:"images"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, shapeError(err)
+	}
+	if list.Images == nil {
+		return nil, errors.New(`a 200 without "images"` + hint(body))
+	}
+	images := make([]Image, 0, len(list.Images))
+	for _, raw := range list.Images {
+		var r imageJSON
+		// A record that cannot be read is as good as left out: its ID is asked for alone.
+		if err := json.Unmarshal(raw, &r); err == nil && r.ID != "" {
+			images = append(images, r.image())
+		}
+	}
+	return images, nil
+}
+
+func decodeImage(body []byte, id string) (Image, error) {
+	var r imageJSON
+	if err := json.Unmarshal(body, &r); err != nil {
+		return Image{}, shapeError(err)
+	}
+	switch r.ID {
+	case id:
+		return r.image(), nil
+	case "":
+		return Image{}, errors.New(`a 200 without "id"` + hint(body))
+	}
+	return Image{}, errors.New("the answer is about another image, " + strconv.Quote(clean(r.ID)))
+}

@@ -1,0 +1,265 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
+)
+
+const maxLoginBody = 4 << 20 // a catalog of hundreds of endpoints is about 100 kB
+
+// Access is what a token gives access to.
+type Access struct {
+	ProjectID   string
+	ProjectName string
+	Roles       []string
+}
+
+// HasRole reports whether the token has one of the roles.
+func (a Access) HasRole(roles []string) bool {
+	return slices.ContainsFunc(a.Roles, func(r string) bool { return slices.Contains(roles, r) })
+}
+
+// token is a login's result. It does not change.
+type token struct {
+	id       string
+	endpoint string // the image API's, ending in /v2/
+	access   Access
+	expires  time.Time // by the cloud's clock; zero: never, or not told
+	until    time.Time // the same by ours
+	began    time.Time // by ours
+	auth     gophercloud.AuthOptions
+	secrets  []string // must not be in any text
+}
+
+// loginBody is the part of a token's body that matters, see
+// https://docs.openstack.org/api-ref/identity/v3/#password-authentication-with-scoped-authorization.
+type loginBody struct {
+	ExpiresAt string                `json:"expires_at"`
+	IssuedAt  string                `json:"issued_at"`
+	Project   *tokens.Project       `json:"project"`
+	Roles     []tokens.Role         `json:"roles"`
+	Catalog   []tokens.CatalogEntry `json:"catalog"`
+}
+
+// login makes one request to Keystone, POST /v3/auth/tokens or, for a token that is used as it is, GET
+// /v3/auth/tokens.
+func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*token, *Error) {
+	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode}
+	exchange := &loginTransport{next: s.http.Transport}
+	service := s.identity(auth, exchange)
+	start := time.Now()
+	var (
+		id     string
+		result tokens.CreateResult
+	)
+	if auth.TokenID != "" && auth.Scope == nil {
+		service.SetToken(auth.TokenID)
+		id, result.Result = auth.TokenID, tokens.Get(ctx, service, auth.TokenID).Result
+	} else {
+		sent := auth // gophercloud fills in a scope of its own
+		result = tokens.Create(ctx, service, &sent)
+		id = result.Header.Get("X-Subject-Token")
+	}
+	var body loginBody
+	err := result.Err
+	if err == nil {
+		err = result.ExtractInto(&body)
+	}
+	if err == nil && id == "" {
+		err = errors.New("the answer has no X-Subject-Token")
+	}
+	apiErr := loginError(ctx, exchange, err)
+	if exchange.asked && (apiErr == nil || apiErr.Code != CodeCanceled) {
+		code := ""
+		if apiErr != nil {
+			code = apiErr.Code
+		}
+		s.opts.Observer(OpAuthenticate, code, time.Since(start))
+	}
+	if apiErr == nil {
+		tok, err := s.newToken(id, body, start)
+		if err == nil {
+			tok.auth, tok.secrets = auth, append(secrets, id)
+			return tok, nil
+		}
+		apiErr = &Error{Op: OpAuthenticate, Code: CodeConfig, Message: err.Error()}
+	}
+	apiErr.Message = redact(apiErr.Message, append(secrets, id)...)
+	return nil, apiErr
+}
+
+// identity is gophercloud's client for the Keystone of auth. It is put together by hand: NewClient and NewIdentityV3 look
+// for a version anywhere in the path, and would make https://host/dev1/identity/v3 into https://host/dev.
+func (s *session) identity(auth gophercloud.AuthOptions, transport http.RoundTripper) *gophercloud.ServiceClient {
+	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameHost}}
+	provider.UseTokenLock()
+	provider.UserAgent.Prepend(s.opts.UserAgent)
+	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: withVersion(auth.IdentityEndpoint, "v3", "v2.0"), Type: "identity"}
+}
+
+// withVersion makes base/version/ of a URL that ends in some version or in none.
+func withVersion(raw, version string, others ...string) string {
+	base := strings.TrimRight(raw, "/")
+	for _, v := range append(others, version) {
+		if trimmed, ok := strings.CutSuffix(base, "/"+v); ok {
+			base = strings.TrimRight(trimmed, "/")
+			break
+		}
+	}
+	return base + "/" + version + "/"
+}
+
+// newToken makes a token of a login's answer.
+func (s *session) newToken(id string, body loginBody, start time.Time) (*token, error) {
+	if body.Project == nil || body.Project.ID == "" {
+		return nil, errors.New("the token has no project, and without one the image API shows no image: name a project in the credential")
+	}
+	tok := &token{id: id, began: start, access: Access{ProjectID: body.Project.ID, ProjectName: body.Project.Name}, expires: parseTime(body.ExpiresAt)}
+	for _, r := range body.Roles {
+		tok.access.Roles = append(tok.access.Roles, r.Name)
+	}
+	// The life is the difference of two readings of Keystone's clock, so that an error of ours does not count.
+	if issued := parseTime(body.IssuedAt); !tok.expires.IsZero() && !issued.IsZero() && tok.expires.After(issued) {
+		tok.until = start.Add(tok.expires.Sub(issued))
+	}
+	if s.opts.Endpoint != "" {
+		tok.endpoint = imageEndpoint(s.opts.Endpoint)
+		return tok, nil
+	}
+	url, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
+	tok.endpoint = imageEndpoint(url)
+	return tok, err
+}
+
+func imageEndpoint(raw string) string {
+	return withVersion(raw, "v2", "v2.0", "v1")
+}
+
+// catalogURL finds the image service in a token's catalog.
+func catalogURL(catalog []tokens.CatalogEntry, region, iface string) (string, error) {
+	if iface == "" {
+		iface = "public"
+	}
+	var regions, interfaces, urls, types []string
+	for _, entry := range catalog {
+		types = append(types, entry.Type)
+		if entry.Type != "image" {
+			continue
+		}
+		for _, ep := range entry.Endpoints {
+			name := ep.RegionID
+			if name == "" {
+				name = ep.Region
+			}
+			regions = append(regions, name)
+			if region != "" && region != name {
+				continue
+			}
+			interfaces = append(interfaces, ep.Interface)
+			if ep.Interface == iface || ep.Interface == iface+"URL" {
+				urls = append(urls, ep.URL)
+			}
+		}
+	}
+	switch {
+	case len(regions) == 0:
+		return "", fmt.Errorf("the catalog has no service of type image (it has %s): set endpoint to the image service's URL", joined(types))
+	case len(interfaces) == 0:
+		return "", fmt.Errorf("the catalog has no image service in region %q (it has %s): correct region", region, joined(regions))
+	case len(urls) == 0:
+		return "", fmt.Errorf("the catalog has no %s image endpoint (it has %s): correct interface", iface, joined(interfaces))
+	case region == "" && len(unique(regions)) > 1:
+		return "", fmt.Errorf("the catalog has the image service in several regions (%s): set region", joined(regions))
+	}
+	if err := CheckURL("endpoint", urls[0]); err != nil {
+		return "", fmt.Errorf("the catalog's image endpoint %q is not usable: set endpoint to the image service's URL", clean(urls[0]))
+	}
+	return urls[0], nil
+}
+
+func unique(names []string) []string {
+	sorted := slices.Clone(names)
+	slices.Sort(sorted)
+	return slices.Compact(sorted)
+}
+
+func joined(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return clean(strings.Join(unique(names), ", "))
+}
+
+// loginError makes an *Error of how a login ended, nil if it ended well.
+func loginError(ctx context.Context, exchange *loginTransport, err error) *Error {
+	if err == nil {
+		return nil
+	}
+	e := &Error{Op: OpAuthenticate}
+	var status gophercloud.ErrUnexpectedResponseCode
+	switch {
+	case errors.As(err, &status):
+		e.StatusCode, e.Code = status.Actual, fmt.Sprint(status.Actual)
+		e.Message = serverMessage(status.Body)
+	case !exchange.asked:
+		e.Code, e.Message = CodeConfig, clean(err.Error())
+	case exchange.err != nil:
+		e.Code, e.Message = transportError(ctx, exchange.err)
+		if e.StatusCode = exchange.status; e.StatusCode != 0 && e.Code == CodeConnect {
+			e.Code, e.Message = CodeDecode, "the body broke off: "+e.Message
+		}
+	default:
+		e.Code, e.StatusCode, e.Message = CodeDecode, exchange.status, clean(err.Error())
+	}
+	return e
+}
+
+// loginTransport bounds a login's answer and remembers how the exchange went.
+type loginTransport struct {
+	next   http.RoundTripper
+	asked  bool
+	status int
+	err    error
+}
+
+var errLoginBody = fmt.Errorf("a body of more than %d MiB", maxLoginBody>>20)
+
+func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	t.asked, t.status, t.err = true, 0, nil
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		t.err = err
+		return nil, err
+	}
+	t.status = resp.StatusCode
+	resp.Body = &loginBodyReader{ReadCloser: resp.Body, transport: t, left: maxLoginBody}
+	return resp, nil
+}
+
+type loginBodyReader struct {
+	io.ReadCloser
+	transport *loginTransport
+	left      int
+}
+
+func (r *loginBodyReader) Read(p []byte) (int, error) {
+	if r.left <= 0 {
+		r.transport.err = errLoginBody
+		return 0, errLoginBody
+	}
+	n, err := r.ReadCloser.Read(p[:min(len(p), r.left)])
+	r.left -= n
+	if err != nil && err != io.EOF {
+		r.transport.err = err
+	}
+	return n, err
+}

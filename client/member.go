@@ -1,0 +1,194 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Status is what a member did with the share. A member has access whatever its status: pending and rejected only keep the
+// image out of its image list.
+type Status string
+
+// The statuses of a member.
+const (
+	Accepted Status = "accepted"
+	Pending  Status = "pending"
+	Rejected Status = "rejected"
+	Unknown  Status = "unknown" // whatever else the API says
+)
+
+// Statuses returns every status that a [Member] can have.
+func Statuses() []Status { return []Status{Pending, Accepted, Rejected, Unknown} }
+
+func (s Status) strength() int {
+	switch s {
+	case Accepted:
+		return 3
+	case Pending:
+		return 2
+	case Rejected:
+		return 1
+	}
+	return 0
+}
+
+// MemberType is what kind of thing a member is.
+type MemberType string
+
+// TypeProject is the type of every member in Glance.
+const TypeProject MemberType = "project"
+
+// Member is one row of an image's member list.
+type Member struct {
+	Type MemberType
+	// ID is opaque, normally a project's ID. Empty: a row that does not say whose it is.
+	ID     string
+	Status Status
+	// Created is when the image was first shared with the member: a share removed and made again keeps it. Updated is
+	// the last change of the status. Zero where the API's value cannot be read.
+	Created, Updated time.Time
+}
+
+// MemberList is an image's member list, sorted by type and ID, each member once.
+type MemberList struct {
+	Members []Member
+	// Access is the view that the list was given to.
+	Access Access
+}
+
+type memberJSON struct {
+	MemberID  string `json:"member_id"`
+	ImageID   string `json:"image_id"`
+	Status    string `json:"status"`
+	CreatedAt string `json:"created_at"`
+	UpdatedAt string `json:"updated_at"`
+}
+
+// Members returns the members of one image, GET /v2/images/{image_id}/members. The error is an [*Error]. 404: there is no
+// such image for this credential. 403: no right, or the image has a visibility without members.
+func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error) {
+	var list MemberList
+	access, err := c.get(ctx, request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}, func(a answer) (err error) {
+		list.Members, err = decodeMembers(a.body, imageID, a.date)
+		return err
+	})
+	if err != nil {
+		return MemberList{}, err
+	}
+	list.Access = access
+	return list, nil
+}
+
+// decodeMembers reads a member list. now is the server's clock at the answer, or zero.
+func decodeMembers(body []byte, imageID string, now time.Time) ([]Member, error) {
+	rows, err := memberRows(body)
+	if err != nil {
+		return nil, err
+	}
+	members := make([]Member, 0, len(rows))
+	for _, r := range rows {
+		if r.ImageID != "" && r.ImageID != imageID {
+			return nil, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
+		}
+		members = append(members, r.member(now))
+	}
+	return normalize(members), nil
+}
+
+func memberRows(body []byte) ([]memberJSON, error) {
+	// A pointer tells a list that is missing or null from an empty one.
+	var list struct {
+		Members *[]memberJSON `json:"members"`
+	}
+	err := json.Unmarshal(body, &list)
+	var typeErr *json.UnmarshalTypeError
+	if errors.As(err, &typeErr) {
+		return lenientRows(body)
+	}
+	if err != nil {
+		return nil, shapeError(err)
+	}
+	if list.Members == nil {
+		return nil, errors.New(`a 200 without "members"` + hint(body))
+	}
+	return *list.Members, nil
+}
+
+// lenientRows reads a list in which some value has another type than the API document says. A bad status or time costs
+// that value; a bad ID or a row that is no object costs the list, because then nobody knows who is in it.
+func lenientRows(body []byte) ([]memberJSON, error) {
+	var list struct {
+		Members *[]struct {
+			MemberID  string          `json:"member_id"`
+			ImageID   string          `json:"image_id"`
+			Status    json.RawMessage `json:"status"`
+			CreatedAt json.RawMessage `json:"created_at"`
+			UpdatedAt json.RawMessage `json:"updated_at"`
+		} `json:"members"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return nil, shapeError(err)
+	}
+	if list.Members == nil {
+		return nil, errors.New(`a 200 without "members"` + hint(body))
+	}
+	rows := make([]memberJSON, 0, len(*list.Members))
+	for _, r := range *list.Members {
+		row := memberJSON{MemberID: r.MemberID, ImageID: r.ImageID}
+		// What is no string stays empty.
+		_ = json.Unmarshal(r.Status, &row.Status)
+		_ = json.Unmarshal(r.CreatedAt, &row.CreatedAt)
+		_ = json.Unmarshal(r.UpdatedAt, &row.UpdatedAt)
+		rows = append(rows, row)
+	}
+	return rows, nil
+}
+
+func (r memberJSON) member(now time.Time) Member {
+	m := Member{Type: TypeProject, ID: r.MemberID, Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
+	switch s := Status(r.Status); s {
+	case Accepted, Pending, Rejected:
+		m.Status = s
+	}
+	// Glance tells the present moment for a row of old that has no updated_at.
+	if !now.IsZero() && !m.Updated.Before(now) {
+		m.Updated = m.Created
+	}
+	return m
+}
+
+// normalize sorts the rows and keeps each member once, with its strongest status. Rows without an ID are all kept: they
+// may be different members.
+func normalize(members []Member) []Member {
+	slices.SortFunc(members, func(a, b Member) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID), cmp.Compare(b.Status.strength(), a.Status.strength()),
+			b.Updated.Compare(a.Updated))
+	})
+	return slices.CompactFunc(members, func(a, b Member) bool { return a.Type == b.Type && a.ID == b.ID && a.ID != "" })
+}
+
+// shapeError says in short why a body is not the JSON that it should be.
+func shapeError(err error) error {
+	var typeErr *json.UnmarshalTypeError
+	if errors.As(err, &typeErr) {
+		if typeErr.Field == "" {
+			return errors.New("a 200 whose body is a JSON " + typeErr.Value + ", not an object")
+		}
+		return errors.New("a 200 in which " + strconv.Quote(typeErr.Field) + " is a JSON " + typeErr.Value)
+	}
+	return errors.New("a 200 whose body is not whole JSON: " + clean(err.Error()))
+}
+
+// hint quotes what an unexpected body says.
+func hint(body []byte) string {
+	if m := serverMessage(body); m != "" {
+		return ": " + m
+	}
+	return ""
+}

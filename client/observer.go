@@ -1,0 +1,24 @@
+package client
+
+import (
+	"strconv"
+	"time"
+)
+
+// Operation names what a request is for.
+type Operation string
+
+// The operations that an [Observer] sees.
+const (
+	OpAuthenticate Operation = "authenticate"
+	OpListImages   Operation = "list_images"
+	OpGetImage     Operation = "get_image"
+	OpListMembers  Operation = "list_members"
+)
+
+func quote(s string) string { return strconv.Quote(s) }
+
+// Observer is told of every attempt, once, after the last byte of the answer's body. code is empty for a whole and
+// decoded answer, else the HTTP status code, or one of timeout, connect, tls and decode. An attempt that was cancelled
+// is not told. It must be quick and safe for concurrent use.
+type Observer func(op Operation, code string, took time.Duration)

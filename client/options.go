@@ -1,0 +1,84 @@
+package client
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// Options says which cloud a [Client] speaks to and how it proves who it is.
+type Options struct {
+	// Auth returns what the next login sends. It is called at the start of every collection and before every login, so
+	// that a secret kept in a file may change at any time; it must be quick and safe for concurrent use.
+	// Options without an identity endpoint but with a TokenID use that token as it is. A nil Auth sends no token at all,
+	// for a proxy that authenticates; it needs Endpoint and ProjectID.
+	Auth func() (gophercloud.AuthOptions, error)
+
+	// ProjectID is the project whose view the requests have, where no login tells it.
+	ProjectID string
+
+	// Region and Interface (public, internal or admin; default public) choose the image service's endpoint in the
+	// token's catalog. An empty Region will do where the catalog has only one.
+	Region    string
+	Interface string
+
+	// Endpoint is the image service's base URL, with or without /v2. If set, the catalog is not looked at.
+	Endpoint string
+
+	// Transport carries the requests to Keystone and to the image API. Required.
+	Transport http.RoundTripper
+
+	// Observer, if set, is told of every attempt.
+	Observer Observer
+
+	// UserAgent is sent with every request.
+	UserAgent string
+}
+
+// OptionError is what is wrong with one option. Field is its name in exporter.yml, relative to the cloud's entry.
+type OptionError struct {
+	Field   string
+	Problem string
+}
+
+func (e *OptionError) Error() string { return e.Field + ": " + e.Problem }
+
+// Validate returns an *[OptionError] for the first option that cannot work.
+func (o Options) Validate() error {
+	switch o.Interface {
+	case "", "public", "internal", "admin":
+	default:
+		return &OptionError{"interface", "must be public, internal or admin, not " + quote(o.Interface)}
+	}
+	if o.Endpoint != "" {
+		if err := CheckURL("endpoint", o.Endpoint); err != nil {
+			return err
+		}
+	}
+	if o.Auth == nil {
+		if o.Endpoint == "" {
+			return &OptionError{"endpoint", "is required with auth none: write the image service's URL"}
+		}
+		if o.ProjectID == "" {
+			return &OptionError{"auth.none.project_id", "is required: write the ID of the project whose view the proxy gives"}
+		}
+	}
+	return nil
+}
+
+// CheckURL returns an *[OptionError] for field unless raw is an http or https URL with a host and without credentials,
+// query or fragment.
+func CheckURL(field, raw string) error {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return &OptionError{field, "must be a URL such as https://cloud.example.com:5000/v3"}
+	case u.User != nil:
+		return &OptionError{field, "must not carry a user name or password: put them under auth"}
+	case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(raw, "?#"):
+		return &OptionError{field, "must not have a query or fragment: end it at the path"}
+	}
+	return nil
+}

@@ -1,0 +1,326 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// How long a session holds back. A refused login is not repeated soon because Keystone locks accounts; a renewal that
+// cured nothing is not, because each would cost Keystone a token for nothing.
+const (
+	loginTimeout      = 30 * time.Second
+	firstLoginPause   = 30 * time.Second
+	firstRenewalPause = 5 * time.Second
+	unreachablePause  = 5 * time.Second
+	maxPause          = 5 * time.Minute
+)
+
+// session keeps one token and decides when to get another. At most one login is under way.
+//
+// A 401 from the image API is a riddle: the token may have ended or been revoked, but a real Glance answers it to good
+// tokens too, while Keystone is away, and to each request that the credential's access rules leave out. So a 401
+// renews the token once; what still gets a 401 while the same token serves other requests is denied, and asks for
+// no renewal any more; and where nothing is served, renewals pause longer and longer.
+type session struct {
+	opts Options
+	http *http.Client
+
+	mu     sync.Mutex
+	cur    *token
+	flight *flight // the login under way
+	logins sync.WaitGroup
+	closed bool
+
+	loginPause   time.Duration // of the last refused login, 0 after a good one
+	pausedUntil  time.Time
+	refusedAuth  gophercloud.AuthOptions // what was refused
+	refusedError *Error
+
+	renewalPause time.Duration // of the last renewal that cured nothing
+	renewAfter   time.Time
+	suspects     map[string]struct{} // got a 401 from the current token, and nobody got an answer since
+	denied       map[string]struct{} // get a 401 from good tokens
+	lastServed   time.Time
+}
+
+// flight is a login that several callers wait for. It ends early when the last of them gives up.
+type flight struct {
+	done    chan struct{}
+	cancel  context.CancelCauseFunc
+	waiters int
+	auth    gophercloud.AuthOptions
+	tok     *token
+	err     error // an *Error
+}
+
+func newSession(opts Options, httpClient *http.Client) *session {
+	s := &session{opts: opts, http: httpClient, suspects: map[string]struct{}{}, denied: map[string]struct{}{}}
+	if opts.Auth == nil {
+		s.cur = &token{endpoint: imageEndpoint(opts.Endpoint), access: Access{ProjectID: opts.ProjectID}}
+	}
+	return s
+}
+
+func (s *session) close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.flight != nil {
+		s.flight.cancel(context.Canceled)
+	}
+	s.mu.Unlock()
+	s.logins.Wait()
+}
+
+func (s *session) state() (expires time.Time, paused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur != nil {
+		expires = s.cur.expires
+	}
+	return expires, time.Now().Before(s.pausedUntil)
+}
+
+// connect returns the token to begin a collection with.
+func (s *session) connect(ctx context.Context) (*token, error) {
+	if s.opts.Auth == nil {
+		return s.cur, nil
+	}
+	auth, err := s.opts.Auth()
+	s.mu.Lock()
+	cur := s.cur
+	s.mu.Unlock()
+	if err != nil {
+		if cur != nil {
+			return cur, nil // a secret's file that cannot be read just now takes nothing from a good token
+		}
+		return nil, &Error{Op: OpAuthenticate, Code: CodeConfig, Message: clean(err.Error())}
+	}
+	if auth.IdentityEndpoint == "" { // a token that is used as it is
+		return s.adopt(auth), nil
+	}
+	if cur != nil && reflect.DeepEqual(cur.auth, auth) && !cur.endsSoon() {
+		return cur, nil
+	}
+	if cur == nil {
+		return s.enter(ctx, auth, nil)
+	}
+	// There is a token that may still serve: a slow Keystone must not take the collection's time.
+	ctx, cancel := context.WithTimeout(ctx, partOf(ctx))
+	defer cancel()
+	if tok, err := s.enter(ctx, auth, nil); err == nil {
+		return tok, nil
+	}
+	return cur, nil
+}
+
+// adopt takes a token that needs no login.
+func (s *session) adopt(auth gophercloud.AuthOptions) *token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur == nil || s.cur.id != auth.TokenID {
+		s.cur = &token{
+			id: auth.TokenID, endpoint: imageEndpoint(s.opts.Endpoint), access: Access{ProjectID: s.opts.ProjectID},
+			auth: auth, secrets: []string{auth.TokenID},
+		}
+	}
+	return s.cur
+}
+
+// endsSoon reports whether the token should be renewed before it is used: in the last tenth of its life, a minute at most.
+func (t *token) endsSoon() bool {
+	return !t.until.IsZero() && time.Until(t.until) < min(time.Minute, t.life()/10)
+}
+
+func (t *token) life() time.Duration { return t.until.Sub(t.began) }
+
+// partOf is a quarter of the time that ctx leaves.
+func partOf(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return loginTimeout
+	}
+	return time.Until(deadline) / 4
+}
+
+// token returns the current token for a request.
+func (s *session) token(ctx context.Context) (*token, error) {
+	s.mu.Lock()
+	cur := s.cur
+	s.mu.Unlock()
+	if cur != nil {
+		return cur, nil
+	}
+	return s.connect(ctx)
+}
+
+// refused is told of a 401 and returns the token to try again with, or nil and, where it helps, why there is none.
+func (s *session) refused(ctx context.Context, tok *token, req request) (again *token, why string) {
+	if s.opts.Auth == nil {
+		return nil, ""
+	}
+	s.mu.Lock()
+	if s.cur != tok {
+		defer s.mu.Unlock()
+		return s.cur, ""
+	}
+	_, denied := s.denied[req.key()]
+	if denied && time.Since(s.lastServed) < maxPause {
+		s.mu.Unlock()
+		return nil, "a new token did not help, and others are served: the credential may not ask this"
+	}
+	s.suspects[req.key()] = struct{}{}
+	if time.Now().Before(s.renewAfter) {
+		s.mu.Unlock()
+		return nil, "a new token did not help"
+	}
+	s.mu.Unlock()
+	auth, err := s.opts.Auth()
+	if err != nil {
+		return nil, "the token cannot be renewed: " + clean(err.Error())
+	}
+	if auth.IdentityEndpoint == "" {
+		if auth.TokenID == tok.id {
+			return nil, "write a new token"
+		}
+		return s.adopt(auth), ""
+	}
+	again, err = s.enter(ctx, auth, tok)
+	if err != nil {
+		return nil, "renewing the token: " + err.Error()
+	}
+	return again, ""
+}
+
+// stillRefused is told that a new token got a 401 too.
+func (s *session) stillRefused(tok *token, req request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur != tok {
+		return
+	}
+	s.suspects[req.key()] = struct{}{}
+	if now := time.Now(); !now.Before(s.renewAfter) {
+		s.renewalPause = grow(s.renewalPause, firstRenewalPause)
+		s.renewAfter = now.Add(s.renewalPause)
+	}
+}
+
+// accepted is told of an answer that shows a token to be good.
+func (s *session) accepted(tok *token, req request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur != tok {
+		return
+	}
+	s.lastServed = time.Now()
+	s.renewalPause = 0 // whatever was refused, the token was not the reason
+	key := req.key()
+	delete(s.suspects, key)
+	delete(s.denied, key)
+	for k := range s.suspects {
+		s.denied[k] = struct{}{}
+		delete(s.suspects, k)
+	}
+}
+
+// key tells requests apart that may be allowed or denied each on its own.
+func (r request) key() string {
+	return string(r.op) + " " + r.imageID
+}
+
+// enter logs in, or joins the login under way, and returns the new current token. instead is the token that was refused,
+// if any. The error is an *Error.
+func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (*token, error) {
+	s.mu.Lock()
+	if instead != nil && s.cur != instead {
+		defer s.mu.Unlock()
+		return s.cur, nil
+	}
+	f := s.flight
+	if f == nil {
+		now := time.Now()
+		switch {
+		case s.closed:
+			s.mu.Unlock()
+			return nil, &Error{Op: OpAuthenticate, Code: CodeCanceled, Message: "closed"}
+		case now.Before(s.pausedUntil) && reflect.DeepEqual(auth, s.refusedAuth):
+			defer s.mu.Unlock()
+			e := *s.refusedError
+			e.Message += fmt.Sprintf("; logins pause until %s, or until the credential changes", s.pausedUntil.UTC().Format(time.RFC3339))
+			return nil, &e
+		case instead == nil && s.cur != nil && now.Before(s.renewAfter):
+			defer s.mu.Unlock()
+			return s.cur, nil
+		}
+		f = s.takeOff(auth)
+	}
+	f.waiters++
+	s.mu.Unlock()
+
+	select {
+	case <-f.done:
+		return f.tok, f.err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	if f.waiters--; f.waiters == 0 {
+		f.cancel(context.Cause(ctx))
+		if s.flight == f {
+			s.flight = nil
+		}
+	}
+	s.mu.Unlock()
+	code, message := transportError(ctx, ctx.Err())
+	return nil, &Error{Op: OpAuthenticate, Code: code, Message: message}
+}
+
+// takeOff starts a login. The caller holds mu.
+func (s *session) takeOff(auth gophercloud.AuthOptions) *flight {
+	base, cancel := context.WithCancelCause(context.Background())
+	f := &flight{done: make(chan struct{}), cancel: cancel, auth: auth}
+	s.flight = f
+	s.logins.Go(func() {
+		defer close(f.done)
+		defer cancel(nil)
+		ctx, stop := context.WithTimeout(base, loginTimeout)
+		defer stop()
+		tok, err := s.login(ctx, auth)
+		s.land(f, tok, err)
+	})
+	return f
+}
+
+// land notes how a login ended.
+func (s *session) land(f *flight, tok *token, err *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.flight == f {
+		s.flight = nil
+	}
+	now := time.Now()
+	if err != nil {
+		f.err = err
+		if err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden {
+			s.loginPause = grow(s.loginPause, firstLoginPause)
+			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
+		} else if s.cur != nil {
+			s.renewAfter = now.Add(unreachablePause)
+		}
+		return
+	}
+	f.tok = tok
+	s.cur = tok
+	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
+	clear(s.suspects)
+}
+
+// grow doubles a pause.
+func grow(pause, first time.Duration) time.Duration {
+	return min(max(2*pause, first), maxPause)
+}

@@ -1,0 +1,291 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/internal/fakecloud"
+)
+
+// bubble runs f in a synctest bubble, with a client of a cloud that answers in memory: minutes pass at once.
+func bubble(t *testing.T, auth func() (gophercloud.AuthOptions, error), f func(t *testing.T, w *fakecloud.Cloud, c *client.Client)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		c, _ := newClient(t, client.Options{Auth: auth, Transport: inMemory{w}})
+		f(t, w, c)
+	})
+}
+
+func isLogin(r fakecloud.Request) bool { return r.Operation == "authenticate" }
+
+// scrape is what a collection asks.
+func scrape(t *testing.T, c *client.Client, id string) error {
+	t.Helper()
+	if _, err := c.Connect(t.Context()); err != nil {
+		return err
+	}
+	_, err := c.Members(t.Context(), id)
+	return err
+}
+
+func wantLogins(t *testing.T, w *fakecloud.Cloud, want int) {
+	t.Helper()
+	if got := w.Count("authenticate"); got != want {
+		t.Errorf("%d logins, want %d", got, want)
+	}
+}
+
+func TestTokenIsRenewedBeforeItEnds(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		for range 150 {
+			if err := scrape(t, c, golden); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		wantLogins(t, w, 3) // a token lives an hour
+		for _, r := range w.Requests() {
+			if r.Status == http.StatusUnauthorized {
+				t.Fatal("a scrape met an expired token")
+			}
+		}
+	})
+}
+
+func TestOutsideOfTheAccessRules(t *testing.T) {
+	bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		for range 20 {
+			if _, err := c.Images(t.Context(), []string{golden}, false); asError(t, err).Code != "401" {
+				t.Fatal(err)
+			}
+			if _, err := c.Image(t.Context(), golden); asError(t, err).Code != "401" {
+				t.Fatal(err)
+			}
+			if err := scrape(t, c, golden); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		// The first 401 makes one more login. From then on it is known what a 401 means there.
+		wantLogins(t, w, 2)
+		w.RevokeTokens()
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		wantLogins(t, w, 3)
+	})
+}
+
+func TestManyDeniedImagesMakeNoManyLogins(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.ImageID != "" && r.ImageID != golden }, Status: http.StatusUnauthorized})
+		for range 30 {
+			for i := range 10 {
+				if err := scrape(t, c, fmt.Sprintf("00000000-0000-4000-8000-%012d", i)); asError(t, err).Code != "401" {
+					t.Fatal(err)
+				}
+			}
+			if err := scrape(t, c, golden); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		wantLogins(t, w, 2)
+	})
+}
+
+func TestRenewalsThatCureNothingPause(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusUnauthorized})
+		began := time.Now()
+		for time.Since(began) < time.Hour {
+			if err := scrape(t, c, golden); asError(t, err).Code != "401" {
+				t.Fatal(err)
+			}
+			time.Sleep(15 * time.Second)
+		}
+		// 5, 10, 20, 40, 80, 160, then 300 seconds apart, each rounded up to a scrape.
+		if got := w.Count("authenticate"); got < 12 || got > 20 {
+			t.Errorf("%d logins in an hour of 401s", got)
+		}
+		remove()
+		if err := scrape(t, c, golden); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRefusedLoginsPause(t *testing.T) {
+	secret := "wrong"
+	auth := func() (gophercloud.AuthOptions, error) {
+		ao, err := byPassword(inMemoryURL)()
+		ao.Password = secret
+		return ao, err
+	}
+	bubble(t, auth, func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		began := time.Now()
+		for time.Since(began) < time.Hour {
+			if err := scrape(t, c, golden); asError(t, err).StatusCode != http.StatusUnauthorized {
+				t.Fatal(err)
+			}
+			if !c.State().Paused {
+				t.Fatal("logins do not pause")
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if got := w.Count("authenticate"); got < 10 || got > 16 {
+			t.Errorf("%d refused logins in an hour", got)
+		}
+		_, err := c.Connect(t.Context())
+		until := time.Now().UTC().Truncate(time.Second)
+		if want := "logging in: 401 Unauthorized: The request you have made requires authentication.; logins pause until "; err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
+			t.Errorf("at %s: %v", until, err)
+		}
+		secret = password // the file was corrected
+		if err := scrape(t, c, golden); err != nil {
+			t.Errorf("after the secret changed: %v", err)
+		}
+		if c.State().Paused {
+			t.Error("logins still pause")
+		}
+	})
+}
+
+func TestKeystoneAway(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		w.KeystoneDown(true)
+		time.Sleep(time.Minute)
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatalf("Glance still knows the token: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		for range 10 {
+			if err := scrape(t, c, golden); asError(t, err).StatusCode != http.StatusUnauthorized {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+		}
+		if c.State().Paused {
+			t.Error("nobody refused a login")
+		}
+		before := w.Count("authenticate")
+		w.KeystoneDown(false)
+		if err := scrape(t, c, golden); err != nil {
+			t.Errorf("Keystone is back: %v", err)
+		}
+		wantLogins(t, w, before) // the old token was kept, and is good again
+	})
+}
+
+func TestKeystoneHangs(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		w.Inject(fakecloud.Fault{Match: isLogin, Hang: true})
+		time.Sleep(59*time.Minute + 30*time.Second) // time to renew
+		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, err := c.Connect(ctx); err != nil {
+			t.Errorf("the token was still good: %v", err)
+		}
+		if took := time.Since(began); took != 2*time.Second {
+			t.Errorf("the collection waited %s for it, want a quarter of its time", took)
+		}
+	})
+}
+
+func TestNewTokenInTheFile(t *testing.T) {
+	w := newWorld()
+	first, second := w.Token("watcher", producer), w.Token("watcher", producer)
+	for _, test := range []struct{ name, authURL, endpoint string }{
+		{"checked with Keystone", inMemoryURL, ""},
+		{"used as it is", "", "http://cloud.test/image"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			id := first
+			c, _ := newClient(t, client.Options{Transport: inMemory{w}, Endpoint: test.endpoint, ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) {
+				return gophercloud.AuthOptions{IdentityEndpoint: test.authURL, TokenID: id}, nil
+			}})
+			for _, id = range []string{first, second} {
+				if err := scrape(t, c, golden); err != nil {
+					t.Fatal(err)
+				}
+			}
+			requests := w.Requests()
+			if got := requests[len(requests)-1]; got.Status != http.StatusOK {
+				t.Errorf("got %+v", got)
+			}
+			w.RevokeTokens()
+			err := scrape(t, c, golden)
+			if asError(t, err).StatusCode != http.StatusUnauthorized {
+				t.Error(err)
+			}
+			first, second = w.Token("watcher", producer), w.Token("watcher", producer)
+		})
+	}
+}
+
+func TestSecretFileAwayForAMoment(t *testing.T) {
+	away := false
+	auth := func() (gophercloud.AuthOptions, error) {
+		if away {
+			return gophercloud.AuthOptions{}, errors.New("no such file")
+		}
+		return byPassword(inMemoryURL)()
+	}
+	bubble(t, auth, func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		for _, away = range []bool{false, true, false} {
+			if err := scrape(t, c, golden); err != nil {
+				t.Error(err)
+			}
+		}
+		wantLogins(t, w, 1)
+	})
+}
+
+func TestClockSkew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var skew time.Duration
+		h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
+			_, _ = w.Write([]byte(`{"members": []}`))
+		})
+		c, _ := newClient(t, client.Options{Transport: inMemory{h}, Endpoint: "http://cloud.test", ProjectID: producer})
+		if c.State().SkewKnown {
+			t.Error("known before any answer")
+		}
+		time.Sleep(300 * time.Millisecond) // not on a whole second
+		for _, test := range []struct{ skew, want time.Duration }{
+			{0, 0},
+			{400 * time.Millisecond, 0},
+			{-200 * time.Millisecond, 0},
+			{time.Hour, time.Hour - 300*time.Millisecond},
+			{-10 * time.Minute, -10 * time.Minute},
+		} {
+			skew = test.skew
+			if _, err := c.Members(t.Context(), golden); err != nil {
+				t.Fatal(err)
+			}
+			if got := c.State(); got.Skew != test.want || !got.SkewKnown {
+				t.Errorf("API ahead by %s: got %s, want %s", test.skew, got.Skew, test.want)
+			}
+		}
+	})
+}

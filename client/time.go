@@ -1,0 +1,16 @@
+package client
+
+import "time"
+
+var timeLayouts = []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999", "2006-01-02T15:04:05Z0700"}
+
+// parseTime reads created_at and updated_at. Glance and IMS write 2016-09-01T02:05:14Z; without a zone it is UTC. What
+// cannot be read is the zero time: a bad value must not cost the row that it stands in.
+func parseTime(s string) time.Time {
+	for _, layout := range timeLayouts {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t.UTC()
+		}
+	}
+	return time.Time{}
+}
