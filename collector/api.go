@@ -1,0 +1,95 @@
+package collector
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"glance_share_exporter/client"
+)
+
+var operations = []client.Operation{client.OpAuthenticate, client.OpListImages, client.OpGetImage, client.OpListMembers}
+
+// expectedCodes exist from 0 on: a counter born at 1 shows no increase.
+var expectedCodes = []string{
+	"400", "401", "403", "404", "429", "500", "502", "503", "504",
+	client.CodeTimeout, client.CodeConnect, client.CodeTLS, client.CodeDecode,
+}
+
+// APIMetrics count the requests to every cloud's API. It is a prometheus.Collector.
+type APIMetrics struct {
+	requests *prometheus.CounterVec
+	errors   *prometheus.CounterVec
+	duration *prometheus.HistogramVec
+}
+
+// NewAPIMetrics returns metrics that know no cloud yet.
+func NewAPIMetrics() *APIMetrics {
+	return &APIMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "glance_api_requests_total",
+			Help: "Attempts to ask the cloud's API.",
+		}, []string{"cloud", "operation"}),
+		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "glance_api_request_errors_total",
+			Help: "Attempts that did not end in a whole, decoded answer, by HTTP status code, or timeout, connect, tls, decode.",
+		}, []string{"cloud", "operation", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:                            "glance_api_request_duration_seconds",
+			Help:                            "How long attempts to ask the cloud's API took, to the last byte of the answer, in seconds.",
+			Buckets:                         prometheus.DefBuckets,
+			NativeHistogramBucketFactor:     1.1,
+			NativeHistogramMaxBucketNumber:  100,
+			NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"cloud", "operation"}),
+	}
+}
+
+// Observer returns what counts the attempts of one cloud's client; its counters exist from now on.
+func (m *APIMetrics) Observer(cloud string) client.Observer {
+	for _, op := range operations {
+		m.requests.WithLabelValues(cloud, string(op))
+		m.duration.WithLabelValues(cloud, string(op))
+		for _, code := range expectedCodes {
+			m.errors.WithLabelValues(cloud, string(op), code)
+		}
+	}
+	return func(op client.Operation, code string, took time.Duration) {
+		m.requests.WithLabelValues(cloud, string(op)).Inc()
+		m.duration.WithLabelValues(cloud, string(op)).Observe(took.Seconds())
+		if code != "" {
+			m.errors.WithLabelValues(cloud, string(op), boundedCode(code)).Inc()
+		}
+	}
+}
+
+// boundedCode keeps a server that makes up status codes from making up series.
+func boundedCode(code string) string {
+	if n, err := strconv.Atoi(code); err == nil && (n < 100 || n > 599) {
+		return client.CodeDecode
+	}
+	return code
+}
+
+// Forget removes the counters of a cloud that is not asked any more.
+func (m *APIMetrics) Forget(cloud string) {
+	labels := prometheus.Labels{"cloud": cloud}
+	m.requests.DeletePartialMatch(labels)
+	m.errors.DeletePartialMatch(labels)
+	m.duration.DeletePartialMatch(labels)
+}
+
+// Describe implements prometheus.Collector.
+func (m *APIMetrics) Describe(ch chan<- *prometheus.Desc) {
+	m.requests.Describe(ch)
+	m.errors.Describe(ch)
+	m.duration.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (m *APIMetrics) Collect(ch chan<- prometheus.Metric) {
+	m.requests.Collect(ch)
+	m.errors.Collect(ch)
+	m.duration.Collect(ch)
+}

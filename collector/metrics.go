@@ -1,0 +1,205 @@
+package collector
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"glance_share_exporter/client"
+)
+
+var (
+	cloudLabels  = []string{"cloud"}
+	imageLabels  = []string{"cloud", "image_id", "image_name"}
+	memberLabels = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type"}
+)
+
+func newDesc(name, help string, labels []string, more ...string) *prometheus.Desc {
+	return prometheus.NewDesc("glance_"+name, help, slices.Concat(labels, more), nil)
+}
+
+var (
+	upDesc = newDesc("up",
+		"Whether the exporter had a token and the image API answered at least once in this collection: 1 yes, 0 no.", cloudLabels)
+	durationDesc = newDesc("scrape_duration_seconds",
+		"How long this collection of the cloud took, in seconds.", cloudLabels)
+	watchedDesc = newDesc("watched_images",
+		"Number of images that this collection was to read.", cloudLabels)
+	tokenExpiryDesc = newDesc("token_expiry_timestamp_seconds",
+		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
+	authPausedDesc = newDesc("auth_paused",
+		"Whether logins pause because the last one was refused: 1 yes, 0 no.", cloudLabels)
+	clockSkewDesc = newDesc("clock_skew_seconds",
+		"The image API's clock less the exporter's, in seconds; 0 where they agree within the second that a Date header tells.", cloudLabels)
+
+	successDesc = newDesc("image_scrape_success",
+		"Whether the image's members were read, or its record shows that its visibility has none: 1 yes, 0 no.", imageLabels)
+	statusCodeDesc = newDesc("image_scrape_http_status_code",
+		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer.", imageLabels)
+	completeDesc = newDesc("image_members_complete",
+		"Whether the members shown are all there are: 1 yes, 0 no, as in a view other than the owner's. Absent where the image's visibility has no members.", imageLabels)
+	infoDesc = newDesc("image_info",
+		"The image's own record, always 1.", imageLabels, "current_name", "hidden", "image_status", "owner_id")
+	visibilityDesc = newDesc("image_visibility",
+		"Whether the image has this visibility: 1 yes, 0 no.", imageLabels, "visibility")
+	membersDesc = newDesc("image_members",
+		"Number of members of the image per status. Every member has access, whatever its status.", imageLabels, "status")
+	membersLimitDesc = newDesc("image_members_limit",
+		"Number of members that the cloud allows an image, from the configuration.", imageLabels)
+
+	memberStatusDesc = newDesc("image_member_status",
+		"Whether the member has this status: 1 yes, 0 no.", memberLabels, "status")
+	memberCreatedDesc = newDesc("image_member_created_timestamp_seconds",
+		"created_at of the member, in seconds since 1970: when the image was first shared with it. A share removed and made again keeps it.", memberLabels)
+	memberUpdatedDesc = newDesc("image_member_updated_timestamp_seconds",
+		"updated_at of the member, in seconds since 1970: when its share or status last changed.", memberLabels)
+)
+
+// Metrics renders snapshots, of different clouds, as metrics. It is a prometheus.Collector that makes no request.
+func Metrics(snapshots ...Snapshot) prometheus.Collector { return rendering(snapshots) }
+
+type rendering []Snapshot
+
+func (rendering) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		upDesc, durationDesc, watchedDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, membersDesc, membersLimitDesc,
+		memberStatusDesc, memberCreatedDesc, memberUpdatedDesc,
+	} {
+		ch <- d
+	}
+}
+
+func (r rendering) Collect(ch chan<- prometheus.Metric) {
+	for i := range r {
+		r[i].metrics(ch)
+	}
+}
+
+func (s *Snapshot) metrics(ch chan<- prometheus.Metric) {
+	labels := []*dto.LabelPair{label("cloud", s.Cloud)}
+	ch <- sample{upDesc, labels, number(s.Up)}
+	ch <- sample{durationDesc, labels, s.Duration.Seconds()}
+	ch <- sample{watchedDesc, labels, float64(len(s.Images))}
+	if !s.State.Expires.IsZero() {
+		ch <- sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())}
+	}
+	ch <- sample{authPausedDesc, labels, number(s.State.Paused)}
+	if s.State.SkewKnown {
+		ch <- sample{clockSkewDesc, labels, s.State.Skew.Seconds()}
+	}
+	for i := range s.Images {
+		s.Images[i].metrics(ch, labels[0], s.opts)
+	}
+}
+
+func (s *ImageSnapshot) metrics(ch chan<- prometheus.Metric, cloud *dto.LabelPair, opts *Options) {
+	labels := []*dto.LabelPair{cloud, label("image_id", s.ID), label("image_name", s.Name)}
+	ch <- sample{successDesc, labels, number(s.Sight != Unread)}
+	ch <- sample{statusCodeDesc, labels, float64(s.StatusCode)}
+	if s.Sight != NotApplicable {
+		ch <- sample{completeDesc, labels, number(s.Complete())}
+	}
+	if s.Record != nil {
+		s.recordMetrics(ch, labels)
+	}
+	if s.Sight == Partial || s.Sight == Whole {
+		s.countMetrics(ch, labels, opts)
+		if opts.MemberDetails {
+			s.memberMetrics(ch, labels, opts)
+		}
+	}
+}
+
+func (s *ImageSnapshot) recordMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair) {
+	r := s.Record
+	cloud, id, name := labels[0], labels[1], labels[2]
+	ch <- sample{infoDesc, []*dto.LabelPair{
+		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
+		label("image_status", r.Status), label("owner_id", r.Owner),
+	}, 1}
+	if !r.Visibility.Known() {
+		return // four zeros would say that nobody may use it
+	}
+	for i, v := range client.Visibilities() {
+		ch <- sample{visibilityDesc, with(labels, visibilityPairs[i]), number(r.Visibility == v)}
+	}
+}
+
+func (s *ImageSnapshot) countMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair, opts *Options) {
+	counts := make(map[client.Status]int, len(statusPairs))
+	for i := range s.Members {
+		counts[s.Members[i].Status]++
+	}
+	for i, status := range client.Statuses() {
+		if n := counts[status]; n > 0 || s.Sight == Whole {
+			ch <- sample{membersDesc, with(labels, statusPairs[i]), float64(n)}
+		}
+	}
+	if opts.MembersLimit > 0 {
+		ch <- sample{membersLimitDesc, labels, float64(opts.MembersLimit)}
+	}
+}
+
+func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.LabelPair, opts *Options) {
+	for i := range s.Members {
+		m := &s.Members[i]
+		if m.ID == "" {
+			continue // it is in the counts, and members_complete is 0
+		}
+		labels := with(image, label("member_id", m.ID), label("member_name", opts.MemberNames[m.ID]), label("member_type", string(m.Type)))
+		for i, status := range client.Statuses() {
+			ch <- sample{memberStatusDesc, with(labels, statusPairs[i]), number(m.Status == status)}
+		}
+		if !m.Created.IsZero() {
+			ch <- sample{memberCreatedDesc, labels, float64(m.Created.Unix())}
+		}
+		if !m.Updated.IsZero() {
+			ch <- sample{memberUpdatedDesc, labels, float64(m.Updated.Unix())}
+		}
+	}
+}
+
+// sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as
+// many pairs as images and members. Pairs are never changed once made.
+type sample struct {
+	desc   *prometheus.Desc
+	labels []*dto.LabelPair // sorted by name
+	value  float64
+}
+
+func (s sample) Desc() *prometheus.Desc { return s.desc }
+
+func (s sample) Write(m *dto.Metric) error {
+	m.Label = s.labels
+	m.Gauge = &dto.Gauge{Value: new(s.value)}
+	return nil
+}
+
+func label(name, value string) *dto.LabelPair {
+	return &dto.LabelPair{Name: new(name), Value: new(labelValue(value))}
+}
+
+// with returns the labels of base and more. The names of more must come after those of base.
+func with(base []*dto.LabelPair, more ...*dto.LabelPair) []*dto.LabelPair {
+	return append(append(make([]*dto.LabelPair, 0, len(base)+len(more)), base...), more...)
+}
+
+var statusPairs, visibilityPairs = func() (s, v []*dto.LabelPair) {
+	for _, status := range client.Statuses() {
+		s = append(s, label("status", string(status)))
+	}
+	for _, visibility := range client.Visibilities() {
+		v = append(v, label("visibility", string(visibility)))
+	}
+	return s, v
+}()
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

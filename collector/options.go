@@ -1,0 +1,112 @@
+package collector
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+// Options says what a [Cloud] collects and how.
+type Options struct {
+	// Name is the value of the label cloud.
+	Name string
+
+	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
+	Timeout time.Duration
+	// TimeoutOffset is kept back, at least, from the scrape's timeout.
+	TimeoutOffset time.Duration
+	// RequestTimeout bounds one request; 0: half of the time that is left when it starts.
+	RequestTimeout time.Duration
+	// Concurrency is the number of requests in flight.
+	Concurrency int
+
+	// AdminRoles are the roles of a token that sees the members of every project's images whole.
+	AdminRoles []string
+	// MembersFor are the visibilities of the images that have members.
+	MembersFor []client.Visibility
+	// MembersLimit is the cloud's quota of members per image; 0 or less: none.
+	MembersLimit int
+	// MemberDetails asks for series per member, beside the counts.
+	MemberDetails bool
+	// MemberNames has names for member IDs.
+	MemberNames map[string]string
+
+	// Images are the watched images.
+	Images []Image
+}
+
+// Image is one watched image.
+type Image struct {
+	ID string
+	// Name is the value of the label image_name; empty: the first name that the API tells.
+	Name string
+}
+
+// DefaultOptions returns the options of a cloud that says nothing of its own.
+func DefaultOptions() Options {
+	return Options{
+		TimeoutOffset: 500 * time.Millisecond,
+		Concurrency:   8,
+		AdminRoles:    []string{"admin"},
+		MembersFor:    []client.Visibility{client.Shared},
+		MembersLimit:  128,
+		MemberDetails: true,
+	}
+}
+
+var (
+	cloudName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+	imageID   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+)
+
+// Validate returns a *[client.OptionError] for the first option that cannot work.
+func (o Options) Validate() error {
+	bad := func(field, format string, args ...any) error {
+		return &client.OptionError{Field: field, Problem: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case o.Name == "":
+		return bad("name", "is required: write the value that the label cloud shall have")
+	case !cloudName.MatchString(o.Name):
+		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit", o.Name)
+	case o.Timeout < 0:
+		return bad("scrape.timeout", "must not be negative: write 0s for Prometheus' own timeout")
+	case o.TimeoutOffset < 0:
+		return bad("scrape.timeout_offset", "must not be negative")
+	case o.RequestTimeout < 0:
+		return bad("scrape.request_timeout", "must not be negative: write 0s for half of the time left")
+	case o.Concurrency < 1 || o.Concurrency > 1000:
+		return bad("scrape.concurrency", "must be from 1 to 1000, not %d", o.Concurrency)
+	case len(o.MembersFor) == 0:
+		return bad("members_for", "must not be empty: leave the key out for [shared]")
+	case len(o.Images) == 0:
+		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}]")
+	}
+	for i, v := range o.MembersFor {
+		field := fmt.Sprintf("members_for[%d]", i)
+		if !v.Known() {
+			return bad(field, "must be private, shared, community or public, not %q", v)
+		}
+		if slices.Contains(o.MembersFor[:i], v) {
+			return bad(field, "%s is there twice: leave one out", v)
+		}
+	}
+	seen := make(map[string]int, len(o.Images))
+	for i, img := range o.Images {
+		field := fmt.Sprintf("images[%d].id", i)
+		if img.ID == "" {
+			return bad(field, "is required: write the image's UUID")
+		}
+		if !imageID.MatchString(img.ID) {
+			return bad(field, "%q is not an image ID: write the UUID in lower case, as `openstack image list` shows it", img.ID)
+		}
+		if first, ok := seen[img.ID]; ok {
+			return bad(field, "%s is already images[%d]: leave one out", img.ID, first)
+		}
+		seen[img.ID] = i
+	}
+	return nil
+}
