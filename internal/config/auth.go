@@ -1,0 +1,102 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"glance_share_exporter/client"
+)
+
+// credential is what a kind of auth comes to.
+type credential struct {
+	auth      func() (gophercloud.AuthOptions, error) // nil: no token is sent
+	projectID string
+	// What is used where exporter.yml does not say it.
+	region, iface string
+	tls           tlsFiles
+}
+
+// connection is what a kind of auth may want to know of the rest of the entry.
+type connection struct {
+	endpoint string
+	tls      tlsFiles
+}
+
+// authKind is one kind of auth. The keys of its faults are relative to auth.
+type authKind interface {
+	credential(connection) (credential, *fault)
+}
+
+const kindsOfAuth = "clouds_yaml, env, password, application_credential, token or none"
+
+func (a *auth) credential(conn connection) (credential, *fault) {
+	var kinds []authKind
+	var names []string
+	add := func(name string, kind authKind, there bool) {
+		if there {
+			kinds, names = append(kinds, kind), append(names, name)
+		}
+	}
+	add("clouds_yaml", a.CloudsYAML, a.CloudsYAML != nil)
+	add("env", a.Env, a.Env != nil)
+	add("password", a.Password, a.Password != nil)
+	add("application_credential", a.ApplicationCredential, a.ApplicationCredential != nil)
+	add("token", a.Token, a.Token != nil)
+	add("none", a.None, a.None != nil)
+	switch len(kinds) {
+	case 0:
+		return credential{}, faultf("", "is required: write one of %s, as in auth: %s", kindsOfAuth, a.example())
+	case 1:
+		return kinds[0].credential(conn)
+	}
+	return credential{}, faultf("", "has %s: write one of them", enumerate(names, "and"))
+}
+
+func (a *auth) setDirectory(dir string) {
+	if a.CloudsYAML != nil {
+		a.CloudsYAML.File = expand(dir, a.CloudsYAML.File)
+	}
+	if a.Password != nil {
+		a.Password.PasswordFile = expand(dir, a.Password.PasswordFile)
+	}
+	if a.ApplicationCredential != nil {
+		a.ApplicationCredential.SecretFile = expand(dir, a.ApplicationCredential.SecretFile)
+	}
+	if a.Token != nil {
+		a.Token.TokenFile = expand(dir, a.Token.TokenFile)
+	}
+}
+
+func (n *noneAuth) credential(connection) (credential, *fault) {
+	return credential{projectID: n.ProjectID}, nil
+}
+
+// loginFunc is what client.Options wants, made of a function that tells its mistake.
+func loginFunc(read func() (gophercloud.AuthOptions, *fault)) func() (gophercloud.AuthOptions, error) {
+	return func() (gophercloud.AuthOptions, error) {
+		opts, bad := read()
+		if bad != nil {
+			return gophercloud.AuthOptions{}, fmt.Errorf("auth.%w", bad)
+		}
+		return opts, nil
+	}
+}
+
+// checkAuthURL returns what is wrong with Keystone's URL, or nothing.
+func checkAuthURL(raw string) string {
+	if bad, ok := errors.AsType[*client.OptionError](client.CheckURL("", raw)); ok {
+		return bad.Problem
+	}
+	return ""
+}
+
+// enumerate makes "a, b and c" of a list.
+func enumerate(names []string, last string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " " + last + " " + names[len(names)-1]
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/gophercloud/gophercloud/v2"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+)
+
+// builder makes options of a decoded document, completes the document with the defaults, and collects the mistakes.
+type builder struct {
+	*walker
+	doc      *document
+	dir      string // relative paths begin here
+	problems []*problem
+}
+
+func (b *builder) add(path, format string, args ...any) {
+	b.problems = append(b.problems, &problem{b.lineOf(path), path, fmt.Sprintf(format, args...)})
+}
+
+// first returns the mistake nearest to the top of the file, or nil.
+func (b *builder) first() *problem {
+	if len(b.problems) == 0 {
+		return nil
+	}
+	return slices.MinFunc(b.problems, func(p, q *problem) int { return p.line - q.line })
+}
+
+func (b *builder) build() []Cloud {
+	if len(b.doc.Clouds) == 0 {
+		if _, ok := b.lines["clouds"]; ok {
+			b.add("clouds", "is empty: write at least one, as in %s", minimal)
+		} else {
+			b.add("clouds", "is required: write at least one, as in %s", minimal)
+		}
+	}
+	b.memberNames()
+	b.resolve()
+	b.scrape()
+	clouds := make([]Cloud, len(b.doc.Clouds))
+	names := map[string]int{}
+	for i := range b.doc.Clouds {
+		e := &b.doc.Clouds[i]
+		clouds[i] = b.cloud(fmt.Sprintf("clouds[%d]", i), e)
+		if first, ok := names[e.Name]; ok && e.Name != "" {
+			b.add(fmt.Sprintf("clouds[%d].name", i), "%s is already the name of clouds[%d]: rename one of them", e.Name, first)
+			continue
+		}
+		names[e.Name] = i
+	}
+	return clouds
+}
+
+// scrape checks the values for all clouds, even if every cloud overrides them.
+func (b *builder) scrape() {
+	b.doc.Scrape = b.doc.Scrape.or(defaultScrape())
+	o := collector.DefaultOptions()
+	o.Name, o.Images = "all", []collector.Image{{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}}
+	b.doc.Scrape.apply(&o)
+	b.addOption("", o.Validate())
+}
+
+func (b *builder) memberNames() {
+	for id, name := range b.doc.MemberNames {
+		path := below("member_names", id)
+		switch {
+		case id == "" || strings.ContainsFunc(id, unicode.IsSpace):
+			b.add(path, "the key must be a project's ID, without blanks: write it as `openstack project list` shows it")
+		case strings.TrimSpace(name) == "":
+			b.add(path, "has an empty name: write the name to show for this member, or leave the line out")
+		}
+	}
+}
+
+// resolve makes the paths of files begin at the file's directory.
+func (b *builder) resolve() {
+	for i := range b.doc.Clouds {
+		e := &b.doc.Clouds[i]
+		e.HTTP.SetDirectory(b.dir)
+		e.Auth.setDirectory(b.dir)
+	}
+}
+
+func (b *builder) cloud(path string, e *entry) Cloud {
+	b.checkEntry(path, e)
+	cred, bad := e.Auth.credential(connection{
+		endpoint: e.Endpoint,
+		tls:      tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
+	})
+	if bad != nil {
+		b.add(joinKey(path+".auth", bad.key), "%s", bad.text)
+		cred.auth = func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{}, bad } // so that the rest is checked
+	}
+	if e.Region == "" {
+		e.Region = cred.region
+	}
+	if e.Interface == "" {
+		e.Interface = cred.iface
+	}
+	if e.Interface == "" {
+		e.Interface = "public"
+	}
+	c := Cloud{
+		Collector: b.collectorOptions(e),
+		Client: client.Options{
+			Auth: cred.auth, ProjectID: cred.projectID,
+			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
+		},
+		auth: e.Auth,
+	}
+	b.addOption(path, c.Client.Validate())
+	b.addOption(path, c.Collector.Validate())
+	if b.checkHTTP(path, e) && bad == nil {
+		_, given := b.lines[path+".http.tls_config"]
+		cred.tls.fill(&e.HTTP.TLSConfig, !given)
+		c.http = e.HTTP
+		if _, err := c.NewTransport(); err != nil {
+			at := path + ".auth"
+			if given {
+				at = path + ".http.tls_config"
+			}
+			b.add(at, "%s: correct the file", oneLine(err.Error()))
+		}
+	}
+	return c
+}
+
+func (b *builder) checkEntry(path string, e *entry) {
+	if text, ok := pending[pattern(path)+".api: "+e.API]; ok {
+		b.add(path+".api", "%s is not supported yet: %s", e.API, text)
+	} else if e.API != "glance" {
+		b.add(path+".api", "must be glance, not %q", shorten(e.API))
+	}
+	for i, role := range e.AdminRoles {
+		if strings.TrimSpace(role) == "" {
+			b.add(fmt.Sprintf("%s.admin_roles[%d]", path, i), "is empty: write the name of a role, or leave the line out")
+		}
+	}
+}
+
+func (b *builder) collectorOptions(e *entry) collector.Options {
+	e.Scrape = e.Scrape.or(b.doc.Scrape)
+	o := collector.Options{
+		Name:          e.Name,
+		AdminRoles:    e.AdminRoles,
+		MembersLimit:  e.MembersLimit,
+		MemberDetails: e.MemberDetails,
+		MemberNames:   b.doc.MemberNames,
+	}
+	e.Scrape.apply(&o)
+	for _, v := range e.MembersFor {
+		o.MembersFor = append(o.MembersFor, client.Visibility(v))
+	}
+	for _, i := range e.Images {
+		o.Images = append(o.Images, collector.Image{ID: i.ID, Name: i.Name})
+	}
+	return o
+}
+
+// addOption adds what an option's owner finds wrong with it.
+func (b *builder) addOption(path string, err error) {
+	bad, ok := errors.AsType[*client.OptionError](err)
+	if !ok {
+		return
+	}
+	at := joinKey(path, bad.Field)
+	if _, ok := b.lines[at]; !ok {
+		if _, ok := b.lines[bad.Field]; ok && strings.HasPrefix(bad.Field, "scrape.") {
+			at = bad.Field // it came from there
+		}
+	}
+	b.add(at, "%s", bad.Problem)
+}
+
+// joinKey appends a relative path to a path.
+func joinKey(path, key string) string {
+	if key == "" {
+		return path
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}

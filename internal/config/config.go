@@ -1,0 +1,89 @@
+// Package config reads exporter.yml: it decodes strictly, fills in the defaults, checks everything that can be checked
+// without a network, and hands out ready options for the packages collector and client. What [Load] returned once is
+// valid; nobody needs to check it again. It does not watch the file and makes no request.
+//
+// The one thing to know: an error is one line for a tired operator, with file, line, key, what is wrong and what to
+// write instead, and neither an error nor [Config.Redacted] ever carries a secret. So no text of a YAML library is
+// passed on where it could quote a value.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+
+	promconfig "github.com/prometheus/common/config"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+)
+
+// Config is a valid exporter.yml.
+type Config struct {
+	Clouds []Cloud
+
+	doc document // with the defaults filled in
+}
+
+// Cloud is one entry of clouds.
+type Cloud struct {
+	// Collector is ready.
+	Collector collector.Options
+	// Client is ready but for Transport, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and the
+	// environment anew at each call; it may be called concurrently.
+	Client client.Options
+
+	auth auth
+	http promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+}
+
+// Load reads and validates the file at path. Its error is one line and begins with path, as given, and the line of the
+// first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". What cannot be
+// decoded is told before what does not fit together.
+func Load(path string) (*Config, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: write the file, or name another one with --config.file", path, reason(err))
+	}
+	return Parse(path, text)
+}
+
+// Parse does what Load does, for a text that was read from path.
+func Parse(path string, text []byte) (*Config, error) {
+	c, bad := load(text, filepath.Dir(path))
+	if bad != nil {
+		return nil, errors.New(path + ":" + bad.Error())
+	}
+	return c, nil
+}
+
+func load(text []byte, dir string) (*Config, *problem) {
+	root, bad := parse(text)
+	if bad != nil {
+		return nil, bad
+	}
+	w := newWalker()
+	var doc document
+	if bad := w.value("", root.Line, root, reflect.ValueOf(&doc).Elem()); bad != nil {
+		return nil, bad
+	}
+	b := &builder{walker: w, doc: &doc, dir: dir}
+	clouds := b.build()
+	if bad := b.first(); bad != nil {
+		return nil, bad
+	}
+	return &Config{Clouds: clouds, doc: doc}, nil
+}
+
+// SameConnection reports whether name, auth, endpoint, region, interface and http are those of o, so that a client made
+// for o serves c as well.
+func (c Cloud) SameConnection(o Cloud) bool {
+	return c.Collector.Name == o.Collector.Name &&
+		c.Client.Endpoint == o.Client.Endpoint &&
+		c.Client.Region == o.Client.Region &&
+		c.Client.Interface == o.Client.Interface &&
+		reflect.DeepEqual(c.auth, o.auth) &&
+		reflect.DeepEqual(c.http, o.http)
+}

@@ -1,0 +1,201 @@
+package config_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/config"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+// password is every secret in testdata.
+const password = "hunter2"
+
+// cleanEnv makes the test independent of the machine's OpenStack settings.
+func cleanEnv(t *testing.T) {
+	t.Helper()
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OS_") {
+			t.Setenv(name, "")
+		}
+	}
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CONFIG_HOME", "")
+}
+
+func setenv(t *testing.T, vars map[string]string) {
+	t.Helper()
+	for name, value := range vars {
+		t.Setenv(name, value)
+	}
+}
+
+func load(t *testing.T, path string) *config.Config {
+	t.Helper()
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// loadText loads text as a file of its own directory.
+func loadText(t *testing.T, text string) (*config.Config, error) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "exporter.yml")
+	write(t, path, text)
+	c, err := config.Load(path)
+	return c, err
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// oneCloud is a configuration with auth and perhaps more keys of the cloud, all in flow style.
+func oneCloud(auth string, more ...string) string {
+	return "clouds:\n  - name: prod\n    auth: {" + auth + "}\n    images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}]\n    " +
+		strings.Join(more, "\n    ") + "\n"
+}
+
+func TestLoadDefaults(t *testing.T) {
+	cleanEnv(t)
+	c := load(t, "testdata/good/minimal.yml")
+	want := collector.DefaultOptions()
+	want.Name = "prod"
+	want.Images = []collector.Image{{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}}
+	if diff := cmp.Diff(want, c.Clouds[0].Collector); diff != "" {
+		t.Errorf("collector (-want +got):\n%s", diff)
+	}
+	wantClient := client.Options{ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
+	if diff := cmp.Diff(wantClient, c.Clouds[0].Client); diff != "" {
+		t.Errorf("client (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadOverrides(t *testing.T) {
+	cleanEnv(t)
+	c := load(t, "testdata/good/overrides.yml")
+	names := map[string]string{"edc8": "team-a"}
+	want := []collector.Options{{
+		Name:           "prod",
+		Timeout:        20 * time.Second,
+		TimeoutOffset:  time.Second,
+		RequestTimeout: 90 * time.Second,
+		Concurrency:    2,
+		MembersFor:     []client.Visibility{client.Shared, client.Private},
+		MemberNames:    names,
+		Images: []collector.Image{
+			{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden"},
+			{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d"},
+		},
+	}, {
+		Name:          "test",
+		TimeoutOffset: 500 * time.Millisecond,
+		Concurrency:   4,
+		AdminRoles:    []string{"admin"},
+		MembersFor:    []client.Visibility{client.Shared},
+		MembersLimit:  128,
+		MemberDetails: true,
+		MemberNames:   names,
+		Images:        []collector.Image{{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}},
+	}}
+	var got []collector.Options
+	for _, cloud := range c.Clouds {
+		got = append(got, cloud.Collector)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("collector (-want +got):\n%s", diff)
+	}
+	wantClient := []client.Options{
+		{ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
+		{ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
+	}
+	if diff := cmp.Diff(wantClient, []client.Options{c.Clouds[0].Client, c.Clouds[1].Client}); diff != "" {
+		t.Errorf("client (-want +got):\n%s", diff)
+	}
+}
+
+func TestLoadMissingFile(t *testing.T) {
+	_, err := config.Load("testdata/nowhere.yml")
+	want := "testdata/nowhere.yml: no such file: write the file, or name another one with --config.file"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets"} {
+		t.Run(name, func(t *testing.T) {
+			cleanEnv(t)
+			setenv(t, map[string]string{
+				"OS_AUTH_URL": "https://keystone.example.com/v3", "OS_TOKEN": password, "OS_REGION_NAME": "RegionEnv",
+			})
+			got, err := load(t, "testdata/good/"+name+".yml").Redacted()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(got), password) {
+				t.Errorf("it has a secret:\n%s", got)
+			}
+			golden := "testdata/redacted/" + name + ".yml"
+			if *update {
+				write(t, golden, string(got))
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// The annotated example is a configuration that loads, and says nothing but the defaults where it may.
+func TestExample(t *testing.T) {
+	cleanEnv(t)
+	text, err := os.ReadFile("../../exporter.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	write(t, secret, password+"\n")
+	const there = "/etc/glance_share_exporter/secret"
+	if n := bytes.Count(text, []byte(there)); n != 1 {
+		t.Fatalf("the example has %s %d times", there, n)
+	}
+	c, err := loadText(t, strings.Replace(string(text), there, secret, 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := collector.DefaultOptions()
+	want.Name = "prod"
+	want.MemberNames = map[string]string{"edc89b490d7d4392898e19b2deb34797": "team-a"}
+	want.Images = []collector.Image{
+		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden-debian-12"},
+		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d"},
+	}
+	if diff := cmp.Diff(want, c.Clouds[0].Collector); diff != "" {
+		t.Errorf("collector (-want +got):\n%s", diff)
+	}
+	if _, err := c.Clouds[0].Client.Auth(); err != nil {
+		t.Error(err)
+	}
+}

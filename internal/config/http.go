@@ -1,0 +1,81 @@
+package config
+
+import (
+	"net/http"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+// NewTransport returns a new transport made of the http block. Where that says nothing of the CA, of the client's
+// certificate, or of TLS at all, it goes by clouds.yaml or the environment. It follows no redirects.
+func (c Cloud) NewTransport() (http.RoundTripper, error) {
+	cfg := c.http
+	if cfg.OAuth2 != nil {
+		o := *cfg.OAuth2 // the transport keeps its proxy in it
+		cfg.OAuth2 = &o
+	}
+	return promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name)
+}
+
+// checkHTTP reports whether the http block makes sense, and can read its files.
+func (b *builder) checkHTTP(path string, e *entry) bool {
+	h := &e.HTTP
+	path += ".http"
+	before := len(b.problems)
+	check := func(key string, err error) {
+		if err != nil && len(b.problems) == before {
+			b.add(joinKey(path, key), "%s", oneLine(err.Error()))
+		}
+	}
+	for _, f := range b.files {
+		if strings.HasPrefix(f.path, path+".") && f.value.String() != "" {
+			if err := readable(f.value.String()); err != nil {
+				b.add(f.path, "%s", err)
+			}
+		}
+	}
+	check("tls_config", h.TLSConfig.Validate())
+	if h.OAuth2 != nil {
+		check("oauth2.tls_config", h.OAuth2.TLSConfig.Validate())
+		check("oauth2", h.OAuth2.Validate())
+	}
+	check("", h.Validate())
+	if u := h.ProxyURL.URL; u != nil && (u.Host == "" || u.Scheme == "") {
+		b.add(path+".proxy_url", "must be %s", wanted(urlType))
+	}
+	if !h.FollowRedirects {
+		b.add(path+".follow_redirects", "has no effect: leave it out; redirects are followed within the same host only")
+	}
+	return len(b.problems) == before
+}
+
+// tlsFiles are the settings of TLS that clouds.yaml and the environment have.
+type tlsFiles struct {
+	ca, cert, key string
+	insecure      bool
+}
+
+// fill completes an http block. Verification is only turned off where that block has no tls_config at all.
+func (t tlsFiles) fill(c *promconfig.TLSConfig, all bool) {
+	if c.CA == "" && c.CAFile == "" && c.CARef == "" {
+		c.CAFile = t.ca
+	}
+	if c.Cert == "" && c.CertFile == "" && c.CertRef == "" && t.cert != "" && t.key != "" {
+		c.CertFile, c.KeyFile = t.cert, t.key
+	}
+	if all {
+		c.InsecureSkipVerify = t.insecure
+	}
+}
+
+// or returns t with the files of other where t has none.
+func (t tlsFiles) or(other tlsFiles) tlsFiles {
+	if t.ca == "" {
+		t.ca = other.ca
+	}
+	if t.cert == "" && t.key == "" {
+		t.cert, t.key = other.cert, other.key
+	}
+	return t
+}

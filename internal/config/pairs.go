@@ -1,0 +1,145 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"gopkg.in/yaml.v3"
+)
+
+// pair is a key of a mapping and its value.
+type pair struct{ key, value *yaml.Node }
+
+// pairs returns the entries of a mapping, with those of << where the mapping does not have them itself.
+func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
+	var own, merged []pair
+	first := map[string]int{}
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		if key.Kind == yaml.AliasNode {
+			key = key.Alias
+		}
+		if key.Kind != yaml.ScalarNode || null(key) {
+			return nil, &problem{key.Line, path, subject(path) + "has a key that is not a word: write keys as key: value"}
+		}
+		if key.ShortTag() == "!!merge" {
+			more, bad := w.merge(path, key.Line, value)
+			if bad != nil {
+				return nil, bad
+			}
+			merged = append(merged, more...)
+			continue
+		}
+		if line, ok := first[key.Value]; ok {
+			name, _, _ := strings.Cut(key.Value, ":") // what follows may be a secret
+			return nil, &problem{key.Line, below(path, shorten(name)), fmt.Sprintf("is already in line %d: leave one out", line)}
+		}
+		first[key.Value] = key.Line
+		own = append(own, pair{key, value})
+	}
+	for _, p := range merged {
+		if _, ok := first[p.key.Value]; !ok {
+			first[p.key.Value] = p.key.Line
+			own = append(own, p)
+		}
+	}
+	return own, nil
+}
+
+// merge returns what << brings, the first in a list winning.
+func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *problem) {
+	bad := &problem{line, path, "<< must be followed by an alias of a mapping or a list of such, as in <<: *defaults"}
+	if value.Kind == yaml.AliasNode {
+		value = value.Alias
+	}
+	sources := []*yaml.Node{value}
+	if value.Kind == yaml.SequenceNode {
+		sources = value.Content
+	}
+	var all []pair
+	for _, source := range sources {
+		if source.Kind == yaml.AliasNode {
+			source = source.Alias
+		}
+		if source.Kind != yaml.MappingNode {
+			return nil, bad
+		}
+		if w.merging[source] {
+			return nil, &problem{line, path, "<< merges a mapping into itself: leave it out"}
+		}
+		if w.aliased += 1 + len(source.Content); w.aliased > maxAliased {
+			return nil, &problem{line, path, fmt.Sprintf("aliases expand to more than %d values: write them out", maxAliased)}
+		}
+		w.merging[source] = true
+		pairs, err := w.pairs(path, source)
+		delete(w.merging, source)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, pairs...)
+	}
+	return all, nil
+}
+
+// unknownKey says which keys there are. Not all of a key is quoted: "password:hunter2", without a blank, is one.
+func unknownKey(path string, key *yaml.Node, known []string) *problem {
+	full := below(path, key.Value)
+	if text, ok := pending[pattern(full)]; ok {
+		return &problem{key.Line, full, "not supported yet: " + text}
+	}
+	name, _, colon := strings.Cut(key.Value, ":")
+	text := fmt.Sprintf("unknown key %q", shorten(name))
+	near, distance := "", 3
+	for _, k := range known {
+		if d := editDistance(name, k); d < distance && d < len(k) {
+			near, distance = k, d
+		}
+	}
+	switch {
+	case colon && slices.Contains(known, name):
+		text = fmt.Sprintf("the colon after %q has no blank after it: write %s: and then the value", name, name)
+	case near != "":
+		text += fmt.Sprintf(": did you mean %q?", near)
+	case len(known) == 0:
+		text += ": nothing is known here, write {}"
+	default:
+		text += "; known here are: " + strings.Join(known, ", ")
+	}
+	return &problem{key.Line, path, text}
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:40]) + "..."
+	}
+	return s
+}
+
+// editDistance counts the insertions, deletions and substitutions that make b of a, with a swap of neighbours as one.
+func editDistance(a, b string) int {
+	if len(a) > 64 {
+		return len(a)
+	}
+	rows := [3][]int{}
+	for i := range len(a) + 1 {
+		row := make([]int, len(b)+1)
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			if i == 0 {
+				row[j] = j
+				continue
+			}
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(rows[2][j]+1, row[j-1]+1, rows[2][j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], rows[1][j-2]+1)
+			}
+		}
+		rows = [3][]int{rows[1], rows[2], row}
+	}
+	return rows[2][len(b)]
+}

@@ -1,0 +1,34 @@
+package config
+
+import "regexp"
+
+// pending are the documented keys and values without an effect yet. A silent no would be worse than a refusal: a rate
+// that is not limited, a member that nobody judges.
+var pending = map[string]string{
+	"scrape.requests_per_second":            "leave it out, and lower scrape.concurrency to ask more slowly",
+	"scrape.discovery_interval":             "leave it out",
+	"scrape.refresh_interval":               "leave it out; every scrape collects",
+	"scrape.max_staleness":                  "leave it out; every scrape collects",
+	"clouds[].scrape.requests_per_second":   "leave it out, and lower scrape.concurrency to ask more slowly",
+	"clouds[].scrape.discovery_interval":    "leave it out",
+	"clouds[].scrape.refresh_interval":      "leave it out; every scrape collects",
+	"clouds[].scrape.max_staleness":         "leave it out; every scrape collects",
+	"member_groups":                         "leave it out",
+	"clouds[].api: ims":                     "leave this cloud out, or write api: glance where the cloud has the plain image API too",
+	"clouds[].auth.aksk":                    "use password, with an IAM user of the cloud",
+	"clouds[].auth.ecs_agency":              "use password, with an IAM user of the cloud",
+	"clouds[].scrape_via":                   "leave it out; /metrics has every cloud",
+	"clouds[].projects":                     "leave it out, and write one entry of clouds per project",
+	"clouds[].shards":                       "leave it out",
+	"clouds[].inbound":                      "leave it out",
+	"clouds[].members_api":                  "leave it out",
+	"clouds[].expected_members":             "leave it out; no member is judged",
+	"clouds[].discover":                     "leave it out, and list the images under images",
+	"clouds[].images[].expected_members":    "leave it out; no member is judged",
+	"clouds[].images[].expected_visibility": "leave it out; no visibility is judged",
+}
+
+var listIndex = regexp.MustCompile(`\[\d+\]`)
+
+// pattern is a path without the indexes of its lists.
+func pattern(path string) string { return listIndex.ReplaceAllString(path, "[]") }

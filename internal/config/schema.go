@@ -1,0 +1,156 @@
+package config
+
+import (
+	"time"
+
+	promconfig "github.com/prometheus/common/config"
+	"github.com/prometheus/common/model"
+
+	"glance_share_exporter/collector"
+)
+
+// document is exporter.yml as it is written.
+type document struct {
+	Scrape      scrape            `yaml:"scrape"`
+	MemberNames map[string]string `yaml:"member_names,omitempty"`
+	Clouds      []entry           `yaml:"clouds"`
+}
+
+// scrape holds nil where the file has no key.
+type scrape struct {
+	Timeout        *model.Duration `yaml:"timeout"`
+	TimeoutOffset  *model.Duration `yaml:"timeout_offset"`
+	RequestTimeout *model.Duration `yaml:"request_timeout"`
+	Concurrency    *int            `yaml:"concurrency"`
+}
+
+// or returns s with the values of other where s has none.
+func (s scrape) or(other scrape) scrape {
+	if s.Timeout == nil {
+		s.Timeout = other.Timeout
+	}
+	if s.TimeoutOffset == nil {
+		s.TimeoutOffset = other.TimeoutOffset
+	}
+	if s.RequestTimeout == nil {
+		s.RequestTimeout = other.RequestTimeout
+	}
+	if s.Concurrency == nil {
+		s.Concurrency = other.Concurrency
+	}
+	return s
+}
+
+// apply needs a scrape without nil.
+func (s scrape) apply(o *collector.Options) {
+	o.Timeout = time.Duration(*s.Timeout)
+	o.TimeoutOffset = time.Duration(*s.TimeoutOffset)
+	o.RequestTimeout = time.Duration(*s.RequestTimeout)
+	o.Concurrency = *s.Concurrency
+}
+
+func defaultScrape() scrape {
+	o := collector.DefaultOptions()
+	timeout, offset, request := model.Duration(o.Timeout), model.Duration(o.TimeoutOffset), model.Duration(o.RequestTimeout)
+	return scrape{&timeout, &offset, &request, &o.Concurrency}
+}
+
+// entry is one of clouds.
+type entry struct {
+	Name          string                      `yaml:"name"`
+	API           string                      `yaml:"api"`
+	Auth          auth                        `yaml:"auth"`
+	AdminRoles    []string                    `yaml:"admin_roles"`
+	Region        string                      `yaml:"region,omitempty"`
+	Interface     string                      `yaml:"interface,omitempty"`
+	Endpoint      string                      `yaml:"endpoint,omitempty"`
+	HTTP          promconfig.HTTPClientConfig `yaml:"http"`
+	Scrape        scrape                      `yaml:"scrape"`
+	MembersFor    []string                    `yaml:"members_for"`
+	MembersLimit  int                         `yaml:"members_limit"`
+	MemberDetails bool                        `yaml:"member_details"`
+	Images        []image                     `yaml:"images"`
+}
+
+func (e *entry) setDefaults() {
+	o := collector.DefaultOptions()
+	e.API = "glance"
+	e.AdminRoles = o.AdminRoles
+	e.HTTP = promconfig.DefaultHTTPClientConfig
+	for _, v := range o.MembersFor {
+		e.MembersFor = append(e.MembersFor, string(v))
+	}
+	e.MembersLimit = o.MembersLimit
+	e.MemberDetails = o.MemberDetails
+}
+
+func (entry) example() string {
+	return "{name: prod, auth: {clouds_yaml: {cloud: prod}}, images: [" + image{}.example() + "]}"
+}
+
+type image struct {
+	ID   string `yaml:"id"`
+	Name string `yaml:"name,omitempty"`
+}
+
+func (image) example() string { return "{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}" }
+
+// auth has one of its kinds.
+type auth struct {
+	CloudsYAML            *cloudsYAMLAuth `yaml:"clouds_yaml,omitempty"`
+	Env                   *envAuth        `yaml:"env,omitempty"`
+	Password              *passwordAuth   `yaml:"password,omitempty"`
+	ApplicationCredential *appCredAuth    `yaml:"application_credential,omitempty"`
+	Token                 *tokenAuth      `yaml:"token,omitempty"`
+	None                  *noneAuth       `yaml:"none,omitempty"`
+}
+
+func (auth) example() string { return "{clouds_yaml: {cloud: prod}}" }
+
+type cloudsYAMLAuth struct {
+	Cloud string `yaml:"cloud"`
+	File  string `yaml:"file,omitempty"`
+}
+
+func (cloudsYAMLAuth) example() string { return "{cloud: prod}" }
+
+type envAuth struct{}
+
+func (envAuth) example() string { return "{}" }
+
+type passwordAuth struct {
+	AuthURL           string            `yaml:"auth_url"`
+	Username          string            `yaml:"username,omitempty"`
+	UserID            string            `yaml:"user_id,omitempty"`
+	UserDomainName    string            `yaml:"user_domain_name,omitempty"`
+	UserDomainID      string            `yaml:"user_domain_id,omitempty"`
+	Password          promconfig.Secret `yaml:"password,omitempty"`
+	PasswordFile      string            `yaml:"password_file,omitempty"`
+	ProjectName       string            `yaml:"project_name,omitempty"`
+	ProjectID         string            `yaml:"project_id,omitempty"`
+	ProjectDomainName string            `yaml:"project_domain_name,omitempty"`
+	ProjectDomainID   string            `yaml:"project_domain_id,omitempty"`
+}
+
+type appCredAuth struct {
+	AuthURL        string            `yaml:"auth_url"`
+	ID             string            `yaml:"id,omitempty"`
+	Name           string            `yaml:"name,omitempty"`
+	Username       string            `yaml:"username,omitempty"`
+	UserDomainName string            `yaml:"user_domain_name,omitempty"`
+	Secret         promconfig.Secret `yaml:"secret,omitempty"`
+	SecretFile     string            `yaml:"secret_file,omitempty"`
+}
+
+type tokenAuth struct {
+	AuthURL   string            `yaml:"auth_url,omitempty"`
+	Token     promconfig.Secret `yaml:"token,omitempty"`
+	TokenFile string            `yaml:"token_file,omitempty"`
+	ProjectID string            `yaml:"project_id,omitempty"`
+}
+
+type noneAuth struct {
+	ProjectID string `yaml:"project_id"`
+}
+
+func (noneAuth) example() string { return "{project_id: edc89b490d7d4392898e19b2deb34797}" }

@@ -1,0 +1,110 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	promconfig "github.com/prometheus/common/config"
+)
+
+const maxSecret = 64 << 10
+
+// secret is a value that is written in exporter.yml or kept in a file.
+type secret struct {
+	key   string // in exporter.yml, relative to auth
+	value promconfig.Secret
+	file  string
+}
+
+// check finds out whether there is exactly one of value and file, and whether the file can be read.
+func (s secret) check() *fault {
+	short := lastKey(s.key)
+	switch {
+	case s.value != "" && s.file != "":
+		return faultf(s.key+"_file", "is there beside %s: write one of them", short)
+	case s.value == "" && s.file == "":
+		return faultf(s.key, "is required: write %s or %s_file", short, short)
+	}
+	_, bad := s.read()
+	return bad
+}
+
+// read returns the secret as it is now.
+func (s secret) read() (string, *fault) {
+	if s.file == "" {
+		return string(s.value), nil
+	}
+	text, err := readSecret(s.file)
+	if err != nil {
+		return "", &fault{s.key + "_file", err.Error()}
+	}
+	return text, nil
+}
+
+func readSecret(path string) (string, error) {
+	if err := readable(path); err != nil {
+		return "", err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", unreadable(path, err)
+	}
+	defer func() { _ = f.Close() }()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil {
+		return "", unreadable(path, err)
+	}
+	if len(text) > maxSecret {
+		return "", fmt.Errorf("%s has more than 64 KiB: name a file that holds the secret alone", path)
+	}
+	trimmed := strings.TrimRight(string(text), "\r\n")
+	if trimmed == "" {
+		return "", fmt.Errorf("%s is empty: write the secret into it", path)
+	}
+	return trimmed, nil
+}
+
+// readable returns an error unless path is a file that can be opened. A pipe is none: it could be read only once.
+func readable(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return unreadable(path, err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is not a regular file: name a file", path)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return unreadable(path, err)
+	}
+	_ = f.Close()
+	return nil
+}
+
+func unreadable(path string, err error) error {
+	what := "correct the path"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		what = "correct the path, or write the file"
+	case errors.Is(err, fs.ErrPermission):
+		what = "let the exporter's user read it"
+	}
+	return fmt.Errorf("%s cannot be read, %s: %s", path, reason(err), what)
+}
+
+// expand resolves a path of exporter.yml: ~/ is the home, and a relative path begins at dir.
+func expand(dir, path string) string { return promconfig.JoinDir(dir, home(path)) }
+
+func home(path string) string {
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		if dir, err := os.UserHomeDir(); err == nil {
+			return filepath.Join(dir, rest)
+		}
+	}
+	return path
+}

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// method is how a login proves who it is.
+type method int
+
+const (
+	byPassword method = iota
+	byApplicationCredential
+	byToken
+)
+
+// methodOf goes by OS_AUTH_TYPE or auth_type, and without one by what there is, as other OpenStack clients do.
+func methodOf(authType string, o gophercloud.AuthOptions) (method, error) {
+	switch strings.ToLower(authType) {
+	case "password", "v3password", "v2password":
+		return byPassword, nil
+	case "v3applicationcredential":
+		return byApplicationCredential, nil
+	case "token", "v3token", "v2token":
+		return byToken, nil
+	case "":
+	default:
+		return 0, fmt.Errorf("auth type %q is not supported: use v3applicationcredential, v3password or v3token", shorten(authType))
+	}
+	switch {
+	case o.ApplicationCredentialID != "" || o.ApplicationCredentialName != "":
+		return byApplicationCredential, nil
+	case o.TokenID != "" && o.Password == "":
+		return byToken, nil
+	}
+	return byPassword, nil
+}
+
+// need is a setting that is missing. Its names are those that OpenStack gives it.
+type need struct{ name, or string }
+
+// settle returns the options of one method, without what other methods would use: gophercloud refuses a user beside a
+// token, both an ID and a name of a domain, and more. The scope is told explicitly, for what gophercloud would make up
+// itself takes the user's domain for the project's. The second result is what is missing.
+func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, []need) {
+	var missing []need
+	require := func(there bool, name, or string) {
+		if !there {
+			missing = append(missing, need{name, or})
+		}
+	}
+	out := gophercloud.AuthOptions{IdentityEndpoint: o.IdentityEndpoint}
+	require(o.IdentityEndpoint != "", "auth_url", "")
+	user := func() {
+		require(o.UserID != "" || o.Username != "", "username", "user_id")
+		if out.UserID = o.UserID; out.UserID != "" || o.Username == "" {
+			return
+		}
+		out.Username = o.Username
+		if out.DomainID = o.DomainID; out.DomainID == "" {
+			out.DomainName = o.DomainName
+		}
+		require(out.DomainID != "" || out.DomainName != "", "user_domain_name", "user_domain_id")
+	}
+	switch m {
+	case byApplicationCredential:
+		out.ApplicationCredentialID = o.ApplicationCredentialID
+		if out.ApplicationCredentialID == "" {
+			out.ApplicationCredentialName = o.ApplicationCredentialName
+			require(out.ApplicationCredentialName != "", "application_credential_id", "application_credential_name")
+			if out.ApplicationCredentialName != "" {
+				user()
+			}
+		}
+		out.ApplicationCredentialSecret = o.ApplicationCredentialSecret
+		require(out.ApplicationCredentialSecret != "", "application_credential_secret", "")
+	case byToken:
+		out.TokenID = o.TokenID
+		require(out.TokenID != "", "token", "")
+		out.Scope = projectScope(o)
+	default:
+		user()
+		out.Password = o.Password
+		require(out.Password != "", "password", "")
+		out.Scope = projectScope(o)
+		require(out.Scope != nil, "project_name", "project_id")
+		if out.Scope != nil && out.Scope.ProjectName != "" && out.UserID != "" { // a user's name has a domain
+			require(out.Scope.DomainID != "" || out.Scope.DomainName != "", "project_domain_name", "project_domain_id")
+		}
+	}
+	return out, missing
+}
+
+// projectScope returns the scope of o if it is a project or a trust, with the user's domain as the project's by default.
+func projectScope(o gophercloud.AuthOptions) *gophercloud.AuthScope {
+	switch s := o.Scope; {
+	case s == nil:
+	case s.TrustID != "":
+		return &gophercloud.AuthScope{TrustID: s.TrustID}
+	case s.ProjectID != "":
+		return &gophercloud.AuthScope{ProjectID: s.ProjectID}
+	case s.ProjectName != "":
+		scope := &gophercloud.AuthScope{ProjectName: s.ProjectName, DomainID: s.DomainID, DomainName: s.DomainName}
+		if scope.DomainID == "" && scope.DomainName == "" {
+			scope.DomainID, scope.DomainName = o.DomainID, o.DomainName
+		}
+		if scope.DomainID != "" {
+			scope.DomainName = ""
+		}
+		return scope
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"cmp"
+	"strings"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// The kinds of auth that are written out in exporter.yml.
+
+// field is one key of a kind of auth.
+type field struct{ key, value string }
+
+// onlyOne refuses two keys that say the same.
+func onlyOne(a, b field) *fault {
+	if a.value != "" && b.value != "" {
+		return faultf(b.key, "is there beside %s: write one of them", lastKey(a.key))
+	}
+	return nil
+}
+
+// lastKey returns c of a.b.c.
+func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
+
+func firstFault(faults ...*fault) *fault {
+	for _, f := range faults {
+		if f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+// wants says what to write for a setting that is missing.
+var wants = map[string]string{
+	"auth_url":                  "is required: write Keystone's URL, such as https://cloud.example.com:5000/v3",
+	"username":                  "is required: write username or user_id",
+	"user_domain_name":          "is required beside username: write user_domain_name or user_domain_id, as in user_domain_name: Default",
+	"project_name":              "is required: write project_name or project_id, the project whose view of the images is wanted",
+	"project_domain_name":       "is required beside project_name: write project_domain_name or project_domain_id, or a project_id instead of the name",
+	"application_credential_id": "is required: write id, or name with username and user_domain_name",
+
+	"application_credential.username":         "is required beside name: write the name of the user who made the application credential, or its id instead of name",
+	"application_credential.user_domain_name": "is required beside username: write the name of the user's domain, as in user_domain_name: Default",
+}
+
+// lacking is the fault of what settle found missing below kind.
+func lacking(kind string, missing []need) *fault {
+	if len(missing) == 0 {
+		return nil
+	}
+	name := missing[0].name
+	text := cmp.Or(wants[kind+"."+name], wants[name])
+	if name == "application_credential_id" {
+		name = "id"
+	}
+	return &fault{kind + "." + name, text}
+}
+
+func authURLFault(key, raw string) *fault {
+	if raw == "" {
+		return &fault{key, wants["auth_url"]}
+	}
+	if text := checkAuthURL(raw); text != "" {
+		return &fault{key, text}
+	}
+	return nil
+}
+
+// written makes a credential of options without their secret, which put adds.
+func written(kind string, m method, opts gophercloud.AuthOptions, s secret, put func(*gophercloud.AuthOptions, string)) (credential, *fault) {
+	read := func() (gophercloud.AuthOptions, *fault) {
+		text, bad := s.read()
+		if bad != nil {
+			return gophercloud.AuthOptions{}, bad
+		}
+		o := opts
+		put(&o, text)
+		if m == byToken && o.IdentityEndpoint == "" {
+			return o, nil
+		}
+		o, missing := settle(m, o)
+		return o, lacking(kind, missing)
+	}
+	if bad := s.check(); bad != nil {
+		return credential{}, bad
+	}
+	_, bad := read()
+	return credential{auth: loginFunc(read)}, bad
+}
+
+func (p *passwordAuth) credential(connection) (credential, *fault) {
+	const kind = "password"
+	if bad := firstFault(
+		authURLFault("password.auth_url", p.AuthURL),
+		onlyOne(field{"password.username", p.Username}, field{"password.user_id", p.UserID}),
+		onlyOne(field{"password.user_domain_name", p.UserDomainName}, field{"password.user_domain_id", p.UserDomainID}),
+		onlyOne(field{"password.project_name", p.ProjectName}, field{"password.project_id", p.ProjectID}),
+		onlyOne(field{"password.project_domain_name", p.ProjectDomainName}, field{"password.project_domain_id", p.ProjectDomainID}),
+	); bad != nil {
+		return credential{}, bad
+	}
+	opts := gophercloud.AuthOptions{
+		IdentityEndpoint: p.AuthURL,
+		Username:         p.Username, UserID: p.UserID,
+		DomainName: p.UserDomainName, DomainID: p.UserDomainID,
+		Scope: &gophercloud.AuthScope{
+			ProjectName: p.ProjectName, ProjectID: p.ProjectID,
+			DomainName: p.ProjectDomainName, DomainID: p.ProjectDomainID,
+		},
+	}
+	return written(kind, byPassword, opts, secret{"password.password", p.Password, p.PasswordFile},
+		func(o *gophercloud.AuthOptions, text string) { o.Password = text })
+}
+
+func (a *appCredAuth) credential(connection) (credential, *fault) {
+	const kind = "application_credential"
+	if bad := firstFault(
+		authURLFault(kind+".auth_url", a.AuthURL),
+		onlyOne(field{kind + ".id", a.ID}, field{kind + ".name", a.Name}),
+	); bad != nil {
+		return credential{}, bad
+	}
+	if a.ID != "" && a.Username != "" {
+		return credential{}, faultf(kind+".username", "has no use beside id: leave it out")
+	}
+	opts := gophercloud.AuthOptions{
+		IdentityEndpoint:          a.AuthURL,
+		ApplicationCredentialID:   a.ID,
+		ApplicationCredentialName: a.Name,
+		Username:                  a.Username,
+		DomainName:                a.UserDomainName,
+	}
+	return written(kind, byApplicationCredential, opts, secret{kind + ".secret", a.Secret, a.SecretFile},
+		func(o *gophercloud.AuthOptions, text string) { o.ApplicationCredentialSecret = text })
+}
+
+func (t *tokenAuth) credential(conn connection) (credential, *fault) {
+	const kind = "token"
+	asIs := t.AuthURL == "" && conn.endpoint != ""
+	switch {
+	case asIs && t.ProjectID == "":
+		return credential{}, faultf("token.project_id", "is required without auth_url: write the ID of the project that the token is for")
+	case !asIs && t.AuthURL == "":
+		return credential{}, faultf("token.auth_url", "is required: write Keystone's URL, or set endpoint to use the token as it is")
+	}
+	opts := gophercloud.AuthOptions{IdentityEndpoint: t.AuthURL}
+	if !asIs {
+		if bad := authURLFault("token.auth_url", t.AuthURL); bad != nil {
+			return credential{}, bad
+		}
+		if t.ProjectID != "" {
+			opts.Scope = &gophercloud.AuthScope{ProjectID: t.ProjectID}
+		}
+	}
+	cred, bad := written(kind, byToken, opts, secret{"token.token", t.Token, t.TokenFile},
+		func(o *gophercloud.AuthOptions, text string) { o.TokenID = text })
+	if asIs {
+		cred.projectID = t.ProjectID
+	}
+	return cred, bad
+}
