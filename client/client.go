@@ -117,7 +117,7 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 		renewed, why := c.session.refused(ctx, tok, req)
 		if renewed == nil {
 			if why != "" {
-				apiErr.Message += "; " + why
+				apiErr.Message = strings.TrimPrefix(apiErr.Message+"; "+why, "; ")
 			}
 			return Access{}, apiErr
 		}
@@ -154,7 +154,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 }
 
 func (c *Client) exchange(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
-	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, tok.endpoint+req.path, nil)
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, tok.access.Endpoint+req.path, nil)
 	if err != nil {
 		return &Error{Code: CodeConfig, Message: clean(err.Error())}
 	}

@@ -46,9 +46,10 @@ func (e *Error) Error() string {
 	if e.ImageID != "" {
 		b.WriteString(" " + e.ImageID)
 	}
-	if e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code {
+	switch {
+	case e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code:
 		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
-	} else {
+	case e.Code != CodeConfig: // its message says it all
 		b.WriteString(": " + e.Code)
 	}
 	if e.Message != "" {
@@ -97,6 +98,10 @@ func transportError(ctx context.Context, err error) (code, message string) {
 		errors.As(err, &hostErr), errors.As(err, &certErr),
 		errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error"),
 		strings.HasPrefix(message, "tls: "), strings.Contains(message, "HTTP response to HTTPS client"):
+		message = strings.TrimPrefix(message, "tls: ")
+		if errors.As(err, &recordErr) || strings.Contains(message, "HTTP response to HTTPS client") {
+			message += ": is the URL http, not https?"
+		}
 		return CodeTLS, clean(message)
 	}
 	return CodeConnect, clean(message)

@@ -187,14 +187,14 @@ func TestLoginErrors(t *testing.T) {
 		},
 		{name: "unreadable secret", opts: client.Options{Auth: func() (gophercloud.AuthOptions, error) {
 			return gophercloud.AuthOptions{}, errors.New("password_file: no such file")
-		}}, want: "logging in: config: password_file: no such file"},
+		}}, want: "logging in: password_file: no such file"},
 		{
 			name: "no project", opts: client.Options{Auth: auth(func(ao *gophercloud.AuthOptions) { ao.Scope = nil })},
-			want: "logging in: config: the token has no project, and without one the image API shows no image: name a project in the credential", told: []string{"authenticate"},
+			want: "logging in: the token has no project, and without one the image API shows no image: name a project in the credential", told: []string{"authenticate"},
 		},
 		{
 			name: "region that the catalog lacks", opts: client.Options{Auth: auth(same), Region: "Mars"},
-			want: `logging in: config: the catalog has no image service in region "Mars" (it has RegionOne): correct region`, told: []string{"authenticate"},
+			want: `logging in: the catalog has no image service in region "Mars" (it has RegionOne): correct region`, told: []string{"authenticate"},
 		},
 		{name: "a server that repeats the password", opts: client.Options{Auth: auth(same)}, fault: func() func() {
 			return answer(400, `{"error": {"message": "bad password `+password+`"}}`)
@@ -213,7 +213,7 @@ func TestLoginErrors(t *testing.T) {
 		},
 		{name: "neither user nor password", opts: client.Options{Auth: func() (gophercloud.AuthOptions, error) {
 			return gophercloud.AuthOptions{IdentityEndpoint: identity}, nil
-		}}, want: "logging in: config: You must provide a password to authenticate"},
+		}}, want: "logging in: You must provide a password to authenticate"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -252,20 +252,20 @@ func TestCatalogs(t *testing.T) {
 		{name: "by region", catalog: []string{entry("image", ep("public", "R1", "BASE/1"), ep("public", "R2", "BASE/2"))}, opts: client.Options{Region: "R2"}, want: "/2/v2/images/x"},
 		{
 			name: "no region chosen", catalog: []string{entry("image", ep("public", "R1", "BASE/1"), ep("public", "R2", "BASE/2"))},
-			want: "logging in: config: the catalog has the image service in several regions (R1, R2): set region",
+			want: "logging in: the catalog has the image service in several regions (R1, R2): set region",
 		},
 		{
 			name: "no image service", catalog: []string{entry("identity", ep("public", "R1", "BASE")), entry("compute")},
-			want: "logging in: config: the catalog has no service of type image (it has compute, identity): set endpoint to the image service's URL",
+			want: "logging in: the catalog has no service of type image (it has compute, identity): set endpoint to the image service's URL",
 		},
-		{name: "no catalog", want: "logging in: config: the catalog has no service of type image (it has none): set endpoint to the image service's URL"},
+		{name: "no catalog", want: "logging in: the catalog has no service of type image (it has none): set endpoint to the image service's URL"},
 		{
 			name: "no such interface", catalog: []string{entry("image", ep("public", "R1", "BASE"))}, opts: client.Options{Interface: "admin"},
-			want: "logging in: config: the catalog has no admin image endpoint (it has public): correct interface",
+			want: "logging in: the catalog has no admin image endpoint (it has public): correct interface",
 		},
 		{
 			name: "not a URL", catalog: []string{entry("image", ep("public", "R1", "image.internal:9292"))},
-			want: `logging in: config: the catalog's image endpoint "image.internal:9292" is not usable: set endpoint to the image service's URL`,
+			want: `logging in: the catalog's image endpoint "image.internal:9292" is not usable: set endpoint to the image service's URL`,
 		},
 	}
 	for _, test := range tests {

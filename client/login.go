@@ -21,6 +21,8 @@ type Access struct {
 	ProjectID   string
 	ProjectName string
 	Roles       []string
+	// Endpoint is the image API's URL, ending in /v2/.
+	Endpoint string
 }
 
 // HasRole reports whether the token has one of the roles.
@@ -30,14 +32,13 @@ func (a Access) HasRole(roles []string) bool {
 
 // token is a login's result. It does not change.
 type token struct {
-	id       string
-	endpoint string // the image API's, ending in /v2/
-	access   Access
-	expires  time.Time // by the cloud's clock; zero: never, or not told
-	until    time.Time // the same by ours
-	began    time.Time // by ours
-	auth     gophercloud.AuthOptions
-	secrets  []string // must not be in any text
+	id      string
+	access  Access
+	expires time.Time // by the cloud's clock; zero: never, or not told
+	until   time.Time // the same by ours
+	began   time.Time // by ours
+	auth    gophercloud.AuthOptions
+	secrets []string // must not be in any text
 }
 
 // loginBody is the part of a token's body that matters, see
@@ -132,11 +133,11 @@ func (s *session) newToken(id string, body loginBody, start time.Time) (*token, 
 		tok.until = start.Add(tok.expires.Sub(issued))
 	}
 	if s.opts.Endpoint != "" {
-		tok.endpoint = imageEndpoint(s.opts.Endpoint)
+		tok.access.Endpoint = imageEndpoint(s.opts.Endpoint)
 		return tok, nil
 	}
 	url, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
-	tok.endpoint = imageEndpoint(url)
+	tok.access.Endpoint = imageEndpoint(url)
 	return tok, err
 }
 
@@ -210,6 +211,9 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 	case errors.As(err, &status):
 		e.StatusCode, e.Code = status.Actual, fmt.Sprint(status.Actual)
 		e.Message = serverMessage(status.Body)
+		if status.Actual == http.StatusNotFound {
+			e.Message = strings.TrimPrefix(e.Message+": is auth_url the URL of Keystone, such as https://cloud.example.com:5000/v3?", ": ")
+		}
 	case !exchange.asked:
 		e.Code, e.Message = CodeConfig, clean(err.Error())
 	case exchange.err != nil:

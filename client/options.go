@@ -74,7 +74,11 @@ func CheckURL(field, raw string) error {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		return &OptionError{field, "must be a URL such as https://cloud.example.com:5000/v3"}
+		example := "https://cloud.example.com:5000/v3"
+		if field == "endpoint" {
+			example = "https://image.example.com"
+		}
+		return &OptionError{field, "must be a URL such as " + example}
 	case u.User != nil:
 		return &OptionError{field, "must not carry a user name or password: put them under auth"}
 	case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(raw, "?#"):

@@ -17,7 +17,6 @@ const (
 	loginTimeout      = 30 * time.Second
 	firstLoginPause   = 30 * time.Second
 	firstRenewalPause = 5 * time.Second
-	unreachablePause  = 5 * time.Second
 	maxPause          = 5 * time.Minute
 )
 
@@ -25,8 +24,8 @@ const (
 //
 // A 401 from the image API is a riddle: the token may have ended or been revoked, but a real Glance answers it to good
 // tokens too, while Keystone is away, and to each request that the credential's access rules leave out. So a 401
-// renews the token once; what still gets a 401 while the same token serves other requests is denied, and asks for
-// no renewal any more; and where nothing is served, renewals pause longer and longer.
+// renews the token once. What the new token does not get either, while it serves other requests, is denied, and asks for
+// no renewal any more, until a token that served it stops to. Where nothing is served, renewals pause longer and longer.
 type session struct {
 	opts Options
 	http *http.Client
@@ -42,11 +41,15 @@ type session struct {
 	refusedAuth  gophercloud.AuthOptions // what was refused
 	refusedError *Error
 
+	connected    time.Time     // when the collection under way began
+	unreachable  *Error        // how a login ended in it that nobody refused
 	renewalPause time.Duration // of the last renewal that cured nothing
 	renewAfter   time.Time
-	suspects     map[string]struct{} // got a 401 from the current token, and nobody got an answer since
-	denied       map[string]struct{} // get a 401 from good tokens
-	lastServed   time.Time
+	futile       bool                // some renewal cured nothing
+	lastServed   time.Time           // when a request had an answer that shows its token to be good
+	served       map[string]struct{} // requests that the current token had such an answer to
+	suspects     map[string]struct{} // requests that it got a 401 to in this collection, with no such answer to any since
+	denied       map[string]struct{} // requests that good tokens get a 401 to
 }
 
 // flight is a login that several callers wait for. It ends early when the last of them gives up.
@@ -60,9 +63,12 @@ type flight struct {
 }
 
 func newSession(opts Options, httpClient *http.Client) *session {
-	s := &session{opts: opts, http: httpClient, suspects: map[string]struct{}{}, denied: map[string]struct{}{}}
+	s := &session{
+		opts: opts, http: httpClient,
+		served: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]struct{}{},
+	}
 	if opts.Auth == nil {
-		s.cur = &token{endpoint: imageEndpoint(opts.Endpoint), access: Access{ProjectID: opts.ProjectID}}
+		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint)}}
 	}
 	return s
 }
@@ -94,6 +100,8 @@ func (s *session) connect(ctx context.Context) (*token, error) {
 	auth, err := s.opts.Auth()
 	s.mu.Lock()
 	cur := s.cur
+	s.connected, s.unreachable = time.Now(), nil
+	clear(s.suspects)
 	s.mu.Unlock()
 	if err != nil {
 		if cur != nil {
@@ -125,7 +133,7 @@ func (s *session) adopt(auth gophercloud.AuthOptions) *token {
 	defer s.mu.Unlock()
 	if s.cur == nil || s.cur.id != auth.TokenID {
 		s.cur = &token{
-			id: auth.TokenID, endpoint: imageEndpoint(s.opts.Endpoint), access: Access{ProjectID: s.opts.ProjectID},
+			id: auth.TokenID, access: Access{ProjectID: s.opts.ProjectID, Endpoint: imageEndpoint(s.opts.Endpoint)},
 			auth: auth, secrets: []string{auth.TokenID},
 		}
 	}
@@ -169,15 +177,9 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 		defer s.mu.Unlock()
 		return s.cur, ""
 	}
-	_, denied := s.denied[req.key()]
-	if denied && time.Since(s.lastServed) < maxPause {
+	if why = s.noRenewal(req.key()); why != "" {
 		s.mu.Unlock()
-		return nil, "a new token did not help, and others are served: the credential may not ask this"
-	}
-	s.suspects[req.key()] = struct{}{}
-	if time.Now().Before(s.renewAfter) {
-		s.mu.Unlock()
-		return nil, "a new token did not help"
+		return nil, why
 	}
 	s.mu.Unlock()
 	auth, err := s.opts.Auth()
@@ -197,6 +199,26 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 	return again, ""
 }
 
+// noRenewal says why a 401 is no reason to renew the current token, if it is none. The caller holds mu.
+func (s *session) noRenewal(key string) string {
+	if _, served := s.served[key]; !served {
+		_, denied := s.denied[key]
+		othersServed := !s.lastServed.Before(s.connected) && !s.lastServed.Before(s.cur.began)
+		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && othersServed) {
+			s.denied[key] = struct{}{}
+			return "a new token did not help, and others are served: the credential may not ask this"
+		}
+	}
+	s.suspects[key] = struct{}{}
+	switch {
+	case s.unreachable != nil:
+		return "renewing the token: " + s.unreachable.Error()
+	case time.Now().Before(s.renewAfter):
+		return "a new token did not help"
+	}
+	return ""
+}
+
 // stillRefused is told that a new token got a 401 too.
 func (s *session) stillRefused(tok *token, req request) {
 	s.mu.Lock()
@@ -204,6 +226,7 @@ func (s *session) stillRefused(tok *token, req request) {
 	if s.cur != tok {
 		return
 	}
+	s.futile = true
 	s.suspects[req.key()] = struct{}{}
 	if now := time.Now(); !now.Before(s.renewAfter) {
 		s.renewalPause = grow(s.renewalPause, firstRenewalPause)
@@ -221,6 +244,7 @@ func (s *session) accepted(tok *token, req request) {
 	s.lastServed = time.Now()
 	s.renewalPause = 0 // whatever was refused, the token was not the reason
 	key := req.key()
+	s.served[key] = struct{}{}
 	delete(s.suspects, key)
 	delete(s.denied, key)
 	for k := range s.suspects {
@@ -254,9 +278,6 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 			e := *s.refusedError
 			e.Message += fmt.Sprintf("; logins pause until %s, or until the credential changes", s.pausedUntil.UTC().Format(time.RFC3339))
 			return nil, &e
-		case instead == nil && s.cur != nil && now.Before(s.renewAfter):
-			defer s.mu.Unlock()
-			return s.cur, nil
 		}
 		f = s.takeOff(auth)
 	}
@@ -306,17 +327,19 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 	now := time.Now()
 	if err != nil {
 		f.err = err
-		if err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden {
+		// A token that cannot be used is as bad as none: asking for another one changes nothing.
+		if err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden || err.Code == CodeConfig {
 			s.loginPause = grow(s.loginPause, firstLoginPause)
 			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
-		} else if s.cur != nil {
-			s.renewAfter = now.Add(unreachablePause)
+		} else {
+			s.unreachable = err
 		}
 		return
 	}
 	f.tok = tok
 	s.cur = tok
 	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
+	clear(s.served)
 	clear(s.suspects)
 }
 

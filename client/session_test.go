@@ -64,15 +64,16 @@ func TestTokenIsRenewedBeforeItEnds(t *testing.T) {
 func TestOutsideOfTheAccessRules(t *testing.T) {
 	bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
 		for range 20 {
+			if _, err := c.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			if _, err := c.Images(t.Context(), []string{golden}, false); asError(t, err).Code != "401" {
 				t.Fatal(err)
 			}
 			if _, err := c.Image(t.Context(), golden); asError(t, err).Code != "401" {
 				t.Fatal(err)
 			}
-			if err := scrape(t, c, golden); err != nil {
-				t.Fatal(err)
-			}
+			memberIDs(t, c, golden)
 			time.Sleep(time.Minute)
 		}
 		// The first 401 makes one more login. From then on it is known what a 401 means there.
@@ -89,17 +90,85 @@ func TestManyDeniedImagesMakeNoManyLogins(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
 		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.ImageID != "" && r.ImageID != golden }, Status: http.StatusUnauthorized})
 		for range 30 {
+			if _, err := c.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			for i := range 10 {
-				if err := scrape(t, c, fmt.Sprintf("00000000-0000-4000-8000-%012d", i)); asError(t, err).Code != "401" {
+				if _, err := c.Members(t.Context(), fmt.Sprintf("00000000-0000-4000-8000-%012d", i)); asError(t, err).Code != "401" {
 					t.Fatal(err)
 				}
 			}
-			if err := scrape(t, c, golden); err != nil {
-				t.Fatal(err)
-			}
+			memberIDs(t, c, golden)
 			time.Sleep(time.Minute)
 		}
 		wantLogins(t, w, 2)
+	})
+}
+
+// With one image, its members may be answered before what is denied is asked, or after it.
+func TestDeniedRecordsInAnyOrder(t *testing.T) {
+	for name, first := range map[string]bool{"record first": true, "members first": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+				for range 20 {
+					if _, err := c.Connect(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					if !first {
+						memberIDs(t, c, golden)
+					}
+					if _, err := c.Image(t.Context(), golden); asError(t, err).Code != "401" {
+						t.Fatal(err)
+					}
+					if first {
+						memberIDs(t, c, golden)
+					}
+					time.Sleep(time.Minute)
+				}
+				wantLogins(t, w, 2)
+			})
+		})
+	}
+}
+
+// A worker of Glance that has the token in its cache goes on serving it after the revocation, the others do not.
+func TestRevokedWhileSomeWorkersStillServe(t *testing.T) {
+	bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		_, _ = c.Image(t.Context(), golden) // what is denied is known
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		if err := scrape(t, c, hidden); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		w.Inject(fakecloud.Fault{Times: 1, Match: func(r fakecloud.Request) bool { return r.ImageID == hidden }, Status: http.StatusUnauthorized})
+		memberIDs(t, c, golden)
+		if err := scrape(t, c, hidden); err != nil {
+			t.Errorf("it was served before, so the token was to be renewed: %v", err)
+		}
+	})
+}
+
+// Keystone fails one login, and is well again in the next collection.
+func TestALoginThatFailsIsTriedAgainByTheNextCollection(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		w.RevokeTokens()
+		remove := w.Inject(fakecloud.Fault{Match: isLogin, Status: http.StatusServiceUnavailable})
+		before := w.Count("authenticate")
+		for range 10 {
+			if _, err := c.Members(t.Context(), golden); asError(t, err).Code != "401" {
+				t.Fatal(err)
+			}
+		}
+		wantLogins(t, w, before+1) // not one for each image
+		remove()
+		if err := scrape(t, c, golden); err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -30,7 +30,7 @@ var (
 	tokenExpiryDesc = newDesc("token_expiry_timestamp_seconds",
 		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
 	authPausedDesc = newDesc("auth_paused",
-		"Whether logins pause because the last one was refused: 1 yes, 0 no.", cloudLabels)
+		"Whether logins pause because the last one was refused, or brought nothing to use: 1 yes, 0 no.", cloudLabels)
 	clockSkewDesc = newDesc("clock_skew_seconds",
 		"The image API's clock less the exporter's, in seconds; 0 where they agree within the second that a Date header tells.", cloudLabels)
 
