@@ -42,8 +42,10 @@ type collection struct {
 	deadline time.Time // the latest that anybody waits for
 	waiters  int
 	end      time.Time // zero: under way
-	err      error     // why there is no token
+	access   client.Access
+	err      error // why there is no token
 	answered bool
+	stranger bool // what answered has no list of images, so it is no image API
 	findings []findings
 }
 
@@ -96,7 +98,10 @@ func (c *collection) run(ctx context.Context) {
 func (c *collection) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.left())
 	defer cancel()
-	_, err := c.cloud.api.Connect(ctx)
+	access, err := c.cloud.api.Connect(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.access = access
 	return err
 }
 
@@ -204,7 +209,7 @@ func (c *collection) snapshot() Snapshot {
 		end = time.Now()
 	}
 	s := Snapshot{
-		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered, Err: c.err,
+		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.stranger, Err: c.err,
 		State: state, Images: make([]ImageSnapshot, len(c.findings)), opts: c.opts,
 	}
 	for i := range c.findings {

@@ -319,6 +319,7 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 	ids := addImages(w, 20)
 	bubble(t, w, user("producer"), options(append(ids, shared)...), func(t *testing.T, b *bench) {
 		b.scrape(t)
+		b.log.take()
 		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == "list_members" && r.ImageID != shared }, Status: 503, Body: "try later"})
 		for range 3 {
 			b.scrape(t)
@@ -336,7 +337,28 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 	bubble(t, w, user("consumer-a"), options(shared), func(t *testing.T, b *bench) {
 		b.scrape(t)
 		b.scrape(t)
-		want := []string{`level=warn cloud=prod msg="member lists may be short: the credential's project does not own the images" images=1 image_id=` + shared}
+		want := []string{
+			`level=info cloud=prod msg="access to the cloud" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
+			`level=warn cloud=prod msg="member lists may be short: the credential's project does not own the images" images=1 image_id=` + shared,
+		}
+		if diff := cmp.Diff(want, b.log.take()); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestSomethingElseThanAnImageAPI(t *testing.T) {
+	w := newWorld()
+	bubble(t, w, user("producer"), options(shared), func(t *testing.T, b *bench) {
+		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: 404, Body: "404 page not found"})
+		if s := b.scrape(t); s.Up || s.Images[0].Sight != collector.Unread {
+			t.Errorf("got %+v", s)
+		}
+		b.scrape(t)
+		want := []string{
+			`level=info cloud=prod msg="access to the cloud" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
+			`level=error cloud=prod msg="no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog" endpoint=http://cloud.test/image/v2/`,
+		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)
 		}

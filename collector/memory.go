@@ -13,6 +13,7 @@ import (
 type memory struct {
 	past     *past
 	problems map[problem]bool
+	access   client.Access // as the log told it
 }
 
 // past is what earlier collections left. It is replaced, never changed.

@@ -27,7 +27,7 @@ type Options struct {
 	AdminRoles []string
 	// MembersFor are the visibilities of the images that have members.
 	MembersFor []client.Visibility
-	// MembersLimit is the cloud's quota of members per image; 0 or less: none.
+	// MembersLimit is the cloud's quota of members per image; 0: none.
 	MembersLimit int
 	// MemberDetails asks for series per member, beside the counts.
 	MemberDetails bool
@@ -71,15 +71,19 @@ func (o Options) Validate() error {
 	case o.Name == "":
 		return bad("name", "is required: write the value that the label cloud shall have")
 	case !cloudName.MatchString(o.Name):
-		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit", o.Name)
+		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit, as in prod-eu1", o.Name)
 	case o.Timeout < 0:
 		return bad("scrape.timeout", "must not be negative: write 0s for Prometheus' own timeout")
 	case o.TimeoutOffset < 0:
 		return bad("scrape.timeout_offset", "must not be negative")
+	case o.Timeout > 0 && o.TimeoutOffset >= o.Timeout:
+		return bad("scrape.timeout_offset", "must be less than timeout, %s", o.Timeout)
 	case o.RequestTimeout < 0:
 		return bad("scrape.request_timeout", "must not be negative: write 0s for half of the time left")
 	case o.Concurrency < 1 || o.Concurrency > 1000:
 		return bad("scrape.concurrency", "must be from 1 to 1000, not %d", o.Concurrency)
+	case o.MembersLimit < 0:
+		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:
 		return bad("members_for", "must not be empty: leave the key out for [shared]")
 	case len(o.Images) == 0:

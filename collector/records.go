@@ -46,6 +46,11 @@ func (c *collection) askChunk(ctx context.Context, chunk []int, mode how) how {
 	}
 	switch status := imageStatus(err); {
 	case mode == giveUp:
+	case status == statusNotFound:
+		c.mu.Lock()
+		c.stranger = true
+		c.mu.Unlock()
+		mode = askAlone
 	case status == statusUnauthorized || status == statusForbidden:
 		// The credential may not list. One record alone tells whether it may read those.
 		mode = giveUp

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"errors"
+	"reflect"
 
 	"github.com/go-kit/log/level"
 
@@ -18,78 +19,103 @@ type problem struct {
 
 const (
 	noToken     = "no access to the cloud"
+	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
 	notRead     = "members not read"
 	noRecord    = "image records not read, so owner and visibility are unknown"
 	foreignView = "member lists may be short: the credential's project does not own the images"
 )
 
+// trouble is what one kind of problem did to a collection.
+type trouble struct {
+	images  int
+	imageID string // of one of them
+	err     error
+}
+
 // report logs what became of a collection. The caller holds the cloud's mu.
 func (c *Cloud) report(coll *collection) {
-	type example struct {
-		count   int
-		imageID string
-		err     error
+	if coll.err == nil && !reflect.DeepEqual(coll.access, c.memory.access) {
+		a := coll.access
+		_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+		c.memory.access = a
 	}
-	now := map[problem]*example{}
+	now := coll.troubles()
+	for p, t := range now {
+		if !c.memory.problems[p] {
+			c.logTrouble(p, t, coll.access.Endpoint)
+		}
+	}
+	next := make(map[problem]bool, len(now))
+	for p := range now {
+		next[p] = true
+	}
+	for p := range c.memory.problems {
+		switch {
+		case next[p]:
+		case coll.err != nil:
+			next[p] = true // nobody can tell whether it is over
+		default:
+			_ = level.Info(c.logger).Log("msg", "over: "+p.what, "operation", p.op, "code", p.code)
+		}
+	}
+	c.memory.problems = next
+}
+
+func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
+	logger := level.Error(c.logger)
+	if p.what == noRecord || p.what == foreignView {
+		logger = level.Warn(c.logger)
+	}
+	fields := []any{"msg", p.what}
+	if t.imageID != "" {
+		fields = append(fields, "images", t.images, "image_id", t.imageID)
+	}
+	if t.err != nil {
+		fields = append(fields, "err", t.err)
+	}
+	if p.what == noImageAPI {
+		fields = append(fields, "endpoint", endpoint)
+	}
+	_ = logger.Log(fields...)
+}
+
+// troubles finds what went wrong in a finished collection, the images of one kind together.
+func (c *collection) troubles() map[problem]*trouble {
+	found := map[problem]*trouble{}
 	note := func(what, imageID string, err error) {
 		p := problem{what: what, code: code(err)}
 		var apiErr *client.Error
 		if errors.As(err, &apiErr) {
 			p.op = apiErr.Op
 		}
-		if now[p] == nil {
-			now[p] = &example{imageID: imageID, err: err}
+		if found[p] == nil {
+			found[p] = &trouble{imageID: imageID, err: err}
 		}
-		now[p].count++
+		found[p].images++
 	}
-	if coll.err != nil {
-		note(noToken, "", coll.err)
-	} else {
-		for i := range coll.findings {
-			var img ImageSnapshot
-			f, id := &coll.findings[i], coll.opts.Images[i].ID
-			f.judge(coll.opts, &img)
-			switch {
-			case img.Sight == Unread:
-				note(notRead, id, img.Err)
-			case img.Sight == Partial && f.record != nil:
-				note(foreignView, id, nil)
-			}
-			if f.record == nil && f.recordErr != nil && img.StatusCode != statusNotFound {
-				note(noRecord, id, f.recordErr)
-			}
-		}
+	if c.err != nil {
+		note(noToken, "", c.err)
+		return found
 	}
-	for p, e := range now {
-		if c.memory.problems[p] {
-			continue
-		}
-		logger := level.Error(c.logger)
-		if p.what == noRecord || p.what == foreignView {
-			logger = level.Warn(c.logger)
-		}
-		fields := []any{"msg", p.what}
-		if e.imageID != "" {
-			fields = append(fields, "images", e.count, "image_id", e.imageID)
-		}
-		if e.err != nil {
-			fields = append(fields, "err", e.err)
-		}
-		_ = logger.Log(fields...)
+	if c.stranger {
+		note(noImageAPI, "", nil)
+		return found
 	}
-	for p := range c.memory.problems {
+	for i := range c.findings {
+		var img ImageSnapshot
+		f, id := &c.findings[i], c.opts.Images[i].ID
+		f.judge(c.opts, &img)
 		switch {
-		case now[p] != nil:
-		case coll.err != nil:
-			now[p] = &example{} // nobody can tell
-		default:
-			_ = level.Info(c.logger).Log("msg", "over: "+p.what, "operation", p.op, "code", p.code)
+		case img.Sight == Unread:
+			note(notRead, id, img.Err)
+		case img.Sight == Partial && f.record != nil:
+			note(foreignView, id, nil)
+		}
+		if f.record == nil && f.recordErr != nil && img.StatusCode != statusNotFound {
+			note(noRecord, id, f.recordErr)
 		}
 	}
-	c.memory.problems = make(map[problem]bool, len(now))
-	for p := range now {
-		c.memory.problems[p] = true
-	}
+	return found
 }
 
 // code is an error's code, as the counters have it.

@@ -45,7 +45,7 @@ type Cloud struct {
 func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: write the file, or name another one with --config.file", path, reason(err))
+		return nil, fmt.Errorf("%s: %s: write it as a file, or name another one with --config.file", path, reason(err))
 	}
 	return Parse(path, text)
 }

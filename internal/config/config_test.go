@@ -133,7 +133,7 @@ func TestLoadOverrides(t *testing.T) {
 
 func TestLoadMissingFile(t *testing.T) {
 	_, err := config.Load("testdata/nowhere.yml")
-	want := "testdata/nowhere.yml: no such file: write the file, or name another one with --config.file"
+	want := "testdata/nowhere.yml: no such file: write it as a file, or name another one with --config.file"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

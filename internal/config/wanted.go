@@ -49,7 +49,7 @@ func wanted(t reflect.Type) string {
 	}
 	switch t {
 	case durationType:
-		return "a duration such as 500ms or 30s"
+		return "a duration in whole numbers such as 1500ms or 30s"
 	case secretType:
 		return "a string, in quotes if it begins with a special character"
 	case urlType:
@@ -65,7 +65,7 @@ func wanted(t reflect.Type) string {
 	}
 	switch t.Kind() {
 	case reflect.Bool:
-		return "true or false"
+		return "true or false, without quotes"
 	case reflect.Int:
 		return "a whole number such as 8"
 	case reflect.Slice:
