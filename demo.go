@@ -1,0 +1,122 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"text/template"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/fakecloud"
+	"glance_share_exporter/internal/web"
+)
+
+// demoPace is the time from one thing that happens in the demo to the next.
+const demoPace = 10 * time.Second
+
+// demo is a fake cloud on a port of its own, and the configuration to watch it with.
+type demo struct {
+	name string
+	text []byte
+	stop func()
+}
+
+func (d *demo) load() (*config.Config, error) { return config.Parse(d.name, d.text) }
+
+var demoConfig = template.Must(template.New("").Parse(`scrape:
+  timeout: 3s # one image hangs now and then
+member_names:
+{{- range .Projects}}
+  {{.ID}}: {{.Name}}
+{{- end}}
+clouds:
+  - name: demo
+    auth:
+      password:
+        auth_url: {{.URL}}/identity/v3
+        username: {{.User}}
+        user_domain_name: Default
+        password: {{.Password}}
+        project_name: {{.Project}}
+    images:
+{{- range .Images}}
+      - id: {{.ID}}
+        name: {{.Name}}
+{{- end}}
+`))
+
+var demoHint = template.Must(template.New("").Parse(`A fake cloud on {{.URL}}, in which something happens every {{.Pace}}; the log below says what.
+Who can use which of its images:
+
+    curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_members{'
+    curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_member_status.* 1$'
+
+For prometheus.yml:
+
+    scrape_configs:
+      - job_name: glance
+        metrics_path: {{.Path}}
+        scrape_interval: 10s
+        static_configs: [{targets: ['{{.Address}}']}]
+
+`))
+
+// startDemo starts the demo's cloud; stop ends it.
+func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.Logger) (*demo, error) {
+	path, err := web.MetricsPath(flags.externalURL, flags.routePrefix, flags.telemetryPath)
+	if err != nil {
+		return nil, err
+	}
+	cloud := fakecloud.NewDemo(1)
+	cloud.Describe = func(what string) {
+		_ = level.Info(logger).Log("msg", "in the fake cloud: "+what)
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("starting the demo's cloud: %w", err)
+	}
+	server := &http.Server{Handler: cloud, ReadHeaderTimeout: time.Minute}
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() { _ = server.Serve(listener) }) // until stop closes it
+	work.Go(func() { cloud.Run(ctx, demoPace) })
+	d := &demo{name: "the demo's own configuration", stop: func() {
+		cancel()
+		cloud.ClearFaults()
+		_ = server.Close()
+		work.Wait()
+	}}
+
+	values := struct {
+		*fakecloud.Demo
+		URL, Address, Path string
+		Pace               time.Duration
+	}{cloud, "http://" + listener.Addr().String(), demoAddress(flags), path, demoPace}
+	var text bytes.Buffer
+	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once {
+		err = demoHint.Execute(stdout, values)
+	}
+	if err != nil {
+		d.stop()
+		return nil, err
+	}
+	d.text = text.Bytes()
+	return d, nil
+}
+
+// demoAddress is where the metrics are, as far as the flags tell.
+func demoAddress(flags *flags) string {
+	host, port, err := net.SplitHostPort((*flags.toolkit.WebListenAddresses)[0])
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
+}

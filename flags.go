@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"glance_share_exporter/internal/web"
+)
+
+type flags struct {
+	configFile             string
+	configCheck            bool
+	once                   bool
+	demo                   bool
+	toolkit                *toolkit.FlagConfig
+	telemetryPath          string
+	externalURL            string
+	routePrefix            string
+	enableLifecycle        bool
+	disableExporterMetrics bool
+	logLevel               string
+	logFormat              string
+}
+
+// parseFlags returns nil without an error where only help or the version was asked for, and printed.
+func parseFlags(args []string, stdout io.Writer) (*flags, error) {
+	app := kingpin.New("glance_share_exporter", "Tells Prometheus who can use which OpenStack image: on every scrape it reads the images' members from the image API.")
+	printed := false
+	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
+	app.Version(versionText())
+	app.HelpFlag.Short('h')
+	f := &flags{}
+	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)
+	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
+	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
+	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
+	f.toolkit = kingpinflag.AddFlags(app, ":10292")
+	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&f.telemetryPath)
+	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. Its path becomes the route prefix.").StringVar(&f.externalURL)
+	app.Flag("web.route-prefix", "Path prefix of all pages, if it is not the path of --web.external-url.").StringVar(&f.routePrefix)
+	app.Flag("web.enable-lifecycle", "Allow a reload by POST /-/reload. SIGHUP reloads always.").BoolVar(&f.enableLifecycle)
+	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").BoolVar(&f.disableExporterMetrics)
+	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").StringVar(&f.logLevel)
+	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").StringVar(&f.logFormat)
+	_, err := app.Parse(args)
+	if printed {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return f, f.validate()
+}
+
+// validate returns an error that names the flag, which kingpin's own do not.
+func (f *flags) validate() error {
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.logLevel) {
+		return fmt.Errorf("--log.level=%s: must be one of %s", f.logLevel, strings.Join(levels, ", "))
+	}
+	if formats := []string{"logfmt", "json"}; !slices.Contains(formats, f.logFormat) {
+		return fmt.Errorf("--log.format=%s: must be one of %s", f.logFormat, strings.Join(formats, ", "))
+	}
+	if _, err := web.MetricsPath(f.externalURL, f.routePrefix, f.telemetryPath); err != nil {
+		return err
+	}
+	if path := *f.toolkit.WebConfigFile; path != "" {
+		if err := toolkit.Validate(path); err != nil {
+			return fmt.Errorf("--web.config.file=%s: %w", path, err)
+		}
+	}
+	return nil
+}

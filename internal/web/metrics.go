@@ -1,0 +1,95 @@
+package web
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+
+	"glance_share_exporter/collector"
+)
+
+// DefaultTimeout is how long a scrape may take that does not say so: less than the 10 s that Prometheus waits by default.
+const DefaultTimeout = 9 * time.Second
+
+const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
+
+// metricsHandler collects every cloud on each request.
+type metricsHandler struct {
+	opts      Options
+	rendering atomic.Int64 // nanoseconds that the last one took
+}
+
+func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	limits := collector.Limits{
+		Timeout: scrapeTimeout(r),
+		Reserve: 2 * time.Duration(h.rendering.Load()),
+	}
+	snapshots := Collect(r.Context(), h.opts.Clouds(), limits)
+	start := time.Now()
+	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: h.opts.Gatherer}, promhttp.HandlerOpts{
+		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
+		ErrorLog:          errorLog{h.opts.Logger},
+		EnableOpenMetrics: true,
+	}).ServeHTTP(w, r)
+	h.rendering.Store(int64(time.Since(start)))
+}
+
+// scrapeTimeout is how long Prometheus waits for this scrape.
+func scrapeTimeout(r *http.Request) time.Duration {
+	seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64)
+	if err != nil || !(seconds > 0) || seconds > (24*time.Hour).Seconds() {
+		return DefaultTimeout
+	}
+	return time.Duration(seconds * float64(time.Second))
+}
+
+// Collect collects the clouds side by side, in their order.
+func Collect(ctx context.Context, clouds []*collector.Cloud, limits collector.Limits) []collector.Snapshot {
+	snapshots := make([]collector.Snapshot, len(clouds))
+	var group errgroup.Group
+	for i, cloud := range clouds {
+		group.Go(func() error {
+			snapshots[i] = cloud.Collect(ctx, limits)
+			return nil // a snapshot carries its own errors
+		})
+	}
+	_ = group.Wait()
+	return snapshots
+}
+
+// gatherer joins one scrape's snapshots and the metrics of the process, which have no name in common: the counters are
+// read after the collection and include its requests.
+type gatherer struct {
+	snapshots []collector.Snapshot
+	process   prometheus.Gatherer
+}
+
+// Gather implements prometheus.Gatherer.
+func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
+	registry := prometheus.NewRegistry()
+	if err := registry.Register(collector.Metrics(g.snapshots...)); err != nil {
+		return nil, err
+	}
+	families, err := registry.Gather()
+	process, processErr := g.process.Gather()
+	families = append(families, process...)
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	errs := prometheus.MultiError{}
+	errs.Append(err)
+	errs.Append(processErr)
+	return families, errs.MaybeUnwrap()
+}
+
+// Gather renders snapshots together with the metrics of process.
+func Gather(snapshots []collector.Snapshot, process prometheus.Gatherer) ([]*dto.MetricFamily, error) {
+	return gatherer{snapshots, process}.Gather()
+}

@@ -1,0 +1,183 @@
+// Package web is the exporter's HTTP surface: metrics, health, the configuration, reload, and a page that links them.
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"glance_share_exporter/collector"
+)
+
+// Options are what the pages show and do. All but Reload and the three paths are required.
+type Options struct {
+	// Clouds returns the clouds to collect, as of now.
+	Clouds func() []*collector.Cloud
+	// Config returns the effective configuration without its secrets.
+	Config func() ([]byte, error)
+	// Reload reads the configuration again, all or nothing; nil: not over HTTP.
+	Reload func() error
+	// Gatherer has the metrics of the process, the counters of the API among them.
+	Gatherer prometheus.Gatherer
+	Logger   log.Logger
+	Version  string
+
+	// TelemetryPath is the path of the metrics, default /metrics.
+	TelemetryPath string
+	// ExternalURL is the URL under which people reach the exporter, where something is in front of it.
+	ExternalURL string
+	// RoutePrefix is the path prefix of all pages, default the path of ExternalURL.
+	RoutePrefix string
+}
+
+// New returns the exporter's pages.
+func New(opts Options) (http.Handler, error) {
+	external, prefix, err := prefixes(opts.ExternalURL, opts.RoutePrefix)
+	if err != nil {
+		return nil, err
+	}
+	telemetry, err := telemetryPath(opts.TelemetryPath)
+	if err != nil {
+		return nil, err
+	}
+	landing, err := landingPage(opts, external, telemetry)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET "+prefix+"/{$}", landing)
+	mux.Handle("GET "+prefix+telemetry, &metricsHandler{opts: opts})
+	mux.HandleFunc("GET "+prefix+"/config", opts.config)
+	mux.HandleFunc("GET "+prefix+"/-/healthy", text("Healthy.\n"))
+	mux.HandleFunc("GET "+prefix+"/-/ready", text("Ready.\n")) // no server without a configuration
+	mux.HandleFunc("POST "+prefix+"/-/reload", opts.reload)
+	mux.HandleFunc("PUT "+prefix+"/-/reload", opts.reload)
+	if prefix != "" {
+		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
+	}
+	return mux, nil
+}
+
+// MetricsPath returns the path under which the metrics are served, or what is wrong with one of the three.
+func MetricsPath(externalURL, routePrefix, telemetry string) (string, error) {
+	_, prefix, err := prefixes(externalURL, routePrefix)
+	if err != nil {
+		return "", err
+	}
+	telemetry, err = telemetryPath(telemetry)
+	return prefix + telemetry, err
+}
+
+func telemetryPath(p string) (string, error) {
+	if p == "" {
+		return "/metrics", nil
+	}
+	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || p == "/" || reserved(p) || strings.ContainsAny(p, "{} \t") {
+		return "", fmt.Errorf("--web.telemetry-path=%s: must be a path such as /metrics that no other page has", p)
+	}
+	return p, nil
+}
+
+func reserved(p string) bool {
+	return p == "/config" || p == "/probe" || p == "/sd" || strings.HasPrefix(p+"/", "/-/")
+}
+
+// prefixes returns the path prefix that people see and the one that is served, both without a slash at the end.
+func prefixes(externalURL, routePrefix string) (external, prefix string, err error) {
+	if externalURL != "" {
+		u, err := url.Parse(externalURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+			return "", "", fmt.Errorf("--web.external-url=%s: must be a URL such as https://monitoring.example.com/glance", externalURL)
+		}
+		external = strings.TrimRight(u.Path, "/")
+	}
+	if routePrefix == "" {
+		return external, external, nil
+	}
+	prefix = strings.TrimRight("/"+strings.Trim(routePrefix, "/"), "/")
+	if strings.ContainsAny(prefix, "{} \t") || prefix != strings.TrimRight(path.Clean("/"+prefix), "/") {
+		return "", "", fmt.Errorf("--web.route-prefix=%s: must be a path such as /glance", routePrefix)
+	}
+	if externalURL == "" {
+		external = prefix
+	}
+	return external, prefix, nil
+}
+
+func landingPage(opts Options, prefix, telemetry string) (http.Handler, error) {
+	page, err := toolkit.NewLandingPage(toolkit.LandingConfig{
+		RoutePrefix: prefix + "/",
+		Name:        "glance_share_exporter",
+		Description: "Who can use which image: the members of OpenStack Glance images, for Prometheus.",
+		Version:     opts.Version,
+		Profiling:   "false",
+		Links: []toolkit.LandingLinks{
+			{Address: telemetry, Text: "Metrics", Description: "every cloud, asked anew on each scrape"},
+			{Address: "/config", Text: "Configuration", Description: "with defaults, without secrets"},
+			{Address: "/-/healthy", Text: "Health"},
+			{Address: "/-/ready", Text: "Readiness"},
+		},
+	})
+	// The page answers only under the prefix that people see, which something in front may have taken away.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = prefix + "/"
+		page.ServeHTTP(w, r)
+	}), err
+}
+
+func (o *Options) config(w http.ResponseWriter, _ *http.Request) {
+	yaml, err := o.Config()
+	if err != nil {
+		_ = level.Error(o.Logger).Log("msg", "rendering the configuration", "err", err)
+		http.Error(w, "the configuration cannot be shown; the log says why", http.StatusInternalServerError)
+		return
+	}
+	plain(w, string(yaml))
+}
+
+func (o *Options) reload(w http.ResponseWriter, _ *http.Request) {
+	if o.Reload == nil {
+		http.Error(w, "reload over HTTP is off: start with --web.enable-lifecycle, or send SIGHUP", http.StatusForbidden)
+		return
+	}
+	if err := o.Reload(); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	plain(w, "Reloaded.\n")
+}
+
+func text(s string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { plain(w, s) }
+}
+
+func plain(w http.ResponseWriter, s string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write([]byte(s)) // whoever asked may have gone
+}
+
+// errorLog gives promhttp's messages to the logger.
+type errorLog struct{ logger log.Logger }
+
+func (l errorLog) Println(v ...any) {
+	_ = level.Error(l.logger).Log("msg", "rendering metrics", "err", strings.TrimSpace(fmt.Sprintln(v...)))
+}
+
+// Server returns an http.Server with the timeouts that a client in trouble makes necessary.
+func Server(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+}
+
+// Closed reports whether a server ended because it was told to.
+func Closed(err error) bool { return err == nil || errors.Is(err, http.ErrServerClosed) }

@@ -1,0 +1,118 @@
+package web_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"go.uber.org/goleak"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/web"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// hanging is an image API that never answers.
+type hanging struct{}
+
+func (hanging) Connect(context.Context) (client.Access, error) { return client.Access{}, nil }
+
+func (hanging) Images(ctx context.Context, _ []string, _ bool) ([]client.Image, error) {
+	<-ctx.Done()
+	return nil, &client.Error{Op: client.OpListImages, Code: client.CodeTimeout}
+}
+
+func (hanging) Image(ctx context.Context, _ string) (client.Image, error) {
+	<-ctx.Done()
+	return client.Image{}, &client.Error{Op: client.OpGetImage, Code: client.CodeTimeout}
+}
+
+func (hanging) Members(ctx context.Context, _ string) (client.MemberList, error) {
+	<-ctx.Done()
+	return client.MemberList{}, &client.Error{Op: client.OpListMembers, Code: client.CodeTimeout}
+}
+
+func (hanging) State() client.State { return client.State{} }
+
+func newHandler(t *testing.T, logger log.Logger, process prometheus.Gatherer) http.Handler {
+	t.Helper()
+	opts := collector.DefaultOptions()
+	opts.Name, opts.RequestTimeout = "prod", time.Hour
+	opts.Images = []collector.Image{{ID: "83a34450-688e-449a-abea-c212f45c5a6c"}}
+	cloud := collector.New(hanging{}, opts, log.NewNopLogger())
+	t.Cleanup(cloud.Close)
+	handler, err := web.New(web.Options{
+		Clouds: func() []*collector.Cloud { return []*collector.Cloud{cloud} },
+		Config: func() ([]byte, error) { return nil, errors.New("password is hunter2") },
+		Logger: logger, Gatherer: process,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+func get(t *testing.T, h http.Handler, path, timeout string) *httptest.ResponseRecorder {
+	t.Helper()
+	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+	if timeout != "" {
+		req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", timeout)
+	}
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec
+}
+
+func TestDeadlineFollowsPrometheus(t *testing.T) {
+	const byDefault = 8480 * time.Millisecond
+	for header, want := range map[string]time.Duration{
+		"3": 2480 * time.Millisecond, "2.5": 1980 * time.Millisecond, "0.4": 180 * time.Millisecond, "120": 119480 * time.Millisecond,
+		"": byDefault, "0": byDefault, "-1": byDefault, "soon": byDefault, "NaN": byDefault, "Inf": byDefault, "1e300": byDefault,
+	} {
+		t.Run("timeout="+header, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHandler(t, log.NewNopLogger(), prometheus.NewRegistry())
+				began := time.Now()
+				rec := get(t, h, "/metrics", header)
+				if took := time.Since(began); took != want {
+					t.Errorf("took %s, want %s", took, want)
+				}
+				if body := rec.Body.String(); rec.Code != http.StatusOK || !strings.Contains(body, `glance_up{cloud="prod"} 0`) {
+					t.Errorf("%d\n%s", rec.Code, body)
+				}
+			})
+		})
+	}
+}
+
+func TestABadSeriesCostsNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines bytes.Buffer
+		bad := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("a bad series") })
+		rec := get(t, newHandler(t, log.NewLogfmtLogger(&lines), bad), "/metrics", "1")
+		if body := rec.Body.String(); rec.Code != http.StatusOK || !strings.Contains(body, `glance_up{cloud="prod"} 0`) {
+			t.Errorf("%d\n%s", rec.Code, body)
+		}
+		if got := lines.String(); !strings.Contains(got, "a bad series") {
+			t.Errorf("logged %q", got)
+		}
+	})
+}
+
+func TestWhyTheConfigurationCannotBeShownIsNotShown(t *testing.T) {
+	rec := get(t, newHandler(t, log.NewNopLogger(), prometheus.NewRegistry()), "/config", "")
+	if body := rec.Body.String(); rec.Code != http.StatusInternalServerError || strings.Contains(body, "hunter2") {
+		t.Errorf("%d %s", rec.Code, body)
+	}
+}

@@ -1,0 +1,153 @@
+// Command glance_share_exporter tells Prometheus who can use which OpenStack image.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/expfmt"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/web"
+)
+
+// drainTimeout is how long a scrape in flight may go on after SIGTERM; Kubernetes kills after 30 s.
+const drainTimeout = 25 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "glance_share_exporter:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program. It returns when ctx is done and everything that it started has ended.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags, err := parseFlags(args, stdout)
+	if err != nil || flags == nil {
+		return err
+	}
+	logger, toolkitLogger := newLoggers(stderr, flags.logLevel, flags.logFormat)
+	hup := make(chan os.Signal, 1) // from now on: a SIGHUP in the first moments must not end the program
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	name := flags.configFile
+	load := func() (*config.Config, error) { return config.Load(name) }
+	if flags.demo {
+		demo, err := startDemo(ctx, flags, stdout, logger)
+		if err != nil {
+			return err
+		}
+		defer demo.stop()
+		name, load = demo.name, demo.load
+	}
+	if flags.configCheck {
+		_, err := load()
+		if err == nil {
+			_, err = fmt.Fprintf(stdout, "%s: good\n", name)
+		}
+		return err
+	}
+	_ = level.Info(logger).Log("msg", "starting", "version", programVersion())
+
+	api := collector.NewAPIMetrics()
+	runtime, err := config.NewRuntime(config.RuntimeOptions{
+		Load: load, API: api, UserAgent: "glance_share_exporter/" + programVersion(), Logger: logger,
+	})
+	if err != nil {
+		return err
+	}
+	defer runtime.Close()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(api, runtime, versioncollector.NewCollector("glance_exporter"))
+	if flags.once {
+		return once(ctx, runtime, registry, stdout)
+	}
+	if !flags.disableExporterMetrics {
+		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	pages := web.Options{
+		Clouds: runtime.Clouds, Config: runtime.Redacted, Gatherer: registry,
+		Logger: log.With(logger, "component", "web"), Version: programVersion(),
+		TelemetryPath: flags.telemetryPath, ExternalURL: flags.externalURL, RoutePrefix: flags.routePrefix,
+	}
+	reload := func() error { return logReload(logger, runtime.Reload()) }
+	if flags.enableLifecycle {
+		pages.Reload = reload
+	}
+	handler, err := web.New(pages)
+	if err != nil {
+		return err
+	}
+	server := web.Server(handler)
+	listen := func() error { return toolkit.ListenAndServe(server, flags.toolkit, toolkitLogger) }
+	return serve(ctx, server, listen, hup, reload, logger)
+}
+
+// once collects every cloud one time and prints the page.
+func once(ctx context.Context, runtime *config.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
+	snapshots := web.Collect(ctx, runtime.Clouds(), collector.Limits{Timeout: web.DefaultTimeout})
+	families, err := web.Gather(snapshots, registry)
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(stdout, family); err != nil {
+			return err
+		}
+	}
+	for _, s := range snapshots {
+		if !s.Up {
+			err = errors.Join(err, fmt.Errorf("cloud %s could not be read; the log says why", s.Cloud))
+		}
+	}
+	return err
+}
+
+func logReload(logger log.Logger, err error) error {
+	if err != nil {
+		_ = level.Error(logger).Log("msg", "reload refused, the old configuration stays", "err", err)
+	}
+	return err
+}
+
+// serve serves until ctx is done, lets the scrapes in flight finish, and reloads on SIGHUP.
+func serve(ctx context.Context, server *http.Server, listen func() error, hup <-chan os.Signal, reload func() error, logger log.Logger) error {
+	served := make(chan error, 1)
+	go func() { served <- listen() }()
+	for {
+		select {
+		case <-hup:
+			_ = reload() // it is logged
+		case err := <-served:
+			return err
+		case <-ctx.Done():
+			_ = level.Info(logger).Log("msg", "stopping")
+			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+			defer cancel()
+			err := server.Shutdown(drain)
+			if err != nil {
+				_ = server.Close()
+			}
+			if serveErr := <-served; !web.Closed(serveErr) {
+				err = errors.Join(err, serveErr)
+			}
+			_ = level.Info(logger).Log("msg", "stopped")
+			return err
+		}
+	}
+}
