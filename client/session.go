@@ -41,14 +41,19 @@ type session struct {
 	refusedAuth  gophercloud.AuthOptions // what was refused
 	refusedError *Error
 
-	connected    time.Time     // when the collection under way began
-	unreachable  *Error        // how a login ended in it that nobody refused
+	connected time.Time // when the collection under way began
+
+	failure      *Error // how the last login ended, if it failed and nobody refused it
+	failedAuth   gophercloud.AuthOptions
+	failedAt     time.Time
+	failurePause time.Duration
+
 	renewalPause time.Duration // of the last renewal that cured nothing
 	renewAfter   time.Time
 	futile       bool                // some renewal cured nothing
 	lastServed   time.Time           // when a request had an answer that shows its token to be good
 	served       map[string]struct{} // requests that the current token had such an answer to
-	suspects     map[string]struct{} // requests that it got a 401 to in this collection, with no such answer to any since
+	suspects     map[string]struct{} // requests that got a 401 in this collection, while nothing was served
 	denied       map[string]struct{} // requests that good tokens get a 401 to
 }
 
@@ -100,7 +105,10 @@ func (s *session) connect(ctx context.Context) (*token, error) {
 	auth, err := s.opts.Auth()
 	s.mu.Lock()
 	cur := s.cur
-	s.connected, s.unreachable = time.Now(), nil
+	if s.lastServed.After(s.failedAt) {
+		s.failure, s.failurePause = nil, 0 // the token serves, so Keystone may be well again
+	}
+	s.connected = time.Now()
 	clear(s.suspects)
 	s.mu.Unlock()
 	if err != nil {
@@ -203,20 +211,27 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 func (s *session) noRenewal(key string) string {
 	if _, served := s.served[key]; !served {
 		_, denied := s.denied[key]
-		othersServed := !s.lastServed.Before(s.connected) && !s.lastServed.Before(s.cur.began)
-		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && othersServed) {
+		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
 			s.denied[key] = struct{}{}
 			return "a new token did not help, and others are served: the credential may not ask this"
 		}
 	}
 	s.suspects[key] = struct{}{}
 	switch {
-	case s.unreachable != nil:
-		return "renewing the token: " + s.unreachable.Error()
+	case s.loginsFail():
+		return "renewing the token: " + s.failure.Error()
 	case time.Now().Before(s.renewAfter):
 		return "a new token did not help"
 	}
 	return ""
+}
+
+// othersServed reports whether anything was served in this collection. The caller holds mu.
+func (s *session) othersServed() bool { return !s.lastServed.Before(s.connected) }
+
+// loginsFail reports whether the last login failed so lately that another one would as well. The caller holds mu.
+func (s *session) loginsFail() bool {
+	return s.failure != nil && time.Since(s.failedAt) < s.failurePause
 }
 
 // stillRefused is told that a new token got a 401 too.
@@ -227,6 +242,10 @@ func (s *session) stillRefused(tok *token, req request) {
 		return
 	}
 	s.futile = true
+	if s.othersServed() {
+		s.denied[req.key()] = struct{}{}
+		return
+	}
 	s.suspects[req.key()] = struct{}{}
 	if now := time.Now(); !now.Before(s.renewAfter) {
 		s.renewalPause = grow(s.renewalPause, firstRenewalPause)
@@ -238,13 +257,12 @@ func (s *session) stillRefused(tok *token, req request) {
 func (s *session) accepted(tok *token, req request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cur != tok {
-		return
-	}
 	s.lastServed = time.Now()
 	s.renewalPause = 0 // whatever was refused, the token was not the reason
 	key := req.key()
-	s.served[key] = struct{}{}
+	if s.cur == tok {
+		s.served[key] = struct{}{}
+	}
 	delete(s.suspects, key)
 	delete(s.denied, key)
 	for k := range s.suspects {
@@ -278,6 +296,9 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 			e := *s.refusedError
 			e.Message += fmt.Sprintf("; logins pause until %s, or until the credential changes", s.pausedUntil.UTC().Format(time.RFC3339))
 			return nil, &e
+		case s.cur != nil && s.loginsFail() && reflect.DeepEqual(auth, s.failedAuth):
+			defer s.mu.Unlock()
+			return nil, s.failure
 		}
 		f = s.takeOff(auth)
 	}
@@ -332,13 +353,15 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 			s.loginPause = grow(s.loginPause, firstLoginPause)
 			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
 		} else {
-			s.unreachable = err
+			s.failure, s.failedAuth, s.failedAt = err, f.auth, now
+			s.failurePause = grow(s.failurePause, firstRenewalPause)
 		}
 		return
 	}
 	f.tok = tok
 	s.cur = tok
 	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
+	s.failure, s.failurePause = nil, 0
 	clear(s.served)
 	clear(s.suspects)
 }

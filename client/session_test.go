@@ -150,8 +150,8 @@ func TestRevokedWhileSomeWorkersStillServe(t *testing.T) {
 	})
 }
 
-// Keystone fails one login, and is well again in the next collection.
-func TestALoginThatFailsIsTriedAgainByTheNextCollection(t *testing.T) {
+// The token is gone and Keystone cannot give another one for a while.
+func TestRenewalsThatFailPause(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
 		if err := scrape(t, c, golden); err != nil {
 			t.Fatal(err)
@@ -165,7 +165,18 @@ func TestALoginThatFailsIsTriedAgainByTheNextCollection(t *testing.T) {
 			}
 		}
 		wantLogins(t, w, before+1) // not one for each image
+		began := time.Now()
+		for time.Since(began) < 10*time.Minute {
+			if err := scrape(t, c, golden); asError(t, err).StatusCode != http.StatusUnauthorized {
+				t.Fatal(err)
+			}
+			time.Sleep(10 * time.Second)
+		}
+		if got := w.Count("authenticate") - before; got > 10 {
+			t.Errorf("%d logins in ten minutes without Keystone", got)
+		}
 		remove()
+		time.Sleep(5 * time.Minute)
 		if err := scrape(t, c, golden); err != nil {
 			t.Error(err)
 		}
@@ -355,6 +366,30 @@ func TestClockSkew(t *testing.T) {
 			if got := c.State(); got.Skew != test.want || !got.SkewKnown {
 				t.Errorf("API ahead by %s: got %s, want %s", test.skew, got.Skew, test.want)
 			}
+		}
+	})
+}
+
+// Nothing but a served request says that Keystone, which could not be reached, is asked again at once.
+func TestRevokedSoonAfterKeystoneWasAway(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		w.KeystoneDown(true)
+		time.Sleep(10 * time.Minute)
+		if err := scrape(t, c, golden); asError(t, err).StatusCode != http.StatusUnauthorized {
+			t.Fatal(err)
+		}
+		w.KeystoneDown(false)
+		time.Sleep(time.Second)
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		w.RevokeTokens()
+		time.Sleep(time.Second)
+		if err := scrape(t, c, golden); err != nil {
+			t.Errorf("a second after all was well: %v", err)
 		}
 	})
 }
