@@ -401,6 +401,37 @@ func TestScrapeInFlightFinishes(t *testing.T) {
 	}
 }
 
+// Whoever scrapes gets its answer in time, with all that could be read by then.
+func TestHangingImages(t *testing.T) {
+	world, url := newWorld(t)
+	text := fmt.Sprintf(configText, url)
+	const images, hanging = 40, 16
+	for i := range images - 1 {
+		id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		world.AddImage(fakecloud.Image{ID: id, Owner: projectID, Visibility: "shared"})
+		world.Share(id, memberID)
+		text += "      - id: " + id + "\n"
+	}
+	world.Inject(fakecloud.Fault{Hang: true, Match: func(r fakecloud.Request) bool {
+		return r.Operation == fakecloud.OpListMembers && strings.HasPrefix(r.ImageID, "0") && r.ImageID < fmt.Sprintf("00000000-0000-4000-8000-%012d", hanging)
+	}})
+	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", text))
+	for i := range 2 {
+		began := time.Now()
+		_, page := e.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "3")
+		took := time.Since(began)
+		t.Logf("scrape %d: %s", i+1, took)
+		if took >= 3*time.Second {
+			t.Errorf("scrape %d took %s, and Prometheus waits for 3s", i+1, took)
+		}
+		read := regexp.MustCompile(`(?m)^glance_image_scrape_success.* 1$`).FindAllString(page, -1)
+		members := regexp.MustCompile(`(?m)^glance_image_members\{.*status="pending"\} 1$`).FindAllString(page, -1)
+		if len(read) != images-hanging || len(members) != images-hanging {
+			t.Errorf("scrape %d: %d images read, %d with members, want %d", i+1, len(read), len(members), images-hanging)
+		}
+	}
+}
+
 func TestCloudAwayAtStart(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	url := server.URL
