@@ -53,6 +53,7 @@ type session struct {
 	futile       bool                // some renewal cured nothing
 	lastServed   time.Time           // when a request had an answer that shows its token to be good
 	served       map[string]struct{} // requests that the current token had such an answer to
+	renewedFor   map[string]struct{} // requests that the current token was got for, and has not answered yet
 	suspects     map[string]struct{} // requests that got a 401 in this collection, while nothing was served
 	denied       map[string]struct{} // requests that good tokens get a 401 to
 }
@@ -70,7 +71,7 @@ type flight struct {
 func newSession(opts Options, httpClient *http.Client) *session {
 	s := &session{
 		opts: opts, http: httpClient,
-		served: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]struct{}{},
+		served: map[string]struct{}{}, renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]struct{}{},
 	}
 	if opts.Auth == nil {
 		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint)}}
@@ -204,11 +205,20 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 	if err != nil {
 		return nil, "renewing the token: " + err.Error()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cur == again {
+		s.renewedFor[req.key()] = struct{}{}
+	}
 	return again, ""
 }
 
 // noRenewal says why a 401 is no reason to renew the current token, if it is none. The caller holds mu.
 func (s *session) noRenewal(key string) string {
+	if _, ok := s.renewedFor[key]; ok { // the first try with this token ended in a timeout, perhaps
+		s.curedNothing(key)
+		return "a new token did not help"
+	}
 	if _, served := s.served[key]; !served {
 		_, denied := s.denied[key]
 		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
@@ -238,15 +248,20 @@ func (s *session) loginsFail() bool {
 func (s *session) stillRefused(tok *token, req request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cur != tok {
-		return
+	if s.cur == tok {
+		s.curedNothing(req.key())
 	}
+}
+
+// curedNothing notes that the current token does not get what it was got for. The caller holds mu.
+func (s *session) curedNothing(key string) {
 	s.futile = true
+	delete(s.renewedFor, key)
 	if s.othersServed() {
-		s.denied[req.key()] = struct{}{}
+		s.denied[key] = struct{}{}
 		return
 	}
-	s.suspects[req.key()] = struct{}{}
+	s.suspects[key] = struct{}{}
 	if now := time.Now(); !now.Before(s.renewAfter) {
 		s.renewalPause = grow(s.renewalPause, firstRenewalPause)
 		s.renewAfter = now.Add(s.renewalPause)
@@ -262,6 +277,7 @@ func (s *session) accepted(tok *token, req request) {
 	key := req.key()
 	if s.cur == tok {
 		s.served[key] = struct{}{}
+		delete(s.renewedFor, key)
 	}
 	delete(s.suspects, key)
 	delete(s.denied, key)
@@ -363,6 +379,7 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
 	s.failure, s.failurePause = nil, 0
 	clear(s.served)
+	clear(s.renewedFor)
 	clear(s.suspects)
 }
 

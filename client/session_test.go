@@ -131,6 +131,27 @@ func TestDeniedRecordsInAnyOrder(t *testing.T) {
 	}
 }
 
+// The first try with the new token ends in a timeout, so that only the next collection learns that it did not help.
+func TestDeniedAfterATimeout(t *testing.T) {
+	bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		w.Inject(fakecloud.Fault{Times: 1, Match: func(r fakecloud.Request) bool {
+			return r.Operation == fakecloud.OpListImages && w.Count(fakecloud.OpAuthenticate) == 2
+		}, Hang: true})
+		for range 5 {
+			if _, err := c.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := c.Images(ctx, []string{golden}, false)
+			asError(t, err)
+			cancel()
+			memberIDs(t, c, golden)
+			time.Sleep(2 * time.Second)
+		}
+		wantLogins(t, w, 2)
+	})
+}
+
 // A worker of Glance that has the token in its cache goes on serving it after the revocation, the others do not.
 func TestRevokedWhileSomeWorkersStillServe(t *testing.T) {
 	bubble(t, byAppCredential(inMemoryURL, "rules"), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {

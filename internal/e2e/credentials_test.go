@@ -96,7 +96,7 @@ func (w *world) testCredentials(t *testing.T) {
 		w.prometheus.moreScrapes(t, "credentials", 6)
 		after := w.prometheus.number(t, logins)
 		t.Logf("logins: %v, and %v six scrapes later", before, after)
-		if after != before || after > 2 {
+		if after != before || after > 3 { // 2, and one more where Glance is too slow to answer the first collections in time
 			t.Errorf("the credential logs in again and again: %v logins, then %v", before, after)
 		}
 		w.prometheus.eventually(t, "up", `sum by (cloud) (glance_up{exporter="credentials", cloud="members-only"})`, "members-only 1")
