@@ -36,13 +36,16 @@ type Cloud struct {
 	opts    *Options // replaced, never changed
 	running *collection
 	memory  memory
-	work    sync.WaitGroup
 	closed  bool
+	active  int // collections that have not ended
+	ended   sync.Cond
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
-	return &Cloud{api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), memory: newMemory()}
+	c := &Cloud{api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), memory: newMemory()}
+	c.ended.L = &c.mu
+	return c
 }
 
 // SetOptions replaces the options. A collection that is under way goes on with the old ones; the next scrape does not
@@ -62,11 +65,17 @@ func (c *Cloud) Close() {
 		c.running.cancel(context.Canceled)
 	}
 	c.mu.Unlock()
-	c.work.Wait()
+	c.Wait()
 }
 
-// Wait waits for the collection that is under way.
-func (c *Cloud) Wait() { c.work.Wait() }
+// Wait waits until no collection is under way.
+func (c *Cloud) Wait() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.active > 0 {
+		c.ended.Wait()
+	}
+}
 
 // Limits say how long a scrape may take.
 type Limits struct {
@@ -144,21 +153,29 @@ func (c *Cloud) start(deadline time.Time) *collection {
 		cancel(context.Canceled)
 	}
 	c.running = coll
-	c.work.Go(func() {
-		defer cancel(nil)
+	c.active++
+	go func() {
 		coll.run(ctx)
 		c.mu.Lock()
-		if c.running == coll {
-			c.running = nil
-		}
-		if coll.opts == c.opts {
-			c.memory.learn(coll)
-		}
-		if !errors.Is(context.Cause(ctx), context.Canceled) {
-			c.report(coll)
-		}
-		c.mu.Unlock()
-		close(coll.done)
-	})
+		defer c.mu.Unlock()
+		c.finish(coll, errors.Is(context.Cause(ctx), context.Canceled))
+		cancel(nil)
+	}()
 	return coll
+}
+
+// finish takes note of a collection that has ended. The caller holds mu.
+func (c *Cloud) finish(coll *collection, givenUp bool) {
+	if c.running == coll {
+		c.running = nil
+	}
+	if coll.opts == c.opts {
+		c.memory.learn(coll)
+	}
+	if !givenUp {
+		c.report(coll)
+	}
+	close(coll.done)
+	c.active--
+	c.ended.Broadcast()
 }
