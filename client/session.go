@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -237,7 +238,9 @@ func (s *session) noRenewal(key string) string {
 }
 
 // othersServed reports whether anything was served in this collection. The caller holds mu.
-func (s *session) othersServed() bool { return !s.lastServed.Before(s.connected) }
+func (s *session) othersServed() bool {
+	return !s.lastServed.IsZero() && !s.lastServed.Before(s.connected)
+}
 
 // loginsFail reports whether the last login failed so lately that another one would as well. The caller holds mu.
 func (s *session) loginsFail() bool {
@@ -310,7 +313,8 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 		case now.Before(s.pausedUntil) && reflect.DeepEqual(auth, s.refusedAuth):
 			defer s.mu.Unlock()
 			e := *s.refusedError
-			e.Message += fmt.Sprintf("; logins pause until %s, or until the credential changes", s.pausedUntil.UTC().Format(time.RFC3339))
+			e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins pause until %s, or until the credential changes",
+				e.Message, s.pausedUntil.UTC().Format(time.RFC3339)), "; ")
 			return nil, &e
 		case s.cur != nil && s.loginsFail() && reflect.DeepEqual(auth, s.failedAuth):
 			defer s.mu.Unlock()
@@ -364,11 +368,13 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 	now := time.Now()
 	if err != nil {
 		f.err = err
-		// A token that cannot be used is as bad as none: asking for another one changes nothing.
-		if err.StatusCode == http.StatusUnauthorized || err.StatusCode == http.StatusForbidden || err.Code == CodeConfig {
+		switch {
+		case err.Code == CodeCanceled: // nobody waited any more
+		case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden, err.Code == CodeConfig:
+			// A token that cannot be used is as bad as none: asking for another one changes nothing.
 			s.loginPause = grow(s.loginPause, firstLoginPause)
 			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
-		} else {
+		default:
 			s.failure, s.failedAuth, s.failedAt = err, f.auth, now
 			s.failurePause = grow(s.failurePause, firstRenewalPause)
 		}
