@@ -13,12 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
@@ -223,6 +225,28 @@ func documentedMetrics(t *testing.T) (names []string) {
 		t.Fatalf("the metrics table of README.md has %d rows", len(names))
 	}
 	return names
+}
+
+func TestTheReadmeHasEveryFlag(t *testing.T) {
+	var help output
+	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	flags := func(pattern, text string) []string {
+		var names []string
+		for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names = append(names, found[1])
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	_, table, _ := strings.Cut(readme(t), "### Flags")
+	table, _, _ = strings.Cut(table, "### ")
+	want := flags(`(?m)^\s+(?:-h, )?--(?:\[no-\])?([a-z.-]+)`, help.String())
+	want = slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, "help-") }) // kingpin's own
+	if diff := cmp.Diff(want, flags("`--([a-z.-]+)`(?:,? | \\|)", table)); diff != "" {
+		t.Errorf("--help against README.md:\n%s", diff)
+	}
 }
 
 func TestManyScrapesMakeOneLogin(t *testing.T) {
