@@ -95,7 +95,6 @@ func (c *Client) State() State {
 type request struct {
 	op      Operation
 	imageID string
-	hidden  bool // list_images only: which of the two lists
 	path    string
 }
 

@@ -53,25 +53,6 @@ func newWorld() *fakecloud.Cloud {
 	return w
 }
 
-// inMemory carries requests to a handler without a network, so that a synctest bubble's clock runs.
-type inMemory struct{ handler http.Handler }
-
-func (t inMemory) RoundTrip(req *http.Request) (*http.Response, error) {
-	rec := httptest.NewRecorder()
-	in := req.Clone(req.Context())
-	in.RequestURI, in.RemoteAddr = req.URL.RequestURI(), "192.0.2.1:1234"
-	if in.Body == nil {
-		in.Body = http.NoBody
-	}
-	t.handler.ServeHTTP(rec, in)
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
-	resp := rec.Result()
-	resp.Request = req
-	return resp, nil
-}
-
 const inMemoryURL = "http://cloud.test/identity/v3"
 
 func byPassword(authURL string) func() (gophercloud.AuthOptions, error) {

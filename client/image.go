@@ -65,7 +65,7 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 		query.Set("os_hidden", "true")
 	}
 	var images []Image
-	_, err := c.get(ctx, request{op: OpListImages, hidden: hidden, path: "images?" + query.Encode()}, func(a answer) (err error) {
+	_, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
 		images, err = decodeImages(a.body)
 		return err
 	})

@@ -20,7 +20,7 @@ func bubble(t *testing.T, auth func() (gophercloud.AuthOptions, error), f func(t
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld()
-		c, _ := newClient(t, client.Options{Auth: auth, Transport: inMemory{w}})
+		c, _ := newClient(t, client.Options{Auth: auth, Transport: fakecloud.InMemory(w)})
 		f(t, w, c)
 	})
 }
@@ -323,7 +323,7 @@ func TestNewTokenInTheFile(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			id := first
-			c, _ := newClient(t, client.Options{Transport: inMemory{w}, Endpoint: test.endpoint, ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) {
+			c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(w), Endpoint: test.endpoint, ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) {
 				return gophercloud.AuthOptions{IdentityEndpoint: test.authURL, TokenID: id}, nil
 			}})
 			for _, id = range []string{first, second} {
@@ -370,7 +370,7 @@ func TestClockSkew(t *testing.T) {
 			w.Header().Set("Date", time.Now().Add(skew).UTC().Format(http.TimeFormat))
 			_, _ = w.Write([]byte(`{"members": []}`))
 		})
-		c, _ := newClient(t, client.Options{Transport: inMemory{h}, Endpoint: "http://cloud.test", ProjectID: producer})
+		c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(h), Endpoint: "http://cloud.test", ProjectID: producer})
 		if c.State().SkewKnown {
 			t.Error("known before any answer")
 		}

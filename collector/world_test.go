@@ -3,8 +3,6 @@ package collector_test
 import (
 	"bytes"
 	"flag"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -86,25 +84,6 @@ func newWorld() *fakecloud.Cloud {
 	return w
 }
 
-// inMemory carries requests to a handler without a network, so that a synctest bubble's clock runs.
-type inMemory struct{ handler http.Handler }
-
-func (t inMemory) RoundTrip(req *http.Request) (*http.Response, error) {
-	rec := httptest.NewRecorder()
-	in := req.Clone(req.Context())
-	in.RequestURI, in.RemoteAddr = req.URL.RequestURI(), "192.0.2.1:1234"
-	if in.Body == nil {
-		in.Body = http.NoBody
-	}
-	t.handler.ServeHTTP(rec, in)
-	if err := req.Context().Err(); err != nil {
-		return nil, err
-	}
-	resp := rec.Result()
-	resp.Request = req
-	return resp, nil
-}
-
 func user(name string) func() (gophercloud.AuthOptions, error) {
 	project := name
 	return func() (gophercloud.AuthOptions, error) {
@@ -172,7 +151,7 @@ func newBench(t *testing.T, world *fakecloud.Cloud, auth func() (gophercloud.Aut
 		t.Fatal(err)
 	}
 	b := &bench{world: world, api: collector.NewAPIMetrics(), log: &logLines{}}
-	c, err := client.New(client.Options{Auth: auth, Transport: inMemory{world}, Observer: b.api.Observer(opts.Name)})
+	c, err := client.New(client.Options{Auth: auth, Transport: fakecloud.InMemory(world), Observer: b.api.Observer(opts.Name)})
 	if err != nil {
 		t.Fatal(err)
 	}
