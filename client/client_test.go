@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/gophercloud/gophercloud/v2"
 	"go.uber.org/goleak"
 
@@ -210,16 +211,16 @@ func TestRecords(t *testing.T) {
 		return images
 	}
 	want := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active"}
-	if diff := cmp.Diff([]client.Image{want}, list(false)); diff != "" {
+	if diff := cmp.Diff([]client.Image{want}, list(false), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 	wantHidden := client.Image{ID: hidden, Name: "old", Owner: producer, Visibility: client.Shared, Status: "active", Hidden: true}
-	if diff := cmp.Diff([]client.Image{wantHidden}, list(true)); diff != "" {
+	if diff := cmp.Diff([]client.Image{wantHidden}, list(true), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
 	got, err := c.Image(t.Context(), hidden)
-	if err != nil || got != wantHidden {
-		t.Errorf("got %+v, %v", got, err)
+	if diff := cmp.Diff(wantHidden, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Error(err, diff)
 	}
 	_, err = c.Image(t.Context(), absent)
 	if want := "reading image " + absent + ": 404 Not Found: No image found with ID " + absent; err == nil || err.Error() != want {

@@ -36,20 +36,22 @@ type Image struct {
 	Visibility Visibility
 	Status     string
 	Hidden     bool
+	Tags       []string
 }
 
 // imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}.
 type imageJSON struct {
-	ID         string `json:"id"`
-	Name       string `json:"name"`
-	Owner      string `json:"owner"`
-	Visibility string `json:"visibility"`
-	Status     string `json:"status"`
-	Hidden     bool   `json:"os_hidden"`
+	ID         string   `json:"id"`
+	Name       string   `json:"name"`
+	Owner      string   `json:"owner"`
+	Visibility string   `json:"visibility"`
+	Status     string   `json:"status"`
+	Hidden     bool     `json:"os_hidden"`
+	Tags       []string `json:"tags"`
 }
 
 func (r imageJSON) image() Image {
-	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: r.Hidden}
+	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: r.Hidden, Tags: r.Tags}
 }
 
 // MaxImagesPerRequest is how many IDs [Client.Images] takes: a URL of about 4 kB, which every proxy lets through.
@@ -66,7 +68,9 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 	}
 	var images []Image
 	_, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
-		images, err = decodeImages(a.body)
+		// A record that cannot be read is as good as left out: its ID is asked for alone.
+		page, err := decodePage(a.body)
+		images = page.Images
 		return err
 	})
 	if err != nil {
@@ -84,27 +88,6 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 		return err
 	})
 	return img, err
-}
-
-func decodeImages(body []byte) ([]Image, error) {
-	var list struct {
-		Images []json.RawMessage `json:"images"`
-	}
-	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, shapeError(err)
-	}
-	if list.Images == nil {
-		return nil, errors.New(`a 200 without "images"` + hint(body))
-	}
-	images := make([]Image, 0, len(list.Images))
-	for _, raw := range list.Images {
-		var r imageJSON
-		// A record that cannot be read is as good as left out: its ID is asked for alone.
-		if err := json.Unmarshal(raw, &r); err == nil && r.ID != "" {
-			images = append(images, r.image())
-		}
-	}
-	return images, nil
 }
 
 func decodeImage(body []byte, id string) (Image, error) {

@@ -41,8 +41,15 @@ func (s Status) strength() int {
 // MemberType is what kind of thing a member is.
 type MemberType string
 
-// TypeProject is the type of every member in Glance.
-const TypeProject MemberType = "project"
+// The types of members. Glance has projects only.
+const (
+	TypeProject      MemberType = "project"
+	TypeDomain       MemberType = "domain"
+	TypeOrganization MemberType = "organization"
+)
+
+// MemberTypes returns every type that a [Member] can have.
+func MemberTypes() []MemberType { return []MemberType{TypeProject, TypeDomain, TypeOrganization} }
 
 // Member is one row of an image's member list.
 type Member struct {

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/url"
+	"strconv"
+)
+
+// MaxImagesPerPage is how many records [Client.ImagePage] asks for. A server may give fewer.
+const MaxImagesPerPage = 1000
+
+// ImageQuery selects the images of a listing.
+type ImageQuery struct {
+	// Owner is the project that owns the images. Empty: every project's images, those that the API leaves out unless it
+	// is asked for them (other projects' community images) too; that takes an administrator's credential.
+	Owner string
+	// Foreign says that Owner is not the credential's project, so that the API would leave its community images out.
+	Foreign bool
+	// Visibility, if not empty, is that of all the images.
+	Visibility Visibility
+	// Tags are what each of the images has, all of them.
+	Tags []string
+	// Hidden selects the images that are hidden (os_hidden), instead of the ones that are not: no list has both.
+	Hidden bool
+}
+
+func (q ImageQuery) values() url.Values {
+	v := url.Values{"limit": {strconv.Itoa(MaxImagesPerPage)}, "sort": {"created_at:asc,id:asc"}}
+	if q.Owner != "" {
+		v.Set("owner", q.Owner)
+	}
+	switch {
+	case q.Visibility != "":
+		v.Set("visibility", string(q.Visibility))
+	case q.Owner == "" || q.Foreign:
+		v.Set("visibility", "all")
+	}
+	if len(q.Tags) > 0 {
+		v["tag"] = q.Tags
+	}
+	if q.Hidden {
+		v.Set("os_hidden", "true")
+	}
+	return v
+}
+
+// ImagePage is one page of a listing.
+type ImagePage struct {
+	Images []Image
+	// Unreadable is how many records of the page could not be read.
+	Unreadable int
+	// Next is the marker of the next page; empty: this is the last one.
+	Next string
+}
+
+// ImagePage returns the page of a listing that begins after marker, the first one for an empty marker:
+// GET /v2/images?limit=1000&..., the oldest image first. The error is an [*Error]. With a marker 400, 403 and 404 mean
+// that the image it names is gone, and the listing must begin again.
+func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
+	// The query is made anew for each page: the server's own link to the next page loses all but the last of the tags.
+	query := q.values()
+	if marker != "" {
+		query.Set("marker", marker)
+	}
+	var page ImagePage
+	_, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
+		page, err = decodePage(a.body)
+		return err
+	})
+	if err != nil {
+		return ImagePage{}, err
+	}
+	return page, nil
+}
+
+func decodePage(body []byte) (ImagePage, error) {
+	var list struct {
+		Images []json.RawMessage `json:"images"`
+		Next   string            `json:"next"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return ImagePage{}, shapeError(err)
+	}
+	if list.Images == nil {
+		return ImagePage{}, errors.New(`a 200 without "images"` + hint(body))
+	}
+	page := ImagePage{Images: make([]Image, 0, len(list.Images))}
+	for _, raw := range list.Images {
+		var r imageJSON
+		if err := json.Unmarshal(raw, &r); err != nil || r.ID == "" {
+			page.Unreadable++
+			continue
+		}
+		page.Images = append(page.Images, r.image())
+	}
+	switch {
+	case list.Next != "":
+		next, err := url.Parse(list.Next)
+		if err == nil {
+			page.Next = next.Query().Get("marker")
+		}
+		if page.Next == "" {
+			return ImagePage{}, errors.New(`a 200 whose "next" has no marker: ` + strconv.Quote(clean(list.Next)))
+		}
+	case len(list.Images) >= MaxImagesPerPage && len(page.Images) > 0:
+		// A full page without a link may still not be the last one.
+		page.Next = page.Images[len(page.Images)-1].ID
+	}
+	return page, nil
+}

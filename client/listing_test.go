@@ -1,0 +1,172 @@
+package client_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/internal/fakecloud"
+)
+
+// walk reads a listing page by page and returns the names of its images, a blank between pages.
+func walk(t *testing.T, c *client.Client, q client.ImageQuery) string {
+	t.Helper()
+	var pages []string
+	for marker := ""; ; {
+		page, err := c.ImagePage(t.Context(), q, marker)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, img := range page.Images {
+			names = append(names, img.Name)
+		}
+		pages = append(pages, strings.Join(names, ","))
+		if marker = page.Next; marker == "" {
+			return strings.Join(pages, " ")
+		}
+	}
+}
+
+func TestListing(t *testing.T) {
+	w := fakecloud.New(fakecloud.Options{MaxPageSize: 2})
+	w.AddProjectID(producer, "producer")
+	w.AddProjectID(consumerA, "consumer-a")
+	w.AddUser("watcher", password, producer, "reader")
+	for i, img := range []fakecloud.Image{
+		{Name: "shared", Tags: []string{"golden", "lts"}},
+		{Name: "private", Visibility: "private", Tags: []string{"golden"}},
+		{Name: "community", Visibility: "community", Tags: []string{"golden", "lts"}},
+		{Name: "public", Visibility: "public", Tags: []string{"lts", "golden"}},
+		{Name: "hidden", Hidden: true},
+		{Name: "foreign", Owner: consumerA, Visibility: "community"},
+		{Name: "foreign-private", Owner: consumerA, Visibility: "private"},
+	} {
+		if img.Owner == "" {
+			img.Owner = producer
+		}
+		img.ID = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		w.AddImage(img)
+	}
+	c, _ := newClient(t, client.Options{Auth: byPassword(start(t, w) + "/identity/v3")})
+	for _, test := range []struct {
+		name  string
+		query client.ImageQuery
+		want  string
+	}{
+		{"own, the oldest first, in the pages that the server makes", client.ImageQuery{Owner: producer}, "shared,private community,public "},
+		{"hidden", client.ImageQuery{Owner: producer, Hidden: true}, "hidden"},
+		{"one visibility", client.ImageQuery{Owner: producer, Visibility: client.Community}, "community"},
+		// The server's own link to the second page would ask for the last tag only.
+		{"all of the tags, on the second page too", client.ImageQuery{Owner: producer, Tags: []string{"golden", "lts"}}, "shared,community public"},
+		{"another project's, as far as they are shown", client.ImageQuery{Owner: consumerA, Foreign: true}, "foreign"},
+		{"every project's", client.ImageQuery{}, "shared,private community,public foreign"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			// A page that is as long as the limit has a link to another one, which may be empty.
+			if diff := cmp.Diff(strings.TrimSpace(test.want), strings.TrimSpace(walk(t, c, test.query))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	want := client.ImagePage{Images: []client.Image{{
+		ID: "00000000-0000-4000-8000-000000000002", Name: "community", Owner: producer, Visibility: client.Community, Status: "active",
+		Tags: []string{"golden", "lts"},
+	}}}
+	got, err := c.ImagePage(t.Context(), client.ImageQuery{Owner: producer, Visibility: client.Community}, "")
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
+func TestPages(t *testing.T) {
+	records := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, `{"id": "%d"},`, i)
+		}
+		return strings.TrimSuffix(b.String(), ",")
+	}
+	for _, test := range []struct {
+		name, body string
+		want       client.ImagePage
+		err        string
+	}{
+		{name: "the last page", body: `{"images": [{"id": "x"}], "next": null}`, want: client.ImagePage{Images: []client.Image{{ID: "x"}}}},
+		{
+			name: "a record that cannot be read is counted", body: `{"images": [{"id": 1}, {"id": "x"}, {}, null, 7]}`,
+			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Unreadable: 4},
+		},
+		{
+			name: "the marker of the next page", body: `{"images": [{"id": "x"}], "next": "/v2/images?limit=1&marker=a%26b&tag=c"}`,
+			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: "a&b"},
+		},
+		{name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`, want: client.ImagePage{Images: []client.Image{}, Next: "y"}},
+		{name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`, err: `listing images: decode: a 200 whose "next" has no marker: "/v2/images?page=2"`},
+		{name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`, err: `listing images: decode: a 200 whose "next" has no marker: "%zz"`},
+		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: a 200 in which "next" is a JSON number`},
+		{name: "no images key", body: `{"next": "?marker=y"}`, err: `listing images: decode: a 200 without "images": {"next": "?marker=y"}`},
+		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: a 200 whose body is not whole JSON: unexpected end of JSON input`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.body) }))
+			c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+			page, err := c.ImagePage(t.Context(), client.ImageQuery{}, "")
+			if got := fmt.Sprint(err); (test.err != "" || err != nil) && got != test.err {
+				t.Fatalf("got  %s\nwant %s", got, test.err)
+			}
+			if diff := cmp.Diff(test.want, page); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	t.Run("a full page without a link may not be the last one", func(t *testing.T) {
+		url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintf(w, `{"images": [%s]}`, records(client.MaxImagesPerPage))
+		}))
+		c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+		page, err := c.ImagePage(t.Context(), client.ImageQuery{}, "")
+		if err != nil || page.Next != "999" || len(page.Images) != client.MaxImagesPerPage {
+			t.Errorf("got %d images, next %q, %v", len(page.Images), page.Next, err)
+		}
+	})
+}
+
+func TestListingRequest(t *testing.T) {
+	var asked []string
+	url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RequestURI())
+		fmt.Fprint(w, `{"images": []}`)
+	}))
+	c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+	for _, q := range []client.ImageQuery{
+		{Owner: "own"},
+		{Owner: "own", Visibility: client.Shared, Tags: []string{"a", "b&c"}, Hidden: true},
+		{Owner: "other", Foreign: true},
+		{Tags: []string{"a"}},
+	} {
+		if _, err := c.ImagePage(t.Context(), q, ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.ImagePage(t.Context(), q, "last one"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		"/v2/images?limit=1000&owner=own&sort=created_at%3Aasc%2Cid%3Aasc",
+		"/v2/images?limit=1000&marker=last+one&owner=own&sort=created_at%3Aasc%2Cid%3Aasc",
+		"/v2/images?limit=1000&os_hidden=true&owner=own&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&tag=b%26c&visibility=shared",
+		"/v2/images?limit=1000&marker=last+one&os_hidden=true&owner=own&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&tag=b%26c&visibility=shared",
+		"/v2/images?limit=1000&owner=other&sort=created_at%3Aasc%2Cid%3Aasc&visibility=all",
+		"/v2/images?limit=1000&marker=last+one&owner=other&sort=created_at%3Aasc%2Cid%3Aasc&visibility=all",
+		"/v2/images?limit=1000&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&visibility=all",
+		"/v2/images?limit=1000&marker=last+one&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&visibility=all",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
+	}
+}
