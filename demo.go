@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"text/template"
 	"time"
@@ -31,7 +32,7 @@ type demo struct {
 
 func (d *demo) load() (*config.Config, error) { return config.Parse(d.name, d.text) }
 
-var demoConfig = template.Must(template.New("").Parse(`scrape:
+var demoConfig = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join}).Parse(`scrape:
   timeout: 3s # one image hangs now and then
 member_names:
 {{- range .Projects}}
@@ -47,10 +48,17 @@ clouds:
         password: {{.Password}}
         project_name: {{.Project}}
     images:
-{{- range .Images}}
+{{- range .Images}}{{if or .Judged .ExpectedVisibility}}
       - id: {{.ID}}
         name: {{.Name}}
-{{- end}}
+        {{- if .Judged}}
+        expected_members: [{{join .Expected ", "}}]
+        {{- end}}
+        {{- with .ExpectedVisibility}}
+        expected_visibility: [{{join . ", "}}]
+        {{- end}}
+{{- end}}{{end}}
+    discover: [{}] # the project's other images
 `))
 
 var demoHint = template.Must(template.New("").Parse(`A fake cloud on {{.URL}}, in which something happens every {{.Pace}}; the log below says what.

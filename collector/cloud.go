@@ -21,6 +21,7 @@ type API interface {
 	Connect(ctx context.Context) (client.Access, error)
 	Images(ctx context.Context, ids []string, hidden bool) ([]client.Image, error)
 	Image(ctx context.Context, id string) (client.Image, error)
+	ImagePage(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, error)
 	Members(ctx context.Context, imageID string) (client.MemberList, error)
 	State() client.State
 }
@@ -54,7 +55,7 @@ func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opts = &opts
-	c.memory.keep(opts.Images)
+	c.memory.keep(c.opts)
 }
 
 // Close ends the collection that is under way, and waits for it.

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -22,6 +23,7 @@ const (
 // The HTTP status codes of the image API that something follows from.
 const (
 	statusOK              = 200
+	statusBadRequest      = 400
 	statusUnauthorized    = 401
 	statusForbidden       = 403
 	statusNotFound        = 404
@@ -46,14 +48,42 @@ type collection struct {
 	err      error // why there is no token
 	answered bool
 	stranger bool // what answered has no list of images, so it is no image API
-	findings []findings
+	targets  []*target
+	byID     map[string]*target
+
+	listings     int // that are still to be read to their end
+	swept        bool
+	discoveryErr error // why a listing was not read to its end
 }
 
 func newCollection(c *Cloud, opts *Options, past *past, cancel context.CancelCauseFunc) *collection {
-	return &collection{
+	coll := &collection{
 		cloud: c, opts: opts, past: past, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(),
-		findings: make([]findings, len(opts.Images)),
+		targets: make([]*target, 0, len(opts.Images)+len(past.known)), byID: make(map[string]*target, len(opts.Images)+len(past.known)),
+	}
+	for _, img := range opts.Images {
+		coll.add(target{Image: img})
+	}
+	coll.remember(past.projectID)
+	return coll
+}
+
+// add adds a target. The caller holds mu.
+func (c *collection) add(t target) *target {
+	c.targets = append(c.targets, &t)
+	c.byID[t.ID] = &t
+	return &t
+}
+
+// remember adds the images that were discovered before, so that they are asked for whatever becomes of the listings. own
+// is the credential's project. The caller holds mu.
+func (c *collection) remember(own string) {
+	for _, id := range slices.Sorted(maps.Keys(c.past.known)) {
+		img := c.past.known[id]
+		if rule := c.opts.rule(&img, own); rule != nil && c.byID[id] == nil {
+			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, discovered: true})
+		}
 	}
 }
 
@@ -85,14 +115,18 @@ func (c *collection) run(ctx context.Context) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.err = err
-		for i := range c.findings {
-			c.findings[i].membersErr = err
+		for _, t := range c.targets {
+			t.membersErr = err
 		}
 		return
 	}
-	c.askRecords()
+	if len(c.opts.Discover) > 0 {
+		c.discover()
+	} else {
+		c.askRecords()
+	}
 	c.askMembers()
-	c.queue.work(ctx, min(c.opts.Concurrency, 2*len(c.findings)+1))
+	c.queue.work(ctx, c.opts.Concurrency)
 }
 
 func (c *collection) connect(ctx context.Context) error {
@@ -102,6 +136,12 @@ func (c *collection) connect(ctx context.Context) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.access = access
+	if err == nil && access.ProjectID != c.past.projectID {
+		// What was discovered for another project is no business of this one.
+		c.targets = slices.DeleteFunc(c.targets, func(t *target) bool { return t.discovered })
+		maps.DeleteFunc(c.byID, func(_ string, t *target) bool { return t.discovered })
+		c.remember(access.ProjectID)
+	}
 	return err
 }
 
@@ -154,49 +194,51 @@ func imageStatus(err error) int {
 // askMembers asks for the members of every image, but of those that had no members last time only when the record says
 // that they may have some now.
 func (c *collection) askMembers() {
-	for _, i := range c.past.order(c.opts.Images) {
-		id := c.opts.Images[i].ID
-		if v := c.past.visibility[id]; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
+	c.mu.Lock()
+	targets := slices.Clone(c.targets)
+	c.mu.Unlock()
+	c.past.order(targets)
+	for _, t := range targets {
+		if v := c.past.visibility[t.ID]; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
 			continue // settleRecord will
 		}
-		c.askMembersOf(i)
+		c.askMembersOf(t)
 	}
 }
 
-func (c *collection) askMembersOf(i int) {
+func (c *collection) askMembersOf(t *target) {
 	c.mu.Lock()
-	asked := c.findings[i].membersAsked
-	c.findings[i].membersAsked = true
+	asked := t.membersAsked
+	t.membersAsked = true
 	c.mu.Unlock()
 	if asked {
 		return
 	}
-	id := c.opts.Images[i].ID
 	to := &c.queue.rest
-	if c.past.hung[id] {
+	if c.past.hung[t.ID] {
 		to = &c.queue.slow
 	}
 	c.queue.add(to, func(ctx context.Context) {
-		if c.settled(i) {
+		if c.settled(t) {
 			return
 		}
 		var list client.MemberList
 		err := c.request(ctx, func(ctx context.Context) (err error) {
-			list, err = c.cloud.api.Members(ctx, id)
+			list, err = c.cloud.api.Members(ctx, t.ID)
 			return err
 		})
 		c.mu.Lock()
-		defer c.mu.Unlock()
-		f := &c.findings[i]
-		f.members, f.membersErr, f.membersRead = list, err, err == nil
+		t.members, t.membersErr, t.membersRead = list, err, err == nil
+		c.mu.Unlock()
+		c.doubt(t)
 	})
 }
 
 // settled reports whether the image's record has come meanwhile and shows that there are no members to ask for.
-func (c *collection) settled(i int) bool {
+func (c *collection) settled(t *target) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.findings[i].notApplicable(c.opts)
+	return t.notApplicable(c.opts)
 }
 
 // snapshot is what is known by now.
@@ -210,27 +252,30 @@ func (c *collection) snapshot() Snapshot {
 	}
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.stranger, Err: c.err,
-		State: state, Images: make([]ImageSnapshot, len(c.findings)), opts: c.opts,
+		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
+		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete(),
 	}
-	for i := range c.findings {
-		img := &s.Images[i]
-		img.ID, img.Name = c.opts.Images[i].ID, c.imageName(i)
-		c.findings[i].judge(c.opts, img)
+	for _, t := range c.targets {
+		if t.gone {
+			continue
+		}
+		img := ImageSnapshot{Name: c.imageName(t)}
+		t.judge(c.opts, &img)
+		s.Images = append(s.Images, img)
 	}
 	return s
 }
 
 // imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
-func (c *collection) imageName(i int) string {
-	img, f := c.opts.Images[i], &c.findings[i]
-	if img.Name != "" {
-		return img.Name
+func (c *collection) imageName(t *target) string {
+	if t.Name != "" {
+		return t.Name
 	}
-	if name, ok := c.past.names[img.ID]; ok {
+	if name, ok := c.past.names[t.ID]; ok {
 		return name
 	}
-	if f.record != nil {
-		return f.record.Name
+	if t.record != nil {
+		return t.record.Name
 	}
 	return ""
 }

@@ -20,32 +20,46 @@ type memory struct {
 type past struct {
 	names      map[string]string
 	visibility map[string]client.Visibility
-	hung       map[string]bool // no answer in time, when it was last asked
-	answered   map[string]int  // number of the last collection in which the question for members had an answer
-	number     int             // of the last collection
+	hung       map[string]bool         // no answer in time, when it was last asked
+	answered   map[string]int          // number of the last collection in which the question for members had an answer
+	number     int                     // of the last collection
+	known      map[string]client.Image // discovered, with the last record that was read
+	projectID  string                  // the credential's project, as of the last login
 }
 
 func newMemory() memory {
 	return memory{past: &past{}, problems: map[problem]bool{}}
 }
 
-// keep forgets the images that are not watched any more.
-func (m *memory) keep(images []Image) {
-	next := newPast(len(images))
-	for _, img := range images {
-		move(next.names, m.past.names, img.ID)
-		move(next.visibility, m.past.visibility, img.ID)
-		move(next.hung, m.past.hung, img.ID)
-		move(next.answered, m.past.answered, img.ID)
+// keep forgets the images that are not watched with opts.
+func (m *memory) keep(opts *Options) {
+	old := m.past
+	next := newPast(len(opts.Images) + len(old.known))
+	next.number, next.projectID = old.number, old.projectID
+	for _, img := range opts.Images {
+		next.take(old, img.ID)
 	}
-	next.number = m.past.number
+	for id, img := range old.known {
+		if opts.rule(&img, old.projectID) != nil {
+			next.known[id] = img
+			next.take(old, id)
+		}
+	}
 	m.past = next
+}
+
+// take takes over what an earlier past knows of an image.
+func (p *past) take(from *past, id string) {
+	move(p.names, from.names, id)
+	move(p.visibility, from.visibility, id)
+	move(p.hung, from.hung, id)
+	move(p.answered, from.answered, id)
 }
 
 func newPast(size int) *past {
 	return &past{
 		names: make(map[string]string, size), visibility: make(map[string]client.Visibility, size),
-		hung: map[string]bool{}, answered: make(map[string]int, size),
+		hung: map[string]bool{}, answered: make(map[string]int, size), known: map[string]client.Image{},
 	}
 }
 
@@ -57,39 +71,48 @@ func move[V any](to, from map[string]V, id string) {
 
 // learn takes over what a finished collection found.
 func (m *memory) learn(c *collection) {
-	next := newPast(len(c.findings))
-	next.number = m.past.number + 1
-	for i := range c.findings {
-		f, id := &c.findings[i], c.opts.Images[i].ID
-		move(next.names, m.past.names, id)
-		move(next.visibility, m.past.visibility, id)
-		if f.record != nil {
-			if _, ok := next.names[id]; !ok {
-				next.names[id] = f.record.Name
-			}
-			next.visibility[id] = f.record.Visibility
-		}
-		switch hung := code(f.membersErr) == client.CodeTimeout; {
-		case hung || c.err != nil || !f.membersRead && (f.membersErr == nil || errors.Is(f.membersErr, errNotAsked)):
-			move(next.answered, m.past.answered, id)
-			if hung || m.past.hung[id] {
-				next.hung[id] = true
-			}
-		default:
-			next.answered[id] = next.number
+	old := m.past
+	next := newPast(len(c.targets))
+	next.number, next.projectID = old.number+1, c.access.ProjectID
+	if c.err != nil {
+		next.projectID = old.projectID
+	}
+	for _, t := range c.targets {
+		if !t.gone {
+			next.learn(old, t, c.err != nil)
 		}
 	}
 	m.past = next
 }
 
-// order returns the places of the images in the order in which to ask: those first that were answered the longest ago.
-func (p *past) order(images []Image) []int {
-	places := make([]int, len(images))
-	for i := range places {
-		places[i] = i
+// learn takes over what one image's questions brought.
+func (p *past) learn(old *past, t *target, noToken bool) {
+	move(p.names, old.names, t.ID)
+	move(p.visibility, old.visibility, t.ID)
+	if t.discovered {
+		move(p.known, old.known, t.ID)
 	}
-	slices.SortStableFunc(places, func(a, b int) int {
-		return cmp.Compare(p.answered[images[a].ID], p.answered[images[b].ID])
-	})
-	return places
+	if t.record != nil {
+		if _, ok := p.names[t.ID]; !ok {
+			p.names[t.ID] = t.record.Name
+		}
+		p.visibility[t.ID] = t.record.Visibility
+		if t.discovered {
+			p.known[t.ID] = *t.record
+		}
+	}
+	switch hung := code(t.membersErr) == client.CodeTimeout; {
+	case hung || noToken || !t.membersRead && (t.membersErr == nil || errors.Is(t.membersErr, errNotAsked)):
+		move(p.answered, old.answered, t.ID)
+		if hung || old.hung[t.ID] {
+			p.hung[t.ID] = true
+		}
+	default:
+		p.answered[t.ID] = p.number
+	}
+}
+
+// order sorts targets in the order in which to ask: those first that were answered the longest ago.
+func (p *past) order(targets []*target) {
+	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(p.answered[a.ID], p.answered[b.ID]) })
 }

@@ -27,6 +27,8 @@ var (
 		"How long this collection of the cloud took, in seconds.", cloudLabels)
 	watchedDesc = newDesc("watched_images",
 		"Number of images that this collection was to read.", cloudLabels)
+	discoveryDesc = newDesc("discovery_success",
+		"Whether every listing of images to discover was read to its end: 1 yes, 0 no. Absent without discover.", cloudLabels)
 	tokenExpiryDesc = newDesc("token_expiry_timestamp_seconds",
 		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
 	authPausedDesc = newDesc("auth_paused",
@@ -44,13 +46,24 @@ var (
 		"The image's own record, always 1.", imageLabels, "current_name", "hidden", "image_status", "owner_id")
 	visibilityDesc = newDesc("image_visibility",
 		"Whether the image has this visibility: 1 yes, 0 no.", imageLabels, "visibility")
+	visibilityExpectedDesc = newDesc("image_visibility_expected",
+		"Whether the image has one of the visibilities that the configuration expects: 1 yes, 0 no.", imageLabels)
 	membersDesc = newDesc("image_members",
 		"Number of members of the image per status. Every member has access, whatever its status.", imageLabels, "status")
 	membersLimitDesc = newDesc("image_members_limit",
 		"Number of members that the cloud allows an image, from the configuration.", imageLabels)
 
+	expectedMembersDesc = newDesc("image_expected_members",
+		"Number of members that the configuration expects of the image. Absent where it says nothing, or the image was not read.", imageLabels)
+	unexpectedMembersDesc = newDesc("image_unexpected_members",
+		"Number of members of the image that the configuration does not expect, whatever their status.", imageLabels)
+	missingMembersDesc = newDesc("image_missing_members",
+		"Number of members that the configuration expects and the image does not have.", imageLabels)
+
 	memberStatusDesc = newDesc("image_member_status",
 		"Whether the member has this status: 1 yes, 0 no.", memberLabels, "status")
+	memberExpectedDesc = newDesc("image_member_expected",
+		"Whether the configuration expects the member: 1 yes, also where it is no member, 0 it is a member and not expected.", memberLabels)
 	memberCreatedDesc = newDesc("image_member_created_timestamp_seconds",
 		"created_at of the member, in seconds since 1970: when the image was first shared with it. A share removed and made again keeps it.", memberLabels)
 	memberUpdatedDesc = newDesc("image_member_updated_timestamp_seconds",
@@ -64,9 +77,10 @@ type rendering []Snapshot
 
 func (rendering) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		upDesc, durationDesc, watchedDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
-		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, membersDesc, membersLimitDesc,
-		memberStatusDesc, memberCreatedDesc, memberUpdatedDesc,
+		upDesc, durationDesc, watchedDesc, discoveryDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
+		membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
+		memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
 	} {
 		ch <- d
 	}
@@ -83,6 +97,9 @@ func (s *Snapshot) metrics(ch chan<- prometheus.Metric) {
 	ch <- sample{upDesc, labels, number(s.Up)}
 	ch <- sample{durationDesc, labels, s.Duration.Seconds()}
 	ch <- sample{watchedDesc, labels, float64(len(s.Images))}
+	if s.Discovers {
+		ch <- sample{discoveryDesc, labels, number(s.Discovered)}
+	}
 	if !s.State.Expires.IsZero() {
 		ch <- sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())}
 	}
@@ -105,8 +122,14 @@ func (s *ImageSnapshot) metrics(ch chan<- prometheus.Metric, cloud *dto.LabelPai
 	if s.Record != nil {
 		s.recordMetrics(ch, labels)
 	}
+	if s.Sight != Unread && s.Policy.judged() {
+		ch <- sample{expectedMembersDesc, labels, float64(len(s.Policy.Members))}
+	}
 	if s.Sight == Partial || s.Sight == Whole {
 		s.countMetrics(ch, labels, opts)
+		if s.Policy.judged() {
+			s.judgementMetrics(ch, labels)
+		}
 		if opts.MemberDetails {
 			s.memberMetrics(ch, labels, opts)
 		}
@@ -120,6 +143,9 @@ func (s *ImageSnapshot) recordMetrics(ch chan<- prometheus.Metric, labels []*dto
 		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
 		label("image_status", r.Status), label("owner_id", r.Owner),
 	}, 1}
+	if expected := s.Policy.Visibility; len(expected) > 0 && r.Visibility != "" {
+		ch <- sample{visibilityExpectedDesc, labels, number(slices.Contains(expected, r.Visibility))}
+	}
 	if !r.Visibility.Known() {
 		return // four zeros would say that nobody may use it
 	}
@@ -143,15 +169,30 @@ func (s *ImageSnapshot) countMetrics(ch chan<- prometheus.Metric, labels []*dto.
 	}
 }
 
+// judgementMetrics compares the members with the expected ones. Where there may be more members than those seen, it says
+// what it saw.
+func (s *ImageSnapshot) judgementMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair) {
+	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
+		ch <- sample{unexpectedMembersDesc, labels, float64(n)}
+	}
+	if s.Complete() {
+		ch <- sample{missingMembersDesc, labels, float64(len(s.Missing()))}
+	}
+}
+
 func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.LabelPair, opts *Options) {
 	for i := range s.Members {
 		m := &s.Members[i]
 		if m.ID == "" {
 			continue // it is in the counts, and members_complete is 0
 		}
-		labels := with(image, label("member_id", m.ID), label("member_name", opts.MemberNames[m.ID]), label("member_type", string(m.Type)))
+		expected := s.Policy.find(m)
+		labels := memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, expected))
 		for i, status := range client.Statuses() {
 			ch <- sample{memberStatusDesc, with(labels, statusPairs[i]), number(m.Status == status)}
+		}
+		if s.Policy.judged() {
+			ch <- sample{memberExpectedDesc, labels, number(expected != nil)}
 		}
 		if !m.Created.IsZero() {
 			ch <- sample{memberCreatedDesc, labels, float64(m.Created.Unix())}
@@ -160,6 +201,13 @@ func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.
 			ch <- sample{memberUpdatedDesc, labels, float64(m.Updated.Unix())}
 		}
 	}
+	for _, m := range s.Missing() {
+		ch <- sample{memberExpectedDesc, memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1}
+	}
+}
+
+func memberPairs(image []*dto.LabelPair, kind client.MemberType, id, name string) []*dto.LabelPair {
+	return with(image, label("member_id", id), label("member_name", name), label("member_type", string(kind)))
 }
 
 // sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as

@@ -3,7 +3,6 @@ package collector
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"time"
 
 	"glance_share_exporter/client"
@@ -34,15 +33,19 @@ type Options struct {
 	// MemberNames has names for member IDs.
 	MemberNames map[string]string
 
-	// Images are the watched images.
+	// Images are the watched images. They keep their own policy, whatever Discover says of them.
 	Images []Image
+	// Discover selects more images to watch, among all those that the credential can list. The first rule that takes an
+	// image counts.
+	Discover []Rule
 }
 
 // Image is one watched image.
 type Image struct {
 	ID string
 	// Name is the value of the label image_name; empty: the first name that the API tells.
-	Name string
+	Name   string
+	Policy Policy
 }
 
 // DefaultOptions returns the options of a cloud that says nothing of its own.
@@ -64,9 +67,7 @@ var (
 
 // Validate returns a *[client.OptionError] for the first option that cannot work.
 func (o Options) Validate() error {
-	bad := func(field, format string, args ...any) error {
-		return &client.OptionError{Field: field, Problem: fmt.Sprintf(format, args...)}
-	}
+	bad := optionError
 	switch {
 	case o.Name == "":
 		return bad("name", "is required: write the value that the label cloud shall have")
@@ -86,17 +87,11 @@ func (o Options) Validate() error {
 		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:
 		return bad("members_for", "must not be empty: leave the key out for [shared]")
-	case len(o.Images) == 0:
-		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}]")
+	case len(o.Images) == 0 && len(o.Discover) == 0:
+		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}], or write discover: [{}] for all images of the credential's project")
 	}
-	for i, v := range o.MembersFor {
-		field := fmt.Sprintf("members_for[%d]", i)
-		if !v.Known() {
-			return bad(field, "must be private, shared, community or public, not %q", v)
-		}
-		if slices.Contains(o.MembersFor[:i], v) {
-			return bad(field, "%s is there twice: leave one out", v)
-		}
+	if err := visibilities("members_for", o.MembersFor); err != nil {
+		return err
 	}
 	seen := make(map[string]int, len(o.Images))
 	for i, img := range o.Images {
@@ -111,6 +106,17 @@ func (o Options) Validate() error {
 			return bad(field, "%s is already images[%d]: leave one out", img.ID, first)
 		}
 		seen[img.ID] = i
+		if err := img.Policy.validate(fmt.Sprintf("images[%d]", i)); err != nil {
+			return err
+		}
 	}
-	return nil
+	return validateRules(o.Discover)
+}
+
+// memberName is the value of the label member_name.
+func (o *Options) memberName(id string, expected *ExpectedMember) string {
+	if expected != nil && expected.Name != "" {
+		return expected.Name
+	}
+	return o.MemberNames[id]
 }

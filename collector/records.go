@@ -8,17 +8,21 @@ import (
 	"glance_share_exporter/client"
 )
 
-// askRecords asks for the images' own records, many with one request: first the ones that are not hidden, then the hidden
+// askRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden, then the hidden
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
 func (c *collection) askRecords() {
-	c.queue.add(&c.queue.first, func(ctx context.Context) {
-		all := make([]int, len(c.opts.Images))
-		for i := range all {
-			all[i] = i
+	c.mu.Lock()
+	var lacking []*target
+	for _, t := range c.targets {
+		if t.record == nil && !t.doubted {
+			lacking = append(lacking, t)
 		}
+	}
+	c.mu.Unlock()
+	c.queue.add(&c.queue.first, func(ctx context.Context) {
 		how := tryLists
-		for chunk := range slices.Chunk(all, client.MaxImagesPerRequest) {
+		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
 			how = c.askChunk(ctx, chunk, how)
 		}
 	})
@@ -33,23 +37,21 @@ const (
 	giveUp       // the credential may not ask for records
 )
 
-func (c *collection) askChunk(ctx context.Context, chunk []int, mode how) how {
+func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how) how {
 	missing, err := chunk, error(nil)
 	if mode == tryLists {
 		missing, err = c.askLists(ctx, chunk)
 	}
 	if err == nil && mode != giveUp {
-		for _, i := range missing {
-			c.askRecordAlone(i)
+		for _, t := range missing {
+			c.askRecordAlone(t)
 		}
 		return mode
 	}
 	switch status := imageStatus(err); {
 	case mode == giveUp:
 	case status == statusNotFound:
-		c.mu.Lock()
-		c.stranger = true
-		c.mu.Unlock()
+		c.estrange()
 		mode = askAlone
 	case status == statusUnauthorized || status == statusForbidden:
 		// The credential may not list. One record alone tells whether it may read those.
@@ -61,18 +63,25 @@ func (c *collection) askChunk(ctx context.Context, chunk []int, mode how) how {
 	case status/100 == 4 && status != statusTooManyRequests:
 		mode = askAlone
 	}
-	for _, i := range missing {
+	for _, t := range missing {
 		if mode == askAlone {
-			c.askRecordAlone(i)
+			c.askRecordAlone(t)
 		} else {
-			c.settleRecord(i, nil, err)
+			c.settleRecord(t, nil, err)
 		}
 	}
 	return mode
 }
 
-// askLists notes the records that the two lists have, and returns the places of those that they lack.
-func (c *collection) askLists(ctx context.Context, chunk []int) (missing []int, err error) {
+// estrange notes that what answers is no image API.
+func (c *collection) estrange() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stranger = true
+}
+
+// askLists notes the records that the two lists have, and returns the targets that they lack.
+func (c *collection) askLists(ctx context.Context, chunk []*target) (missing []*target, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
 		if len(missing) == 0 {
@@ -80,7 +89,7 @@ func (c *collection) askLists(ctx context.Context, chunk []int) (missing []int, 
 		}
 		var images []client.Image
 		err := c.request(ctx, func(ctx context.Context) (err error) {
-			images, err = c.cloud.api.Images(ctx, c.ids(missing), hidden)
+			images, err = c.cloud.api.Images(ctx, ids(missing), hidden)
 			return err
 		})
 		if err != nil {
@@ -91,56 +100,57 @@ func (c *collection) askLists(ctx context.Context, chunk []int) (missing []int, 
 	return missing, nil
 }
 
-func (c *collection) ids(places []int) []string {
-	ids := make([]string, len(places))
-	for n, i := range places {
-		ids[n] = c.opts.Images[i].ID
+func ids(targets []*target) []string {
+	ids := make([]string, len(targets))
+	for i, t := range targets {
+		ids[i] = t.ID
 	}
 	return ids
 }
 
-func (c *collection) askRecordAlone(i int) {
-	c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, i) }) // the error is noted there
+func (c *collection) askRecordAlone(t *target) {
+	c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // the error is noted there
 }
 
-func (c *collection) readRecord(ctx context.Context, i int) error {
+func (c *collection) readRecord(ctx context.Context, t *target) error {
 	var img client.Image
 	err := c.request(ctx, func(ctx context.Context) (err error) {
-		img, err = c.cloud.api.Image(ctx, c.opts.Images[i].ID)
+		img, err = c.cloud.api.Image(ctx, t.ID)
 		return err
 	})
 	if err != nil {
-		c.settleRecord(i, nil, err)
+		c.settleRecord(t, nil, err)
 	} else {
-		c.settleRecord(i, &img, nil)
+		c.settleRecord(t, &img, nil)
 	}
 	return err
 }
 
-// settleRecords notes the records that a list has and returns the places of those that it lacks.
-func (c *collection) settleRecords(asked []int, images []client.Image) (missing []int) {
+// settleRecords notes the records that a list has and returns the targets that it lacks.
+func (c *collection) settleRecords(asked []*target, images []client.Image) (missing []*target) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
 	}
-	for _, i := range asked {
-		if img := found[c.opts.Images[i].ID]; img != nil {
-			c.settleRecord(i, img, nil)
+	for _, t := range asked {
+		if img := found[t.ID]; img != nil {
+			c.settleRecord(t, img, nil)
 		} else {
-			missing = append(missing, i)
+			missing = append(missing, t)
 		}
 	}
 	return missing
 }
 
 // settleRecord notes one record, or why it was not read, and asks for the members if that waited for it.
-func (c *collection) settleRecord(i int, img *client.Image, err error) {
+func (c *collection) settleRecord(t *target, img *client.Image, err error) {
 	c.mu.Lock()
-	f := &c.findings[i]
-	f.record, f.recordErr = img, err
-	ask := !f.notApplicable(c.opts) && !errors.Is(err, errNotAsked)
+	if err == nil || t.record == nil {
+		t.record, t.recordErr = img, err
+	}
+	ask := !t.notApplicable(c.opts) && !errors.Is(err, errNotAsked)
 	c.mu.Unlock()
 	if ask {
-		c.askMembersOf(i)
+		c.askMembersOf(t)
 	}
 }

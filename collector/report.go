@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"errors"
 	"reflect"
 
@@ -22,6 +23,7 @@ const (
 	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
 	notRead     = "members not read"
 	noRecord    = "image records not read, so owner and visibility are unknown"
+	notSwept    = "images not discovered: a listing was not read to its end; those known before are still asked"
 	foreignView = "member lists may be short: the credential's project does not own the images"
 )
 
@@ -101,18 +103,23 @@ func (c *collection) troubles() map[problem]*trouble {
 		note(noImageAPI, "", nil)
 		return found
 	}
-	for i := range c.findings {
+	if len(c.opts.Discover) > 0 && !c.complete() {
+		note(notSwept, "", cmp.Or(c.discoveryErr, errNotAsked))
+	}
+	for _, t := range c.targets {
+		if t.gone {
+			continue
+		}
 		var img ImageSnapshot
-		f, id := &c.findings[i], c.opts.Images[i].ID
-		f.judge(c.opts, &img)
+		t.judge(c.opts, &img)
 		switch {
 		case img.Sight == Unread:
-			note(notRead, id, img.Err)
-		case img.Sight == Partial && f.record != nil:
-			note(foreignView, id, nil)
+			note(notRead, t.ID, img.Err)
+		case img.Sight == Partial && t.record != nil:
+			note(foreignView, t.ID, nil)
 		}
-		if f.record == nil && f.recordErr != nil && img.StatusCode != statusNotFound {
-			note(noRecord, id, f.recordErr)
+		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound {
+			note(noRecord, t.ID, t.recordErr)
 		}
 	}
 	return found

@@ -35,6 +35,8 @@ type Snapshot struct {
 	Err    error
 	State  client.State
 	Images []ImageSnapshot
+	// Discovers is whether images are to be discovered, Discovered whether every listing was read to its end.
+	Discovers, Discovered bool
 
 	opts *Options
 }
@@ -44,6 +46,9 @@ type ImageSnapshot struct {
 	ID string
 	// Name is the configured name, else the first one read since start.
 	Name string
+	// Discovered is whether a rule watches the image, Policy what is expected of it.
+	Discovered bool
+	Policy     Policy
 	// Record is the image's own record; nil: it was not read.
 	Record *client.Image
 	Sight  Sight
@@ -60,40 +65,19 @@ func (s *ImageSnapshot) Complete() bool {
 	return s.Sight == Whole && !slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.ID == "" })
 }
 
-// findings is what the requests about one image brought.
-type findings struct {
-	record       *client.Image
-	recordErr    error
-	membersAsked bool
-	membersRead  bool
-	members      client.MemberList
-	membersErr   error
-}
-
-// notApplicable reports whether the image is known to have a visibility without members.
-func (f *findings) notApplicable(opts *Options) bool {
-	return f.record != nil && f.record.Visibility.Known() && !slices.Contains(opts.MembersFor, f.record.Visibility)
-}
-
-// judge says what the findings let us say about an image, by the table "What is said when the sight is partial".
-func (f *findings) judge(opts *Options, s *ImageSnapshot) {
-	s.Record = f.record
-	switch {
-	case f.notApplicable(opts):
-		// The record decided. A 403 on the members of such an image means no more than that.
-		s.Sight, s.StatusCode = NotApplicable, statusOK
-	case f.membersRead:
-		s.Sight, s.StatusCode = Partial, statusOK
-		s.Members = f.members.Members
-		owned := f.record != nil && f.record.Owner != "" && f.record.Owner == f.members.Access.ProjectID
-		if owned || f.members.Access.HasRole(opts.AdminRoles) {
-			s.Sight = Whole
-		}
-	default:
-		s.Sight, s.Err = Unread, f.membersErr
-		if s.Err == nil {
-			s.Err = errNotAsked
-		}
-		s.StatusCode = imageStatus(s.Err)
+// Unexpected counts the members that the policy does not expect, 0 where it judges no members.
+func (s *ImageSnapshot) Unexpected() int {
+	if !s.Policy.judged() {
+		return 0
 	}
+	return s.Policy.unexpected(s.Members)
+}
+
+// Missing returns the expected members that the image does not have. It is empty where there may be more members than
+// those seen.
+func (s *ImageSnapshot) Missing() []ExpectedMember {
+	if !s.Complete() {
+		return nil
+	}
+	return s.Policy.missing(s.Members)
 }

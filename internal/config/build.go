@@ -42,6 +42,7 @@ func (b *builder) build() []Cloud {
 		}
 	}
 	b.memberNames()
+	b.memberGroups()
 	b.resolve()
 	b.scrape()
 	clouds := make([]Cloud, len(b.doc.Clouds))
@@ -108,7 +109,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		e.Interface = "public"
 	}
 	c := Cloud{
-		Collector: b.collectorOptions(e),
+		Collector: b.collectorOptions(path, e),
 		Client: client.Options{
 			Auth: cred.auth, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
@@ -116,7 +117,9 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		auth: e.Auth,
 	}
 	b.addOption(path, c.Client.Validate())
-	b.addOption(path, c.Collector.Validate())
+	if e.Discover == nil || len(e.Discover) > 0 { // else rules has told it
+		b.addOption(path, c.Collector.Validate())
+	}
 	if b.checkHTTP(path, e) && bad == nil {
 		_, given := b.lines[path+".http.tls_config"]
 		cred.tls.fill(&e.HTTP.TLSConfig, !given)
@@ -145,7 +148,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 	}
 }
 
-func (b *builder) collectorOptions(e *entry) collector.Options {
+func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	e.Scrape = e.Scrape.or(b.doc.Scrape)
 	o := collector.Options{
 		Name:          e.Name,
@@ -158,9 +161,16 @@ func (b *builder) collectorOptions(e *entry) collector.Options {
 	for _, v := range e.MembersFor {
 		o.MembersFor = append(o.MembersFor, client.Visibility(v))
 	}
-	for _, i := range e.Images {
-		o.Images = append(o.Images, collector.Image{ID: i.ID, Name: i.Name})
+	var whole []collector.ExpectedMember
+	if e.ExpectedMembers != nil {
+		whole = b.members(path+".expected_members", *e.ExpectedMembers)
 	}
+	for i := range e.Images {
+		img := &e.Images[i]
+		policy := b.policy(fmt.Sprintf("%s.images[%d]", path, i), img.ExpectedMembers, img.ExpectedVisibility, whole)
+		o.Images = append(o.Images, collector.Image{ID: img.ID, Name: img.Name, Policy: policy})
+	}
+	o.Discover = b.rules(path+".discover", e, whole)
 	return o
 }
 

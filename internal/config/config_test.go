@@ -131,6 +131,41 @@ func TestLoadOverrides(t *testing.T) {
 	}
 }
 
+func TestExpectedMembers(t *testing.T) {
+	cleanEnv(t)
+	c := load(t, "testdata/good/expected.yml")
+	project := func(id, name string) collector.ExpectedMember {
+		return collector.ExpectedMember{Type: client.TypeProject, ID: id, Name: name}
+	}
+	teamA, teamB := project("edc8", ""), project("2f9a", "")
+	acme := collector.ExpectedMember{Type: client.TypeOrganization, ID: "ou-qdjr", Name: "acme"}
+	wantImages := []collector.Image{
+		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Policy: collector.Policy{
+			Members:    []collector.ExpectedMember{acme, project("11aa", ""), teamB, teamA, project("edc9", "team c")},
+			Visibility: []client.Visibility{client.Shared, client.Private},
+		}},
+		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d", Policy: collector.Policy{Members: []collector.ExpectedMember{}}},
+		{ID: "5f0e3a52-9c0c-4c5e-8b0f-0d6f0c8a7b11", Policy: collector.Policy{Members: []collector.ExpectedMember{teamA}}},
+	}
+	if diff := cmp.Diff(wantImages, c.Clouds[0].Collector.Images); diff != "" {
+		t.Errorf("images (-want +got):\n%s", diff)
+	}
+	wantRules := []collector.Rule{
+		{
+			Tags: []string{"golden", "lts"}, Name: "golden-*", Visibility: []client.Visibility{client.Shared, client.Community},
+			Policy: collector.Policy{Members: []collector.ExpectedMember{teamB, teamA}, Visibility: []client.Visibility{client.Shared}},
+		},
+		{Owners: []string{"*"}, Policy: collector.Policy{Members: []collector.ExpectedMember{teamA}}},
+	}
+	if diff := cmp.Diff(wantRules, c.Clouds[0].Collector.Discover); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	// Nothing said is not the same as nobody expected.
+	if diff := cmp.Diff([]collector.Rule{{}}, c.Clouds[1].Collector.Discover); diff != "" {
+		t.Errorf("without expected_members (-want +got):\n%s", diff)
+	}
+}
+
 func TestLoadMissingFile(t *testing.T) {
 	_, err := config.Load("testdata/nowhere.yml")
 	want := "testdata/nowhere.yml: no such file: write it as a file, or name another one with --config.file"
@@ -140,7 +175,7 @@ func TestLoadMissingFile(t *testing.T) {
 }
 
 func TestRedacted(t *testing.T) {
-	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets"} {
+	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets", "expected"} {
 		t.Run(name, func(t *testing.T) {
 			cleanEnv(t)
 			setenv(t, map[string]string{

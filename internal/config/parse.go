@@ -49,6 +49,7 @@ var advice = []struct{ says, text string }{
 	{"mapping values are not allowed", "not valid YAML: a second colon in one line, or a line indented too far: put the value in quotes, or indent it like its neighbours"},
 	{"block sequence entries are not allowed", "not valid YAML: a list cannot begin in this line: begin it in the next one"},
 	{"unknown anchor", "not valid YAML: a * without an anchor of that name before it: put the value in quotes, or define the anchor with &"},
+	{"did not find expected alphabetic or numeric character", "not valid YAML: a value begins with * or &: put it in quotes, as in \"*\""},
 	{"found unknown escape character", "not valid YAML: a backslash in double quotes that escapes nothing: use single quotes"},
 	{"control characters are not allowed", "not valid YAML: a control character: remove it"},
 	{"UTF-8", "not valid YAML: not UTF-8: save the file as UTF-8"},

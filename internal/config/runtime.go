@@ -82,11 +82,12 @@ func (r *Runtime) Reload() error {
 	}
 	r.successful.Set(1)
 	r.successAt.SetToCurrentTime()
-	images := 0
+	images, rules := 0, 0
 	for _, c := range config.Clouds {
 		images += len(c.Collector.Images)
+		rules += len(c.Collector.Discover)
 	}
-	_ = level.Info(r.opts.Logger).Log("msg", "configuration loaded", "clouds", len(config.Clouds), "images", images)
+	_ = level.Info(r.opts.Logger).Log("msg", "configuration loaded", "clouds", len(config.Clouds), "images", images, "discover_rules", rules)
 	return nil
 }
 

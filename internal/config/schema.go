@@ -11,9 +11,10 @@ import (
 
 // document is exporter.yml as it is written.
 type document struct {
-	Scrape      scrape            `yaml:"scrape"`
-	MemberNames map[string]string `yaml:"member_names,omitempty"`
-	Clouds      []entry           `yaml:"clouds"`
+	Scrape       scrape                `yaml:"scrape"`
+	MemberNames  map[string]string     `yaml:"member_names,omitempty"`
+	MemberGroups map[string]memberList `yaml:"member_groups,omitempty"`
+	Clouds       []entry               `yaml:"clouds"`
 }
 
 // scrape holds nil where the file has no key.
@@ -57,19 +58,21 @@ func defaultScrape() scrape {
 
 // entry is one of clouds.
 type entry struct {
-	Name          string                      `yaml:"name"`
-	API           string                      `yaml:"api"`
-	Auth          auth                        `yaml:"auth"`
-	AdminRoles    []string                    `yaml:"admin_roles"`
-	Region        string                      `yaml:"region,omitempty"`
-	Interface     string                      `yaml:"interface,omitempty"`
-	Endpoint      string                      `yaml:"endpoint,omitempty"`
-	HTTP          promconfig.HTTPClientConfig `yaml:"http"`
-	Scrape        scrape                      `yaml:"scrape"`
-	MembersFor    []string                    `yaml:"members_for"`
-	MembersLimit  int                         `yaml:"members_limit"`
-	MemberDetails bool                        `yaml:"member_details"`
-	Images        []image                     `yaml:"images"`
+	Name            string                      `yaml:"name"`
+	API             string                      `yaml:"api"`
+	Auth            auth                        `yaml:"auth"`
+	AdminRoles      []string                    `yaml:"admin_roles"`
+	Region          string                      `yaml:"region,omitempty"`
+	Interface       string                      `yaml:"interface,omitempty"`
+	Endpoint        string                      `yaml:"endpoint,omitempty"`
+	HTTP            promconfig.HTTPClientConfig `yaml:"http"`
+	Scrape          scrape                      `yaml:"scrape"`
+	MembersFor      []string                    `yaml:"members_for"`
+	MembersLimit    int                         `yaml:"members_limit"`
+	MemberDetails   bool                        `yaml:"member_details"`
+	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
+	Images          []image                     `yaml:"images,omitempty"`
+	Discover        []rule                      `yaml:"discover,omitempty"`
 }
 
 func (e *entry) setDefaults() {
@@ -89,11 +92,25 @@ func (entry) example() string {
 }
 
 type image struct {
-	ID   string `yaml:"id"`
-	Name string `yaml:"name,omitempty"`
+	ID                 string      `yaml:"id"`
+	Name               string      `yaml:"name,omitempty"`
+	ExpectedMembers    *memberList `yaml:"expected_members,omitempty"`
+	ExpectedVisibility []string    `yaml:"expected_visibility,omitempty"`
 }
 
 func (image) example() string { return "{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}" }
+
+// rule is one of discover.
+type rule struct {
+	Tags               []string    `yaml:"tags,omitempty"`
+	Name               string      `yaml:"name,omitempty"`
+	Visibility         []string    `yaml:"visibility,omitempty"`
+	Owners             []string    `yaml:"owners,omitempty"`
+	ExpectedMembers    *memberList `yaml:"expected_members,omitempty"`
+	ExpectedVisibility []string    `yaml:"expected_visibility,omitempty"`
+}
+
+func (rule) example() string { return "{tags: [golden]}" }
 
 // auth has one of its kinds.
 type auth struct {

@@ -32,6 +32,9 @@ type fileRef struct {
 // defaulter is a value with defaults other than zero.
 type defaulter interface{ setDefaults() }
 
+// worder is a mapping that can be written as a single word too.
+type worder interface{ setWord(word string) }
+
 func newWalker() *walker {
 	return &walker{lines: map[string]int{}, types: map[reflect.Type]*layout{}, merging: map[*yaml.Node]bool{}}
 }
@@ -76,6 +79,10 @@ func (w *walker) value(path string, line int, n *yaml.Node, out reflect.Value) *
 	}
 	if d, ok := out.Addr().Interface().(defaulter); ok {
 		d.setDefaults()
+	}
+	if w, ok := out.Addr().Interface().(worder); ok && n.Kind == yaml.ScalarNode {
+		w.setWord(n.Value)
+		return nil
 	}
 	if want := nodeKind(out.Type()); n.Kind != want {
 		return bad("must be %s, not %s", wanted(out.Type()), found(n))

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
@@ -57,6 +58,9 @@ func wanted(t reflect.Type) string {
 	case tlsType:
 		return "TLS12 or TLS13"
 	}
+	if w, ok := reflect.Zero(t).Interface().(interface{ wanted() string }); ok {
+		return w.wanted()
+	}
 	if e, ok := reflect.Zero(t).Interface().(exampler); ok {
 		if e.example() == "{}" {
 			return "{}"
@@ -89,15 +93,14 @@ func subject(path string) string {
 
 // required are the paths that cannot be left out, beside the kind of auth.
 var required = map[string]bool{
-	"clouds": true, "clouds[]": true, "clouds[].name": true, "clouds[].auth": true, "clouds[].images": true,
-	"clouds[].images[]": true, "clouds[].images[].id": true,
+	"clouds": true, "clouds[].name": true, "clouds[].auth": true, "clouds[].images[].id": true,
 	"clouds[].auth.clouds_yaml.cloud": true, "clouds[].auth.none.project_id": true,
 	"clouds[].auth.password.auth_url": true, "clouds[].auth.application_credential.auth_url": true,
 }
 
 func orNothing(path string) string {
 	path = pattern(path)
-	if required[path] || parent(path) == "clouds[].auth" {
+	if required[path] || strings.HasSuffix(path, "[]") || parent(path) == "clouds[].auth" {
 		return ""
 	}
 	return ", or leave the key out"

@@ -54,8 +54,13 @@ type DemoProject struct {
 // DemoImage is an image of the demo.
 type DemoImage struct {
 	ID, Name string
-	Expected []string // the projects that are meant to have it; nil where nobody has said
+	// Expected are the projects that are meant to have it, ExpectedVisibility what it is meant to be; nil where nobody
+	// has said.
+	Expected, ExpectedVisibility []string
 }
+
+// Judged reports whether somebody has said who is meant to have the image, and be it nobody.
+func (i DemoImage) Judged() bool { return i.Expected != nil }
 
 // NewDemo returns the demo's cloud before its first step. The seed decides how old images and shares are; all the rest
 // is always the same.
@@ -94,7 +99,7 @@ func NewDemo(seed uint64) *Demo {
 			m.UpdatedAt = m.CreatedAt.Add(within(start.Sub(m.CreatedAt)))
 			d.AddMember(img.ID, m)
 		}
-		d.Images = append(d.Images, DemoImage{img.ID, img.Name, img.expected})
+		d.Images = append(d.Images, DemoImage{img.ID, img.Name, img.expected, img.expectedVisibility})
 	}
 	d.SetLatency(7 * time.Millisecond) // what a real Glance takes for three members
 	return d
@@ -102,8 +107,8 @@ func NewDemo(seed uint64) *Demo {
 
 type demoImage struct {
 	Image
-	members  []Member
-	expected []string
+	members                      []Member
+	expected, expectedVisibility []string
 }
 
 func demoImages() []demoImage {
@@ -147,8 +152,14 @@ func demoImages() []demoImage {
 			expected: []string{demoRunners},
 		},
 		{Image: Image{ID: demoScratch, Name: "build-scratch", Visibility: "private"}},
-		{Image: Image{ID: demoFedora, Name: "golden-fedora-41", Visibility: "community", Tags: golden}},
-		{Image: Image{ID: demoCirros, Name: "cirros-0.6", Visibility: "public"}},
+		{
+			Image:              Image{ID: demoFedora, Name: "golden-fedora-41", Visibility: "community", Tags: golden},
+			expectedVisibility: []string{"community"},
+		},
+		{
+			Image:              Image{ID: demoCirros, Name: "cirros-0.6", Visibility: "public"},
+			expectedVisibility: []string{"public"},
+		},
 	}
 }
 

@@ -38,6 +38,11 @@ func (hanging) Image(ctx context.Context, _ string) (client.Image, error) {
 	return client.Image{}, &client.Error{Op: client.OpGetImage, Code: client.CodeTimeout}
 }
 
+func (hanging) ImagePage(ctx context.Context, _ client.ImageQuery, _ string) (client.ImagePage, error) {
+	<-ctx.Done()
+	return client.ImagePage{}, &client.Error{Op: client.OpListImages, Code: client.CodeTimeout}
+}
+
 func (hanging) Members(ctx context.Context, _ string) (client.MemberList, error) {
 	<-ctx.Done()
 	return client.MemberList{}, &client.Error{Op: client.OpListMembers, Code: client.CodeTimeout}

@@ -1,0 +1,341 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"glance_share_exporter/client"
+)
+
+// AllOwners stands for every project of the cloud in [Rule].Owners.
+const AllOwners = "*"
+
+// Rule selects images by their records. Empty fields take every image.
+type Rule struct {
+	// Tags are what an image must have, all of them.
+	Tags []string
+	// Name is a glob that an image's name must match: * stands for any text, ? for a character, [a-z] for one of those.
+	Name string
+	// Visibility has the visibilities that an image may have.
+	Visibility []client.Visibility
+	// Owners are the IDs of the projects that may own an image, or [AllOwners] alone; empty: the credential's project.
+	Owners []string
+	// Policy is what is expected of the images.
+	Policy Policy
+}
+
+// takes reports whether the rule selects an image, for a credential of the project own.
+func (r *Rule) takes(img *client.Image, own string) bool {
+	for _, tag := range r.Tags {
+		if !slices.Contains(img.Tags, tag) {
+			return false
+		}
+	}
+	return matches(r.Name, img.Name) &&
+		(len(r.Visibility) == 0 || slices.Contains(r.Visibility, img.Visibility)) &&
+		(img.Owner == "" || r.takesOwner(img.Owner, own)) // the listing was for one owner
+}
+
+func (r *Rule) takesOwner(owner, own string) bool {
+	if len(r.Owners) == 0 {
+		return owner == own
+	}
+	return r.Owners[0] == AllOwners || slices.Contains(r.Owners, owner)
+}
+
+// matches is for globs that validate let through.
+func matches(glob, name string) bool {
+	ok, _ := path.Match(unslash(glob), unslash(name))
+	return ok || glob == ""
+}
+
+// unslash takes the special meaning off slashes, which a * does not match.
+func unslash(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
+
+// covers reports whether r takes everything that o takes, as far as that can be told without knowing the images.
+func (r *Rule) covers(o *Rule) bool {
+	for _, tag := range r.Tags {
+		if !slices.Contains(o.Tags, tag) {
+			return false
+		}
+	}
+	return coversGlob(r.Name, o.Name) && coversList(r.Visibility, o.Visibility) && r.coversOwners(o)
+}
+
+func (r *Rule) coversOwners(o *Rule) bool {
+	if len(r.Owners) == 0 || len(o.Owners) == 0 {
+		return len(r.Owners) == len(o.Owners) || slices.Contains(r.Owners, AllOwners)
+	}
+	return r.Owners[0] == AllOwners || coversList(r.Owners, o.Owners)
+}
+
+// coversList reports whether one list has all of another. An empty one has everything.
+func coversList[T comparable](list, other []T) bool {
+	if len(list) == 0 || len(other) == 0 {
+		return len(list) == 0
+	}
+	return !slices.ContainsFunc(other, func(v T) bool { return !slices.Contains(list, v) })
+}
+
+func coversGlob(glob, other string) bool {
+	switch {
+	case glob == "" || glob == other || strings.Trim(glob, "*") == "":
+		return true
+	case other == "" || strings.ContainsAny(glob, `?[\`) || strings.ContainsAny(other, `[\`):
+		return false // ? [ and \ may mean too many things
+	}
+	// A * of the other glob can only be taken by a *, which then takes everything that it stands for.
+	return matches(glob, other)
+}
+
+// validate returns a *client.OptionError for the first thing in a list of rules that cannot work.
+func validateRules(rules []Rule) error {
+	for i := range rules {
+		r, at := &rules[i], fmt.Sprintf("discover[%d]", i)
+		if err := r.validate(at); err != nil {
+			return err
+		}
+		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
+			return optionError(at, "can never match, because discover[%d] takes all of its images: put it before that one, or leave it out", first)
+		}
+	}
+	return nil
+}
+
+func (r *Rule) validate(at string) error {
+	for i, tag := range r.Tags {
+		field := fmt.Sprintf("%s.tags[%d]", at, i)
+		if tag == "" || strings.TrimSpace(tag) != tag {
+			return optionError(field, "%q is no tag: write one without blanks around it", tag)
+		}
+		if slices.Contains(r.Tags[:i], tag) {
+			return optionError(field, "%s is there twice: leave one out", tag)
+		}
+	}
+	if _, err := path.Match(unslash(r.Name), ""); err != nil {
+		return optionError(at+".name", `%q is not a glob: close its [, and write \ before a [ or \ that stands for itself`, r.Name)
+	}
+	if err := visibilities(at+".visibility", r.Visibility); err != nil {
+		return err
+	}
+	for i, owner := range r.Owners {
+		field := fmt.Sprintf("%s.owners[%d]", at, i)
+		switch {
+		case owner == AllOwners && len(r.Owners) > 1:
+			return optionError(field, `"*" takes every project: leave the others out`)
+		case owner == AllOwners:
+		case MemberIDProblem(owner) != "":
+			return optionError(field, "%s", MemberIDProblem(owner))
+		case slices.Contains(r.Owners[:i], owner):
+			return optionError(field, "%s is there twice: leave one out", owner)
+		}
+	}
+	return r.Policy.validate(at)
+}
+
+// rule returns the first rule that takes an image, or nil.
+func (o *Options) rule(img *client.Image, own string) *Rule {
+	for i := range o.Discover {
+		if o.Discover[i].takes(img, own) {
+			return &o.Discover[i]
+		}
+	}
+	return nil
+}
+
+var errNoAdmin = errors.New("owners names other projects, and the credential has none of admin_roles, so it cannot list their images: " +
+	"give it such a role, or leave owners out")
+
+// queries returns the listings that bring all images that a rule can take, and errNoAdmin where the credential may not
+// list some of them. What all rules of a listing have in common, the server filters.
+func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
+	own, admin := access.ProjectID, access.HasRole(o.AdminRoles)
+	var owners []string
+	var err error
+	add := func(owner string) {
+		if !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	for i := range o.Discover {
+		names := o.Discover[i].Owners
+		if len(names) == 0 {
+			names = []string{own}
+		}
+		for _, owner := range names {
+			switch {
+			case owner == AllOwners && admin:
+				return withHidden([]client.ImageQuery{common(o.Discover, "")}), nil
+			case owner == AllOwners:
+				add(own)
+				err = errNoAdmin
+			case owner == own || admin:
+				add(owner)
+			default:
+				err = errNoAdmin
+			}
+		}
+	}
+	var list []client.ImageQuery
+	for _, owner := range owners {
+		var rules []Rule
+		for _, r := range o.Discover {
+			if r.takesOwner(owner, own) {
+				rules = append(rules, r)
+			}
+		}
+		q := common(rules, owner)
+		q.Foreign = owner != own
+		list = append(list, q)
+	}
+	return withHidden(list), err
+}
+
+// common is the listing of an owner's images, with the filters that all rules have in common.
+func common(rules []Rule, owner string) client.ImageQuery {
+	q := client.ImageQuery{Owner: owner, Tags: slices.Clone(rules[0].Tags)}
+	for _, r := range rules {
+		q.Tags = slices.DeleteFunc(q.Tags, func(tag string) bool { return !slices.Contains(r.Tags, tag) })
+	}
+	one := func(r Rule) bool { return len(r.Visibility) == 1 && r.Visibility[0] == rules[0].Visibility[0] }
+	if !slices.ContainsFunc(rules, func(r Rule) bool { return !one(r) }) {
+		q.Visibility = rules[0].Visibility[0]
+	}
+	return q
+}
+
+// withHidden doubles the listings, since none has both the hidden images and the others.
+func withHidden(list []client.ImageQuery) []client.ImageQuery {
+	for _, q := range list {
+		q.Hidden = true
+		list = append(list, q)
+	}
+	return list
+}
+
+// maxRestarts is how often a listing begins again because the image that marks a page is gone.
+const maxRestarts = 3
+
+// discover reads the listings, side by side, and then asks for the records that they did not bring.
+func (c *collection) discover() {
+	c.mu.Lock()
+	queries, err := c.opts.queries(c.access)
+	c.discoveryErr, c.listings = err, len(queries)
+	c.mu.Unlock()
+	if len(queries) == 0 {
+		c.askRecords()
+		return
+	}
+	for _, q := range queries {
+		c.queue.add(&c.queue.first, func(ctx context.Context) { c.ended(c.list(ctx, q)) })
+	}
+}
+
+// list reads one listing to its end.
+func (c *collection) list(ctx context.Context, q client.ImageQuery) error {
+	for restarts := 0; ; restarts++ {
+		again, err := c.listPages(ctx, q)
+		if !again || restarts == maxRestarts {
+			return err
+		}
+	}
+}
+
+// listPages reads the pages of a listing from the first one on. again is whether the image that marks a page was deleted
+// or hidden meanwhile, so that the listing must begin anew.
+func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again bool, err error) {
+	marker, seen, unreadable := "", map[string]bool{}, 0
+	for {
+		var page client.ImagePage
+		err := c.request(ctx, func(ctx context.Context) (err error) {
+			page, err = c.cloud.api.ImagePage(ctx, q, marker)
+			return err
+		})
+		if err != nil {
+			status := imageStatus(err)
+			if marker == "" && status == statusNotFound {
+				c.estrange()
+			}
+			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
+		}
+		c.find(page.Images)
+		unreadable += page.Unreadable
+		if page.Next == "" {
+			break
+		}
+		if seen[page.Next] {
+			return false, fmt.Errorf("listing images: the pages go round: %q marks two of them", page.Next)
+		}
+		seen[page.Next], marker = true, page.Next
+	}
+	if unreadable > 0 {
+		return false, fmt.Errorf("listing images: %d records cannot be read", unreadable)
+	}
+	return false, nil
+}
+
+// find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
+func (c *collection) find(images []client.Image) {
+	for i := range images {
+		img := &images[i]
+		c.mu.Lock()
+		rule, t := c.opts.rule(img, c.access.ProjectID), c.byID[img.ID]
+		if t == nil && rule != nil {
+			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
+		}
+		if t != nil && t.discovered && rule != nil {
+			t.listed, t.Policy = true, rule.Policy
+		}
+		c.mu.Unlock()
+		if t != nil {
+			c.settleRecord(t, img, nil)
+			c.doubt(t)
+		}
+	}
+}
+
+// ended notes the end of a listing. After the last one it asks for the records that are not there yet.
+func (c *collection) ended(err error) {
+	c.mu.Lock()
+	if c.discoveryErr == nil {
+		c.discoveryErr = err
+	}
+	c.listings--
+	c.swept = c.listings == 0
+	last, targets := c.swept, slices.Clone(c.targets)
+	c.mu.Unlock()
+	if !last {
+		return
+	}
+	for _, t := range targets {
+		c.doubt(t)
+	}
+	c.askRecords()
+}
+
+// complete reports whether every listing was read to its end. The caller holds mu.
+func (c *collection) complete() bool { return c.swept && c.discoveryErr == nil }
+
+// doubt asks for a discovered image alone if it seems to be gone: a whole listing lacks it, or it was listed and then
+// its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
+func (c *collection) doubt(t *target) {
+	c.mu.Lock()
+	lacking := !t.listed && c.complete()
+	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
+	ask := t.discovered && !t.doubted && (lacking || gone)
+	t.doubted = t.doubted || ask
+	c.mu.Unlock()
+	if !ask {
+		return
+	}
+	c.queue.add(&c.queue.first, func(ctx context.Context) {
+		err := c.readRecord(ctx, t)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		t.gone = imageStatus(err) == statusNotFound || err == nil && c.opts.rule(t.record, c.access.ProjectID) == nil
+	})
+}

@@ -1,0 +1,128 @@
+package collector
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+
+	"glance_share_exporter/client"
+)
+
+// Policy is what is expected of an image. The zero value expects nothing and judges nothing.
+type Policy struct {
+	// Members are all who are meant to have the image, sorted by [SortMembers]. nil: its members are not judged. Empty:
+	// nobody is expected.
+	Members []ExpectedMember
+	// Visibility has the visibilities that the image may have; empty: not judged.
+	Visibility []client.Visibility
+}
+
+// ExpectedMember is one who is meant to have an image.
+type ExpectedMember struct {
+	Type client.MemberType
+	ID   string
+	// Name is shown as member_name; empty: that of [Options].MemberNames.
+	Name string
+}
+
+// SortMembers sorts expected members as [Policy] wants them, and removes repeated ones.
+func SortMembers(members []ExpectedMember) []ExpectedMember {
+	slices.SortStableFunc(members, ExpectedMember.compare)
+	return slices.CompactFunc(members, func(a, b ExpectedMember) bool { return a.compare(b) == 0 })
+}
+
+func (m ExpectedMember) compare(o ExpectedMember) int {
+	return cmp.Or(cmp.Compare(m.Type, o.Type), cmp.Compare(m.ID, o.ID))
+}
+
+// find returns the expected member that m is, or nil.
+func (p *Policy) find(m *client.Member) *ExpectedMember {
+	if m.ID == "" {
+		return nil
+	}
+	i, ok := slices.BinarySearchFunc(p.Members, ExpectedMember{Type: m.Type, ID: m.ID}, ExpectedMember.compare)
+	if !ok {
+		return nil
+	}
+	return &p.Members[i]
+}
+
+// judged reports whether anybody said who may have the image.
+func (p *Policy) judged() bool { return p.Members != nil }
+
+// unexpected counts the members that nobody expects. One that cannot be identified is one of them.
+func (p *Policy) unexpected(members []client.Member) (n int) {
+	for i := range members {
+		if p.find(&members[i]) == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// missing returns the expected members that are none. members must be sorted, as a [client.MemberList] is.
+func (p *Policy) missing(members []client.Member) []ExpectedMember {
+	var missing []ExpectedMember
+	for _, e := range p.Members {
+		_, ok := slices.BinarySearchFunc(members, e, func(m client.Member, e ExpectedMember) int {
+			return ExpectedMember{Type: m.Type, ID: m.ID}.compare(e)
+		})
+		if !ok {
+			missing = append(missing, e)
+		}
+	}
+	return missing
+}
+
+// validate checks what [Options].Validate does of one policy, whose options are below path.
+func (p *Policy) validate(path string) error {
+	for i, m := range p.Members {
+		field := fmt.Sprintf("%s.expected_members[%d]", path, i)
+		if problem := MemberIDProblem(m.ID); problem != "" {
+			return optionError(field, "%s", problem)
+		}
+		if !slices.Contains(client.MemberTypes(), m.Type) {
+			return optionError(field+".type", "must be project, domain or organization, not %q", m.Type)
+		}
+		if i > 0 && p.Members[i-1].compare(m) >= 0 {
+			return optionError(field, "%s is there twice, or not in order", m.ID)
+		}
+	}
+	return visibilities(path+".expected_visibility", p.Visibility)
+}
+
+// maxMemberID is how long a member's ID can be in Glance.
+const maxMemberID = 255
+
+// MemberIDProblem says what keeps a text from being a member's ID, or "".
+func MemberIDProblem(id string) string {
+	switch {
+	case id == "":
+		return "is empty: write a project's ID as `openstack project list` shows it"
+	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
+		return fmt.Sprintf("%q has blanks, so it is no ID: write a project's ID as `openstack project list` shows it", id)
+	case len(id) > maxMemberID:
+		return fmt.Sprintf("has %d characters, and an ID at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
+	}
+	return ""
+}
+
+// visibilities checks a list of visibilities.
+func visibilities(path string, list []client.Visibility) error {
+	for i, v := range list {
+		field := fmt.Sprintf("%s[%d]", path, i)
+		if !v.Known() {
+			return optionError(field, "must be private, shared, community or public, not %q", v)
+		}
+		if slices.Contains(list[:i], v) {
+			return optionError(field, "%s is there twice: leave one out", v)
+		}
+	}
+	return nil
+}
+
+func optionError(field, format string, args ...any) error {
+	return &client.OptionError{Field: field, Problem: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,52 @@
+package collector
+
+import (
+	"slices"
+
+	"glance_share_exporter/client"
+)
+
+// target is one image of a collection, and what the requests about it brought. The collection's mu guards it.
+type target struct {
+	Image
+	discovered bool
+
+	record       *client.Image
+	recordErr    error
+	membersAsked bool
+	membersRead  bool
+	members      client.MemberList
+	membersErr   error
+
+	listed  bool // a listing of this collection has it, and a rule takes it
+	doubted bool // it was asked for alone, because it may be gone
+	gone    bool // it is not there any more, or not ours to watch
+}
+
+// notApplicable reports whether the image is known to have a visibility without members.
+func (t *target) notApplicable(opts *Options) bool {
+	return t.record != nil && t.record.Visibility.Known() && !slices.Contains(opts.MembersFor, t.record.Visibility)
+}
+
+// judge says what the findings let us say about an image, by the table "What is said when the sight is partial".
+func (t *target) judge(opts *Options, s *ImageSnapshot) {
+	s.ID, s.Record, s.Discovered, s.Policy = t.ID, t.record, t.discovered, t.Policy
+	switch {
+	case t.notApplicable(opts):
+		// The record decided. A 403 on the members of such an image means no more than that.
+		s.Sight, s.StatusCode = NotApplicable, statusOK
+	case t.membersRead:
+		s.Sight, s.StatusCode = Partial, statusOK
+		s.Members = t.members.Members
+		owned := t.record != nil && t.record.Owner != "" && t.record.Owner == t.members.Access.ProjectID
+		if owned || t.members.Access.HasRole(opts.AdminRoles) {
+			s.Sight = Whole
+		}
+	default:
+		s.Sight, s.Err = Unread, t.membersErr
+		if s.Err == nil {
+			s.Err = errNotAsked
+		}
+		s.StatusCode = imageStatus(s.Err)
+	}
+}

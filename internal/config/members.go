@@ -1,0 +1,189 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+)
+
+// member is one entry of expected_members or of a group: an ID alone, a group, or a mapping.
+type member struct {
+	Group string `yaml:"group,omitempty"`
+	ID    string `yaml:"id,omitempty"`
+	Type  string `yaml:"type,omitempty"`
+	Name  string `yaml:"name,omitempty"`
+}
+
+// memberList is a list of members. An empty one says that nobody is expected.
+type memberList []member
+
+func (memberList) wanted() string {
+	return "a list such as [" + member{}.example() + "], or [] for nobody"
+}
+
+func (m *member) setWord(word string) { m.ID = word }
+
+func (member) example() string { return "edc89b490d7d4392898e19b2deb34797" }
+
+func (member) wanted() string {
+	return "a project's ID, {group: platform} or {id: edc89b490d7d4392898e19b2deb34797, name: team-a}"
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (m member) MarshalYAML() (any, error) {
+	if m == (member{ID: m.ID}) {
+		return m.ID, nil
+	}
+	type plain member // without this method
+	return plain(m), nil
+}
+
+// expected returns the entry as the collector wants it, if it is no group.
+func (m *member) expected() collector.ExpectedMember {
+	kind := client.MemberType(m.Type)
+	if kind == "" {
+		kind = client.TypeProject
+	}
+	return collector.ExpectedMember{Type: kind, ID: m.ID, Name: m.Name}
+}
+
+// memberGroups checks the groups, whether they are used or not.
+func (b *builder) memberGroups() {
+	for _, name := range slices.Sorted(maps.Keys(b.doc.MemberGroups)) {
+		path, list := below("member_groups", name), b.doc.MemberGroups[name]
+		if strings.TrimSpace(name) == "" {
+			b.add(path, "the key must be the name of a group")
+		}
+		for i, m := range list {
+			if m.Group != "" {
+				b.add(fmt.Sprintf("%s[%d].group", path, i), "a group has no groups in it: list its members")
+			}
+		}
+		b.members(path, list)
+	}
+}
+
+// members returns the members that a list stands for, those of its groups among them.
+func (b *builder) members(path string, list memberList) []collector.ExpectedMember {
+	all := []collector.ExpectedMember{} // an empty list is not none
+	type key struct {
+		kind client.MemberType
+		id   string
+	}
+	places, groups := map[key]int{}, map[string]int{}
+	for i := range list {
+		m, at := &list[i], fmt.Sprintf("%s[%d]", path, i)
+		if m.Group == "" {
+			if !b.memberFits(at, m) {
+				continue
+			}
+			e := m.expected()
+			if first, ok := places[key{e.Type, e.ID}]; ok {
+				b.add(at, "%s is already %s[%d]: leave one out", e.ID, lastKey(path), first)
+				continue
+			}
+			places[key{e.Type, e.ID}] = i
+			all = append(all, e)
+			continue
+		}
+		if !b.groupFits(at, m) {
+			continue
+		}
+		if first, ok := groups[m.Group]; ok {
+			b.add(at, "group %s is already %s[%d]: leave one out", m.Group, lastKey(path), first)
+			continue
+		}
+		groups[m.Group] = i
+	}
+	// A member may be in several groups, but not beside a group that has it.
+	for _, name := range slices.Sorted(maps.Keys(groups)) {
+		for _, g := range b.doc.MemberGroups[name] {
+			e := g.expected()
+			if i, ok := places[key{e.Type, e.ID}]; ok {
+				b.add(fmt.Sprintf("%s[%d]", path, i), "%s is in group %s too: leave it out here", e.ID, name)
+			}
+			all = append(all, e)
+		}
+	}
+	return collector.SortMembers(all)
+}
+
+// memberFits checks an entry that is no group.
+func (b *builder) memberFits(at string, m *member) bool {
+	if problem := collector.MemberIDProblem(m.ID); problem != "" {
+		if _, ok := b.lines[at+".id"]; ok {
+			at += ".id"
+		} else if m.ID == "" {
+			problem = "has no id: write " + m.wanted()
+		}
+		b.add(at, "%s", problem)
+		return false
+	}
+	if m.Type != "" && !slices.Contains(client.MemberTypes(), client.MemberType(m.Type)) {
+		b.add(at+".type", "must be project, domain or organization, not %q", shorten(m.Type))
+		return false
+	}
+	return true
+}
+
+func (b *builder) groupFits(at string, m *member) bool {
+	switch _, ok := b.doc.MemberGroups[m.Group]; {
+	case m.ID != "" || m.Type != "" || m.Name != "":
+		b.add(at, "has group beside other keys: write {group: %s} alone", m.Group)
+	case ok:
+		return true
+	case len(b.doc.MemberGroups) == 0:
+		b.add(at+".group", "there are no member_groups: write member_groups: {%s: [%s]}", shorten(m.Group), m.example())
+	default:
+		b.add(at+".group", "there is no group %q: write one of %s, or add it to member_groups", shorten(m.Group),
+			strings.Join(slices.Sorted(maps.Keys(b.doc.MemberGroups)), ", "))
+	}
+	return false
+}
+
+// policy is what is expected of an image or of a rule's images. whole is what the cloud expects of all of them.
+func (b *builder) policy(path string, members *memberList, visibility []string, whole []collector.ExpectedMember) collector.Policy {
+	p := collector.Policy{Members: whole, Visibility: b.visibilities(path+".expected_visibility", visibility)}
+	if members != nil {
+		p.Members = b.members(path+".expected_members", *members)
+	}
+	return p
+}
+
+// visibilities refuses a list that is there and empty: it could mean none or all.
+func (b *builder) visibilities(path string, words []string) []client.Visibility {
+	b.notEmpty(path, words)
+	var list []client.Visibility
+	for _, w := range words {
+		list = append(list, client.Visibility(w))
+	}
+	return list
+}
+
+func (b *builder) notEmpty(path string, words []string) {
+	if words != nil && len(words) == 0 {
+		b.add(path, "must not be empty: leave the key out")
+	}
+}
+
+// rules returns what discover says.
+func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember) []collector.Rule {
+	if e.Discover != nil && len(e.Discover) == 0 {
+		b.add(path, "is empty: write [{}] for all images of the credential's project, or leave the key out")
+	}
+	var rules []collector.Rule
+	for i := range e.Discover {
+		r, at := &e.Discover[i], fmt.Sprintf("%s[%d]", path, i)
+		b.notEmpty(at+".tags", r.Tags)
+		b.notEmpty(at+".owners", r.Owners)
+		rules = append(rules, collector.Rule{
+			Tags: r.Tags, Name: r.Name, Visibility: b.visibilities(at+".visibility", r.Visibility), Owners: r.Owners,
+			Policy: b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, whole),
+		})
+	}
+	return rules
+}
