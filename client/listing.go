@@ -53,6 +53,8 @@ type ImagePage struct {
 	Unreadable int
 	// Next is the marker of the next page; empty: this is the last one.
 	Next string
+	// Access is the view that the page was given to.
+	Access Access
 }
 
 // ImagePage returns the page of a listing that begins after marker, the first one for an empty marker:
@@ -65,13 +67,14 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 		query.Set("marker", marker)
 	}
 	var page ImagePage
-	_, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
+	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
 		page, err = decodePage(a.body)
 		return err
 	})
 	if err != nil {
 		return ImagePage{}, err
 	}
+	page.Access = access
 	return page, nil
 }
 

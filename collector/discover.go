@@ -18,7 +18,8 @@ const AllOwners = "*"
 type Rule struct {
 	// Tags are what an image must have, all of them.
 	Tags []string
-	// Name is a glob that an image's name must match: * stands for any text, ? for a character, [a-z] for one of those.
+	// Name is a glob that an image's name must match: * stands for any text, ? for a character, [a-z] for one of those, [!a-z]
+	// for another one.
 	Name string
 	// Visibility has the visibilities that an image may have.
 	Visibility []client.Visibility
@@ -49,9 +50,12 @@ func (r *Rule) takesOwner(owner, own string) bool {
 
 // matches is for globs that validate let through.
 func matches(glob, name string) bool {
-	ok, _ := path.Match(unslash(glob), unslash(name))
+	ok, _ := path.Match(pattern(glob), unslash(name))
 	return ok || glob == ""
 }
+
+// pattern makes a glob one of package path's, which knows ^ for the ! that negates.
+func pattern(glob string) string { return strings.ReplaceAll(unslash(glob), "[!", "[^") }
 
 // unslash takes the special meaning off slashes, which a * does not match.
 func unslash(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
@@ -116,7 +120,7 @@ func (r *Rule) validate(at string) error {
 			return optionError(field, "%s is there twice: leave one out", tag)
 		}
 	}
-	if _, err := path.Match(unslash(r.Name), ""); err != nil {
+	if _, err := path.Match(pattern(r.Name), ""); err != nil {
 		return optionError(at+".name", `%q is not a glob: close its [, and write \ before a [ or \ that stands for itself`, r.Name)
 	}
 	if err := visibilities(at+".visibility", r.Visibility); err != nil {
@@ -195,6 +199,14 @@ func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
 	return withHidden(list), err
 }
 
+// mayList returns errNoAdmin unless a listing shows all that it is to show to whom it was given to.
+func (o *Options) mayList(q client.ImageQuery, to client.Access) error {
+	if q.Owner != "" && q.Owner == to.ProjectID || to.HasRole(o.AdminRoles) {
+		return nil
+	}
+	return errNoAdmin
+}
+
 // common is the listing of an owner's images, with the filters that all rules have in common.
 func common(rules []Rule, owner string) client.ImageQuery {
 	q := client.ImageQuery{Owner: owner, Tags: slices.Clone(rules[0].Tags)}
@@ -261,6 +273,9 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 				c.estrange()
 			}
 			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
+		}
+		if err := c.opts.mayList(q, page.Access); err != nil {
+			return false, err // the token was renewed, and is not what it was
 		}
 		c.find(page.Images)
 		unreadable += page.Unreadable

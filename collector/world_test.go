@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -46,8 +47,10 @@ const (
 var t0 = time.Date(1999, 11, 23, 20, 50, 46, 0, time.UTC)
 
 // newWorld is a cloud of one producer with an image of each kind.
-func newWorld() *fakecloud.Cloud {
-	w := fakecloud.New(fakecloud.Options{})
+func newWorld() *fakecloud.Cloud { return newWorldWith(fakecloud.Options{}) }
+
+func newWorldWith(opts fakecloud.Options) *fakecloud.Cloud {
+	w := fakecloud.New(opts)
 	for id, name := range map[string]string{producer: "producer", consumerA: "consumer-a", consumerB: "consumer-b", consumerC: "consumer-c"} {
 		w.AddProjectID(id, name)
 		w.AddUser(name, name+"-secret", id, "member", "reader")
@@ -219,4 +222,34 @@ func golden(t *testing.T, name, got string) {
 	if diff := cmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s (-want +got; -update writes it):\n%s", path, diff)
 	}
+}
+
+// sample is one series of a page.
+type sample struct {
+	labels map[string]string
+	value  string
+}
+
+// samples returns the series of one metric, in the page's order.
+func samples(t *testing.T, s collector.Snapshot, metric string) (all []sample) {
+	t.Helper()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(collector.Metrics(s))
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != metric {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range m.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			all = append(all, sample{labels, strconv.FormatFloat(m.GetGauge().GetValue(), 'f', -1, 64)})
+		}
+	}
+	return all
 }
