@@ -58,7 +58,8 @@ clouds:
         expected_visibility: [{{join . ", "}}]
         {{- end}}
 {{- end}}{{end}}
-    discover: [{}] # the project's other images
+    discover: # the project's other images, which are for nobody else
+      - expected_members: []
 `))
 
 var demoHint = template.Must(template.New("").Parse(`A fake cloud on {{.URL}}, in which something happens every {{.Pace}}; the log below says what.

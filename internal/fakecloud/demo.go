@@ -28,6 +28,7 @@ const (
 	demoScratch  = "68e58909-ccb2-4416-925a-56c9a30f4300"
 	demoFedora   = "ff53a46f-5ead-403a-84c4-b877678537a3"
 	demoCirros   = "e179f773-a6e0-43c0-9514-b7dde2ad0478"
+	demoNightly  = "d0f1c4aa-5b52-4a43-9d2c-61f2b3a4c7e8"
 )
 
 // Demo is a cloud that moves: a producer's golden images, the projects they are shared with, and a loop of things that
@@ -193,6 +194,11 @@ var demoSteps = []demoStep{
 		d.Share(demoUbuntu, demoPlatform)
 		d.SetStatus(demoUbuntu, demoPlatform, "accepted")
 	}},
+	{"a build makes an image that nobody has listed, build-nightly, and shares it with partner-acme", func(d *Demo) {
+		d.AddImage(Image{ID: demoNightly, Name: "build-nightly", Owner: d.ProjectID})
+		d.Share(demoNightly, demoPartner)
+	}},
+	{"build-nightly is deleted", func(d *Demo) { d.RemoveImage(demoNightly) }},
 	{"the image API has a bad minute: 503 and 500 for some images, no answer for golden-alpine-3.20", func(d *Demo) {
 		about := func(id string) func(Request) bool {
 			return func(r Request) bool { return r.Operation == OpListMembers && r.ImageID == id }
