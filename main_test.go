@@ -227,6 +227,48 @@ func documentedMetrics(t *testing.T) (names []string) {
 	return names
 }
 
+// example returns a block of README.md, without its fences.
+func example(t *testing.T, name string) string {
+	t.Helper()
+	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readme(t))
+	if block == nil {
+		t.Fatalf("README.md has no example %s", name)
+	}
+	return block[1]
+}
+
+// The README's configuration, as it stands there, brings the metrics that stand there.
+func TestTheReadmesExample(t *testing.T) {
+	const (
+		golden, appliance, rescue = "5796a670-482c-490e-8d97-82bfcdc83011", "3c3ae353-fb14-428e-90b4-01a6c1cc0aff", "e179f773-a6e0-43c0-9514-b7dde2ad0478"
+		payments, sandbox         = "2c63888f28f04481be6ddce7a7ace732", "ac8efe121c5949f1ba2dde83458bfed0"
+	)
+	w, url := newWorld(t)
+	for _, img := range []fakecloud.Image{{ID: golden, Name: "debian-12"}, {ID: appliance, Name: "appliance"}, {ID: rescue, Name: "rescue", Visibility: "public"}} {
+		img.Owner = projectID
+		w.AddImage(img)
+	}
+	day := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
+	w.AddMember(golden, fakecloud.Member{MemberID: payments, Status: "accepted", CreatedAt: day, UpdatedAt: day.Add(25 * time.Minute)})
+	w.AddMember(golden, fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
+	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+	var stdout, stderr output
+	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, "exporter.yml"))}, &stdout, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	for name, pattern := range map[string]string{"judgements": `(?m)^glance_image.*(expected|missing).*\n`, "page": `(?m)^glance_image.*\n`} {
+		command, want, _ := strings.Cut(example(t, name), "\n")
+		if !strings.HasPrefix(command, "$ glance_share_exporter --once") {
+			t.Errorf("%s begins with %s", name, command)
+		}
+		got := strings.Join(regexp.MustCompile(pattern).FindAllString(stdout.String(), -1), "")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-README.md +got):\n%s\nin full:\n%s", name, diff, got)
+		}
+	}
+}
+
 func TestTheReadmeHasEveryFlag(t *testing.T) {
 	var help output
 	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {

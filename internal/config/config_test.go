@@ -131,12 +131,13 @@ func TestLoadOverrides(t *testing.T) {
 	}
 }
 
+func project(id, name string) collector.ExpectedMember {
+	return collector.ExpectedMember{Type: client.TypeProject, ID: id, Name: name}
+}
+
 func TestExpectedMembers(t *testing.T) {
 	cleanEnv(t)
 	c := load(t, "testdata/good/expected.yml")
-	project := func(id, name string) collector.ExpectedMember {
-		return collector.ExpectedMember{Type: client.TypeProject, ID: id, Name: name}
-	}
 	teamA, teamB := project("edc8", ""), project("2f9a", "")
 	acme := collector.ExpectedMember{Type: client.TypeOrganization, ID: "ou-qdjr", Name: "acme"}
 	wantImages := []collector.Image{
@@ -220,12 +221,22 @@ func TestExample(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	teamA, teamB := project("edc89b490d7d4392898e19b2deb34797", ""), project("2a6bc96af7c04de48b0c1a0e2b6ad39e", "team-b")
 	want := collector.DefaultOptions()
 	want.Name = "prod"
 	want.MemberNames = map[string]string{"edc89b490d7d4392898e19b2deb34797": "team-a"}
 	want.Images = []collector.Image{
-		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden-debian-12"},
-		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d"},
+		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden-debian-12", Policy: collector.Policy{
+			Members: []collector.ExpectedMember{teamB, project("8f1d0e6c5b7a49d2a3c4e5f60718293a", ""), teamA},
+		}},
+		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d", Policy: collector.Policy{Visibility: []client.Visibility{client.Community, client.Public}}},
+	}
+	want.Discover = []collector.Rule{
+		{
+			Tags: []string{"golden"}, Name: "golden-*", Visibility: []client.Visibility{client.Shared, client.Community, client.Public},
+			Policy: collector.Policy{Members: []collector.ExpectedMember{teamB, teamA}},
+		},
+		{},
 	}
 	if diff := cmp.Diff(want, c.Clouds[0].Collector); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
