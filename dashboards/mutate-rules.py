@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Breaks the alert rules one place at a time, and checks that a unit test fails each time.
+
+    PROMTOOL=/usr/bin/promtool ./mutate-rules.py [-v] [RULE...]
+
+The places are found in the text of alerts.rules.yml: every comparison, label matcher, number, range, and, or, unless,
+every label of by, on, ignoring and without, every for and severity, and every rule as a whole. So a new rule is broken as
+soon as it is written, and one in which nothing but the rule itself can be broken is an error. It prints a line for each
+rule and each mutation that no test notices, and exits with 1 if there is one.
+"""
+import concurrent.futures, os, re, shutil, subprocess, sys, tempfile, threading, time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PROMTOOL = os.environ.get("PROMTOOL", "promtool")
+RULES = "alerts.rules.yml"
+TESTS = ["alerts.test.yml", "alerts.gaps.test.yml"]
+
+# Mutations that change nothing, or nothing that a unit test can see: (rule, mutation) and why.
+EQUIVALENT = {
+}
+
+
+def rules(text):
+    """Yields (name, start, end) of each rule's text."""
+    starts = [(m.group(2), m.start()) for m in re.finditer(r"^      - (record|alert): (\S+)$", text, re.M)]
+    for i, (name, start) in enumerate(starts):
+        yield name, start, starts[i + 1][1] if i + 1 < len(starts) else len(text)
+
+
+TOKEN = re.compile(r'"[^"]*"|\[[^\]]*\]|[0-9]+(?:\.[0-9]+)?|[A-Za-z_][\w:]*|=~|!~|==|!=|>=|<=|[-+*/%^<>=(){},]')
+COMPARISONS = {"==": ["!="], "!=": ["=="], ">": ["<=", ">="], "<": [">=", "<="], ">=": ["<", ">"], "<=": [">", "<"]}
+MATCHERS = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
+RANGES = {"[1h]": ["[10m]"], "[5m]": ["[1m]", "[15m]"], "[10m]": ["[1m]", "[30m]"]}
+LISTS = {"by", "on", "ignoring", "without"}
+SETS = {"and": 2, "unless": 2, "or": 1}  # and their precedence
+
+
+def mutations(expr):
+    """Yields (what, start, end, replacement) for an expression."""
+    tokens = [(m.group(), m.start(), m.end()) for m in TOKEN.finditer(expr)]
+    closing, stack = {}, []
+    for i, (t, _, _) in enumerate(tokens):
+        if t in "({":
+            stack.append(i)
+        elif t in ")}":
+            closing[stack.pop()] = i
+    inside = {}  # token -> the bracket around it
+    for a, b in closing.items():
+        for i in range(a + 1, b):
+            if i not in inside or inside[i] < a:
+                inside[i] = a
+
+    def line(i):
+        return "%s at %d:%d" % (tokens[i][0], expr.count("\n", 0, tokens[i][1]) + 1, tokens[i][1] - expr.rfind("\n", 0, tokens[i][1]))
+
+    for i, (t, start, end) in enumerate(tokens):
+        bracket = tokens[inside[i]][0] if i in inside else ""
+        if bracket == "{":
+            if t in MATCHERS:
+                yield "%s -> %s" % (line(i), MATCHERS[t]), start, end, MATCHERS[t]
+                a, b = tokens[i - 1][1], tokens[i + 1][2]
+                if tokens[i + 2][0] == ",":
+                    b = tokens[i + 2][2]
+                elif tokens[i - 2][0] == ",":
+                    a = tokens[i - 2][1]
+                yield "drop the matcher %s" % line(i - 1), a, b, ""
+        elif t in COMPARISONS:
+            for new in COMPARISONS[t]:
+                yield "%s -> %s" % (line(i), new), start, end, new
+        elif t in RANGES:
+            for new in RANGES[t]:
+                yield "%s -> %s" % (line(i), new), start, end, new
+        elif t[0] == "[":
+            raise SystemExit("range %s: add a mutation to RANGES" % t)
+        elif re.fullmatch(r"[0-9.]+", t):
+            if t in ("0", "1"):
+                if tokens[i - 1][0] in COMPARISONS:
+                    yield "%s -> %d" % (line(i), 1 - int(t)), start, end, str(1 - int(t))
+            else:
+                for factor in (1.5, 1 / 1.5):
+                    yield "%s -> %g" % (line(i), float(t) * factor), start, end, "%g" % (float(t) * factor)
+        elif t in ("max", "min"):
+            # Over what is filtered to one value, and over a member's one row, max and min are the same.
+            a = next(j for j in range(i + 1, len(tokens)) if tokens[j][0] == "(" and j - 1 in closing.values())
+            if not any(tokens[j][0] in COMPARISONS or ":held" in tokens[j][0] for j in range(a, closing[a])):
+                new = "min" if t == "max" else "max"
+                yield "%s -> %s" % (line(i), new), start, end, new
+        elif t in LISTS and tokens[i + 1][0] == "(":
+            labels = [j for j in range(i + 2, closing[i + 1]) if tokens[j][0] != ","]
+            for j in labels:
+                rest = ", ".join(tokens[k][0] for k in labels if k != j)
+                yield "drop %s" % line(j), tokens[i + 1][2], tokens[closing[i + 1]][1], rest
+        elif t in SETS:
+            yield "%s -> %s" % (line(i), "and" if t == "unless" else "unless"), start, end, "and" if t == "unless" else "unless"
+            first, last = (inside[i], closing[inside[i]]) if i in inside else (-1, len(tokens))
+            stop = next((j for j in range(i + 1, last) if inside.get(j) == inside.get(i)
+                         and SETS.get(tokens[j][0], 9) <= SETS[t]), last)
+            yield "drop %s and what follows" % line(i), start, tokens[stop - 1][2], ""
+            if t == "or":
+                begin = next((j for j in range(i - 1, first, -1) if inside.get(j) == inside.get(i)
+                              and tokens[j][0] in ("or", ",")), first) + 1
+                if tokens[begin - 1][0] == ",":
+                    begin = first + 1
+                yield "drop what precedes %s" % line(i), tokens[begin][1], end, ""
+
+
+def rule_mutations(name, rule):
+    """Yields (what, the rule's new text)."""
+    yield "drop the rule", ""
+    m = re.search(r"^        expr: \|\n((?: {10}.*\n)+)", rule, re.M)
+    if not m:
+        raise SystemExit("%s: write the expression as a block, expr: |" % name)
+    for what, start, end, new in mutations(m.group(1)):
+        yield what, rule[:m.start(1) + start] + new + rule[m.start(1) + end:]
+    m = re.search(r"^        for: (\d+)m$", rule, re.M)
+    if m:
+        for new in ("2",) if m.group(1) == "0" else ("0", str(2 * int(m.group(1)))):
+            yield "for: %sm -> %sm" % (m.group(1), new), rule[:m.start(1)] + new + rule[m.end(1):]
+    for m in re.finditer(r"severity: (\w+)", rule):
+        new = "info" if m.group(1) == "critical" else "critical"
+        yield "severity -> %s" % new, rule[:m.start(1)] + new + rule[m.end(1):]
+    for key in ("runbook_url", "summary"):
+        m = re.search(r"^          %s: (.*)$" % key, rule, re.M)
+        if m:
+            yield "change the %s" % key, rule[:m.end()] + "x" + rule[m.end():]
+
+
+class Group:
+    """A test group as a file of its own, so that a mutation ends at the first that fails."""
+
+    def __init__(self, name, text):
+        self.name, self.text, self.seconds = name, text, 0.0
+
+    def passes(self, directory):
+        run = subprocess.run([PROMTOOL, "test", "rules", self.name], cwd=directory, capture_output=True, text=True, timeout=120)
+        self.output = run.stdout + run.stderr
+        return run.returncode == 0
+
+
+def groups():
+    found = []
+    for file in TESTS:
+        with open(os.path.join(HERE, file)) as f:
+            text = f.read()
+        starts = [m.start() for m in re.finditer(r"^  - name: ", text, re.M)]
+        header = re.sub(r"^  #.*\n", "", text[:starts[0]], flags=re.M)
+        for i, start in enumerate(starts):
+            end = starts[i + 1] if i + 1 < len(starts) else len(text)
+            found.append(Group("g%02d.yml" % len(found), header + text[start:end]))
+    return found
+
+
+def main():
+    verbose, wanted = "-v" in sys.argv[1:], [a for a in sys.argv[1:] if a != "-v"]
+    began = time.time()
+    with open(os.path.join(HERE, RULES)) as f:
+        original = f.read()
+    everything = groups()
+    root = tempfile.mkdtemp(prefix="mutate-rules.")
+    lock, kills, unused = threading.Lock(), {}, set(EQUIVALENT)
+
+    def prepare(directory, text):
+        os.mkdir(directory)
+        with open(os.path.join(directory, RULES), "w") as f:
+            f.write(text)
+        for g in everything:
+            with open(os.path.join(directory, g.name), "w") as f:
+                f.write(g.text)
+
+    def measure(g):
+        start = time.time()
+        if not g.passes(os.path.join(root, "original")):
+            raise SystemExit("without a mutation, a test fails:\n" + g.output)
+        g.seconds = time.time() - start
+
+    def caught(job):
+        n, name, what, text = job
+        directory = os.path.join(root, str(n))
+        prepare(directory, text)
+        with lock:
+            killers = dict(kills.get(name, {}))
+        # First what failed for this rule before, then what speaks of it, then the quick ones.
+        mentions = lambda g: bool(re.search(r"\b%s\b" % name, g.text))
+        order = sorted(everything, key=lambda g: (-killers.get(g.name, 0), not mentions(g), g.seconds))
+        by = next((g for g in order if not g.passes(directory)), None)
+        shutil.rmtree(directory)
+        if by:
+            with lock:
+                kills.setdefault(name, {})[by.name] = kills.get(name, {}).get(by.name, 0) + 1
+        return name, what, by
+
+    try:
+        prepare(os.path.join(root, "original"), original)
+        jobs = []
+        for name, start, end in rules(original):
+            new = [(what, original[:start] + text + original[end:]) for what, text in rule_mutations(name, original[start:end])]
+            if len(new) < 5:
+                raise SystemExit("%s: only %d mutations: nothing in it that a test could miss?" % (name, len(new)))
+            if not wanted or name in wanted:
+                jobs += [(len(jobs) + i, name, what, text) for i, (what, text) in enumerate(new)]
+        count, lost = {}, []
+        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            list(pool.map(measure, everything))
+            for name, what, by in pool.map(caught, jobs):
+                total, found = count.get(name, (0, 0))
+                count[name] = (total + 1, found + bool(by))
+                unused.discard((name, what))
+                if not by:
+                    why = EQUIVALENT.get((name, what))
+                    print("%s: %s: %s" % (name, what, "changes nothing: " + why if why else "NOT CAUGHT"), flush=True)
+                    if not why:
+                        lost.append(what)
+                elif verbose:
+                    print("%s: %s: caught by %s" % (name, what, re.search("name: (.*)", by.text).group(1)), flush=True)
+                if by and (name, what) in EQUIVALENT:
+                    lost.append(what)
+                    print("%s: %s: is caught: take it out of EQUIVALENT" % (name, what))
+    finally:
+        shutil.rmtree(root)
+    for name, (total, found) in count.items():
+        print("%-36s %3d of %3d caught" % (name, found, total))
+    if not wanted:
+        for name, what in unused:
+            lost.append(what)
+            print("%s: %s: no such mutation: take it out of EQUIVALENT" % (name, what))
+    print("%d mutations of %d rules, %d caught, %d that change nothing, %d to look at, %.0f s" % (
+        len(jobs), len(count), sum(f for _, f in count.values()),
+        len(jobs) - sum(f for _, f in count.values()) - sum(1 for w in lost if w), len(lost), time.time() - began))
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
