@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Checks the alert rules, their tests, that the tests notice a broken rule, the runbooks and alertmanager.yml. As arguments
+# it takes any number of promtools, of different releases; without one, $PROMTOOL or the promtool of the PATH.
+#
+#     AMTOOL=amtool ./check.sh /usr/bin/promtool ./promtool-3
+#
+# The mutations run with the last promtool alone. MUTATIONS=0 leaves them out.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+[ $# -gt 0 ] || set -- "${PROMTOOL:-promtool}"
+
+for promtool; do
+  printf -- '-- %s: %s\n' "$promtool" "$("$promtool" --version 2>&1 | head -1)"
+  "$promtool" check rules alerts.rules.yml
+  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml
+done
+
+printf -- '-- runbooks\n'
+bad=0
+alerts=$(sed -n 's/^ *- alert: //p' alerts.rules.yml)
+for alert in $alerts; do
+  anchor=$(tr '[:upper:]' '[:lower:]' <<<"$alert")
+  grep -qx "## $alert" runbooks.md || { echo "runbooks.md: no section $alert" >&2; bad=1; }
+  grep -q "runbook_url: https://.*/runbooks.md#$anchor\$" alerts.rules.yml || { echo "alerts.rules.yml: no runbook_url of $alert" >&2; bad=1; }
+  grep -q "alertname: $alert\$" alerts.test.yml || { echo "alerts.test.yml: no test of the text of $alert" >&2; bad=1; }
+done
+for section in $(sed -n 's/^## \(Glance.*\)$/\1/p' runbooks.md); do
+  grep -q "alert: $section\$" alerts.rules.yml || { echo "runbooks.md: there is no alert $section" >&2; bad=1; }
+done
+[ "$bad" -eq 0 ] || exit 1
+printf '%d alerts have a section\n' "$(wc -w <<<"$alerts")"
+
+printf -- '-- alertmanager.yml\n'
+./check-alertmanager.sh
+
+if [ "${MUTATIONS:-1}" != 0 ]; then
+  printf -- '-- mutations\n'
+  PROMTOOL=$promtool ./mutate-rules.py
+fi
