@@ -1,0 +1,106 @@
+package dashboards_test
+
+import (
+	"bytes"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
+)
+
+type rule struct {
+	Record, Alert, Expr, For string
+	KeepFiringFor            string `yaml:"keep_firing_for"`
+	Labels, Annotations      map[string]string
+}
+
+func readRules(t *testing.T) (rules []rule) {
+	t.Helper()
+	text, err := os.ReadFile("alerts.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Groups []struct {
+			Name  string
+			Rules []rule
+		}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(text))
+	dec.KnownFields(true)
+	if err := dec.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range file.Groups {
+		rules = append(rules, g.Rules...)
+	}
+	return rules
+}
+
+// alerts are the names that others route by.
+var alerts = []string{
+	"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMemberOffered", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
+	"GlanceImageNotShared", "GlanceImageMemberMissing", "GlanceImageMemberPendingTooLong", "GlanceImageMemberRejected",
+	"GlanceImageMembersNearLimit", "GlanceImageNotFound", "GlanceImageForbidden", "GlanceImageScrapeFailing", "GlanceImageWatcherBlind",
+	"GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
+	"GlanceExporterDown", "GlanceExporterAbsent", "GlanceExporterScrapeSlow", "GlanceExporterConfigReloadFailed", "GlanceExporterLabelClash",
+}
+
+// The rules ask for metrics and labels that there are, and everybody who is woken is told what to do.
+func TestAlerts(t *testing.T) {
+	rules, k := readRules(t), knownMetrics(t)
+	for _, r := range rules {
+		if r.Record != "" {
+			// What a recorded series is made of is checked in its own rule.
+			k[r.Record] = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type", "status", "visibility", "expected", "state"}
+		}
+	}
+	runbooks, err := os.ReadFile("runbooks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, r := range rules {
+		name := r.Record + r.Alert
+		for _, p := range k.check(r.Expr) {
+			t.Errorf("%s: %s", name, p)
+		}
+		if r.Alert == "" {
+			continue
+		}
+		names = append(names, r.Alert)
+		if !slices.Contains([]string{"critical", "warning", "info"}, r.Labels["severity"]) {
+			t.Errorf("%s: severity %q", name, r.Labels["severity"])
+		}
+		if s := r.Annotations["summary"]; s == "" || strings.Contains(s, "{{") {
+			t.Errorf("%s: its summary is missing or has values: %q", name, s)
+		}
+		if !strings.Contains(r.Annotations["description"], "{{ $labels.") {
+			t.Errorf("%s: its description names nothing", name)
+		}
+		anchor := "#" + strings.ToLower(r.Alert)
+		if !strings.HasSuffix(r.Annotations["runbook_url"], "dashboards/runbooks.md"+anchor) {
+			t.Errorf("%s: runbook_url %s", name, r.Annotations["runbook_url"])
+		}
+		if !regexp.MustCompile(`(?m)^#+ ` + r.Alert + `$`).Match(runbooks) {
+			t.Errorf("runbooks.md has no section %s", r.Alert)
+		}
+	}
+	slices.Sort(names)
+	want := slices.Sorted(slices.Values(alerts))
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("alerts (-want +got):\n%s", diff)
+	}
+	// What a security team must hear of is not delayed.
+	for _, r := range rules {
+		if strings.HasPrefix(r.Alert, "GlanceImageUnexpected") || r.Alert == "GlanceImageExposedByVisibility" {
+			if r.For != "0m" {
+				t.Errorf("%s waits for %s", r.Alert, r.For)
+			}
+		}
+	}
+}

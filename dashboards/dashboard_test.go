@@ -1,0 +1,416 @@
+package dashboards_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+const dashboardFile = "image-sharing.json"
+
+// dashboard is what the checks look at.
+type dashboard struct {
+	ID            *int `json:"id"`
+	UID           string
+	Title         string
+	Description   string
+	SchemaVersion int
+	Editable      bool
+	Refresh       any
+	Inputs        any `json:"__inputs"`
+	Annotations   struct{ List []annotation }
+	Templating    struct{ List []variable }
+	Panels        []*panel
+}
+
+type dataSource struct{ Type, UID string }
+
+type annotation struct {
+	Name            string
+	Type            string // dashboard: Grafana's own
+	Datasource      dataSource
+	UseValueForTime string
+	Target          target
+}
+
+type variable struct {
+	Name, Label, Type, AllValue string
+	Datasource                  dataSource
+	Query                       json.RawMessage
+	Multi, IncludeAll           bool
+	Refresh                     int
+}
+
+type panel struct {
+	ID          int
+	Type, Title string
+	Description string
+	Datasource  dataSource
+	GridPos     struct{ X, Y, W, H int }
+	Targets     []target
+	FieldConfig struct {
+		Defaults  fieldDefaults
+		Overrides []struct {
+			Matcher    struct{ Options string }
+			Properties []struct {
+				ID    string
+				Value json.RawMessage
+			}
+		}
+	}
+}
+
+type fieldDefaults struct {
+	Unit, NoValue string
+	Mappings      []mapping
+	Thresholds    struct{ Steps []struct{ Color string } }
+	Custom        struct{ SpanNulls any }
+}
+
+type mapping struct {
+	Type    string
+	Options json.RawMessage
+}
+
+type target struct {
+	RefID      string
+	Expr       string
+	Datasource dataSource
+}
+
+func read(t *testing.T, text []byte) *dashboard {
+	t.Helper()
+	var d dashboard
+	if err := json.Unmarshal(text, &d); err != nil {
+		t.Fatal(err)
+	}
+	return &d
+}
+
+var (
+	theDataSource = dataSource{"prometheus", "${datasource}"}
+	labelValues   = regexp.MustCompile(`^label_values\((.+), *(\w+)\)$`)
+)
+
+// rateInterval stands for $__rate_interval: a time that nobody would write.
+const rateInterval = 299 * time.Second
+
+// lint returns what is wrong with a dashboard.
+func lint(d *dashboard, k known) (problems []string) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	switch {
+	case d.SchemaVersion != 39:
+		bad("schemaVersion is %d", d.SchemaVersion)
+	case d.ID != nil || d.UID == "":
+		bad("it needs a uid and no id")
+	case d.Inputs != nil:
+		bad("__inputs are not resolved by provisioning")
+	case d.Editable:
+		bad("it is editable")
+	case d.Title == "" || d.Description == "":
+		bad("it needs a title and a description")
+	}
+	if _, ok := d.Refresh.(string); !ok {
+		bad("refresh is no string")
+	}
+	query := func(where, expr string) {
+		for _, p := range lintQuery(expr, k) {
+			bad("%s: %s", where, p)
+		}
+	}
+	for _, a := range d.Annotations.List {
+		if a.Type == "dashboard" {
+			continue
+		}
+		if a.Datasource != theDataSource {
+			bad("annotation %s: data source %v", a.Name, a.Datasource)
+		}
+		query("annotation "+a.Name, a.Target.Expr)
+	}
+	problems = append(problems, lintVariables(d.Templating.List, k)...)
+	if !slices.ContainsFunc(d.Annotations.List, func(a annotation) bool {
+		return a.UseValueForTime != "" && strings.Contains(a.Target.Expr, "glance_image_member_updated_timestamp_seconds")
+	}) {
+		bad("no annotation at the time of a member's last change")
+	}
+	ids := map[int]bool{}
+	for _, p := range d.Panels {
+		if ids[p.ID] || p.ID == 0 {
+			bad("%s: id %d is missing or there twice", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		if p.Type == "row" {
+			continue
+		}
+		for _, problem := range lintPanel(p) {
+			bad("%s: %s", p.Title, problem)
+		}
+		for _, tg := range p.Targets {
+			if tg.Datasource != theDataSource {
+				bad("%s %s: data source %v", p.Title, tg.RefID, tg.Datasource)
+			}
+			query(p.Title+" "+tg.RefID, tg.Expr)
+		}
+	}
+	return append(problems, lintLayout(d.Panels)...)
+}
+
+func lintVariables(list []variable, k known) (problems []string) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	var names []string
+	for _, v := range list {
+		names = append(names, v.Name)
+		if v.Label == "" {
+			bad("variable %s has no label", v.Name)
+		}
+		if v.Type == "datasource" {
+			continue
+		}
+		if v.Datasource != theDataSource || !v.Multi || !v.IncludeAll || v.Refresh != 2 || v.AllValue == "" {
+			bad("variable %s: needs ${datasource}, multi, includeAll, allValue and refresh 2", v.Name)
+		}
+		var q struct{ Query string }
+		if err := json.Unmarshal(v.Query, &q); err != nil {
+			bad("variable %s: %v", v.Name, err)
+			continue
+		}
+		m := labelValues.FindStringSubmatch(q.Query)
+		if m == nil {
+			bad("variable %s: %s is no label_values", v.Name, q.Query)
+			continue
+		}
+		for _, p := range k.check(fmt.Sprintf("group by (%s) (%s)", m[2], m[1])) {
+			bad("variable %s: %s", v.Name, p)
+		}
+	}
+	if want := []string{"datasource", "job", "instance", "cloud", "image"}; !slices.Equal(names, want) {
+		bad("the variables are %s, not %s", names, want)
+	}
+	return problems
+}
+
+func lintPanel(p *panel) (problems []string) {
+	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	f := p.FieldConfig.Defaults
+	if p.Title == "" || p.Description == "" || f.Unit == "" {
+		bad("needs a title, a description and a unit")
+	}
+	if p.Datasource != theDataSource {
+		bad("data source %v", p.Datasource)
+	}
+	if len(p.Targets) == 0 {
+		bad("has no query")
+	}
+	// What is not known must not look like what is well.
+	if f.NoValue == "" {
+		bad("does not say what it means that there is no data")
+	}
+	if len(f.Thresholds.Steps) == 0 || f.Thresholds.Steps[0].Color != "text" {
+		bad("its base colour is not neutral: no data would have a colour")
+	}
+	if p.Type == "stat" && !slices.ContainsFunc(f.Mappings, nullIsNeutral) {
+		bad("no mapping of null to a neutral colour")
+	}
+	if (p.Type == "timeseries" || p.Type == "state-timeline") && f.Custom.SpanNulls != false {
+		bad("connects what is before and after a gap")
+	}
+	for _, o := range p.FieldConfig.Overrides {
+		for _, prop := range o.Properties {
+			var maps []mapping
+			if prop.ID == "mappings" && (json.Unmarshal(prop.Value, &maps) != nil || !slices.ContainsFunc(maps, nullIsNotGood)) {
+				bad("%s: no mapping of null to another colour than green", o.Matcher.Options)
+			}
+		}
+	}
+	return problems
+}
+
+func special(m mapping) (match, color string) {
+	var o struct {
+		Match  string
+		Result struct{ Color string }
+	}
+	if m.Type != "special" || json.Unmarshal(m.Options, &o) != nil {
+		return "", ""
+	}
+	return o.Match, o.Result.Color
+}
+
+func nullIsNeutral(m mapping) bool {
+	match, color := special(m)
+	return strings.HasPrefix(match, "null") && color == "text"
+}
+
+func nullIsNotGood(m mapping) bool {
+	match, color := special(m)
+	return strings.HasPrefix(match, "null") && color != "green" && color != ""
+}
+
+// lintLayout finds holes and overlaps: every line of the grid is full.
+func lintLayout(panels []*panel) (problems []string) {
+	cells := map[[2]int]string{}
+	height := 0
+	for _, p := range panels {
+		g := p.GridPos
+		for x := g.X; x < g.X+g.W; x++ {
+			for y := g.Y; y < g.Y+g.H; y++ {
+				if other, ok := cells[[2]int{x, y}]; ok {
+					return []string{fmt.Sprintf("%s lies over %s", p.Title, other)}
+				}
+				cells[[2]int{x, y}] = p.Title
+				height = max(height, y+1)
+			}
+		}
+	}
+	if len(cells) != 24*height {
+		problems = append(problems, fmt.Sprintf("%d of the grid's %d cells are empty", 24*height-len(cells), 24*height))
+	}
+	return problems
+}
+
+// lintQuery checks one query of a panel or an annotation.
+func lintQuery(query string, k known) (problems []string) {
+	query = strings.NewReplacer("$__from", "0", "$__rate_interval", rateInterval.String()).Replace(query)
+	problems = append(problems, k.check(query)...)
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(query)
+	if err != nil {
+		return problems
+	}
+	for _, s := range selectors(expr) {
+		matched := map[string]string{}
+		for _, m := range s.LabelMatchers {
+			matched[m.Name] = m.String()
+		}
+		if s.Name == "ALERTS" {
+			continue // alerts have no job and no instance
+		}
+		for _, name := range []string{"job", "instance", "cloud", "image_name"} {
+			variable := strings.TrimSuffix(name, "_name")
+			has := name == "job" || name == "instance" || slices.Contains(k[s.Name], name)
+			if has && matched[name] != fmt.Sprintf("%s=~\"$%s\"", name, variable) {
+				problems = append(problems, fmt.Sprintf("%s without %s=~\"$%s\"", s, name, variable))
+			}
+		}
+	}
+	parser.Inspect(expr, func(n parser.Node, path []parser.Node) error {
+		switch n := n.(type) {
+		case *parser.Call:
+			var m *parser.MatrixSelector
+			if len(n.Args) > 0 {
+				m, _ = n.Args[0].(*parser.MatrixSelector)
+			}
+			if slices.Contains([]string{"rate", "irate", "increase"}, n.Func.Name) && m != nil && m.Range != rateInterval {
+				problems = append(problems, "a rate over another time than $__rate_interval: "+query)
+			}
+			if n.Func.Name == "vector" || n.Func.Name == "absent" {
+				problems = append(problems, n.Func.Name+" makes a value where there is none: "+query)
+			}
+		case *parser.VectorSelector:
+			if !slices.ContainsFunc(path, func(p parser.Node) bool { _, ok := p.(*parser.AggregateExpr); return ok }) && !onlyFilters(path) {
+				problems = append(problems, fmt.Sprintf("%s is not aggregated: a second exporter doubles it", n))
+			}
+		}
+		return nil
+	})
+	return problems
+}
+
+// onlyFilters reports whether a selector is on the right of and or unless, where it adds no series.
+func onlyFilters(path []parser.Node) bool {
+	for i, p := range path {
+		b, ok := p.(*parser.BinaryExpr)
+		if !ok || (b.Op != parser.LAND && b.Op != parser.LUNLESS) {
+			continue
+		}
+		if i+1 == len(path) || path[i+1] == parser.Node(b.RHS) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDashboard(t *testing.T) {
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := read(t, text)
+	for _, p := range lint(d, knownMetrics(t)) {
+		t.Error(p)
+	}
+	queries := 0
+	for _, p := range d.Panels {
+		queries += len(p.Targets)
+	}
+	if queries < 25 {
+		t.Errorf("only %d queries were checked", queries)
+	}
+}
+
+// Each check catches what it is for.
+func TestDashboardFaults(t *testing.T) {
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, text); err != nil {
+		t.Fatal(err)
+	}
+	whole, k := compact.String(), knownMetrics(t)
+	for _, test := range []struct{ name, old, new, want string }{
+		{"schema", `"schemaVersion":39`, `"schemaVersion":42`, "schemaVersion is 42"},
+		{"id", `"uid":"glance-image-sharing"`, `"uid":"x","id":1`, "no id"},
+		{"inputs", `"tags":[`, `"__inputs":[], "tags":[`, "__inputs"},
+		{"editable", `"editable":false`, `"editable":true`, "editable"},
+		{"refresh", `"refresh":"1m"`, `"refresh":false`, "refresh"},
+		{"data source", `"uid":"${datasource}"`, `"uid":"prometheus"`, "data source"},
+		{"a variable", `"multi":true`, `"multi":false`, "multi"},
+		{"a variable's metric", `label_values(glance_up{`, `label_values(glance_upp{`, "there is no metric glance_upp"},
+		{"a variable's label", `}, cloud)"`, `}, region)"`, "nothing has the label region"},
+		{"a variable's label text", `"label":"Cloud"`, `"label":""`, "has no label"},
+		{"a variable's name", `"name":"image"`, `"name":"picture"`, "the variables are"},
+		{"a metric", `count(max by (cloud, image_id) (glance_image_scrape_success`, `count(max by (cloud, image_id) (glance_image_scrape_succes`, "there is no metric"},
+		{"syntax", `"expr":"count(`, `"expr":"count((`, "parse error"},
+		{"a label to match", `status=\"accepted\"`, `state=\"accepted\"`, "has no label state"},
+		{"a label to group by", `"expr":"count(max by (cloud, image_id)`, `"expr":"count(max by (cloud, project)`, "nothing has the label project"},
+		{"a label to match on", `on (cloud, image_id)`, `on (cloud, id)`, "nothing has the label id"},
+		{"no job", `job=~\"$job\",`, ``, "without job"},
+		{"no image", `,image_name=~\"$image\"`, ``, "without image_name"},
+		{"no cloud", `,cloud=~\"$cloud\"`, ``, "without cloud"},
+		{"not aggregated", `"expr":"max(glance_image_member_updated_timestamp_seconds`, `"expr":"(glance_image_member_updated_timestamp_seconds`, "is not aggregated"},
+		{"a fixed rate", `[$__rate_interval]`, `[5m]`, "$__rate_interval"},
+		{"a made-up zero", `"expr":"count(`, `"expr":"vector(0) or count(`, "vector makes a value"},
+		{"no title", `"title":"Members"`, `"title":""`, "needs a title"},
+		{"no description", `"description":"Members of all images that could be read`, `"description":"", "x":"`, "needs a title, a description"},
+		{"no unit", `"unit":"dateTimeFromNow"`, `"unit":""`, "and a unit"},
+		{"no word for no data", `"noValue":"no data"`, `"noValue":""`, "does not say"},
+		{"a green base", `"color":"text","value":null`, `"color":"green","value":null`, "base colour"},
+		{"a green null", `"match":"null+nan","result":{"text":"not known","color":"text"`, `"match":"null+nan", "result":{"text":"0", "color":"green"`, "null"},
+		{"a green cell", `"text":"not judged","color":"text"`, `"text":"expected", "color":"green"`, "other colour"},
+		{"a bridged gap", `"spanNulls":false`, `"spanNulls":true`, "gap"},
+		{"the same id", `"id":2,`, `"id":1,`, "there twice"},
+		{"an overlap", `"x":3,`, `"x":2,`, "lies over"},
+		{"a hole", `"w":24,"h":5`, `"w":23, "h":5`, "are empty"},
+		{"no annotation", `"useValueForTime":"on"`, `"useValueForTime":""`, "no annotation"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			broken := strings.Replace(whole, test.old, test.new, 1)
+			if broken == whole {
+				t.Fatalf("%s is not there", test.old)
+			}
+			problems := lint(read(t, []byte(broken)), k)
+			if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, test.want) }) {
+				t.Errorf("not caught; found %q", problems)
+			}
+		})
+	}
+}
