@@ -11,6 +11,8 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,7 +48,7 @@ func New(opts Options) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	httpClient := &http.Client{Transport: opts.Transport, CheckRedirect: sameHost}
+	httpClient := &http.Client{Transport: opts.Transport, CheckRedirect: sameThing}
 	c := &Client{opts: opts, http: httpClient, session: newSession(opts, httpClient)}
 	c.bodies.New = func() any { return new(bytes.Buffer) }
 	return c, nil
@@ -202,7 +204,11 @@ func bodyError(ctx context.Context, resp *http.Response, err error) *Error {
 func statusError(resp *http.Response) *Error {
 	e := &Error{Code: strconv.Itoa(resp.StatusCode), StatusCode: resp.StatusCode}
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
-		e.Message = "a redirect to " + clean(to.Scheme+"://"+to.Host) + " is not followed, since the token would go there: correct the endpoint"
+		where, why := clean(to.Scheme+"://"+to.Host), "since the token would go there"
+		if from := resp.Request.URL; to.Scheme == from.Scheme && strings.EqualFold(to.Host, from.Host) {
+			where, why = clean(to.Path), "since that is something else"
+		}
+		e.Message = "a redirect to " + where + " is not followed, " + why + ": correct the endpoint"
 		return e
 	}
 	// What was read of an error's text is good enough, however it ended.
@@ -211,13 +217,22 @@ func statusError(resp *http.Response) *Error {
 	return e
 }
 
-// sameHost refuses redirects to another host: Go takes X-Auth-Token along there.
-func sameHost(req *http.Request, via []*http.Request) error {
+// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same one:
+// the list of another image would be taken for the one that was asked for.
+func sameThing(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
-	if len(via) > 3 || req.URL.Scheme != first.Scheme || !strings.EqualFold(req.URL.Host, first.Host) {
+	if len(via) > 3 || req.URL.Scheme != first.Scheme || !strings.EqualFold(req.URL.Host, first.Host) ||
+		req.URL.RawQuery != first.RawQuery || belowVersion(req.URL) != belowVersion(first) {
 		return http.ErrUseLastResponse
 	}
 	return nil
+}
+
+var version = regexp.MustCompile(`^.*/v\d+/`)
+
+// belowVersion is what a URL asks for, without where the API begins.
+func belowVersion(u *url.URL) string {
+	return strings.TrimSuffix(version.ReplaceAllString(u.Path, ""), "/")
 }
 
 // measure notes how far the API's clock is from ours and returns the answer's date, zero where it has none.

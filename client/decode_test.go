@@ -31,6 +31,26 @@ func TestMemberLists(t *testing.T) {
 		},
 		{name: "nobody", body: `{"members": [], "schema": "/v2/schemas/members"}`, want: []client.Member{}},
 		{
+			name: "the last page of a list with pages", body: `{"members": [` + row("a", "accepted", "") + `], "next": null, "page_info": {"next_marker": "", "current_count": 1}}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "accepted"}},
+		},
+		{name: "a next page by page_info", body: `{"members": [], "page_info": {"next_marker": "bWFya2Vy", "current_count": 0}}`, err: "decode: a list with more pages, which cannot be read yet"},
+		{name: "a next page by next", body: `{"members": [], "next": "/v2/images/x/members?marker=y"}`, err: "decode: a list with more pages, which cannot be read yet"},
+		{name: "a next page, and a status of another type", body: `{"members": [{"member_id": "a", "status": 7}], "next": "?marker=y"}`, err: "decode: a list with more pages, which cannot be read yet"},
+		{name: "an error beside an empty list", body: `{"members": [], "error": {"message": "backend away", "code": "IMG.0114"}}`, err: "decode: a 200 with an error in it: backend away"},
+		{name: "an error of the gateway beside an empty list", body: `{"members": [], "error_code": "APIGW.0301", "error_msg": "no"}`, err: "decode: a 200 with an error in it: no"},
+		{name: "two lists, the second one empty", body: `{"members": [` + row("a", "accepted", "") + `], "members": []}`, err: `decode: a 200 with more than one "members"`},
+		{name: "IDs that are not UTF-8", body: "{\"members\": [{\"member_id\": \"a\xff\"}, {\"member_id\": \"a\xfe\"}]}", err: "decode: a 200 that is not UTF-8: two members could look the same"},
+		{
+			name: "a domain and a project of the same ID", body: `{"members": [` + row("a", "pending", `, "member_type": "project"`) + `,` + row("a", "accepted", `, "member_type": "domain"`) + `]}`,
+			want: []client.Member{{Type: "domain", ID: "a", Status: "accepted"}, {Type: "project", ID: "a", Status: "pending"}},
+		},
+		{
+			name: "a type that nobody knows", body: `{"members": [` + row("a", "pending", `, "member_type": "galaxy"`) + `]}`,
+			want: []client.Member{{Type: "galaxy", ID: "a", Status: "pending"}},
+		},
+		{name: "a type of another type", body: `{"members": [` + row("a", "pending", `, "member_type": 7`) + `]}`, err: `decode: a 200 in which "members.member_type" is a JSON number`},
+		{
 			name: "sorted", body: `{"members": [` + row("c", "pending", "") + `,` + row("a", "rejected", "") + `,` + row("b", "accepted", "") + `]}`,
 			want: []client.Member{{Type: "project", ID: "a", Status: "rejected"}, {Type: "project", ID: "b", Status: "accepted"}, {Type: "project", ID: "c", Status: "pending"}},
 		},

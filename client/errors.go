@@ -128,16 +128,19 @@ func serverMessage(body []byte) string {
 	_ = json.Unmarshal(body, &known)
 	for _, m := range []string{known.Message, known.Error.Message, known.Msg} {
 		if m != "" {
-			return clean(m)
+			return oneLine(m)
 		}
 	}
-	return clean(string(body))
+	return oneLine(string(body))
 }
 
-// clean makes one short line of printable text from anything.
-func clean(s string) string {
-	if len(s) > 16*maxMessage {
-		s = s[:16*maxMessage]
+// clean makes one short line of printable text from anything that has no secret.
+func clean(s string) string { return shorten(oneLine(s)) }
+
+// oneLine makes one line of printable text from anything.
+func oneLine(s string) string {
+	if len(s) > maxErrorBody {
+		s = s[:maxErrorBody]
 	}
 	s = strings.ToValidUTF8(s, "\uFFFD")
 	s = htmlTitle.ReplaceAllString(s, " ")
@@ -148,19 +151,25 @@ func clean(s string) string {
 		}
 		return ' '
 	}, s)
-	s = strings.Join(strings.Fields(s), " ")
+	return strings.Join(strings.Fields(s), " ")
+}
+
+func shorten(s string) string {
 	if utf8.RuneCountInString(s) > maxMessage {
 		s = string([]rune(s)[:maxMessage]) + "…"
 	}
 	return s
 }
 
-// redact takes secrets out of a text that came from outside.
+// redact takes secrets out of a line that came from outside, and shortens it: only then, or a part of a secret could be
+// left at its end.
 func redact(s string, secrets ...string) string {
 	for _, secret := range secrets {
-		if len(secret) >= 4 { // shorter ones would make holes in ordinary words
-			s = strings.ReplaceAll(s, secret, "<secret>")
+		for _, spelling := range []string{secret, oneLine(secret)} {
+			if len(spelling) >= 4 { // shorter ones would make holes in ordinary words
+				s = strings.ReplaceAll(s, spelling, "<secret>")
+			}
 		}
 	}
-	return s
+	return shorten(s)
 }

@@ -159,6 +159,60 @@ func TestRedirects(t *testing.T) {
 	}
 }
 
+// A redirect to the list of another image would show that one's members.
+func TestRedirectsToSomethingElse(t *testing.T) {
+	for _, to := range []string{
+		"/v2/images/" + hidden + "/members", "/v2/images/" + golden, "/v2/images/" + golden + "/members?limit=0", "/login",
+	} {
+		url := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.RequestURI() == "/v2/images/"+golden+"/members" {
+				http.Redirect(w, r, to, http.StatusFound)
+				return
+			}
+			fmt.Fprint(w, `{"members": []}`)
+		}))
+		c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
+		path, _, _ := strings.Cut(to, "?")
+		want := "listing members of image " + golden + ": 302 Found: a redirect to " + path + " is not followed, since that is something else: correct the endpoint"
+		if list, err := c.Members(t.Context(), golden); err == nil || err.Error() != want {
+			t.Errorf("got  %v %v\nwant %s", list.Members, err, want)
+		}
+	}
+}
+
+// What a server echoes of a secret is not in an error, wherever it stands and however it is written there.
+func TestEchoedSecrets(t *testing.T) {
+	const token = "gAAAAABsecretsecretsecretsecretsecretsecretsecret"
+	for before := 195; before < 245; before++ { // around where a text is cut
+		c, _ := newClient(t, client.Options{
+			Transport: fakecloud.InMemory(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(http.StatusInternalServerError)
+				fmt.Fprintf(w, `{"message": "%s %s"}`, strings.Repeat("x", before), r.Header.Get("X-Auth-Token"))
+			})),
+			Endpoint: "http://cloud.test", ProjectID: producer,
+			Auth: func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: token}, nil },
+		})
+		if _, err := c.Members(t.Context(), golden); strings.Contains(err.Error(), token[:8]) {
+			t.Errorf("after %d characters: %v", before, err)
+		}
+	}
+	for _, pw := range []string{"two  blanks here", "a&amp;b-secret", `qu"ote-secret`, "x<br>y-secret"} {
+		w := newWorld()
+		w.Inject(fakecloud.Fault{Match: isLogin, Raw: func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			fmt.Fprintf(w, `{"error": {"message": %q}}`, "bad password: "+pw)
+		}})
+		c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(w), Auth: func() (gophercloud.AuthOptions, error) {
+			ao, err := byPassword(inMemoryURL)()
+			ao.Password = pw
+			return ao, err
+		}})
+		if _, err := c.Connect(t.Context()); !strings.HasSuffix(err.Error(), "bad password: <secret>") {
+			t.Errorf("%q: %v", pw, err)
+		}
+	}
+}
+
 func TestLoginErrors(t *testing.T) {
 	w := newWorld()
 	url := start(t, w)

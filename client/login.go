@@ -101,7 +101,7 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 // identity is gophercloud's client for the Keystone of auth. It is put together by hand: NewClient and NewIdentityV3 look
 // for a version anywhere in the path, and would make https://host/dev1/identity/v3 into https://host/dev.
 func (s *session) identity(auth gophercloud.AuthOptions, transport http.RoundTripper) *gophercloud.ServiceClient {
-	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameHost}}
+	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameThing}}
 	provider.UseTokenLock()
 	provider.UserAgent.Prepend(s.opts.UserAgent)
 	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: withVersion(auth.IdentityEndpoint, "v3", "v2.0"), Type: "identity"}
@@ -222,7 +222,7 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 			e.Code, e.Message = CodeDecode, "the body broke off: "+e.Message
 		}
 	default:
-		e.Code, e.StatusCode, e.Message = CodeDecode, exchange.status, clean(err.Error())
+		e.Code, e.StatusCode, e.Message = CodeDecode, exchange.status, oneLine(err.Error())
 	}
 	return e
 }

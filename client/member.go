@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unicode/utf8"
 )
 
 // Status is what a member did with the share. A member has access whatever its status: pending and rejected only keep the
@@ -41,14 +43,15 @@ func (s Status) strength() int {
 // MemberType is what kind of thing a member is.
 type MemberType string
 
-// The types of members. Glance has projects only.
+// The types of members. Glance has projects only. A type that the API makes up is another one: it is nobody's who is
+// expected.
 const (
 	TypeProject      MemberType = "project"
 	TypeDomain       MemberType = "domain"
 	TypeOrganization MemberType = "organization"
 )
 
-// MemberTypes returns every type that a [Member] can have.
+// MemberTypes returns the types that the API documents.
 func MemberTypes() []MemberType { return []MemberType{TypeProject, TypeDomain, TypeOrganization} }
 
 // Member is one row of an image's member list.
@@ -71,6 +74,7 @@ type MemberList struct {
 
 type memberJSON struct {
 	MemberID  string `json:"member_id"`
+	Type      string `json:"member_type"` // Huawei Cloud only
 	ImageID   string `json:"image_id"`
 	Status    string `json:"status"`
 	CreatedAt string `json:"created_at"`
@@ -108,10 +112,37 @@ func decodeMembers(body []byte, imageID string, now time.Time) ([]Member, error)
 	return normalize(members), nil
 }
 
+// envelope is what stands around a list of members and says that it is not all, or none.
+type envelope struct {
+	Next     json.RawMessage `json:"next"`
+	PageInfo struct {
+		NextMarker json.RawMessage `json:"next_marker"`
+	} `json:"page_info"`
+	Error     json.RawMessage `json:"error"`
+	ErrorCode json.RawMessage `json:"error_code"`
+}
+
+// check returns why a list is not the whole one.
+func (e *envelope) check(body []byte) error {
+	says := func(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" && string(raw) != `""` }
+	switch {
+	case says(e.Error) || says(e.ErrorCode):
+		return errors.New("a 200 with an error in it" + hint(body))
+	case says(e.Next) || says(e.PageInfo.NextMarker):
+		return errors.New("a list with more pages, which cannot be read yet")
+	case bytes.Count(body, []byte(`"members"`)) > 1:
+		return errors.New(`a 200 with more than one "members"`) // the last would win
+	case !utf8.Valid(body):
+		return errors.New("a 200 that is not UTF-8: two members could look the same")
+	}
+	return nil
+}
+
 func memberRows(body []byte) ([]memberJSON, error) {
 	// A pointer tells a list that is missing or null from an empty one.
 	var list struct {
 		Members *[]memberJSON `json:"members"`
+		envelope
 	}
 	err := json.Unmarshal(body, &list)
 	var typeErr *json.UnmarshalTypeError
@@ -124,7 +155,7 @@ func memberRows(body []byte) ([]memberJSON, error) {
 	if list.Members == nil {
 		return nil, errors.New(`a 200 without "members"` + hint(body))
 	}
-	return *list.Members, nil
+	return *list.Members, list.check(body)
 }
 
 // lenientRows reads a list in which some value has another type than the API document says. A bad status or time costs
@@ -133,11 +164,13 @@ func lenientRows(body []byte) ([]memberJSON, error) {
 	var list struct {
 		Members *[]struct {
 			MemberID  string          `json:"member_id"`
+			Type      string          `json:"member_type"`
 			ImageID   string          `json:"image_id"`
 			Status    json.RawMessage `json:"status"`
 			CreatedAt json.RawMessage `json:"created_at"`
 			UpdatedAt json.RawMessage `json:"updated_at"`
 		} `json:"members"`
+		envelope
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return nil, shapeError(err)
@@ -147,18 +180,18 @@ func lenientRows(body []byte) ([]memberJSON, error) {
 	}
 	rows := make([]memberJSON, 0, len(*list.Members))
 	for _, r := range *list.Members {
-		row := memberJSON{MemberID: r.MemberID, ImageID: r.ImageID}
+		row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
 		// What is no string stays empty.
 		_ = json.Unmarshal(r.Status, &row.Status)
 		_ = json.Unmarshal(r.CreatedAt, &row.CreatedAt)
 		_ = json.Unmarshal(r.UpdatedAt, &row.UpdatedAt)
 		rows = append(rows, row)
 	}
-	return rows, nil
+	return rows, list.check(body)
 }
 
 func (r memberJSON) member(now time.Time) Member {
-	m := Member{Type: TypeProject, ID: r.MemberID, Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
+	m := Member{Type: cmp.Or(MemberType(r.Type), TypeProject), ID: r.MemberID, Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
 	switch s := Status(r.Status); s {
 	case Accepted, Pending, Rejected:
 		m.Status = s

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -51,12 +52,12 @@ type session struct {
 
 	renewalPause time.Duration // of the last renewal that cured nothing
 	renewAfter   time.Time
-	futile       bool                // some renewal cured nothing
-	lastServed   time.Time           // when a request had an answer that shows its token to be good
-	served       map[string]struct{} // requests that the current token had such an answer to
-	renewedFor   map[string]struct{} // requests that the current token was got for, and has not answered yet
-	suspects     map[string]struct{} // requests that got a 401 in this collection, while nothing was served
-	denied       map[string]struct{} // requests that good tokens get a 401 to
+	futile       bool                 // some renewal cured nothing
+	lastServed   time.Time            // when a request had an answer that shows its token to be good
+	served       map[string]struct{}  // requests that the current token had such an answer to
+	renewedFor   map[string]struct{}  // requests that the current token was got for, and has not answered yet
+	suspects     map[string]struct{}  // requests that got a 401 in this collection, while nothing was served
+	denied       map[string]time.Time // requests that good tokens get a 401 to, and when they did last
 }
 
 // flight is a login that several callers wait for. It ends early when the last of them gives up.
@@ -72,7 +73,7 @@ type flight struct {
 func newSession(opts Options, httpClient *http.Client) *session {
 	s := &session{
 		opts: opts, http: httpClient,
-		served: map[string]struct{}{}, renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]struct{}{},
+		served: map[string]struct{}{}, renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]time.Time{},
 	}
 	if opts.Auth == nil {
 		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint)}}
@@ -112,6 +113,8 @@ func (s *session) connect(ctx context.Context) (*token, error) {
 	}
 	s.connected = time.Now()
 	clear(s.suspects)
+	// What is asked for no more is forgotten.
+	maps.DeleteFunc(s.denied, func(_ string, at time.Time) bool { return time.Since(at) > 2*maxPause })
 	s.mu.Unlock()
 	if err != nil {
 		if cur != nil {
@@ -146,6 +149,7 @@ func (s *session) adopt(auth gophercloud.AuthOptions) *token {
 			id: auth.TokenID, access: Access{ProjectID: s.opts.ProjectID, Endpoint: imageEndpoint(s.opts.Endpoint)},
 			auth: auth, secrets: []string{auth.TokenID},
 		}
+		s.forget()
 	}
 	return s.cur
 }
@@ -223,7 +227,7 @@ func (s *session) noRenewal(key string) string {
 	if _, served := s.served[key]; !served {
 		_, denied := s.denied[key]
 		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
-			s.denied[key] = struct{}{}
+			s.denied[key] = time.Now()
 			return "a new token did not help, and others are served: the credential may not ask this"
 		}
 	}
@@ -261,7 +265,7 @@ func (s *session) curedNothing(key string) {
 	s.futile = true
 	delete(s.renewedFor, key)
 	if s.othersServed() {
-		s.denied[key] = struct{}{}
+		s.denied[key] = time.Now()
 		return
 	}
 	s.suspects[key] = struct{}{}
@@ -273,10 +277,13 @@ func (s *session) curedNothing(key string) {
 
 // accepted is told of an answer that shows a token to be good.
 func (s *session) accepted(tok *token, req request) {
+	if s.opts.Auth == nil {
+		return // there is no other token to think of
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lastServed = time.Now()
-	s.renewalPause = 0 // whatever was refused, the token was not the reason
+	s.renewalPause, s.renewAfter = 0, time.Time{} // whatever was refused, the token was not the reason
 	key := req.key()
 	if s.cur == tok {
 		s.served[key] = struct{}{}
@@ -285,7 +292,7 @@ func (s *session) accepted(tok *token, req request) {
 	delete(s.suspects, key)
 	delete(s.denied, key)
 	for k := range s.suspects {
-		s.denied[k] = struct{}{}
+		s.denied[k] = time.Now()
 		delete(s.suspects, k)
 	}
 }
@@ -298,10 +305,21 @@ func (r request) key() string {
 // enter logs in, or joins the login under way, and returns the new current token. instead is the token that was refused,
 // if any. The error is an *Error.
 func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (*token, error) {
+	for {
+		tok, other, err := s.join(ctx, auth, instead)
+		if err == nil || !other || ctx.Err() != nil {
+			return tok, err
+		}
+		// What failed was a login with another credential, from before this one was written.
+	}
+}
+
+// join is enter. other is whether the login was one with another credential.
+func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (tok *token, other bool, err error) {
 	s.mu.Lock()
 	if instead != nil && s.cur != instead {
 		defer s.mu.Unlock()
-		return s.cur, nil
+		return s.cur, false, nil
 	}
 	f := s.flight
 	if f == nil {
@@ -309,16 +327,16 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 		switch {
 		case s.closed:
 			s.mu.Unlock()
-			return nil, &Error{Op: OpAuthenticate, Code: CodeCanceled, Message: "closed"}
+			return nil, false, &Error{Op: OpAuthenticate, Code: CodeCanceled, Message: "closed"}
 		case now.Before(s.pausedUntil) && reflect.DeepEqual(auth, s.refusedAuth):
 			defer s.mu.Unlock()
 			e := *s.refusedError
 			e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins pause until %s, or until the credential changes",
 				e.Message, s.pausedUntil.UTC().Format(time.RFC3339)), "; ")
-			return nil, &e
+			return nil, false, &e
 		case s.cur != nil && s.loginsFail() && reflect.DeepEqual(auth, s.failedAuth):
 			defer s.mu.Unlock()
-			return nil, s.failure
+			return nil, false, s.failure
 		}
 		f = s.takeOff(auth)
 	}
@@ -327,7 +345,7 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 
 	select {
 	case <-f.done:
-		return f.tok, f.err
+		return f.tok, !reflect.DeepEqual(auth, f.auth), f.err
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
@@ -339,7 +357,7 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 	}
 	s.mu.Unlock()
 	code, message := transportError(ctx, ctx.Err())
-	return nil, &Error{Op: OpAuthenticate, Code: code, Message: message}
+	return nil, false, &Error{Op: OpAuthenticate, Code: code, Message: message}
 }
 
 // takeOff starts a login. The caller holds mu.
@@ -384,6 +402,11 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 	s.cur = tok
 	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
 	s.failure, s.failurePause = nil, 0
+	s.forget()
+}
+
+// forget clears what was learned of the last token. The caller holds mu.
+func (s *session) forget() {
 	clear(s.served)
 	clear(s.renewedFor)
 	clear(s.suspects)

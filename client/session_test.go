@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -413,6 +415,55 @@ func TestRevokedSoonAfterKeystoneWasAway(t *testing.T) {
 		time.Sleep(time.Second)
 		if err := scrape(t, c, golden); err != nil {
 			t.Errorf("a second after all was well: %v", err)
+		}
+	})
+}
+
+// A pause that 401s of before have left must not outlive the proof that the token was good.
+func TestRevokedSoonAfterGlanceRefusedAll(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusUnauthorized})
+		for range 36 {
+			if err := scrape(t, c, golden); err == nil {
+				t.Fatal("served")
+			}
+			time.Sleep(15 * time.Second)
+		}
+		remove()
+		if err := scrape(t, c, golden); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(15 * time.Second)
+		w.RevokeTokens()
+		if err := scrape(t, c, golden); err != nil {
+			t.Errorf("the revoked token was not renewed: %v", err)
+		}
+	})
+}
+
+// Who waits for a login with the credential of before tries its own after that has failed.
+func TestNewSecretDuringALogin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld()
+		var secret atomic.Value
+		secret.Store("wrong")
+		c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(w), Auth: func() (gophercloud.AuthOptions, error) {
+			ao, err := byPassword(inMemoryURL)()
+			ao.Password = secret.Load().(string)
+			return ao, err
+		}})
+		w.Inject(fakecloud.Fault{Match: isLogin, Latency: time.Second, Times: 1})
+		var first error
+		var all sync.WaitGroup
+		all.Go(func() { _, first = c.Connect(t.Context()) })
+		synctest.Wait()
+		secret.Store(password)
+		if _, err := c.Connect(t.Context()); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+		if asError(t, first).StatusCode != http.StatusUnauthorized {
+			t.Error(first)
 		}
 	})
 }

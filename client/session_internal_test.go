@@ -1,0 +1,46 @@
+package client
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+type answering struct{}
+
+func (answering) RoundTrip(r *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"members": []}`)), Request: r}, nil
+}
+
+// Images that come and go leave nothing behind, also where no login ever clears what was learned of a token.
+func TestMemoryDoesNotGrow(t *testing.T) {
+	id := ""
+	for name, auth := range map[string]func() (gophercloud.AuthOptions, error){
+		"none":  nil,
+		"token": func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: id}, nil },
+	} {
+		c, err := New(Options{Transport: answering{}, Endpoint: "http://cloud.test", ProjectID: "p", Auth: auth})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10_000 {
+			if i%100 == 0 { // a new token in the file
+				id = fmt.Sprint("token ", i)
+				if _, err := c.Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := c.Members(t.Context(), fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n := len(c.session.served); n > 100 {
+			t.Errorf("%s: %d requests are remembered", name, n)
+		}
+		c.Close()
+	}
+}
