@@ -46,8 +46,9 @@ type collection struct {
 	end      time.Time // zero: under way
 	access   client.Access
 	err      error // why there is no token
-	answered bool
-	stranger bool // what answered has no list of images, so it is no image API
+	answered bool  // as the image API answers a good token
+	served   bool  // with a 200
+	stranger bool  // there is no list of images
 	targets  []*target
 	byID     map[string]*target
 
@@ -130,9 +131,7 @@ func (c *collection) run(ctx context.Context) {
 }
 
 func (c *collection) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, c.left())
-	defer cancel()
-	access, err := c.cloud.api.Connect(ctx)
+	access, err := c.login(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.access = access
@@ -143,6 +142,19 @@ func (c *collection) connect(ctx context.Context) error {
 		c.remember(access.ProjectID)
 	}
 	return err
+}
+
+// login waits for a token as long as anybody waits for the collection: one who joins meanwhile may have more time.
+func (c *collection) login(ctx context.Context) (access client.Access, err error) {
+	for first := true; ; first = false {
+		left := c.left()
+		if !first && (code(err) != client.CodeTimeout || left < leastTime || ctx.Err() != nil) {
+			return access, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, left)
+		access, err = c.cloud.api.Connect(ctx)
+		cancel()
+	}
 }
 
 // left is how long somebody still waits for the collection.
@@ -167,11 +179,15 @@ func (c *collection) request(ctx context.Context, ask func(ctx context.Context) 
 	err := ask(ctx)
 	if answered(err) {
 		c.mu.Lock()
-		c.answered = true
+		c.answered, c.served = true, c.served || err == nil
 		c.mu.Unlock()
 	}
 	return err
 }
+
+// noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides. The
+// caller holds mu.
+func (c *collection) noImageAPI() bool { return c.stranger && !c.served }
 
 // answered reports whether the image API answered as it does to a good token.
 func answered(err error) bool {
@@ -251,7 +267,7 @@ func (c *collection) snapshot() Snapshot {
 		end = time.Now()
 	}
 	s := Snapshot{
-		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.stranger, Err: c.err,
+		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
 		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
 		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete(),
 	}

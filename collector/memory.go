@@ -101,8 +101,10 @@ func (p *past) learn(old *past, t *target, noToken bool) {
 			p.known[t.ID] = *t.record
 		}
 	}
-	switch hung := code(t.membersErr) == client.CodeTimeout; {
-	case hung || noToken || !t.membersRead && (t.membersErr == nil || errors.Is(t.membersErr, errNotAsked)):
+	hung := code(t.membersErr) == client.CodeTimeout
+	cutOff := errors.Is(t.membersErr, errNotAsked) || code(t.membersErr) == client.CodeCanceled
+	switch {
+	case hung || cutOff || noToken || !t.membersRead && t.membersErr == nil:
 		move(p.answered, old.answered, t.ID)
 		if hung || old.hung[t.ID] {
 			p.hung[t.ID] = true

@@ -21,9 +21,9 @@ func (c *collection) askRecords() {
 	}
 	c.mu.Unlock()
 	c.queue.add(&c.queue.first, func(ctx context.Context) {
-		how := tryLists
+		how, why := tryLists, error(nil)
 		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
-			how = c.askChunk(ctx, chunk, how)
+			how, why = c.askChunk(ctx, chunk, how, why)
 		}
 	})
 }
@@ -37,8 +37,9 @@ const (
 	giveUp       // the credential may not ask for records
 )
 
-func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how) how {
-	missing, err := chunk, error(nil)
+// askChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
+func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, err error) (how, error) {
+	missing := chunk
 	if mode == tryLists {
 		missing, err = c.askLists(ctx, chunk)
 	}
@@ -46,7 +47,7 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how) ho
 		for _, t := range missing {
 			c.askRecordAlone(t)
 		}
-		return mode
+		return mode, nil
 	}
 	switch status := imageStatus(err); {
 	case mode == giveUp:
@@ -70,7 +71,10 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how) ho
 			c.settleRecord(t, nil, err)
 		}
 	}
-	return mode
+	if mode != giveUp {
+		err = nil
+	}
+	return mode, err
 }
 
 // estrange notes that what answers is no image API.

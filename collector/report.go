@@ -54,7 +54,7 @@ func (c *Cloud) report(coll *collection) {
 	for p := range c.memory.problems {
 		switch {
 		case next[p]:
-		case coll.err != nil:
+		case coll.err != nil || coll.noImageAPI():
 			next[p] = true // nobody can tell whether it is over
 		default:
 			_ = level.Info(c.logger).Log("msg", "over: "+p.what, "operation", p.op, "code", p.code)
@@ -99,7 +99,7 @@ func (c *collection) troubles() map[problem]*trouble {
 		note(noToken, "", c.err)
 		return found
 	}
-	if c.stranger {
+	if c.noImageAPI() {
 		note(noImageAPI, "", nil)
 		return found
 	}
