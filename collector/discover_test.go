@@ -220,39 +220,48 @@ func TestAListingThatIsNotReadToItsEndDropsNothing(t *testing.T) {
 		log   string
 	}{
 		{
-			"refused", fakecloud.Fault{Match: list(false, ""), Status: http.StatusForbidden},
+			"refused",
+			fakecloud.Fault{Match: list(false, ""), Status: http.StatusForbidden},
 			"hidden ...", "403 Forbidden",
 		},
 		{
-			"the second page fails", fakecloud.Fault{Match: list(false, "marker"), Status: http.StatusInternalServerError},
+			"the second page fails",
+			fakecloud.Fault{Match: list(false, "marker"), Status: http.StatusInternalServerError},
 			"empty hidden shared ...", "500 Internal Server Error",
 		},
 		{
-			"the hidden ones fail", fakecloud.Fault{Match: list(true, ""), Status: http.StatusServiceUnavailable},
+			"the hidden ones fail",
+			fakecloud.Fault{Match: list(true, ""), Status: http.StatusServiceUnavailable},
 			"community empty private public shared ...", "503 Service Unavailable",
 		},
 		{
-			"no whole JSON", fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": [`},
+			"no whole JSON",
+			fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": [`},
 			"hidden ...", "not whole JSON",
 		},
 		{
-			"no images key", fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{}`},
+			"no images key",
+			fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{}`},
 			"hidden ...", `a 200 without \"images\"`,
 		},
 		{
-			"pages that go round", fakecloud.Fault{Match: list(false, ""), Raw: loop},
+			"pages that go round",
+			fakecloud.Fault{Match: list(false, ""), Raw: loop},
 			"hidden shared ...", "the pages go round",
 		},
 		{
-			"a record that cannot be read", fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": [{"name": "no id"}]}`},
+			"a record that cannot be read",
+			fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": [{"name": "no id"}]}`},
 			"hidden ...", "1 records cannot be read",
 		},
 		{
-			"every marker is gone", fakecloud.Fault{Match: list(false, "marker"), Status: http.StatusBadRequest},
+			"every marker is gone",
+			fakecloud.Fault{Match: list(false, "marker"), Status: http.StatusBadRequest},
 			"empty hidden shared ...", "400 Bad Request",
 		},
 		{
-			"hanging", fakecloud.Fault{Match: list(false, ""), Hang: true},
+			"hanging",
+			fakecloud.Fault{Match: list(false, ""), Hang: true},
 			"hidden ...", "timeout",
 		},
 	} {

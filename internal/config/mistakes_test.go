@@ -154,7 +154,7 @@ var mistakes = []struct{ file, want string }{
 	{"expected-members-twice-by-type", "7: clouds[0].images[0].expected_members[1]: edc8 is already expected_members[0]: leave one out"},
 	{"expected-members-twice", "7: clouds[0].images[0].expected_members[2]: edc8 is already expected_members[0]: leave one out"},
 	{"expected-members-type", `9: clouds[0].images[0].expected_members[0].type: must be project, domain or organization, not "tenant"`},
-	{"expected-members-unknown-group", `8: clouds[0].images[0].expected_members[0].group: there is no group "platfrom": write one of platform, tools, or add it to member_groups`},
+	{"expected-members-unknown-group", `8: clouds[0].images[0].expected_members[0].group: there is no group "plat-form": write one of platform, tools, or add it to member_groups`},
 	{"expected-members-unknown-key", `7: clouds[0].images[0].expected_members[0]: unknown key "gruop": did you mean "group"?`},
 	{"expected-members-without-id", "7: clouds[0].images[0].expected_members[0]: has no id: write a project's ID, {group: platform} or {id: edc89b490d7d4392898e19b2deb34797, name: team-a}"},
 	{"expected-members-word", "7: clouds[0].images[0].expected_members: must be a list such as [edc89b490d7d4392898e19b2deb34797], or [] for nobody, not a single value"},
