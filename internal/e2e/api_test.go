@@ -198,7 +198,7 @@ func (s session) newImage(t testing.TB, name, visibility string) image {
 		"name": name, "visibility": visibility, "container_format": "bare", "disk_format": "raw",
 	}, &answer)
 	s.call(t, http.MethodPut, s.GlanceURL+"/v2/images/"+answer.ID+"/file", []byte("golden"), nil)
-	return image{name, answer.ID}
+	return image{name: name, id: answer.ID}
 }
 
 // set changes one property of an image.

@@ -74,14 +74,18 @@ func (d *daemon) stop(t testing.TB) int {
 	case <-time.After(15 * time.Second):
 		t.Logf("%s did not end within 15 s after SIGTERM", d.name)
 	}
-	// The rest of the group: workers that outlive their master.
-	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
-	<-d.done
+	d.kill() // the rest of the group too: workers that outlive their master
 	return d.cmd.ProcessState.ExitCode()
 }
 
 // signal sends sig to the daemon's main process, if that is still there.
 func (d *daemon) signal(sig os.Signal) { _ = d.cmd.Process.Signal(sig) }
+
+// kill ends the daemon and its workers at once; they can put nothing in order.
+func (d *daemon) kill() {
+	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
+	<-d.done
+}
 
 // freeze stops the daemon and its workers without ending them, until thaw.
 func (d *daemon) freeze() { _ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGSTOP) }

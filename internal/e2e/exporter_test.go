@@ -3,15 +3,11 @@
 package e2e
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // version is what the exporter is built with.
@@ -25,38 +21,34 @@ func buildExporter(t testing.TB) (path string) {
 	return path
 }
 
-// An exporter is the built exporter as a daemon on a port of its own choice.
+// An exporter is the built exporter as a daemon, at an address that it keeps when it is started again.
 type exporter struct {
 	*daemon
-	addr string
+	binary, name, dir, addr string
+	owner                   testing.TB // the test that it lives as long as
 }
 
 // startExporter starts an exporter of the given clouds, until t ends.
 func (w *world) startExporter(t testing.TB, name string, clouds ...cloud) *exporter {
 	t.Helper()
-	dir := t.TempDir()
-	config := filepath.Join(dir, "exporter.yml")
-	writeFile(t, config, exporterYAML(clouds))
-	e := &exporter{daemon: startDaemon(t, dir, name, w.exporter, "--config.file="+config, "--web.listen-address=127.0.0.1:0").until(t)}
-	listening := regexp.MustCompile(`(?m)msg="Listening on".* address=(127\.0\.0\.1:\d+)`)
-	err := poll(10*time.Second, func() error {
-		select {
-		case <-e.done:
-			t.Fatalf("the exporter ended at its start; its log:\n%s", tail(e.log, 40))
-		default:
-		}
-		log, _ := os.ReadFile(e.log) // not there yet: no match
-		m := listening.FindStringSubmatch(string(log))
-		if m == nil {
-			return errors.New("no line says where the exporter listens")
-		}
-		e.addr = m[1]
-		return nil
-	})
-	if err != nil {
-		t.Fatalf("%v; its log:\n%s", err, tail(e.log, 40))
-	}
+	e := &exporter{binary: w.exporter, name: name, dir: t.TempDir(), addr: fmt.Sprintf("127.0.0.1:%d", freePort(t)), owner: t}
+	e.configure(t, clouds...)
+	e.start(t)
 	return e
+}
+
+// configure writes exporter.yml, which the exporter reads when it starts and at a reload.
+func (e *exporter) configure(t testing.TB, clouds ...cloud) {
+	t.Helper()
+	writeFile(t, filepath.Join(e.dir, "exporter.yml"), exporterYAML(clouds))
+}
+
+// start starts the exporter, for the first time or again.
+func (e *exporter) start(t testing.TB) {
+	t.Helper()
+	e.daemon = startDaemon(t, e.dir, e.name, e.binary, "--config.file="+filepath.Join(e.dir, "exporter.yml"),
+		"--web.listen-address="+e.addr).until(e.owner)
+	e.await(t, "http://"+e.addr+"/-/ready")
 }
 
 // endsWell stops the exporter as a service manager does and fails the test if it does not end with exit code 0.
@@ -80,10 +72,24 @@ type cloud struct {
 	auth     string // a flow mapping
 	endpoint string // empty: from the catalog
 	images   []image
+	discover []string // rules, each a flow mapping
 }
 
 // An image is watched under a name of our choice, whether it can be read or not.
-type image struct{ name, id string }
+type image struct {
+	name, id string
+	expects  string // what else its entry says, as in a flow mapping; empty: nothing
+}
+
+// expecting is the image with those projects, and no other, as its expected members.
+func (img image) expecting(members ...session) image {
+	ids := make([]string, 0, len(members))
+	for _, m := range members {
+		ids = append(ids, m.projectID)
+	}
+	img.expects = "expected_members: [" + strings.Join(ids, ", ") + "]"
+	return img
+}
 
 func exporterYAML(clouds []cloud) string {
 	var b strings.Builder
@@ -95,9 +101,21 @@ func exporterYAML(clouds []cloud) string {
 		if c.endpoint != "" {
 			fmt.Fprintf(&b, "    endpoint: %s\n", c.endpoint)
 		}
-		b.WriteString("    images:\n")
+		if len(c.images) > 0 {
+			b.WriteString("    images:\n")
+		}
 		for _, img := range c.images {
-			fmt.Fprintf(&b, "      - {id: %s, name: %s}\n", img.id, img.name)
+			entry := fmt.Sprintf("id: %s, name: %s", img.id, img.name)
+			if img.expects != "" {
+				entry += ", " + img.expects
+			}
+			fmt.Fprintf(&b, "      - {%s}\n", entry)
+		}
+		if len(c.discover) > 0 {
+			b.WriteString("    discover:\n")
+		}
+		for _, rule := range c.discover {
+			fmt.Fprintf(&b, "      - %s\n", rule)
 		}
 	}
 	return b.String()

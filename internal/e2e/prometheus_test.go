@@ -11,28 +11,79 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// prometheus is a real Prometheus.
+// prometheus is a real Prometheus. It keeps its address and its data when it is started again.
 type prometheus struct {
-	Dir string
-	url string
+	*daemon
+	Dir       string
+	RulesFile string // empty: no rules, and nobody to alert
+	// AlertmanagerHost is where the alerts go.
+	AlertmanagerHost string
+
+	host, url string
+	owner     testing.TB // the test that it lives as long as
 }
 
+// startPrometheus starts a Prometheus that only collects.
 func startPrometheus(t *testing.T) *prometheus {
 	t.Helper()
-	port := freePort(t)
-	p := &prometheus{Dir: t.TempDir(), url: fmt.Sprintf("http://127.0.0.1:%d", port)}
+	p := newPrometheus(t)
+	p.start(t)
+	return p
+}
+
+// newPrometheus makes a Prometheus that is to be started.
+func newPrometheus(t testing.TB) *prometheus {
+	t.Helper()
+	p := &prometheus{Dir: t.TempDir(), host: fmt.Sprintf("127.0.0.1:%d", freePort(t)), owner: t}
+	p.url = "http://" + p.host
 	if err := os.Mkdir(filepath.Join(p.Dir, "targets"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	render(t, p.Dir, "prometheus.yml", p)
-	d := startDaemon(t, p.Dir, "prometheus", prometheusPath, "--config.file="+filepath.Join(p.Dir, "prometheus.yml"),
-		"--storage.tsdb.path="+filepath.Join(p.Dir, "tsdb"), fmt.Sprintf("--web.listen-address=127.0.0.1:%d", port)).until(t)
-	d.await(t, p.url+"/-/ready")
 	return p
+}
+
+// start starts Prometheus, for the first time or again.
+func (p *prometheus) start(t testing.TB) {
+	t.Helper()
+	render(t, p.Dir, "prometheus.yml", p)
+	p.daemon = startDaemon(t, p.Dir, "prometheus", prometheusPath, "--config.file="+filepath.Join(p.Dir, "prometheus.yml"),
+		"--storage.tsdb.path="+filepath.Join(p.Dir, "tsdb"), "--web.listen-address="+p.host,
+		// How often it repeats an alert to Alertmanager, which forgets one that it has not heard of four times in a row.
+		"--rules.alert.resend-delay=10s").until(p.owner)
+	err := poll(30*time.Second, func() error {
+		p.await(t, p.url+"/-/ready")
+		status, body, err := get(p.url+"/-/ready", nil)
+		if err == nil && status != http.StatusOK {
+			err = fmt.Errorf("status %d: %s", status, body)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("Prometheus is not ready: %v", err)
+	}
+}
+
+// reload has Prometheus read its configuration and its rules again.
+func (p *prometheus) reload() { p.signal(syscall.SIGHUP) }
+
+// awaitAlertmanager waits until Prometheus knows where to send alerts.
+func (p *prometheus) awaitAlertmanager(t testing.TB) {
+	t.Helper()
+	err := poll(20*time.Second, func() error {
+		_, body, err := get(p.url+"/api/v1/alertmanagers", nil)
+		if err == nil && !strings.Contains(body, p.AlertmanagerHost) {
+			err = fmt.Errorf("Prometheus knows no Alertmanager: %s", body)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // scrape has Prometheus scrape an exporter until t ends, at an interval which is also the scrape's timeout. Its series get
