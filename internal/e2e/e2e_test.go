@@ -1,7 +1,8 @@
 //go:build e2e
 
-// Package e2e checks the exporter on the real thing: Keystone, Glance, python-openstackclient and Prometheus from Debian's
-// packages, all on loopback, all in temporary directories. What the exporter says is read through Prometheus' query API.
+// Package e2e checks the exporter on the real thing: Keystone, Glance, python-openstackclient, Prometheus and Alertmanager
+// from Debian's packages, all on loopback, all in temporary directories. What the exporter says is read through Prometheus'
+// query API, and what comes of it in Alertmanager's webhooks.
 //
 // Run it with make e2e. It needs no root, and takes about three minutes.
 package e2e
@@ -13,9 +14,10 @@ import (
 )
 
 const (
-	prometheusPath = "/usr/bin/prometheus"
-	promtoolPath   = "/usr/bin/promtool"
-	openstackPath  = "/usr/bin/openstack"
+	prometheusPath   = "/usr/bin/prometheus"
+	promtoolPath     = "/usr/bin/promtool"
+	openstackPath    = "/usr/bin/openstack"
+	alertmanagerPath = "/usr/bin/prometheus-alertmanager"
 )
 
 // world is what all scenarios share. Each makes its own images and starts its own exporter.
@@ -42,6 +44,7 @@ func TestExporter(t *testing.T) {
 	t.Run("shares", w.testShares)
 	t.Run("credentials", w.testCredentials)
 	t.Run("outages", w.testOutages)
+	t.Run("alerts", w.testAlerts)
 	t.Run("process", w.testProcess)
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }
@@ -62,11 +65,11 @@ func checkPrerequisites(t *testing.T) {
 	t.Helper()
 	for _, path := range []string{
 		"/usr/bin/keystone-manage", "/usr/bin/keystone-wsgi-public", "/usr/bin/uwsgi_python3", "/usr/bin/glance-manage",
-		"/usr/bin/glance-api", "/usr/bin/python3", openstackPath, prometheusPath, promtoolPath,
+		"/usr/bin/glance-api", "/usr/bin/python3", openstackPath, prometheusPath, promtoolPath, alertmanagerPath,
 	} {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatalf("%v\nOn Debian 12: apt-get install -y --no-install-recommends "+
-				"python3-keystone glance-api uwsgi-plugin-python3 python3-openstackclient prometheus", err)
+				"python3-keystone glance-api uwsgi-plugin-python3 python3-openstackclient prometheus prometheus-alertmanager", err)
 		}
 	}
 }

@@ -1,0 +1,174 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testAlerts follows alerts from Glance to those who are to be told, through the rules and the routes from dashboards.
+// Only their times differ: what takes minutes there takes as many seconds here. The hour for which the rules look back is
+// an hour here too.
+func (w *world) testAlerts(t *testing.T) {
+	const cloudName = "alerts"
+	start := time.Now()
+	golden := w.producer.newImage(t, "alerts-golden", "shared")
+	w.producer.share(t, golden, w.alice)
+	w.alice.respond(t, golden, "accepted")
+	other := w.producer.newImage(t, "alerts-other", "shared").expecting()
+
+	am := startAlertmanager(t)
+	p := newPrometheus(t)
+	p.AlertmanagerHost, p.RulesFile = am.host, filepath.Join(p.Dir, "alerts.rules.yml")
+	writeFile(t, p.RulesFile, "groups: []") // for its first 5 s Prometheus has no target, which is as long as a rule waits
+	p.start(t)
+	watch := func(expected ...session) cloud {
+		return cloud{name: cloudName, auth: w.producer.passwordAuth(), images: []image{golden.expecting(expected...), other}}
+	}
+	e := w.startExporter(t, "alerts", watch(w.alice))
+	p.scrape(t, "alerts", e.addr, time.Second)
+	writeFile(t, p.RulesFile, shipped(t, "alerts.rules.yml",
+		`(?m)^(\s+(?:for|keep_firing_for): \d+)m$`, `${1}s`,
+		`\[(\d+)m\]`, `[${1}s]`))
+	p.reload()
+	p.eventually(t, "images watched, and a member that is expected",
+		`count by (cloud) (glance:image:watched) + on (cloud) count by (cloud) (glance:image_member:held{expected="yes"})`, cloudName+" 3")
+	p.awaitAlertmanager(t) // which the reload has made it forget for up to 5 s, and the alerts of that time would come later
+	t.Logf("Alertmanager, Prometheus and the exporter are at work after %.1f s", time.Since(start).Seconds())
+
+	of := func(alertname string, img image) labels {
+		return labels{"alertname": alertname, "cloud": cloudName, "image_id": img.id, "image_name": img.name}
+	}
+	member := func(alertname string, img image, s session) labels {
+		l := of(alertname, img)
+		l["member_type"], l["member_id"] = "project", s.projectID
+		return l
+	}
+	const (
+		offered    = "GlanceImageUnexpectedMemberOffered"
+		unexpected = "GlanceImageUnexpectedMember"
+		exposed    = "GlanceImageExposedByVisibility"
+	)
+	ever := time.Time{}
+
+	t.Run("security is told of an unexpected share, and again when it is accepted", func(t *testing.T) {
+		since := time.Now()
+		w.producer.share(t, golden, w.bob)
+		am.tells(t, since, "security", "firing", member(offered, golden, w.bob))
+		since = time.Now()
+		w.bob.respond(t, golden, "accepted")
+		am.tells(t, since, "security", "firing", member(unexpected, golden, w.bob))
+		am.tells(t, since, "security", "resolved", member(offered, golden, w.bob))
+	})
+	t.Run("it is over when exporter.yml expects it", func(t *testing.T) {
+		since := time.Now()
+		e.configure(t, watch(w.alice, w.bob))
+		e.reload()
+		am.tells(t, since, "security", "resolved", member(unexpected, golden, w.bob))
+	})
+	t.Run("an image turns community and shared again", func(t *testing.T) {
+		community := of(exposed, other)
+		community["visibility"] = "community"
+		since := time.Now()
+		w.producer.set(t, other, "visibility", "community")
+		am.tells(t, since, "security", "firing", community)
+		since = time.Now()
+		w.producer.set(t, other, "visibility", "shared")
+		am.tells(t, since, "security", "resolved", community)
+	})
+
+	// This share lives through all that follows.
+	share := member(unexpected, golden, w.carol)
+	shared := time.Now()
+	var page notification
+	t.Run("an unexpected share lives on while the exporter is away", func(t *testing.T) {
+		w.producer.share(t, golden, w.carol)
+		am.tells(t, shared, "security", "firing", member(offered, golden, w.carol))
+		w.carol.respond(t, golden, "accepted")
+		page = am.tells(t, shared, "security", "firing", share)
+		am.tells(t, shared, "security", "resolved", member(offered, golden, w.carol))
+
+		down := labels{"alertname": "GlanceExporterDown", "instance": e.addr}
+		since := time.Now()
+		e.kill()
+		am.tells(t, since, "operations", "firing", down)
+		am.tells(t, since, "security", "firing", down)
+		am.knows(t, ever, 1, "active", share)
+		since = time.Now()
+		e.start(t)
+		am.tells(t, since, "operations", "resolved", down)
+		am.tells(t, since, "security", "resolved", down)
+		p.moreScrapes(t, "alerts", 3)
+		am.knows(t, ever, 1, "active", share)
+	})
+	t.Run("and while Prometheus is away", func(t *testing.T) {
+		p.kill()
+		since := time.Now()
+		p.start(t)
+		am.knows(t, since, 1, "active", share) // it says what it said before
+	})
+	t.Run("and while Glance hangs, which is one alert, about the cloud", func(t *testing.T) {
+		of := func(alertname string) labels { return labels{"alertname": alertname, "cloud": cloudName} }
+		frozen := time.Now()
+		w.glance.freeze()
+		defer w.glance.thaw()
+		am.tells(t, frozen, "operations", "firing", of("GlanceCloudDown"))
+		am.tells(t, frozen, "security", "firing", of("GlanceCloudDown"))
+		am.knows(t, frozen, 2, "suppressed", of("GlanceImageScrapeFailing")) // so nobody was told of them
+		am.knows(t, frozen, 1, "suppressed", of("GlanceCloudUnreadable"))
+		am.knows(t, ever, 1, "active", share)
+
+		since := time.Now()
+		w.glance.thaw()
+		am.tells(t, since, "operations", "resolved", of("GlanceCloudDown"))
+		am.tells(t, since, "security", "resolved", of("GlanceCloudDown"))
+		p.eventually(t, "what can't be read", `count by (alertname) (ALERTS{alertname=~"GlanceImageScrapeFailing|GlanceCloudUnreadable"})`)
+		am.knows(t, ever, 1, "active", share)
+	})
+	t.Run("it ends seconds after the member is removed", func(t *testing.T) {
+		since := time.Now()
+		w.producer.unshare(t, golden, w.carol)
+		over := am.tells(t, since, "security", "resolved", share)
+		if !over.StartsAt.Equal(page.StartsAt) {
+			t.Errorf("what is over began at %s; the page said %s", over.StartsAt, page.StartsAt)
+		}
+	})
+
+	t.Run("nobody was told anything else, nor anything twice", func(t *testing.T) {
+		names := strings.NewReplacer(w.bob.projectID, "bob", w.carol.projectID, "carol")
+		told := make(map[string][]string) // by status
+		for _, n := range am.told(ever) {
+			// Its window of ten minutes still has the outage when that is over and nothing inhibits it any more.
+			if n.is(labels{"alertname": "GlanceAPIErrors"}) {
+				continue
+			}
+			told[n.Status] = append(told[n.Status], strings.TrimSpace(names.Replace(fmt.Sprintf("%s: %s %s %s",
+				n.receiver, n.Labels["alertname"], n.Labels["image_name"], n.Labels["member_id"]))))
+		}
+		want := []string{
+			"operations: GlanceCloudDown",
+			"operations: GlanceExporterDown",
+			"security: GlanceCloudDown",
+			"security: GlanceExporterDown",
+			"security: " + exposed + " alerts-other",
+			"security: " + unexpected + " alerts-golden bob",
+			"security: " + unexpected + " alerts-golden carol",
+			"security: " + offered + " alerts-golden bob",
+			"security: " + offered + " alerts-golden carol",
+		}
+		for _, status := range []string{"firing", "resolved"} {
+			slices.Sort(told[status])
+			if !slices.Equal(told[status], want) {
+				t.Errorf("%s: got\n    %s\nwant\n    %s", status, strings.Join(told[status], "\n    "), strings.Join(want, "\n    "))
+			}
+		}
+		t.Logf("%d pages, each resolved once", len(want))
+	})
+	t.Run("SIGTERM ends it well", func(t *testing.T) { e.endsWell(t) })
+	t.Logf("%.1f s in all", time.Since(start).Seconds())
+}
