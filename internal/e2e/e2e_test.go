@@ -45,6 +45,7 @@ func TestExporter(t *testing.T) {
 	t.Run("credentials", w.testCredentials)
 	t.Run("outages", w.testOutages)
 	t.Run("alerts", w.testAlerts)
+	t.Run("discovery", w.testDiscovery)
 	t.Run("process", w.testProcess)
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }
