@@ -91,6 +91,10 @@ func (w *world) testCredentials(t *testing.T) {
 			"shared accepted 1", "shared rejected 1", "shared pending 1", "hidden pending 1")
 		w.prometheus.eventually(t, "visibility", by("glance_image_visibility", "members-only"))
 		w.prometheus.eventually(t, "record", by("glance_image_info", "members-only"))
+		// Glance may be too slow to answer the first collections in time. What it refuses costs the login.
+		w.prometheus.eventually(t, "a record was refused",
+			`max(glance_api_request_errors_total{exporter="credentials", cloud="members-only", operation="get_image", code="401"}) > bool 0`, "1")
+		w.prometheus.moreScrapes(t, "credentials", 3)
 		logins := `max(glance_api_requests_total{exporter="credentials", cloud="members-only", operation="authenticate"})`
 		before := w.prometheus.number(t, logins)
 		w.prometheus.moreScrapes(t, "credentials", 6)
