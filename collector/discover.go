@@ -229,6 +229,8 @@ func withHidden(list []client.ImageQuery) []client.ImageQuery {
 	return list
 }
 
+var errGoingRound = errors.New("listing images: the pages go round, the same image marks two of them")
+
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
 const maxRestarts = 3
 
@@ -283,7 +285,7 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 			break
 		}
 		if seen[page.Next] {
-			return false, fmt.Errorf("listing images: the pages go round: %q marks two of them", page.Next)
+			return false, errGoingRound
 		}
 		seen[page.Next], marker = true, page.Next
 	}

@@ -101,6 +101,8 @@ func MemberIDProblem(id string) string {
 	switch {
 	case id == "":
 		return "is empty: write a project's ID as `openstack project list` shows it"
+	case id == "*":
+		return "* is no ID: leave expected_members out where everybody may have the image"
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
 		return fmt.Sprintf("%q has blanks, so it is no ID: write a project's ID as `openstack project list` shows it", id)
 	case len(id) > maxMemberID:

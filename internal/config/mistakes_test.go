@@ -151,6 +151,7 @@ var mistakes = []struct{ file, want string }{
 	{"expected-members-null-entry", "7: clouds[0].images[0].expected_members[1]: has no value: write a project's ID, {group: platform} or {id: edc89b490d7d4392898e19b2deb34797, name: team-a}"},
 	{"expected-members-null", "7: clouds[0].images[0].expected_members: has no value: write a list such as [edc89b490d7d4392898e19b2deb34797], or [] for nobody, or leave the key out"},
 	{"expected-members-of-cloud", "5: clouds[0].expected_members[1]: edc8 is already expected_members[0]: leave one out"},
+	{"expected-members-star", "7: clouds[0].images[0].expected_members[0]: * is no ID: leave expected_members out where everybody may have the image"},
 	{"expected-members-twice-by-type", "7: clouds[0].images[0].expected_members[1]: edc8 is already expected_members[0]: leave one out"},
 	{"expected-members-twice", "7: clouds[0].images[0].expected_members[2]: edc8 is already expected_members[0]: leave one out"},
 	{"expected-members-type", `9: clouds[0].images[0].expected_members[0].type: must be project, domain or organization, not "tenant"`},
