@@ -68,13 +68,16 @@ Who can use which of its images:
     curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_members{'
     curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_member_status.* 1$'
 
-For prometheus.yml:
+A prometheus.yml for it, in the directory of this program's source. With longer intervals much of it is not seen:
 
+    global: {scrape_interval: 5s, evaluation_interval: 5s}
+    rule_files: [dashboards/alerts.rules.yml]
     scrape_configs:
       - job_name: glance
         metrics_path: {{.Path}}
-        scrape_interval: 10s
         static_configs: [{targets: ['{{.Address}}']}]
+
+The cloud's password, for an exporter.yml of your own after the one at /config, is {{.Password}}.
 
 `))
 

@@ -54,13 +54,14 @@ type collection struct {
 
 	listings     int // that are still to be read to their end
 	swept        bool
-	discoveryErr error // why a listing was not read to its end
+	used         map[*Rule]bool // that took an image
+	discoveryErr error          // why a listing was not read to its end
 }
 
 func newCollection(c *Cloud, opts *Options, past *past, cancel context.CancelCauseFunc) *collection {
 	coll := &collection{
 		cloud: c, opts: opts, past: past, cancel: cancel,
-		start: time.Now(), done: make(chan struct{}), queue: newQueue(),
+		start: time.Now(), done: make(chan struct{}), queue: newQueue(), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)+len(past.known)), byID: make(map[string]*target, len(opts.Images)+len(past.known)),
 	}
 	for _, img := range opts.Images {

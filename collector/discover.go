@@ -123,6 +123,9 @@ func (r *Rule) validate(at string) error {
 	if _, err := path.Match(pattern(r.Name), ""); err != nil {
 		return optionError(at+".name", `%q is not a glob: close its [, and write \ before a [ or \ that stands for itself`, r.Name)
 	}
+	if strings.HasPrefix(r.Name, "^") || strings.HasSuffix(r.Name, "$") || strings.Contains(r.Name, ".*") {
+		return optionError(at+".name", "%q looks like a regular expression, and is a glob: write it as in golden-*", r.Name)
+	}
 	if err := visibilities(at+".visibility", r.Visibility); err != nil {
 		return err
 	}
@@ -307,6 +310,7 @@ func (c *collection) find(images []client.Image) {
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
 		}
+		c.used[rule] = true
 		c.mu.Unlock()
 		if t != nil {
 			c.settleRecord(t, img, nil)

@@ -405,6 +405,27 @@ func TestDiscoveredImagesThatVanish(t *testing.T) {
 	}
 }
 
+// A rule that takes no image may be one that was meant to judge some.
+func TestARuleThatTakesNothingIsTold(t *testing.T) {
+	bubble(t, newWideWorld(), user("producer"), discovering(collector.Rule{Name: "golden-debian-*"}, collector.Rule{Name: "gloden-*"}), func(t *testing.T, b *bench) {
+		b.scrape(t)
+		if lines := b.log.take(); len(lines) != 2 || !strings.Contains(lines[1], `level=warn cloud=prod msg="discover[1] takes no image"`) {
+			t.Errorf("the log says %q", lines)
+		}
+		b.world.Inject(fakecloud.Fault{Match: list(false, ""), Status: http.StatusInternalServerError})
+		b.scrape(t)
+		if lines := b.log.take(); len(lines) != 1 {
+			t.Errorf("a listing that broke off: the log says %q", lines)
+		}
+		b.world.ClearFaults()
+		b.world.AddImage(imageOf(producer, "gloden-suse"))
+		b.scrape(t)
+		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "over: discover[1] takes no image") {
+			t.Errorf("the log says %s", lines)
+		}
+	})
+}
+
 // Without a token nothing is listed, and what is known is still shown as not read.
 func TestDiscoveryWithoutAToken(t *testing.T) {
 	auth, password := user("producer"), "producer-secret"

@@ -3,7 +3,9 @@ package collector
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 
 	"github.com/go-kit/log/level"
 
@@ -24,6 +26,7 @@ const (
 	notRead     = "members not read"
 	noRecord    = "image records not read, so owner and visibility are unknown"
 	notSwept    = "images not discovered: a listing was not read to its end; those known before are still asked"
+	idleRule    = "discover[%d] takes no image"
 	foreignView = "member lists may be short: the credential's project does not own the images"
 )
 
@@ -65,7 +68,7 @@ func (c *Cloud) report(coll *collection) {
 
 func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
 	logger := level.Error(c.logger)
-	if p.what == noRecord || p.what == foreignView {
+	if p.what == noRecord || p.what == foreignView || strings.HasPrefix(p.what, "discover[") {
 		logger = level.Warn(c.logger)
 	}
 	fields := []any{"msg", p.what}
@@ -81,7 +84,8 @@ func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
 	_ = logger.Log(fields...)
 }
 
-// troubles finds what went wrong in a finished collection, the images of one kind together.
+// troubles finds what went wrong in a finished collection, the images of one kind together. The caller holds the cloud's
+// mu.
 func (c *collection) troubles() map[problem]*trouble {
 	found := map[problem]*trouble{}
 	note := func(what, imageID string, err error) {
@@ -105,6 +109,13 @@ func (c *collection) troubles() map[problem]*trouble {
 	}
 	if len(c.opts.Discover) > 0 && !c.complete() {
 		note(notSwept, "", cmp.Or(c.discoveryErr, errNotAsked))
+	}
+	for i := range c.opts.Discover {
+		// A listing that broke off shows no rule to be idle, and none to be so no more.
+		what := fmt.Sprintf(idleRule, i)
+		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.cloud.memory.problems[problem{what: what}]) {
+			note(what, "", nil)
+		}
 	}
 	for _, t := range c.targets {
 		if t.gone {

@@ -123,11 +123,31 @@ func (b *builder) memberFits(at string, m *member) bool {
 		b.add(at, "%s", problem)
 		return false
 	}
+	if problem := b.nameForID(m.ID); problem != "" {
+		b.add(at, "%s", problem)
+		return false
+	}
 	if m.Type != "" && !slices.Contains(client.MemberTypes(), client.MemberType(m.Type)) {
 		b.add(at+".type", "must be project, domain or organization, not %q", shorten(m.Type))
 		return false
 	}
 	return true
+}
+
+// nameForID says what to write for an ID that is the name of something else, or "".
+func (b *builder) nameForID(id string) string {
+	if _, ok := b.doc.MemberGroups[id]; ok {
+		return fmt.Sprintf("%s is a group of member_groups: write {group: %s}", id, id)
+	}
+	if _, ok := b.doc.MemberNames[id]; ok {
+		return ""
+	}
+	for _, known := range slices.Sorted(maps.Keys(b.doc.MemberNames)) {
+		if b.doc.MemberNames[known] == id {
+			return fmt.Sprintf("%s is the name of %s in member_names: write the ID", id, known)
+		}
+	}
+	return ""
 }
 
 func (b *builder) groupFits(at string, m *member) bool {
