@@ -533,11 +533,11 @@ func TestOneShots(t *testing.T) {
 		{name: "check a good file", args: []string{"--config.check", "--config.file=" + good}, stdout: good + ": good\n"},
 		{
 			name: "check a bad file", args: []string{"--config.check", "--config.file=" + bad},
-			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token or none, as in auth: {clouds_yaml: {cloud: prod}}",
+			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
 		},
 		{
 			name: "start with a bad file", args: []string{"--config.file=" + bad},
-			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token or none, as in auth: {clouds_yaml: {cloud: prod}}",
+			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
 		},
 		{name: "once", args: []string{"--once", "--config.file=" + good}, stdout: `glance_up{cloud="prod"} 1`},
 		{name: "once, refused", args: []string{"--once", "--config.file=" + refused}, stdout: `glance_up{cloud="prod"} 0`, err: "cloud prod could not be read; the log says why"},

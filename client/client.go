@@ -24,11 +24,12 @@ const (
 	maxErrorBody = 64 << 10
 )
 
-// A Client reads one cloud. It is safe for concurrent use; its requests share one token.
+// A Client reads one cloud. It is safe for concurrent use; its requests share one token, or one access key.
 type Client struct {
 	opts    Options
 	http    *http.Client
 	session *session
+	keys    *keyring  // nil: no request is signed
 	bodies  sync.Pool // of *bytes.Buffer
 
 	mu   sync.Mutex
@@ -48,8 +49,13 @@ func New(opts Options) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	httpClient := &http.Client{Transport: opts.Transport, CheckRedirect: sameThing}
-	c := &Client{opts: opts, http: httpClient, session: newSession(opts, httpClient)}
+	c := &Client{opts: opts}
+	transport := opts.Transport
+	if c.keys = newKeyring(opts); c.keys != nil {
+		transport = &signingTransport{next: transport, keys: c.keys, projectID: opts.ProjectID, now: time.Now}
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: sameThing}
+	c.session = newSession(opts, c.http)
 	c.bodies.New = func() any { return new(bytes.Buffer) }
 	return c, nil
 }
@@ -57,6 +63,7 @@ func New(opts Options) (*Client, error) {
 // Close ends a login that is under way and waits for it, and closes the idle connections.
 func (c *Client) Close() {
 	c.session.close()
+	c.keys.close()
 	c.http.CloseIdleConnections()
 }
 
@@ -64,6 +71,11 @@ func (c *Client) Close() {
 // collection: it reads the secrets anew, logs in where there is no token or the secrets changed, and renews a token that
 // is about to end. Its error is an [*Error] with Op OpAuthenticate.
 func (c *Client) Connect(ctx context.Context) (Access, error) {
+	if c.keys != nil {
+		if _, err := c.keys.Key(ctx); err != nil {
+			return Access{}, err
+		}
+	}
 	tok, err := c.session.connect(ctx)
 	if err != nil {
 		return Access{}, err
@@ -73,7 +85,8 @@ func (c *Client) Connect(ctx context.Context) (Access, error) {
 
 // State is what a client knows without asking.
 type State struct {
-	// Expires is when the token at hand ends by the cloud's clock; zero: no token, or one that does not tell.
+	// Expires is when the token or the temporary access key at hand ends by the cloud's clock; zero: there is none, or it
+	// does not tell.
 	Expires time.Time
 	// Paused is whether logins pause because the last one was refused.
 	Paused bool
@@ -87,17 +100,29 @@ type State struct {
 func (c *Client) State() State {
 	var s State
 	s.Expires, s.Paused = c.session.state()
+	if c.keys != nil {
+		s.Expires = c.keys.recent().Expires
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s.Skew, s.SkewKnown = c.skew, c.date
 	return s
 }
 
-// request is one GET below the image API's v2/.
+// request is one GET below the image API's v2/, path and query.
 type request struct {
 	op      Operation
 	imageID string
 	path    string
+	v1      bool // it is below v1/{project_id}/
+}
+
+// url is the request's URL for those who have access.
+func (r request) url(to Access) string {
+	if !r.v1 {
+		return to.Endpoint + r.path
+	}
+	return strings.TrimSuffix(to.Endpoint, "v2/") + "v1/" + url.PathEscape(to.ProjectID) + "/" + r.path
 }
 
 // answer is a whole 200.
@@ -114,7 +139,7 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 		return Access{}, err
 	}
 	apiErr := c.attempt(ctx, tok, req, decode)
-	if apiErr != nil && apiErr.StatusCode == http.StatusUnauthorized {
+	if apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
 		renewed, why := c.session.refused(ctx, tok, req)
 		if renewed == nil {
 			if why != "" {
@@ -123,12 +148,12 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 			return Access{}, apiErr
 		}
 		tok = renewed
-		if apiErr = c.attempt(ctx, tok, req, decode); apiErr != nil && apiErr.StatusCode == http.StatusUnauthorized {
+		if apiErr = c.attempt(ctx, tok, req, decode); apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
 			c.session.stillRefused(tok, req)
 			return Access{}, apiErr
 		}
 	}
-	if apiErr == nil || apiErr.StatusCode == http.StatusForbidden || apiErr.StatusCode == http.StatusNotFound {
+	if apiErr == nil || apiErr.Status() == http.StatusForbidden || apiErr.Status() == http.StatusNotFound {
 		c.session.accepted(tok, req)
 	}
 	if apiErr != nil {
@@ -146,8 +171,14 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 		c.opts.Observer(req.op, "", took)
 		return nil
 	}
+	if apiErr.Op != "" {
+		return apiErr // there was no key, and so no request
+	}
 	apiErr.Op, apiErr.ImageID = req.op, req.imageID
-	apiErr.Message = redact(apiErr.Message, tok.secrets...)
+	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
+	if c.keys != nil && apiErr.Status() == http.StatusUnauthorized {
+		apiErr.Message = strings.TrimPrefix(apiErr.Message+c.clockHint(), "; ")
+	}
 	if apiErr.Code != CodeCanceled {
 		c.opts.Observer(req.op, apiErr.Code, took)
 	}
@@ -155,7 +186,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 }
 
 func (c *Client) exchange(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
-	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, tok.access.Endpoint+req.path, nil)
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url(tok.access), nil)
 	if err != nil {
 		return &Error{Code: CodeConfig, Message: clean(err.Error())}
 	}
@@ -166,6 +197,9 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	}
 	start := time.Now()
 	resp, err := c.http.Do(httpReq)
+	if noKey, ok := errors.AsType[*Error](err); ok {
+		return noKey
+	}
 	if err != nil {
 		code, message := transportError(ctx, err)
 		return &Error{Code: code, Message: message}
@@ -213,7 +247,8 @@ func statusError(resp *http.Response) *Error {
 	}
 	// What was read of an error's text is good enough, however it ended.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	e.Message = serverMessage(body)
+	said := serverError(body)
+	e.Message, e.Means = said.text(), meanings[said.code]
 	return e
 }
 

@@ -36,8 +36,30 @@ type Error struct {
 	Code string
 	// StatusCode is the answer's HTTP status code, 0 without an answer.
 	StatusCode int
+	// Means is the status code that the error code in the answer's body stands for, 0 where that tells nothing of its own.
+	// Huawei Cloud answers 400 to much.
+	Means int
 	// Message is what the server or the transport said, cleaned, bounded, and without secrets.
 	Message string
+}
+
+// Status is what the answer means, as an HTTP status code, 0 without an answer: what its error code stands for, else its
+// status code.
+func (e *Error) Status() int {
+	if e.Means != 0 {
+		return e.Means
+	}
+	return e.StatusCode
+}
+
+// meanings are the status codes that error codes of Huawei Cloud stand for, whatever the status code they come with. See
+// https://support.huaweicloud.com/intl/en-us/api-ims/ErrorCode.html.
+var meanings = map[string]int{
+	"IMG.0027": http.StatusNotFound, "IMG.0066": http.StatusNotFound, "IMG.0086": http.StatusNotFound, "IMG.0144": http.StatusNotFound,
+	"IMG.0026": http.StatusForbidden, "IMG.0047": http.StatusForbidden, "IMG.0106": http.StatusForbidden,
+	"IMG.0087": http.StatusUnauthorized,
+	"IMG.0060": http.StatusTooManyRequests, "IMG.0149": http.StatusTooManyRequests, "IMG.0187": http.StatusTooManyRequests,
+	"APIGW.0308": http.StatusTooManyRequests, "APIG.0308": http.StatusTooManyRequests,
 }
 
 func (e *Error) Error() string {
@@ -114,25 +136,63 @@ var (
 	htmlTag   = regexp.MustCompile(`<[^<>]{0,200}>`)
 )
 
-// serverMessage finds the sentence for people in an error body: Glance's {"message", "code", "title"}, Keystone's
-// {"error": {"message"}}, a gateway's {"error_msg"}, or the text of a page.
-func serverMessage(body []byte) string {
+// said is what an error body says.
+type said struct {
+	code    string // a cloud's own code such as IMG.0027
+	message string
+}
+
+// text is both.
+func (s said) text() string {
+	if s.code == "" || strings.Contains(s.message, s.code) {
+		return s.message
+	}
+	return strings.TrimSuffix(s.code+": "+s.message, ": ")
+}
+
+var ownCode = regexp.MustCompile(`^[A-Z][A-Za-z]{1,15}\.[0-9]{2,8}$`)
+
+// serverError reads an error body: Glance's {"message", "code", "title"}, Keystone's and IMS' {"error": {"message",
+// "code"}}, a gateway's {"error_msg", "error_code"}, IAM's {"encoded_authorization_message"}, or the text of a page.
+func serverError(body []byte) said {
+	type text struct {
+		Message string          `json:"message"`
+		Msg     string          `json:"error_msg"`
+		Code    json.RawMessage `json:"code"`
+		MsgCode json.RawMessage `json:"error_code"`
+		Encoded string          `json:"encoded_authorization_message"`
+	}
 	var known struct {
-		Message string `json:"message"`
-		Msg     string `json:"error_msg"`
-		Error   struct {
-			Message string `json:"message"`
-		} `json:"error"`
+		text
+		Error text `json:"error"`
 	}
 	// An error only says that some key has another type; what was read before and after it is there all the same.
 	_ = json.Unmarshal(body, &known)
-	for _, m := range []string{known.Message, known.Error.Message, known.Msg} {
-		if m != "" {
-			return oneLine(m)
+	var s said
+	for _, t := range []text{known.text, known.Error} {
+		for _, m := range []string{t.Msg, t.Message} {
+			if s.message == "" {
+				s.message = oneLine(m)
+			}
+		}
+		if s.message == "" && t.Encoded != "" {
+			s.message = "the credential lacks a right" // what is encoded is of no use to a reader
+		}
+		for _, raw := range []json.RawMessage{t.MsgCode, t.Code} {
+			var code string
+			if s.code == "" && json.Unmarshal(raw, &code) == nil && ownCode.MatchString(code) {
+				s.code = code
+			}
 		}
 	}
-	return oneLine(string(body))
+	if s == (said{}) {
+		s.message = oneLine(string(body))
+	}
+	return s
 }
+
+// serverMessage is what an error body says, as a line for people.
+func serverMessage(body []byte) string { return serverError(body).text() }
 
 // clean makes one short line of printable text from anything that has no secret.
 func clean(s string) string { return shorten(oneLine(s)) }

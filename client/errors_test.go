@@ -31,7 +31,7 @@ func TestStatusCodes(t *testing.T) {
 		{401, `{"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}}`, "401 Unauthorized: The request you have made requires authentication."},
 		{403, `{"message": "Not allowed to list members for image X: Only shared images have members.<br /><br />\n\n\n", "code": "403 Forbidden"}`, "403 Forbidden: Not allowed to list members for image X: Only shared images have members."},
 		{404, "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  Image X not found.<br /><br />\n </body>\n</html>", "404 Not Found: 404 Not Found Image X not found."},
-		{429, `{"error_msg": "The throttling threshold has been reached", "error_code": "APIGW.0308"}`, "429 Too Many Requests: The throttling threshold has been reached"},
+		{429, `{"error_msg": "The throttling threshold has been reached", "error_code": "APIGW.0308"}`, "429 Too Many Requests: APIGW.0308: The throttling threshold has been reached"},
 		{500, "", "500 Internal Server Error"},
 		{503, "line one\r\nline\x00 two\xff \u202e", "503 Service Unavailable: line one line two\uFFFD"},
 		{503, strings.Repeat("very long ", 10000), "503 Service Unavailable: " + strings.Repeat("very long ", 24) + "…"},

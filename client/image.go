@@ -37,6 +37,8 @@ type Image struct {
 	Status     string
 	Hidden     bool
 	Tags       []string
+	// Whole is whether the image is of a full server with its disks, which Huawei Cloud lets be shared with fewer members.
+	Whole bool
 }
 
 // imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}.
@@ -46,12 +48,29 @@ type imageJSON struct {
 	Owner      string   `json:"owner"`
 	Visibility string   `json:"visibility"`
 	Status     string   `json:"status"`
-	Hidden     bool     `json:"os_hidden"`
+	Hidden     flag     `json:"os_hidden"`
 	Tags       []string `json:"tags"`
+	Whole      flag     `json:"__whole_image"`
+}
+
+// flag is true or false, or the word for it: Huawei Cloud's own properties are words.
+type flag bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *flag) UnmarshalJSON(raw []byte) error {
+	switch string(raw) {
+	case "true", `"true"`, `"True"`:
+		*f = true
+	case "false", `"false"`, `"False"`, `""`, "null":
+		*f = false
+	default:
+		return errors.New("a flag that is neither true nor false")
+	}
+	return nil
 }
 
 func (r imageJSON) image() Image {
-	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: r.Hidden, Tags: r.Tags}
+	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: bool(r.Hidden), Tags: r.Tags, Whole: bool(r.Whole)}
 }
 
 // MaxImagesPerRequest is how many IDs [Client.Images] takes: a URL of about 4 kB, which every proxy lets through.

@@ -46,6 +46,15 @@ func (q ImageQuery) values() url.Values {
 	return v
 }
 
+// maxCloudImages is how many records a page of Huawei Cloud's listing has.
+const maxCloudImages = 500
+
+// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: the images that the owner shares. Tags are
+// not asked for, since they are written in another way there.
+func (q ImageQuery) cloudImages() url.Values {
+	return url.Values{"__imagetype": {"shared"}, "owner": {q.Owner}, "limit": {strconv.Itoa(maxCloudImages)}}
+}
+
 // ImagePage is one page of a listing.
 type ImagePage struct {
 	Images []Image
@@ -53,6 +62,9 @@ type ImagePage struct {
 	Unreadable int
 	// Next is the marker of the next page; empty: this is the last one.
 	Next string
+	// Short is whether the page has fewer records than were asked for and yet is not known to be the last one. A next
+	// page that brings nothing new is then no fault.
+	Short bool
 	// Access is the view that the page was given to.
 	Access Access
 }
@@ -62,17 +74,24 @@ type ImagePage struct {
 // that the image it names is gone, and the listing must begin again.
 func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
 	// The query is made anew for each page: the server's own link to the next page loses all but the last of the tags.
-	query := q.values()
+	query, path := q.values(), "images?"
+	if c.opts.API == IMS {
+		query, path = q.cloudImages(), "cloudimages?"
+	}
 	if marker != "" {
 		query.Set("marker", marker)
 	}
 	var page ImagePage
-	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
+	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(a answer) (err error) {
 		page, err = decodePage(a.body)
 		return err
 	})
 	if err != nil {
 		return ImagePage{}, err
+	}
+	if n := len(page.Images); c.opts.API == IMS && page.Next == "" && n > 0 {
+		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.
+		page.Next, page.Short = page.Images[n-1].ID, n+page.Unreadable < maxCloudImages
 	}
 	page.Access = access
 	return page, nil
@@ -82,9 +101,13 @@ func decodePage(body []byte) (ImagePage, error) {
 	var list struct {
 		Images []json.RawMessage `json:"images"`
 		Next   string            `json:"next"`
+		refusal
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
 		return ImagePage{}, shapeError(err)
+	}
+	if err := list.check(body); err != nil {
+		return ImagePage{}, err
 	}
 	if list.Images == nil {
 		return ImagePage{}, errors.New(`a 200 without "images"` + hint(body))

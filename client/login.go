@@ -25,6 +25,11 @@ type Access struct {
 	Endpoint string
 }
 
+// sameView reports whether two tokens show the same.
+func (a Access) sameView(b Access) bool {
+	return a.ProjectID == b.ProjectID && slices.Equal(a.Roles, b.Roles)
+}
+
 // HasRole reports whether the token has one of the roles.
 func (a Access) HasRole(roles []string) bool {
 	return slices.ContainsFunc(a.Roles, func(r string) bool { return slices.Contains(roles, r) })

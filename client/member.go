@@ -6,9 +6,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -81,35 +83,91 @@ type memberJSON struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-// Members returns the members of one image, GET /v2/images/{image_id}/members. The error is an [*Error]. 404: there is no
-// such image for this credential. 403: no right, or the image has a visibility without members.
+// maxMemberPages bounds a list that never ends: a hundred pages of 500 are far beyond any cloud's quota.
+const maxMemberPages = 100
+
+// Members returns the members of one image, GET /v2/images/{image_id}/members, or what [Options].MembersAPI says instead,
+// all pages of it: part of a list is an error. The error is an [*Error]. 404: there is no such image for this credential.
+// 403: no right, or the image has a visibility without members.
 func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error) {
-	var list MemberList
-	access, err := c.get(ctx, request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}, func(a answer) (err error) {
-		list.Members, err = decodeMembers(a.body, imageID, a.date)
-		return err
-	})
-	if err != nil {
-		return MemberList{}, err
+	var (
+		list    = MemberList{Members: []Member{}}
+		markers = map[string]bool{}
+		marker  string
+	)
+	for first := true; first || marker != ""; first = false {
+		access, err := c.get(ctx, c.membersRequest(imageID, marker), func(a answer) error {
+			page, err := decodeMembers(a.body, imageID, a.date)
+			switch {
+			case err != nil:
+				return err
+			case page.next != "" && markers[page.next]:
+				return errors.New("the pages of the list go round: a marker came twice")
+			case page.next != "" && len(markers) == maxMemberPages-1:
+				return errors.New("a list of more than " + strconv.Itoa(maxMemberPages) + " pages")
+			}
+			list.Members, marker = append(list.Members, page.members...), page.next
+			markers[marker] = true
+			return nil
+		})
+		if err == nil && !first && !access.sameView(list.Access) {
+			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the list were given to tokens of different rights"}
+		}
+		if err != nil {
+			return MemberList{}, c.explain(err)
+		}
+		list.Access = access
 	}
-	list.Access = access
+	list.Members = normalize(list.Members)
 	return list, nil
 }
 
-// decodeMembers reads a member list. now is the server's clock at the answer, or zero.
-func decodeMembers(body []byte, imageID string, now time.Time) ([]Member, error) {
-	rows, err := memberRows(body)
+// membersRequest is for the page that begins after marker, which is sent back as it came.
+func (c *Client) membersRequest(imageID, marker string) request {
+	req := request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}
+	if c.opts.MembersAPI == MembersV1 {
+		req.v1, req.path = true, "cloudimages/"+url.PathEscape(imageID)+"/members"
+	}
+	if marker != "" {
+		req.path += "?marker=" + url.QueryEscape(marker)
+	}
+	return req
+}
+
+// explain says of a 403 of Huawei Cloud which rights it may be about.
+func (c *Client) explain(err error) error {
+	apiErr, ok := errors.AsType[*Error](err)
+	if !ok || c.opts.API != IMS || apiErr.Op != OpListMembers || apiErr.Status() != http.StatusForbidden {
+		return err
+	}
+	e, rights := *apiErr, "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
+	if c.opts.MembersAPI == MembersV1 {
+		rights = "listing members takes the right ims:images:get"
+	}
+	e.Message = strings.TrimPrefix(e.Message+"; "+rights, "; ")
+	return &e
+}
+
+// memberPage is one page of a member list.
+type memberPage struct {
+	members []Member
+	next    string // the marker of the next page; empty: this is the last one
+}
+
+// decodeMembers reads a page of a member list. now is the server's clock at the answer, or zero.
+func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, error) {
+	rows, next, err := memberRows(body)
 	if err != nil {
-		return nil, err
+		return memberPage{}, err
 	}
 	members := make([]Member, 0, len(rows))
 	for _, r := range rows {
 		if r.ImageID != "" && r.ImageID != imageID {
-			return nil, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
+			return memberPage{}, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
 		}
 		members = append(members, r.member(now))
 	}
-	return normalize(members), nil
+	return memberPage{members, next}, nil
 }
 
 // envelope is what stands around a list of members and says that it is not all, or none.
@@ -118,49 +176,71 @@ type envelope struct {
 	PageInfo struct {
 		NextMarker json.RawMessage `json:"next_marker"`
 	} `json:"page_info"`
+	refusal
+}
+
+// refusal is an error that comes as a 200.
+type refusal struct {
 	Error     json.RawMessage `json:"error"`
 	ErrorCode json.RawMessage `json:"error_code"`
 }
 
-// check returns why a list is not the whole one.
-func (e *envelope) check(body []byte) error {
-	says := func(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" && string(raw) != `""` }
-	switch {
-	case says(e.Error) || says(e.ErrorCode):
+// says reports whether a value is there and says something.
+func says(raw json.RawMessage) bool {
+	return len(raw) > 0 && string(raw) != "null" && string(raw) != `""`
+}
+
+// check returns the error that a 200 has in it, or nil.
+func (r *refusal) check(body []byte) error {
+	if says(r.Error) || says(r.ErrorCode) {
 		return errors.New("a 200 with an error in it" + hint(body))
-	case says(e.Next) || says(e.PageInfo.NextMarker):
-		return errors.New("a list with more pages, which cannot be read yet")
-	case bytes.Count(body, []byte(`"members"`)) > 1:
-		return errors.New(`a 200 with more than one "members"`) // the last would win
-	case !utf8.Valid(body):
-		return errors.New("a 200 that is not UTF-8: two members could look the same")
 	}
 	return nil
 }
 
-func memberRows(body []byte) ([]memberJSON, error) {
+// check returns the marker of the next page, or why a page is not what it seems to be.
+func (e *envelope) check(body []byte) (next string, err error) {
+	if err := e.refusal.check(body); err != nil {
+		return "", err
+	}
+	switch {
+	case says(e.Next):
+		return "", errors.New(`a list with a "next", which no member list has`)
+	case bytes.Count(body, []byte(`"members"`)) > 1:
+		return "", errors.New(`a 200 with more than one "members"`) // the last would win
+	case !utf8.Valid(body):
+		return "", errors.New("a 200 that is not UTF-8: two members could look the same")
+	}
+	if says(e.PageInfo.NextMarker) && json.Unmarshal(e.PageInfo.NextMarker, &next) != nil {
+		return "", errors.New("a list whose next_marker is not a string")
+	}
+	return next, nil
+}
+
+func memberRows(body []byte) (rows []memberJSON, next string, err error) {
 	// A pointer tells a list that is missing or null from an empty one.
 	var list struct {
 		Members *[]memberJSON `json:"members"`
 		envelope
 	}
-	err := json.Unmarshal(body, &list)
+	err = json.Unmarshal(body, &list)
 	var typeErr *json.UnmarshalTypeError
 	if errors.As(err, &typeErr) {
 		return lenientRows(body)
 	}
 	if err != nil {
-		return nil, shapeError(err)
+		return nil, "", shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, errors.New(`a 200 without "members"` + hint(body))
+		return nil, "", errors.New(`a 200 without "members"` + hint(body))
 	}
-	return *list.Members, list.check(body)
+	next, err = list.check(body)
+	return *list.Members, next, err
 }
 
 // lenientRows reads a list in which some value has another type than the API document says. A bad status or time costs
 // that value; a bad ID or a row that is no object costs the list, because then nobody knows who is in it.
-func lenientRows(body []byte) ([]memberJSON, error) {
+func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 	var list struct {
 		Members *[]struct {
 			MemberID  string          `json:"member_id"`
@@ -173,12 +253,12 @@ func lenientRows(body []byte) ([]memberJSON, error) {
 		envelope
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, shapeError(err)
+		return nil, "", shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, errors.New(`a 200 without "members"` + hint(body))
+		return nil, "", errors.New(`a 200 without "members"` + hint(body))
 	}
-	rows := make([]memberJSON, 0, len(*list.Members))
+	rows = make([]memberJSON, 0, len(*list.Members))
 	for _, r := range *list.Members {
 		row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
 		// What is no string stays empty.
@@ -187,7 +267,8 @@ func lenientRows(body []byte) ([]memberJSON, error) {
 		_ = json.Unmarshal(r.UpdatedAt, &row.UpdatedAt)
 		rows = append(rows, row)
 	}
-	return rows, list.check(body)
+	next, err = list.check(body)
+	return rows, next, err
 }
 
 func (r memberJSON) member(now time.Time) Member {

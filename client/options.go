@@ -8,6 +8,24 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
+// API is the kind of an image API.
+type API string
+
+// The kinds of image APIs.
+const (
+	Glance API = "glance" // OpenStack's
+	IMS    API = "ims"    // Huawei Cloud's, which speaks Glance's too
+)
+
+// MembersAPI is how members are listed.
+type MembersAPI string
+
+// The ways to list members.
+const (
+	MembersV2 MembersAPI = "v2" // GET /v2/images/{image_id}/members
+	MembersV1 MembersAPI = "v1" // GET /v1/{project_id}/cloudimages/{image_id}/members; Huawei Cloud only
+)
+
 // Options says which cloud a [Client] speaks to and how it proves who it is.
 type Options struct {
 	// Auth returns what the next login sends. It is called at the start of every collection and before every login, so
@@ -18,6 +36,15 @@ type Options struct {
 
 	// ProjectID is the project whose view the requests have, where no login tells it.
 	ProjectID string
+
+	// Keys, if set, has what every request is signed with, instead of a token: Auth is nil then. It needs Endpoint and
+	// ProjectID. Its errors must be an *[Error] with Op OpAuthenticate. Metadata, if set, is where the keys are got from.
+	Keys     KeySource
+	Metadata *MetadataOptions
+
+	// API is the kind of the image API, default Glance. MembersAPI is how its members are listed, default MembersV2.
+	API        API
+	MembersAPI MembersAPI
 
 	// Region and Interface (public, internal or admin; default public) choose the image service's endpoint in the
 	// token's catalog. An empty Region will do where the catalog has only one.
@@ -57,7 +84,22 @@ func (o Options) Validate() error {
 			return err
 		}
 	}
-	if o.Auth == nil {
+	switch o.API {
+	case "", Glance, IMS:
+	default:
+		return &OptionError{"api", "must be glance or ims, not " + quote(string(o.API))}
+	}
+	switch {
+	case o.MembersAPI != "" && o.MembersAPI != MembersV1 && o.MembersAPI != MembersV2:
+		return &OptionError{"members_api", "must be v1 or v2, not " + quote(string(o.MembersAPI))}
+	case o.MembersAPI == MembersV1 && o.API != IMS:
+		return &OptionError{"members_api", "v1 is Huawei Cloud's: leave it out, or write api: ims"}
+	}
+	signed := o.Keys != nil || o.Metadata != nil
+	if signed && o.Endpoint == "" {
+		return &OptionError{"endpoint", "is required with access keys: write the image service's URL, such as https://ims.cn-north-4.myhuaweicloud.com"}
+	}
+	if o.Auth == nil && !signed {
 		if o.Endpoint == "" {
 			return &OptionError{"endpoint", "is required with auth none: write the image service's URL"}
 		}

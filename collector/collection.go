@@ -199,11 +199,11 @@ func answered(err error) bool {
 	return code == statusForbidden || code == statusNotFound
 }
 
-// imageStatus is the HTTP status of the image API's answer, 0 without one. A login's status says nothing of an image.
+// imageStatus is what the image API's answer means as an HTTP status, 0 without one. A login's status says nothing of an image.
 func imageStatus(err error) int {
 	var apiErr *client.Error
 	if errors.As(err, &apiErr) && apiErr.Op != client.OpAuthenticate {
-		return apiErr.StatusCode
+		return apiErr.Status()
 	}
 	return 0
 }

@@ -96,12 +96,20 @@ func coversGlob(glob, other string) bool {
 	return matches(glob, other)
 }
 
-// validate returns a *client.OptionError for the first thing in a list of rules that cannot work.
-func validateRules(rules []Rule) error {
+// validateRules returns a *client.OptionError for the first thing in the rules that cannot work.
+func (o *Options) validateRules() error {
+	rules := o.Discover
 	for i := range rules {
 		r, at := &rules[i], fmt.Sprintf("discover[%d]", i)
 		if err := r.validate(at); err != nil {
 			return err
+		}
+		switch {
+		case o.API != client.IMS:
+		case len(r.Owners) > 0:
+			return optionError(at+".owners", "is not possible with api ims, which lists the images of the credential's own project: leave it out")
+		case len(r.Visibility) > 0:
+			return optionError(at+".visibility", "is not possible with api ims, which lists the images that are shared and may call them private: leave it out")
 		}
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
 			return optionError(at, "can never match, because discover[%d] takes all of its images: put it before that one, or leave it out", first)
@@ -176,7 +184,7 @@ func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
 		for _, owner := range names {
 			switch {
 			case owner == AllOwners && admin:
-				return withHidden([]client.ImageQuery{common(o.Discover, "")}), nil
+				return o.withHidden([]client.ImageQuery{common(o.Discover, "")}), nil
 			case owner == AllOwners:
 				add(own)
 				err = errNoAdmin
@@ -199,7 +207,7 @@ func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
 		q.Foreign = owner != own
 		list = append(list, q)
 	}
-	return withHidden(list), err
+	return o.withHidden(list), err
 }
 
 // mayList returns errNoAdmin unless a listing shows all that it is to show to whom it was given to.
@@ -223,8 +231,11 @@ func common(rules []Rule, owner string) client.ImageQuery {
 	return q
 }
 
-// withHidden doubles the listings, since none has both the hidden images and the others.
-func withHidden(list []client.ImageQuery) []client.ImageQuery {
+// withHidden doubles the listings, since none of Glance's has both the hidden images and the others.
+func (o *Options) withHidden(list []client.ImageQuery) []client.ImageQuery {
+	if o.API == client.IMS {
+		return list
+	}
 	for _, q := range list {
 		q.Hidden = true
 		list = append(list, q)
@@ -288,6 +299,9 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 			break
 		}
 		if seen[page.Next] {
+			if page.Short {
+				break // a server that knows no marker, or begins again after the last one
+			}
 			return false, errGoingRound
 		}
 		seen[page.Next], marker = true, page.Next

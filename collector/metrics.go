@@ -39,7 +39,7 @@ var (
 	successDesc = newDesc("image_scrape_success",
 		"Whether the image's members were read, or its record shows that its visibility has none: 1 yes, 0 no.", imageLabels)
 	statusCodeDesc = newDesc("image_scrape_http_status_code",
-		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer.", imageLabels)
+		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer. Huawei Cloud's own error codes count as the status they stand for.", imageLabels)
 	completeDesc = newDesc("image_members_complete",
 		"Whether the members shown are all there are: 1 yes, 0 no, as in a view other than the owner's. Absent where the image's visibility has no members.", imageLabels)
 	infoDesc = newDesc("image_info",
@@ -51,7 +51,7 @@ var (
 	membersDesc = newDesc("image_members",
 		"Number of members of the image per status. Every member has access, whatever its status.", imageLabels, "status")
 	membersLimitDesc = newDesc("image_members_limit",
-		"Number of members that the cloud allows an image, from the configuration.", imageLabels)
+		"Number of members that the cloud allows the image, from the configuration; at most 10 for Huawei Cloud's images of full servers.", imageLabels)
 
 	expectedMembersDesc = newDesc("image_expected_members",
 		"Number of members that the configuration expects of the image. Absent where it says nothing, or the image was not read.", imageLabels)
@@ -164,8 +164,8 @@ func (s *ImageSnapshot) countMetrics(ch chan<- prometheus.Metric, labels []*dto.
 			ch <- sample{membersDesc, with(labels, statusPairs[i]), float64(n)}
 		}
 	}
-	if opts.MembersLimit > 0 {
-		ch <- sample{membersLimitDesc, labels, float64(opts.MembersLimit)}
+	if limit := opts.membersLimit(s.Record); limit > 0 {
+		ch <- sample{membersLimitDesc, labels, float64(limit)}
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 type Options struct {
 	// Name is the value of the label cloud.
 	Name string
+	// API is the kind of the cloud's image API, default [client.Glance].
+	API client.API
 
 	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
 	Timeout time.Duration
@@ -51,13 +53,34 @@ type Image struct {
 // DefaultOptions returns the options of a cloud that says nothing of its own.
 func DefaultOptions() Options {
 	return Options{
+		API:           client.Glance,
 		TimeoutOffset: 500 * time.Millisecond,
 		Concurrency:   8,
 		AdminRoles:    []string{"admin"},
-		MembersFor:    []client.Visibility{client.Shared},
+		MembersFor:    DefaultMembersFor(client.Glance),
 		MembersLimit:  128,
 		MemberDetails: true,
 	}
+}
+
+// DefaultMembersFor returns the visibilities of the images that have members by default. Huawei Cloud may call an image
+// private that is shared.
+func DefaultMembersFor(api client.API) []client.Visibility {
+	if api == client.IMS {
+		return []client.Visibility{client.Shared, client.Private}
+	}
+	return []client.Visibility{client.Shared}
+}
+
+// wholeImageLimit is how many members Huawei Cloud allows an image of a full server.
+const wholeImageLimit = 10
+
+// membersLimit is the quota of members of an image with a record that may be nil; 0: none.
+func (o *Options) membersLimit(record *client.Image) int {
+	if record != nil && record.Whole && o.MembersLimit > wholeImageLimit {
+		return wholeImageLimit
+	}
+	return o.MembersLimit
 }
 
 var (
@@ -110,7 +133,7 @@ func (o Options) Validate() error {
 			return err
 		}
 	}
-	return validateRules(o.Discover)
+	return o.validateRules()
 }
 
 // memberName is the value of the label member_name.

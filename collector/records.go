@@ -22,6 +22,9 @@ func (c *collection) askRecords() {
 	c.mu.Unlock()
 	c.queue.add(&c.queue.first, func(ctx context.Context) {
 		how, why := tryLists, error(nil)
+		if c.opts.API == client.IMS {
+			how = askAlone // its list takes no IDs
+		}
 		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
 			how, why = c.askChunk(ctx, chunk, how, why)
 		}

@@ -54,7 +54,7 @@ type ImageSnapshot struct {
 	Sight  Sight
 	// Members is empty unless Sight is Partial or Whole.
 	Members []client.Member
-	// StatusCode is the HTTP status of the request that decided Sight, 0 without an answer.
+	// StatusCode is what the answer that decided Sight means as an HTTP status, 0 without an answer.
 	StatusCode int
 	// Err is why Sight is Unread.
 	Err error

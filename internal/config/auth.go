@@ -13,6 +13,8 @@ import (
 // credential is what a kind of auth comes to.
 type credential struct {
 	auth      func() (gophercloud.AuthOptions, error) // nil: no token is sent
+	keys      client.KeySource
+	metadata  *client.MetadataOptions
 	projectID string
 	// What is used where exporter.yml does not say it.
 	region, iface string
@@ -30,7 +32,7 @@ type authKind interface {
 	credential(connection) (credential, *fault)
 }
 
-const kindsOfAuth = "clouds_yaml, env, password, application_credential, token or none"
+const kindsOfAuth = "clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none"
 
 func (a *auth) credential(conn connection) (credential, *fault) {
 	var kinds []authKind
@@ -45,6 +47,8 @@ func (a *auth) credential(conn connection) (credential, *fault) {
 	add("password", a.Password, a.Password != nil)
 	add("application_credential", a.ApplicationCredential, a.ApplicationCredential != nil)
 	add("token", a.Token, a.Token != nil)
+	add("aksk", a.AKSK, a.AKSK != nil)
+	add("ecs_agency", a.ECSAgency, a.ECSAgency != nil)
 	add("none", a.None, a.None != nil)
 	switch len(kinds) {
 	case 0:
@@ -67,6 +71,10 @@ func (a *auth) setDirectory(dir string) {
 	}
 	if a.Token != nil {
 		a.Token.TokenFile = expand(dir, a.Token.TokenFile)
+	}
+	if a.AKSK != nil {
+		a.AKSK.SecretKeyFile = expand(dir, a.AKSK.SecretKeyFile)
+		a.AKSK.SecurityTokenFile = expand(dir, a.AKSK.SecurityTokenFile)
 	}
 }
 

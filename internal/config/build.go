@@ -111,7 +111,8 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 	c := Cloud{
 		Collector: b.collectorOptions(path, e),
 		Client: client.Options{
-			Auth: cred.auth, ProjectID: cred.projectID,
+			API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI),
+			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
 		},
 		auth: e.Auth,
@@ -136,10 +137,14 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 }
 
 func (b *builder) checkEntry(path string, e *entry) {
-	if text, ok := pending[pattern(path)+".api: "+e.API]; ok {
-		b.add(path+".api", "%s is not supported yet: %s", e.API, text)
-	} else if e.API != "glance" {
-		b.add(path+".api", "must be glance, not %q", shorten(e.API))
+	if _, given := b.lines[path+".members_for"]; !given {
+		e.MembersFor = nil
+		for _, v := range collector.DefaultMembersFor(client.API(e.API)) {
+			e.MembersFor = append(e.MembersFor, string(v))
+		}
+	}
+	if signs := e.Auth.AKSK != nil || e.Auth.ECSAgency != nil; signs && e.API != string(client.IMS) {
+		b.add(path+".api", "must be ims with access keys, which are Huawei Cloud's: write api: ims")
 	}
 	for i, role := range e.AdminRoles {
 		if strings.TrimSpace(role) == "" {
@@ -152,6 +157,7 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	e.Scrape = e.Scrape.or(b.doc.Scrape)
 	o := collector.Options{
 		Name:          e.Name,
+		API:           client.API(e.API),
 		AdminRoles:    e.AdminRoles,
 		MembersLimit:  e.MembersLimit,
 		MemberDetails: e.MemberDetails,

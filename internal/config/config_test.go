@@ -82,7 +82,7 @@ func TestLoadDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, c.Clouds[0].Collector); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
-	wantClient := client.Options{ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
+	wantClient := client.Options{API: client.Glance, ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
 	if diff := cmp.Diff(wantClient, c.Clouds[0].Client); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
@@ -94,6 +94,7 @@ func TestLoadOverrides(t *testing.T) {
 	names := map[string]string{"edc8": "team-a"}
 	want := []collector.Options{{
 		Name:           "prod",
+		API:            client.Glance,
 		Timeout:        20 * time.Second,
 		TimeoutOffset:  time.Second,
 		RequestTimeout: 90 * time.Second,
@@ -106,6 +107,7 @@ func TestLoadOverrides(t *testing.T) {
 		},
 	}, {
 		Name:          "test",
+		API:           client.Glance,
 		TimeoutOffset: 500 * time.Millisecond,
 		Concurrency:   4,
 		AdminRoles:    []string{"admin"},
@@ -123,8 +125,8 @@ func TestLoadOverrides(t *testing.T) {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
 	wantClient := []client.Options{
-		{ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
-		{ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
+		{API: client.Glance, ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
+		{API: client.Glance, ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
 	}
 	if diff := cmp.Diff(wantClient, []client.Options{c.Clouds[0].Client, c.Clouds[1].Client}); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
@@ -176,7 +178,7 @@ func TestLoadMissingFile(t *testing.T) {
 }
 
 func TestRedacted(t *testing.T) {
-	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets", "expected"} {
+	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets", "expected", "huawei"} {
 		t.Run(name, func(t *testing.T) {
 			cleanEnv(t)
 			setenv(t, map[string]string{

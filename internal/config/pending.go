@@ -13,14 +13,10 @@ var pending = map[string]string{
 	"clouds[].scrape.discovery_interval":  "leave it out",
 	"clouds[].scrape.refresh_interval":    "leave it out; every scrape collects",
 	"clouds[].scrape.max_staleness":       "leave it out; every scrape collects",
-	"clouds[].api: ims":                   "leave this cloud out, or write api: glance where the cloud has the plain image API too",
-	"clouds[].auth.aksk":                  "use password, with an IAM user of the cloud",
-	"clouds[].auth.ecs_agency":            "use password, with an IAM user of the cloud",
 	"clouds[].scrape_via":                 "leave it out; /metrics has every cloud",
 	"clouds[].projects":                   "leave it out, and write one entry of clouds per project",
 	"clouds[].shards":                     "leave it out",
 	"clouds[].inbound":                    "leave it out",
-	"clouds[].members_api":                "leave it out",
 }
 
 var listIndex = regexp.MustCompile(`\[\d+\]`)

@@ -61,6 +61,7 @@ type entry struct {
 	Name            string                      `yaml:"name"`
 	API             string                      `yaml:"api"`
 	Auth            auth                        `yaml:"auth"`
+	MembersAPI      string                      `yaml:"members_api,omitempty"`
 	AdminRoles      []string                    `yaml:"admin_roles"`
 	Region          string                      `yaml:"region,omitempty"`
 	Interface       string                      `yaml:"interface,omitempty"`
@@ -80,9 +81,6 @@ func (e *entry) setDefaults() {
 	e.API = "glance"
 	e.AdminRoles = o.AdminRoles
 	e.HTTP = promconfig.DefaultHTTPClientConfig
-	for _, v := range o.MembersFor {
-		e.MembersFor = append(e.MembersFor, string(v))
-	}
 	e.MembersLimit = o.MembersLimit
 	e.MemberDetails = o.MemberDetails
 }
@@ -119,6 +117,8 @@ type auth struct {
 	Password              *passwordAuth   `yaml:"password,omitempty"`
 	ApplicationCredential *appCredAuth    `yaml:"application_credential,omitempty"`
 	Token                 *tokenAuth      `yaml:"token,omitempty"`
+	AKSK                  *akskAuth       `yaml:"aksk,omitempty"`
+	ECSAgency             *agencyAuth     `yaml:"ecs_agency,omitempty"`
 	None                  *noneAuth       `yaml:"none,omitempty"`
 }
 
@@ -164,6 +164,20 @@ type tokenAuth struct {
 	Token     promconfig.Secret `yaml:"token,omitempty"`
 	TokenFile string            `yaml:"token_file,omitempty"`
 	ProjectID string            `yaml:"project_id,omitempty"`
+}
+
+type akskAuth struct {
+	AccessKey         string            `yaml:"access_key"`
+	SecretKey         promconfig.Secret `yaml:"secret_key,omitempty"`
+	SecretKeyFile     string            `yaml:"secret_key_file,omitempty"`
+	SecurityToken     promconfig.Secret `yaml:"security_token,omitempty"`
+	SecurityTokenFile string            `yaml:"security_token_file,omitempty"`
+	ProjectID         string            `yaml:"project_id"`
+}
+
+type agencyAuth struct {
+	ProjectID   string `yaml:"project_id"`
+	MetadataURL string `yaml:"metadata_url,omitempty"`
 }
 
 type noneAuth struct {
