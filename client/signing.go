@@ -56,6 +56,8 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	}
 	signed := req.Clone(req.Context())
 	signed.Header.Set("X-Project-Id", t.projectID)
+	// A blank is %20 in the signature. Not every server takes a + for one.
+	signed.URL.RawQuery = strings.ReplaceAll(signed.URL.RawQuery, "+", "%20")
 	if err := Sign(signed, key, t.now(), signedHeaders...); err != nil {
 		return nil, err
 	}
