@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
@@ -16,6 +17,7 @@ import (
 type flags struct {
 	configFile             string
 	configCheck            bool
+	autoReload             time.Duration
 	once                   bool
 	demo                   bool
 	toolkit                *toolkit.FlagConfig
@@ -38,6 +40,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	f := &flags{}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)
 	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
+	app.Flag("config.auto-reload-interval", "How often to look whether the configuration, or a file that it names, has another content, and to reload then; 0s: never.").Default("0s").DurationVar(&f.autoReload)
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")
@@ -65,6 +68,9 @@ func (f *flags) validate() error {
 	}
 	if formats := []string{"logfmt", "json"}; !slices.Contains(formats, f.logFormat) {
 		return fmt.Errorf("--log.format=%s: must be one of %s", f.logFormat, strings.Join(formats, ", "))
+	}
+	if f.autoReload < 0 {
+		return fmt.Errorf("--config.auto-reload-interval=%s: must not be negative: write 0s for never", f.autoReload)
 	}
 	if _, err := web.MetricsPath(f.externalURL, f.routePrefix, f.telemetryPath); err != nil {
 		return err

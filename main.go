@@ -98,7 +98,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	server := web.Server(handler)
 	listen := func() error { return toolkit.ListenAndServe(server, flags.toolkit, toolkitLogger) }
-	return serve(ctx, server, listen, hup, reload, logger)
+	var check <-chan time.Time // never, if nil
+	if flags.autoReload > 0 {
+		ticker := time.NewTicker(flags.autoReload)
+		defer ticker.Stop()
+		check = ticker.C
+	}
+	events := events{hup: hup, reload: reload, check: check, reloadIfChanged: func() error {
+		_, err := runtime.ReloadIfChanged()
+		return logReload(logger, err)
+	}}
+	return serve(ctx, server, listen, events, logger)
 }
 
 // once collects every cloud one time and prints the page.
@@ -125,14 +135,24 @@ func logReload(logger log.Logger, err error) error {
 	return err
 }
 
-// serve serves until ctx is done, lets the scrapes in flight finish, and reloads on SIGHUP.
-func serve(ctx context.Context, server *http.Server, listen func() error, hup <-chan os.Signal, reload func() error, logger log.Logger) error {
+// events are what happens while the program serves, and what is done then. The errors are logged already.
+type events struct {
+	hup             <-chan os.Signal
+	reload          func() error
+	check           <-chan time.Time
+	reloadIfChanged func() error
+}
+
+// serve serves until ctx is done, lets the scrapes in flight finish, and reloads.
+func serve(ctx context.Context, server *http.Server, listen func() error, on events, logger log.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- listen() }()
 	for {
 		select {
-		case <-hup:
-			_ = reload() // it is logged
+		case <-on.hup:
+			_ = on.reload()
+		case <-on.check:
+			_ = on.reloadIfChanged()
 		case err := <-served:
 			return err
 		case <-ctx.Done():

@@ -30,6 +30,7 @@ var _ API = (*client.Client)(nil)
 
 // Cloud collects one cloud. It is safe for concurrent use.
 type Cloud struct {
+	name   string
 	api    API
 	logger log.Logger
 
@@ -44,12 +45,22 @@ type Cloud struct {
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
-	c := &Cloud{api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), memory: newMemory()}
+	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), memory: newMemory()}
 	c.ended.L = &c.mu
 	return c
 }
 
-// SetOptions replaces the options. A collection that is under way goes on with the old ones; the next scrape does not
+// Name is the value of the label cloud. It does not change.
+func (c *Cloud) Name() string { return c.name }
+
+// ByProbe is [Options].ByProbe.
+func (c *Cloud) ByProbe() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opts.ByProbe
+}
+
+// SetOptions replaces the options, all but the name. A collection that is under way goes on with the old ones; the next scrape does not
 // join it.
 func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()

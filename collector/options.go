@@ -14,6 +14,9 @@ type Options struct {
 	Name string
 	// API is the kind of the cloud's image API, default [client.Glance].
 	API client.API
+	// ByProbe is whether the cloud is left out where all clouds are scraped together, and scraped alone instead. The
+	// collector only remembers it.
+	ByProbe bool
 
 	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
 	Timeout time.Duration

@@ -33,6 +33,23 @@ func (b *builder) first() *problem {
 	return slices.MinFunc(b.problems, func(p, q *problem) int { return p.line - q.line })
 }
 
+// sources are the paths of the files that the document names, or is completed by.
+func (b *builder) sources() []string {
+	var files []string
+	for _, f := range b.files {
+		files = append(files, f.value.String())
+	}
+	for i := range b.doc.Clouds {
+		e := &b.doc.Clouds[i]
+		if e.Auth.CloudsYAML != nil {
+			files = append(files, e.Auth.CloudsYAML.files()...)
+		}
+		files = append(files, e.HTTP.TLSConfig.CAFile, e.HTTP.TLSConfig.CertFile, e.HTTP.TLSConfig.KeyFile)
+	}
+	slices.Sort(files)
+	return slices.DeleteFunc(slices.Compact(files), func(path string) bool { return path == "" })
+}
+
 func (b *builder) build() []Cloud {
 	if len(b.doc.Clouds) == 0 {
 		if _, ok := b.lines["clouds"]; ok {
@@ -143,6 +160,9 @@ func (b *builder) checkEntry(path string, e *entry) {
 			e.MembersFor = append(e.MembersFor, string(v))
 		}
 	}
+	if e.ScrapeVia != viaMetrics && e.ScrapeVia != viaProbe {
+		b.add(path+".scrape_via", "must be metrics or probe, not %q", shorten(e.ScrapeVia))
+	}
 	if signs := e.Auth.AKSK != nil || e.Auth.ECSAgency != nil; signs && e.API != string(client.IMS) {
 		b.add(path+".api", "must be ims with access keys, which are Huawei Cloud's: write api: ims")
 	}
@@ -158,6 +178,7 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	o := collector.Options{
 		Name:          e.Name,
 		API:           client.API(e.API),
+		ByProbe:       e.ScrapeVia == viaProbe,
 		AdminRoles:    e.AdminRoles,
 		MembersLimit:  e.MembersLimit,
 		MemberDetails: e.MemberDetails,

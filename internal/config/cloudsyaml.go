@@ -14,6 +14,22 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/config/clouds"
 )
 
+// files are what an entry may be read from, as far as they can be found.
+func (c *cloudsYAMLAuth) files() []string {
+	path := c.File
+	if path == "" {
+		var bad *fault
+		if path, bad = locate("clouds.yaml", os.Getenv("OS_CLIENT_CONFIG_FILE")); bad != nil {
+			return nil
+		}
+	}
+	files := []string{path, filepath.Join(filepath.Dir(path), "secure.yaml")}
+	if public, bad := locate("clouds-public.yaml", ""); bad == nil {
+		files = append(files, public)
+	}
+	return files
+}
+
 // credential reads the cloud's entry of clouds.yaml. The environment has no say in it, but for OS_CACERT, OS_CERT and
 // OS_KEY where neither file has such a thing: gophercloud would let OS_REGION_NAME and OS_INTERFACE go before the file.
 func (c *cloudsYAMLAuth) credential(conn connection) (credential, *fault) {

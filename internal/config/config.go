@@ -8,7 +8,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,9 +22,20 @@ import (
 // Config is a valid exporter.yml.
 type Config struct {
 	Clouds []Cloud
+	// Files are the paths of all files that it was made of, those of secrets too. A file need not exist.
+	Files []string
 
 	doc document // with the defaults filled in
 }
+
+// LoadError is why a configuration was not loaded.
+type LoadError struct {
+	text string
+	// Files are the files that were looked at, as [Config].Files.
+	Files []string
+}
+
+func (e *LoadError) Error() string { return e.text }
 
 // Cloud is one entry of clouds.
 type Cloud struct {
@@ -39,42 +49,35 @@ type Cloud struct {
 	http promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
-// Load reads and validates the file at path. Its error is one line and begins with path, as given, and the line of the
+// Load reads and validates the file at path. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
 // first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". What cannot be
 // decoded is told before what does not fit together.
 func Load(path string) (*Config, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %s: write it as a file, or name another one with --config.file", path, reason(err))
+		return nil, &LoadError{fmt.Sprintf("%s: %s: write it as a file, or name another one with --config.file", path, reason(err)), []string{path}}
 	}
 	return Parse(path, text)
 }
 
 // Parse does what Load does, for a text that was read from path.
 func Parse(path string, text []byte) (*Config, error) {
-	c, bad := load(text, filepath.Dir(path))
-	if bad != nil {
-		return nil, errors.New(path + ":" + bad.Error())
-	}
-	return c, nil
-}
-
-func load(text []byte, dir string) (*Config, *problem) {
 	root, bad := parse(text)
 	if bad != nil {
-		return nil, bad
+		return nil, &LoadError{path + ":" + bad.Error(), []string{path}}
 	}
 	w := newWalker()
-	var doc document
-	if bad := w.value("", root.Line, root, reflect.ValueOf(&doc).Elem()); bad != nil {
-		return nil, bad
+	b := &builder{walker: w, doc: &document{}, dir: filepath.Dir(path)}
+	var clouds []Cloud
+	if bad = w.value("", root.Line, root, reflect.ValueOf(b.doc).Elem()); bad == nil {
+		clouds = b.build()
+		bad = b.first()
 	}
-	b := &builder{walker: w, doc: &doc, dir: dir}
-	clouds := b.build()
-	if bad := b.first(); bad != nil {
-		return nil, bad
+	files := append([]string{path}, b.sources()...)
+	if bad != nil {
+		return nil, &LoadError{path + ":" + bad.Error(), files}
 	}
-	return &Config{Clouds: clouds, doc: doc}, nil
+	return &Config{Clouds: clouds, Files: files, doc: *b.doc}, nil
 }
 
 // SameConnection reports whether name, auth, endpoint, region, interface and http are those of o, so that a client made

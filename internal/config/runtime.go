@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +21,8 @@ type Runtime struct {
 	current atomic.Pointer[running]
 
 	mu      sync.Mutex // held by the one reload at a time
+	files   []string   // that the last attempt looked at
+	seen    fingerprint
 	retired sync.WaitGroup
 
 	successful prometheus.Gauge
@@ -72,7 +76,25 @@ func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
 func (r *Runtime) Reload() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.reload()
+}
+
+// ReloadIfChanged reloads if any file that the configuration is made of, a secret's for one, has another content than at
+// the last attempt. It reports whether it tried.
+func (r *Runtime) ReloadIfChanged() (tried bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if fingerprintOf(r.files) == r.seen {
+		return false, nil
+	}
+	return true, r.reload()
+}
+
+// reload is Reload. The caller holds mu.
+func (r *Runtime) reload() error {
+	before := fingerprintOf(r.files)
 	config, err := r.opts.Load()
+	r.note(config, err, before)
 	if err == nil {
 		err = r.apply(config)
 	}
@@ -89,6 +111,22 @@ func (r *Runtime) Reload() error {
 	}
 	_ = level.Info(r.opts.Logger).Log("msg", "configuration loaded", "clouds", len(config.Clouds), "images", images, "discover_rules", rules)
 	return nil
+}
+
+// note remembers which files an attempt looked at, and what was in them. before is of those that the last attempt looked
+// at, and was taken before this one: what changes under its eyes must not be missed. The caller holds mu.
+func (r *Runtime) note(config *Config, err error, before fingerprint) {
+	files := r.files
+	if bad, ok := errors.AsType[*LoadError](err); ok {
+		files = bad.Files
+	} else if config != nil {
+		files = config.Files
+	}
+	if slices.Equal(files, r.files) {
+		r.seen = before
+		return
+	}
+	r.files, r.seen = files, fingerprintOf(files)
 }
 
 func (r *Runtime) apply(config *Config) error {

@@ -56,6 +56,12 @@ func defaultScrape() scrape {
 	return scrape{&timeout, &offset, &request, &o.Concurrency}
 }
 
+// Where a cloud is scraped.
+const (
+	viaMetrics = "metrics" // with the others
+	viaProbe   = "probe"   // alone
+)
+
 // entry is one of clouds.
 type entry struct {
 	Name            string                      `yaml:"name"`
@@ -68,6 +74,7 @@ type entry struct {
 	Endpoint        string                      `yaml:"endpoint,omitempty"`
 	HTTP            promconfig.HTTPClientConfig `yaml:"http"`
 	Scrape          scrape                      `yaml:"scrape"`
+	ScrapeVia       string                      `yaml:"scrape_via"`
 	MembersFor      []string                    `yaml:"members_for"`
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`
@@ -79,6 +86,7 @@ type entry struct {
 func (e *entry) setDefaults() {
 	o := collector.DefaultOptions()
 	e.API = "glance"
+	e.ScrapeVia = viaMetrics
 	e.AdminRoles = o.AdminRoles
 	e.HTTP = promconfig.DefaultHTTPClientConfig
 	e.MembersLimit = o.MembersLimit

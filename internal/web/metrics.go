@@ -22,25 +22,41 @@ const DefaultTimeout = 9 * time.Second
 
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// metricsHandler collects every cloud on each request.
+// metricsHandler collects, on each request, every cloud that is not collected by /probe.
 type metricsHandler struct {
-	opts      Options
-	rendering atomic.Int64 // nanoseconds that the last one took
+	opts  Options
+	probe string    // path of the page for one cloud
+	took  rendering // of the last page
 }
 
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	limits := collector.Limits{
-		Timeout: scrapeTimeout(r),
-		Reserve: 2 * time.Duration(h.rendering.Load()),
+	if r.URL.Query().Has("cloud") {
+		http.Error(w, "no page for one cloud: ask "+h.probe+"?cloud=NAME", http.StatusBadRequest)
+		return
 	}
-	snapshots := Collect(r.Context(), h.opts.Clouds(), limits)
+	var clouds []*collector.Cloud
+	for _, c := range h.opts.Clouds() {
+		if !c.ByProbe() {
+			clouds = append(clouds, c)
+		}
+	}
+	h.opts.scrape(w, r, clouds, h.opts.Gatherer, &h.took)
+}
+
+// rendering is how long making a page took the last time, in nanoseconds.
+type rendering struct{ atomic.Int64 }
+
+// scrape collects the clouds and writes them as a page of metrics, with those of process.
+func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*collector.Cloud, process prometheus.Gatherer, took *rendering) {
+	limits := collector.Limits{Timeout: scrapeTimeout(r), Reserve: 2 * time.Duration(took.Load())}
+	snapshots := Collect(r.Context(), clouds, limits)
 	start := time.Now()
-	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: h.opts.Gatherer}, promhttp.HandlerOpts{
+	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
 		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
-		ErrorLog:          errorLog{h.opts.Logger},
+		ErrorLog:          errorLog{o.Logger},
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
-	h.rendering.Store(int64(time.Since(start)))
+	took.Store(int64(time.Since(start)))
 }
 
 // scrapeTimeout is how long Prometheus waits for this scrape.

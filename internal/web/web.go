@@ -1,4 +1,4 @@
-// Package web is the exporter's HTTP surface: metrics, health, the configuration, reload, and a page that links them.
+// Package web is the exporter's HTTP surface: metrics, targets, health, the configuration, reload, and a page that links them.
 package web
 
 import (
@@ -55,7 +55,9 @@ func New(opts Options) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+prefix+"/{$}", landing)
-	mux.Handle("GET "+prefix+telemetry, &metricsHandler{opts: opts})
+	mux.Handle("GET "+prefix+telemetry, &metricsHandler{opts: opts, probe: prefix + "/probe"})
+	mux.Handle("GET "+prefix+"/probe", &probeHandler{opts: opts, took: map[string]*rendering{}})
+	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
 	mux.HandleFunc("GET "+prefix+"/config", opts.config)
 	mux.HandleFunc("GET "+prefix+"/-/healthy", text("Healthy.\n"))
 	mux.HandleFunc("GET "+prefix+"/-/ready", text("Ready.\n")) // no server without a configuration
@@ -65,6 +67,15 @@ func New(opts Options) (http.Handler, error) {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
 	return mux, nil
+}
+
+// discovery returns the page of targets. prefix is that of the pages as they are served here.
+func (o *Options) discovery(prefix string) *discovery {
+	d := &discovery{clouds: o.Clouds, probe: prefix + "/probe"}
+	if u, err := url.Parse(o.ExternalURL); err == nil && o.ExternalURL != "" {
+		d.external, d.probe = u, strings.TrimRight(u.Path, "/")+"/probe"
+	}
+	return d
 }
 
 // MetricsPath returns the path under which the metrics are served, or what is wrong with one of the three.
@@ -121,7 +132,8 @@ func landingPage(opts Options, prefix, telemetry string) (http.Handler, error) {
 		Version:     opts.Version,
 		Profiling:   "false",
 		Links: []toolkit.LandingLinks{
-			{Address: telemetry, Text: "Metrics", Description: "every cloud, asked anew on each scrape"},
+			{Address: telemetry, Text: "Metrics", Description: "every cloud with scrape_via: metrics, asked anew on each scrape"},
+			{Address: "/sd", Text: "Targets", Description: "for http_sd_configs: a target per cloud with scrape_via: probe, on /probe"},
 			{Address: "/config", Text: "Configuration", Description: "with defaults, without secrets"},
 			{Address: "/-/healthy", Text: "Health"},
 			{Address: "/-/ready", Text: "Readiness"},
