@@ -30,10 +30,13 @@ type Options struct {
 	MaxPageSize       int              // larger limits are trimmed to it without a word; default 1000
 	TokenCache        time.Duration    // how long Glance believes a token that Keystone has confirmed; default 300s
 	KeystoneDownDelay time.Duration    // how long Glance tries to reach a Keystone that is down; default 0 (really 3.5s)
+	Huawei            bool             // the catalog is like Huawei Cloud's: many services, and IMS as the image service
+	Domain            string           // name of the one domain, at Huawei Cloud the account; default "Default"
+	EncodedDenials    bool             // IMS says in another way that a right is lacking
 	KeystoneDrops     bool             // a Keystone that is down closes connections instead of answering 503
 }
 
-// Cloud is a Keystone below /identity and a Glance below /image. It is safe for concurrent use.
+// Cloud is a Keystone below /identity, a Glance below /image, and Huawei Cloud's IMS below /ims, for the same world. It is safe for concurrent use.
 type Cloud struct {
 	opts Options
 	log  *requestLog
@@ -44,15 +47,16 @@ type Cloud struct {
 	faultsMu sync.Mutex
 	faults   []*activeFault
 
-	mu       sync.RWMutex // guards all below
-	catalog  Catalog
-	projects map[string]*project
-	users    map[string]*user // by name: there is one domain
-	appCreds map[string]*AppCredential
-	tokens   map[string]*token
-	images   map[string]*imageRecord
-	deleted  map[string]*imageRecord
-	order    []*imageRecord // as created
+	mu         sync.RWMutex // guards all below
+	catalog    Catalog
+	projects   map[string]*project
+	users      map[string]*user // by name: there is one domain
+	appCreds   map[string]*AppCredential
+	accessKeys map[string]*AccessKey
+	tokens     map[string]*token
+	images     map[string]*imageRecord
+	deleted    map[string]*imageRecord
+	order      []*imageRecord // as created
 }
 
 var _ http.Handler = (*Cloud)(nil)
@@ -69,7 +73,13 @@ func New(opts Options) *Cloud {
 			*n = def
 		}
 	}
+	if opts.Huawei {
+		orDuration(&opts.TokenLife, 24*time.Hour)
+	}
 	orDuration(&opts.TokenLife, time.Hour)
+	if opts.Domain == "" {
+		opts.Domain = "Default"
+	}
 	orDuration(&opts.TokenCache, 300*time.Second)
 	orInt(&opts.LogSize, 100_000)
 	orInt(&opts.PageSize, 25)
@@ -81,14 +91,15 @@ func New(opts Options) *Cloud {
 		opts.Now = time.Now
 	}
 	return &Cloud{
-		opts:     opts,
-		log:      newRequestLog(opts.LogSize),
-		projects: map[string]*project{},
-		users:    map[string]*user{},
-		appCreds: map[string]*AppCredential{},
-		tokens:   map[string]*token{},
-		images:   map[string]*imageRecord{},
-		deleted:  map[string]*imageRecord{},
+		opts:       opts,
+		log:        newRequestLog(opts.LogSize),
+		projects:   map[string]*project{},
+		users:      map[string]*user{},
+		appCreds:   map[string]*AppCredential{},
+		accessKeys: map[string]*AccessKey{},
+		tokens:     map[string]*token{},
+		images:     map[string]*imageRecord{},
+		deleted:    map[string]*imageRecord{},
 	}
 }
 
@@ -103,8 +114,11 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	x := &exchange{r: r, body: body, base: c.base(r)}
 	x.service, x.region, x.path = splitPath(r.URL.Path)
-	if x.service == serviceImage {
+	switch x.service {
+	case serviceImage:
 		x.route = routeOf(x.path, r.Header.Get("Accept"))
+	case serviceIMS:
+		x.route, _ = imsRoute(x.path)
 	}
 	req := c.describe(x)
 	entry := c.log.open(req)
@@ -113,7 +127,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if fault != nil && !fault.wait(r.Context()) {
 		return
 	}
-	if x.service == serviceImage && !pause(r.Context(), time.Duration(c.latency.Load())) {
+	if x.service != serviceIdentity && !pause(r.Context(), time.Duration(c.latency.Load())) {
 		return
 	}
 	if fault != nil && fault.Raw != nil {
@@ -146,8 +160,8 @@ func (c *Cloud) answer(x *exchange) answer {
 	switch x.service {
 	case serviceIdentity:
 		return c.keystone(x)
-	case serviceImage:
-		a := c.glance(x)
+	case serviceImage, serviceIMS:
+		a := c.imageService(x)
 		if a.header.Get("Date") == "" {
 			// The clock of the cloud, not of this machine: the two may differ on purpose.
 			a.header.Set("Date", c.opts.Now().UTC().Format(http.TimeFormat))
@@ -155,6 +169,13 @@ func (c *Cloud) answer(x *exchange) answer {
 		return a
 	}
 	return textAnswer(http.StatusNotFound, "text/plain; charset=utf-8", "no such service\n")
+}
+
+func (c *Cloud) imageService(x *exchange) answer {
+	if x.service == serviceIMS {
+		return c.ims(x)
+	}
+	return c.glance(x)
 }
 
 func (c *Cloud) base(r *http.Request) string {
@@ -167,7 +188,7 @@ func (c *Cloud) base(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// splitPath finds the service a path belongs to: /identity, /image, or /regions/NAME/image for a further region.
+// splitPath finds the service a path belongs to: /identity, /image, /ims, or /regions/NAME/image for a further region.
 func splitPath(path string) (service, region, rest string) {
 	if after, ok := strings.CutPrefix(path, "/regions/"); ok {
 		var found bool
@@ -176,7 +197,7 @@ func splitPath(path string) (service, region, rest string) {
 		}
 		path = "/" + rest
 	}
-	for _, s := range []string{serviceIdentity, serviceImage} {
+	for _, s := range []string{serviceIdentity, serviceImage, serviceIMS} {
 		if after, ok := strings.CutPrefix(path, "/"+s); ok && (after == "" || after[0] == '/') {
 			return s, region, after
 		}

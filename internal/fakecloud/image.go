@@ -17,6 +17,7 @@ type Image struct {
 	Visibility string // default "shared", as in Glance
 	Status     string // default "active"; a queued image has no size, checksum or store
 	Hidden     bool
+	Whole      bool // of a full server; IMS tells
 	Protected  bool
 	Tags       []string
 	Properties map[string]string

@@ -25,7 +25,7 @@ const (
 // Request is one request as the log keeps it, from its arrival on.
 type Request struct {
 	Time       time.Time
-	Service    string // "identity", "image", or "" for neither
+	Service    string // "identity", "image", "ims", or "" for none
 	Region     string // "" for the first region
 	Operation  string // one of the Op constants
 	Method     string
@@ -174,7 +174,7 @@ func operation(x *exchange) string {
 		}
 		return OpOther
 	}
-	if x.service != serviceImage {
+	if x.service != serviceImage && x.service != serviceIMS {
 		return OpOther
 	}
 	if x.route.kind == routeVersions || x.route.kind == routeVersionsPage {

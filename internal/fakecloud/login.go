@@ -40,7 +40,7 @@ type domainRef struct {
 }
 
 // known tells the one domain that there is.
-func (d *domainRef) known() bool { return d.ID == "default" || d.ID == "" && d.Name == "Default" }
+func (d *domainRef) known(name string) bool { return d.ID == "default" || d.ID == "" && d.Name == name }
 
 type scopeBody struct {
 	Project *struct {
@@ -134,7 +134,7 @@ func (c *Cloud) findUser(ref userRef, where string) (*user, *refusal) {
 		return nil, invalidField(where)
 	case ref.Domain == nil:
 		return nil, expecting("domain in user")
-	case !ref.Domain.known():
+	case !ref.Domain.known(c.opts.Domain):
 		return nil, nil
 	}
 	return c.users[ref.Name], nil
@@ -234,14 +234,14 @@ func (c *Cloud) enterScope(t *token, b *loginBody) *refusal {
 				return invalidField("scope/project")
 			case s.Project.Domain == nil:
 				return expecting("domain in project")
-			case !s.Project.Domain.known():
+			case !s.Project.Domain.known(c.opts.Domain):
 				return unauthorized()
 			}
 			id = c.projectNamed(s.Project.Name)
 		}
 		return c.enterProject(t, id, withImplied(t.user.roles[id]))
 	case s.Domain != nil:
-		if !s.Domain.known() || len(t.user.domainRoles) == 0 {
+		if !s.Domain.known(c.opts.Domain) || len(t.user.domainRoles) == 0 {
 			return unauthorized()
 		}
 		t.scope, t.roles = domainScope, withImplied(t.user.domainRoles)

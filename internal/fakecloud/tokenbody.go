@@ -10,7 +10,7 @@ import (
 func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool) answer {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	domain := object{{"id", "default"}, {"name", "Default"}}
+	domain := object{{"id", "default"}, {"name", c.opts.Domain}}
 	o := object{
 		{"methods", list(t.methods)},
 		{"user", object{{"domain", domain}, {"id", t.user.id}, {"name", t.user.name}, {"password_expires_at", nil}}},
@@ -54,6 +54,9 @@ func (c *Cloud) catalogFor(x *exchange) []any {
 		if c.catalog.ImageURL != nil {
 			return c.catalog.ImageURL(region, iface, x.base)
 		}
+		if c.opts.Huawei {
+			return x.base + "/" + serviceIMS
+		}
 		if region == c.opts.Region {
 			return x.base + "/" + serviceImage
 		}
@@ -62,6 +65,16 @@ func (c *Cloud) catalogFor(x *exchange) []any {
 	services := []any{c.service("identity", "keystone", identity)}
 	if !c.catalog.NoImageService {
 		services = append(services, c.service("image", "glance", image))
+	}
+	if c.opts.Huawei {
+		for _, kind := range huaweiServices {
+			services = append(services, c.service(kind, kind, func(region, iface string) string {
+				if iface != "public" {
+					return ""
+				}
+				return "https://" + kind + "." + region + ".example.com"
+			}))
+		}
 	}
 	return services
 }
@@ -84,6 +97,12 @@ func (c *Cloud) service(kind, name string, url func(region, iface string) string
 		}
 	}
 	return object{{"endpoints", endpoints}, {"id", stableID("service", kind)}, {"type", kind}, {"name", name}}
+}
+
+// huaweiServices are some of the other services of Huawei Cloud's catalog.
+var huaweiServices = []string{
+	"compute", "computev2.1", "ecs", "network", "vpc", "volumev2", "volumev3", "evs", "object", "rds", "dds", "dcs", "dms", "cce", "swr",
+	"as", "elb", "nat", "dns", "kms", "smn", "ces", "cts", "tms", "eps", "functiongraph", "mrs", "waf", "antiddos", "vbs", "cbr", "orchestration",
 }
 
 func list(s []string) []any {

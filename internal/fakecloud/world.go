@@ -117,6 +117,7 @@ func (c *Cloud) AddAppCredential(a AppCredential) (id string) {
 // Member is a row of an image's members list.
 type Member struct {
 	MemberID  string // normally a project ID; Glance doesn't check
+	Type      string // project, domain or organization; IMS only, and "" is a project
 	Status    string
 	CreatedAt time.Time
 	UpdatedAt time.Time
