@@ -150,11 +150,17 @@ func bubble(t *testing.T, world *fakecloud.Cloud, auth func() (gophercloud.AuthO
 
 func newBench(t *testing.T, world *fakecloud.Cloud, auth func() (gophercloud.AuthOptions, error), opts collector.Options) *bench {
 	t.Helper()
+	return newBenchWith(t, world, client.Options{Auth: auth}, opts)
+}
+
+func newBenchWith(t *testing.T, world *fakecloud.Cloud, connection client.Options, opts collector.Options) *bench {
+	t.Helper()
 	if err := opts.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{world: world, api: collector.NewAPIMetrics(), log: &logLines{}}
-	c, err := client.New(client.Options{Auth: auth, Transport: fakecloud.InMemory(world), Observer: b.api.Observer(opts.Name)})
+	connection.Transport, connection.Observer = fakecloud.InMemory(world), b.api.Observer(opts.Name)
+	c, err := client.New(connection)
 	if err != nil {
 		t.Fatal(err)
 	}
