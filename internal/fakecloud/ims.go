@@ -27,14 +27,18 @@ const (
 
 // Throttled is the answer of Huawei Cloud's gateway to who asks too often, as a fault.
 func Throttled() Fault {
-	return Fault{Status: http.StatusTooManyRequests, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: `{"error_msg": "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute", "error_code": "APIGW.0308", "request_id": "7d6d1e9a4ce5b2b1"}`}
+	return Fault{
+		Status: http.StatusTooManyRequests, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: `{"error_msg": "The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute", "error_code": "APIGW.0308", "request_id": "7d6d1e9a4ce5b2b1"}`,
+	}
 }
 
 // FlowControl is the answer of IMS itself to who asks too often, as a fault.
 func FlowControl() Fault {
-	return Fault{Status: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}},
-		Body: `{"error": {"message": "flow control", "code": "IMG.0060"}}`}
+	return Fault{
+		Status: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}},
+		Body: `{"error": {"message": "flow control", "code": "IMG.0060"}}`,
+	}
 }
 
 // imsRoute is where a path below /ims leads.

@@ -80,7 +80,9 @@ func ask(t *testing.T, c *Cloud, path string, change, spoil func(*http.Request))
 func TestSignaturesAreVerified(t *testing.T) {
 	c := newIMSWorld()
 	const path = "/ims/v2/images/" + imsGolden + "/members?limit=7"
-	set := func(name, value string) func(*http.Request) { return func(r *http.Request) { r.Header.Set(name, value) } }
+	set := func(name, value string) func(*http.Request) {
+		return func(r *http.Request) { r.Header.Set(name, value) }
+	}
 	for name, test := range map[string]struct {
 		change, spoil func(*http.Request)
 		code          string // "": it is good
