@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -32,6 +33,8 @@ type Client struct {
 	keys    *keyring  // nil: no request is signed
 	bodies  sync.Pool // of *bytes.Buffer
 
+	settings atomic.Pointer[Settings]
+
 	mu   sync.Mutex
 	skew time.Duration
 	date bool // skew was measured
@@ -39,7 +42,10 @@ type Client struct {
 
 // New returns a client for the cloud of opts, or the error of [Options.Validate]. It makes no request. Close must be
 // called in the end.
-func New(opts Options) (*Client, error) {
+func New(opts Options) (*Client, error) { return newClient(opts, false) }
+
+// newClient is New. An unscoped client has a token without a project, and Keystone itself is what it asks.
+func newClient(opts Options, unscoped bool) (*Client, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -50,15 +56,20 @@ func New(opts Options) (*Client, error) {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
 	c := &Client{opts: opts}
+	c.Set(opts.Settings)
 	transport := opts.Transport
 	if c.keys = newKeyring(opts); c.keys != nil {
 		transport = &signingTransport{next: transport, keys: c.keys, projectID: opts.ProjectID, now: time.Now}
 	}
 	c.http = &http.Client{Transport: transport, CheckRedirect: sameThing}
 	c.session = newSession(opts, c.http)
+	c.session.unscoped = unscoped
 	c.bodies.New = func() any { return new(bytes.Buffer) }
 	return c, nil
 }
+
+// Set replaces the settings. What is under way goes on with the old ones.
+func (c *Client) Set(s Settings) { c.settings.Store(&s) }
 
 // Close ends a login that is under way and waits for it, and closes the idle connections.
 func (c *Client) Close() {
@@ -81,6 +92,15 @@ func (c *Client) Connect(ctx context.Context) (Access, error) {
 		return Access{}, err
 	}
 	return tok.access, nil
+}
+
+// Enter is Connect, as [Projects] has it.
+func (c *Client) Enter(ctx context.Context) ([]Scope, error) {
+	access, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []Scope{{Access: access}}, nil
 }
 
 // State is what a client knows without asking.

@@ -84,6 +84,8 @@ func (o Operation) gerund() string {
 	switch o {
 	case OpAuthenticate:
 		return "logging in"
+	case OpListProjects:
+		return "listing the user's projects"
 	case OpListImages:
 		return "listing images"
 	case OpGetImage:

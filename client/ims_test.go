@@ -85,7 +85,7 @@ func mark(n int) string {
 func newIMS(t *testing.T, handler http.Handler, members client.MembersAPI) (*client.Client, *attempts) {
 	t.Helper()
 	return newClient(t, client.Options{
-		API: client.IMS, MembersAPI: members, Keys: accessKey, Endpoint: start(t, handler), ProjectID: producer,
+		Settings: client.Settings{API: client.IMS, MembersAPI: members}, Keys: accessKey, Endpoint: start(t, handler), ProjectID: producer,
 	})
 }
 
@@ -210,7 +210,7 @@ func TestWithoutAKeyNothingIsAsked(t *testing.T) {
 	asked := false
 	server := start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	none := keys{err: &client.Error{Op: client.OpAuthenticate, Code: client.CodeConfig, Message: "auth.aksk.secret_key_file: gone"}}
-	c, seen := newClient(t, client.Options{API: client.IMS, Keys: none, Endpoint: server, ProjectID: producer})
+	c, seen := newClient(t, client.Options{Settings: client.Settings{API: client.IMS}, Keys: none, Endpoint: server, ProjectID: producer})
 	_, connectErr := c.Connect(t.Context())
 	_, err := c.Members(t.Context(), golden)
 	for _, err := range []error{connectErr, err} {

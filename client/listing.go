@@ -74,8 +74,9 @@ type ImagePage struct {
 // that the image it names is gone, and the listing must begin again.
 func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
 	// The query is made anew for each page: the server's own link to the next page loses all but the last of the tags.
+	ims := c.settings.Load().API == IMS
 	query, path := q.values(), "images?"
-	if c.opts.API == IMS {
+	if ims {
 		query, path = q.cloudImages(), "cloudimages?"
 	}
 	if marker != "" {
@@ -89,7 +90,7 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 	if err != nil {
 		return ImagePage{}, err
 	}
-	if n := len(page.Images); c.opts.API == IMS && page.Next == "" && n > 0 {
+	if n := len(page.Images); ims && page.Next == "" && n > 0 {
 		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.
 		page.Next, page.Short = page.Images[n-1].ID, n+page.Unreadable < maxCloudImages
 	}

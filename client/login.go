@@ -92,7 +92,7 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 		s.opts.Observer(OpAuthenticate, code, time.Since(start))
 	}
 	if apiErr == nil {
-		tok, err := s.newToken(id, body, start)
+		tok, err := s.newToken(id, body, start, auth.IdentityEndpoint)
 		if err == nil {
 			tok.auth, tok.secrets = auth, append(secrets, id)
 			return tok, nil
@@ -125,8 +125,10 @@ func withVersion(raw, version string, others ...string) string {
 }
 
 // newToken makes a token of a login's answer.
-func (s *session) newToken(id string, body loginBody, start time.Time) (*token, error) {
-	if body.Project == nil || body.Project.ID == "" {
+func (s *session) newToken(id string, body loginBody, start time.Time, identity string) (*token, error) {
+	if s.unscoped {
+		body.Project = &tokens.Project{}
+	} else if body.Project == nil || body.Project.ID == "" {
 		return nil, errors.New("the token has no project, and without one the image API shows no image: name a project in the credential")
 	}
 	tok := &token{id: id, began: start, access: Access{ProjectID: body.Project.ID, ProjectName: body.Project.Name}, expires: parseTime(body.ExpiresAt)}
@@ -137,7 +139,11 @@ func (s *session) newToken(id string, body loginBody, start time.Time) (*token, 
 	if issued := parseTime(body.IssuedAt); !tok.expires.IsZero() && !issued.IsZero() && tok.expires.After(issued) {
 		tok.until = start.Add(tok.expires.Sub(issued))
 	}
-	if s.opts.Endpoint != "" {
+	switch {
+	case s.unscoped:
+		tok.access.Endpoint = withVersion(identity, "v3", "v2.0")
+		return tok, nil
+	case s.opts.Endpoint != "":
 		tok.access.Endpoint = imageEndpoint(s.opts.Endpoint)
 		return tok, nil
 	}

@@ -86,7 +86,7 @@ type memberJSON struct {
 // maxMemberPages bounds a list that never ends: a hundred pages of 500 are far beyond any cloud's quota.
 const maxMemberPages = 100
 
-// Members returns the members of one image, GET /v2/images/{image_id}/members, or what [Options].MembersAPI says instead,
+// Members returns the members of one image, GET /v2/images/{image_id}/members, or what [Settings].MembersAPI says instead,
 // all pages of it: part of a list is an error. The error is an [*Error]. 404: there is no such image for this credential.
 // 403: no right, or the image has a visibility without members.
 func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error) {
@@ -125,7 +125,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 // membersRequest is for the page that begins after marker, which is sent back as it came.
 func (c *Client) membersRequest(imageID, marker string) request {
 	req := request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}
-	if c.opts.MembersAPI == MembersV1 {
+	if c.settings.Load().MembersAPI == MembersV1 {
 		req.v1, req.path = true, "cloudimages/"+url.PathEscape(imageID)+"/members"
 	}
 	if marker != "" {
@@ -137,11 +137,11 @@ func (c *Client) membersRequest(imageID, marker string) request {
 // explain says of a 403 of Huawei Cloud which rights it may be about.
 func (c *Client) explain(err error) error {
 	apiErr, ok := errors.AsType[*Error](err)
-	if !ok || c.opts.API != IMS || apiErr.Op != OpListMembers || apiErr.Status() != http.StatusForbidden {
+	if !ok || c.settings.Load().API != IMS || apiErr.Op != OpListMembers || apiErr.Status() != http.StatusForbidden {
 		return err
 	}
 	e, rights := *apiErr, "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
-	if c.opts.MembersAPI == MembersV1 {
+	if c.settings.Load().MembersAPI == MembersV1 {
 		rights = "listing members takes the right ims:images:get"
 	}
 	e.Message = strings.TrimPrefix(e.Message+"; "+rights, "; ")

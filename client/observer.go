@@ -11,6 +11,7 @@ type Operation string
 // The operations that an [Observer] sees.
 const (
 	OpAuthenticate Operation = "authenticate"
+	OpListProjects Operation = "list_projects" // with [Projects] only
 	OpListImages   Operation = "list_images"
 	OpGetImage     Operation = "get_image"
 	OpListMembers  Operation = "list_members"

@@ -26,6 +26,18 @@ const (
 	MembersV1 MembersAPI = "v1" // GET /v1/{project_id}/cloudimages/{image_id}/members; Huawei Cloud only
 )
 
+// Settings are the options that may change while a client works.
+type Settings struct {
+	// API is the kind of the image API, default Glance.
+	API API
+	// MembersAPI is how members are listed, default MembersV2.
+	MembersAPI MembersAPI
+	// Projects are the IDs of the projects of [Projects]; empty: all that the user has a role in.
+	Projects []string
+	// AdminRoles are, for [Projects], the roles of a token that may list every project's images.
+	AdminRoles []string
+}
+
 // Options says which cloud a [Client] speaks to and how it proves who it is.
 type Options struct {
 	// Auth returns what the next login sends. It is called at the start of every collection and before every login, so
@@ -42,9 +54,7 @@ type Options struct {
 	Keys     KeySource
 	Metadata *MetadataOptions
 
-	// API is the kind of the image API, default Glance. MembersAPI is how its members are listed, default MembersV2.
-	API        API
-	MembersAPI MembersAPI
+	Settings
 
 	// Region and Interface (public, internal or admin; default public) choose the image service's endpoint in the
 	// token's catalog. An empty Region will do where the catalog has only one.

@@ -29,8 +29,9 @@ const (
 // renews the token once. What the new token does not get either, while it serves other requests, is denied, and asks for
 // no renewal any more, until a token that served it stops to. Where nothing is served, renewals pause longer and longer.
 type session struct {
-	opts Options
-	http *http.Client
+	opts     Options
+	http     *http.Client
+	unscoped bool // the tokens have no project
 
 	mu     sync.Mutex
 	cur    *token

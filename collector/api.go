@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -46,9 +47,10 @@ func NewAPIMetrics() *APIMetrics {
 	}
 }
 
-// Observer returns what counts the attempts of one cloud's client; its counters exist from now on.
-func (m *APIMetrics) Observer(cloud string) client.Observer {
-	for _, op := range operations {
+// Observer returns what counts the attempts of one cloud's client; its counters exist from now on, those for more
+// operations too.
+func (m *APIMetrics) Observer(cloud string, more ...client.Operation) client.Observer {
+	for _, op := range slices.Concat(operations, more) {
 		m.requests.WithLabelValues(cloud, string(op))
 		m.duration.WithLabelValues(cloud, string(op))
 		for _, code := range expectedCodes {

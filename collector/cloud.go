@@ -16,9 +16,9 @@ import (
 	"glance_share_exporter/client"
 )
 
-// API is what a [Cloud] asks; a *client.Client.
+// API is what a [Cloud] asks; a *client.Client or a *client.Projects.
 type API interface {
-	Connect(ctx context.Context) (client.Access, error)
+	Enter(ctx context.Context) ([]client.Scope, error)
 	Images(ctx context.Context, ids []string, hidden bool) ([]client.Image, error)
 	Image(ctx context.Context, id string) (client.Image, error)
 	ImagePage(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, error)
@@ -26,7 +26,10 @@ type API interface {
 	State() client.State
 }
 
-var _ API = (*client.Client)(nil)
+var (
+	_ API = (*client.Client)(nil)
+	_ API = (*client.Projects)(nil)
+)
 
 // Cloud collects one cloud. It is safe for concurrent use.
 type Cloud struct {

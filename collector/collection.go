@@ -44,11 +44,12 @@ type collection struct {
 	deadline time.Time // the latest that anybody waits for
 	waiters  int
 	end      time.Time // zero: under way
-	access   client.Access
-	err      error // why there is no token
-	answered bool  // as the image API answers a good token
-	served   bool  // with a 200
-	stranger bool  // there is no list of images
+	scopes   []client.Scope
+	projects []string // of the scopes
+	err      error    // why there is no token
+	answered bool     // as the image API answers a good token
+	served   bool     // with a 200
+	stranger bool     // there is no list of images
 	targets  []*target
 	byID     map[string]*target
 
@@ -67,7 +68,7 @@ func newCollection(c *Cloud, opts *Options, past *past, cancel context.CancelCau
 	for _, img := range opts.Images {
 		coll.add(target{Image: img})
 	}
-	coll.remember(past.projectID)
+	coll.remember(past.projects)
 	return coll
 }
 
@@ -79,8 +80,8 @@ func (c *collection) add(t target) *target {
 }
 
 // remember adds the images that were discovered before, so that they are asked for whatever becomes of the listings. own
-// is the credential's project. The caller holds mu.
-func (c *collection) remember(own string) {
+// are the credential's projects. The caller holds mu.
+func (c *collection) remember(own []string) {
 	for _, id := range slices.Sorted(maps.Keys(c.past.known)) {
 		img := c.past.known[id]
 		if rule := c.opts.rule(&img, own); rule != nil && c.byID[id] == nil {
@@ -132,28 +133,37 @@ func (c *collection) run(ctx context.Context) {
 }
 
 func (c *collection) connect(ctx context.Context) error {
-	access, err := c.login(ctx)
+	scopes, err := c.login(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.access = access
-	if err == nil && access.ProjectID != c.past.projectID {
-		// What was discovered for another project is no business of this one.
+	c.scopes, c.projects = scopes, projectsOf(scopes)
+	if err == nil && !slices.Equal(c.projects, c.past.projects) {
+		// What was discovered for another project is no business of these.
 		c.targets = slices.DeleteFunc(c.targets, func(t *target) bool { return t.discovered })
 		maps.DeleteFunc(c.byID, func(_ string, t *target) bool { return t.discovered })
-		c.remember(access.ProjectID)
+		c.remember(c.projects)
 	}
 	return err
 }
 
+// projectsOf are the credential's projects, those too that could not be entered this time.
+func projectsOf(scopes []client.Scope) []string {
+	ids := make([]string, len(scopes))
+	for i := range scopes {
+		ids[i] = scopes[i].Access.ProjectID
+	}
+	return ids
+}
+
 // login waits for a token as long as anybody waits for the collection: one who joins meanwhile may have more time.
-func (c *collection) login(ctx context.Context) (access client.Access, err error) {
+func (c *collection) login(ctx context.Context) (scopes []client.Scope, err error) {
 	for first := true; ; first = false {
 		left := c.left()
 		if !first && (code(err) != client.CodeTimeout || left < leastTime || ctx.Err() != nil) {
-			return access, err
+			return scopes, err
 		}
 		ctx, cancel := context.WithTimeout(ctx, left)
-		access, err = c.cloud.api.Connect(ctx)
+		scopes, err = c.cloud.api.Enter(ctx)
 		cancel()
 	}
 }
@@ -270,7 +280,7 @@ func (c *collection) snapshot() Snapshot {
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
 		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
-		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete(),
+		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete(), Scopes: c.scopes,
 	}
 	for _, t := range c.targets {
 		if t.gone {

@@ -29,8 +29,8 @@ type Rule struct {
 	Policy Policy
 }
 
-// takes reports whether the rule selects an image, for a credential of the project own.
-func (r *Rule) takes(img *client.Image, own string) bool {
+// takes reports whether the rule selects an image, for a credential of the projects own.
+func (r *Rule) takes(img *client.Image, own []string) bool {
 	for _, tag := range r.Tags {
 		if !slices.Contains(img.Tags, tag) {
 			return false
@@ -41,9 +41,9 @@ func (r *Rule) takes(img *client.Image, own string) bool {
 		(img.Owner == "" || r.takesOwner(img.Owner, own)) // the listing was for one owner
 }
 
-func (r *Rule) takesOwner(owner, own string) bool {
+func (r *Rule) takesOwner(owner string, own []string) bool {
 	if len(r.Owners) == 0 {
-		return owner == own
+		return slices.Contains(own, owner)
 	}
 	return r.Owners[0] == AllOwners || slices.Contains(r.Owners, owner)
 }
@@ -153,7 +153,7 @@ func (r *Rule) validate(at string) error {
 }
 
 // rule returns the first rule that takes an image, or nil.
-func (o *Options) rule(img *client.Image, own string) *Rule {
+func (o *Options) rule(img *client.Image, own []string) *Rule {
 	for i := range o.Discover {
 		if o.Discover[i].takes(img, own) {
 			return &o.Discover[i]
@@ -167,8 +167,7 @@ var errNoAdmin = errors.New("owners names other projects, and the credential has
 
 // queries returns the listings that bring all images that a rule can take, and errNoAdmin where the credential may not
 // list some of them. What all rules of a listing have in common, the server filters.
-func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
-	own, admin := access.ProjectID, access.HasRole(o.AdminRoles)
+func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error) {
 	var owners []string
 	var err error
 	add := func(owner string) {
@@ -179,16 +178,18 @@ func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
 	for i := range o.Discover {
 		names := o.Discover[i].Owners
 		if len(names) == 0 {
-			names = []string{own}
+			names = own
 		}
 		for _, owner := range names {
 			switch {
 			case owner == AllOwners && admin:
 				return o.withHidden([]client.ImageQuery{common(o.Discover, "")}), nil
 			case owner == AllOwners:
-				add(own)
+				for _, id := range own {
+					add(id)
+				}
 				err = errNoAdmin
-			case owner == own || admin:
+			case slices.Contains(own, owner) || admin:
 				add(owner)
 			default:
 				err = errNoAdmin
@@ -204,7 +205,7 @@ func (o *Options) queries(access client.Access) ([]client.ImageQuery, error) {
 			}
 		}
 		q := common(rules, owner)
-		q.Foreign = owner != own
+		q.Foreign = !slices.Contains(own, owner)
 		list = append(list, q)
 	}
 	return o.withHidden(list), err
@@ -251,7 +252,8 @@ const maxRestarts = 3
 // discover reads the listings, side by side, and then asks for the records that they did not bring.
 func (c *collection) discover() {
 	c.mu.Lock()
-	queries, err := c.opts.queries(c.access)
+	admin := slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
+	queries, err := c.opts.queries(c.projects, admin)
 	c.discoveryErr, c.listings = err, len(queries)
 	c.mu.Unlock()
 	if len(queries) == 0 {
@@ -317,7 +319,7 @@ func (c *collection) find(images []client.Image) {
 	for i := range images {
 		img := &images[i]
 		c.mu.Lock()
-		rule, t := c.opts.rule(img, c.access.ProjectID), c.byID[img.ID]
+		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
 		if t == nil && rule != nil {
 			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
 		}
@@ -371,6 +373,6 @@ func (c *collection) doubt(t *target) {
 		err := c.readRecord(ctx, t)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		t.gone = imageStatus(err) == statusNotFound || err == nil && c.opts.rule(t.record, c.access.ProjectID) == nil
+		t.gone = imageStatus(err) == statusNotFound || err == nil && c.opts.rule(t.record, c.projects) == nil
 	})
 }

@@ -47,13 +47,13 @@ func (k staticKey) Key(context.Context) (client.Key, error) { return client.Key(
 
 func byKey(members client.MembersAPI) client.Options {
 	return client.Options{
-		API: client.IMS, MembersAPI: members, Keys: staticKey{Access: "AK", Secret: "SK"}, ProjectID: producer, Endpoint: "http://cloud.test/ims",
+		Settings: client.Settings{API: client.IMS, MembersAPI: members}, Keys: staticKey{Access: "AK", Secret: "SK"}, ProjectID: producer, Endpoint: "http://cloud.test/ims",
 	}
 }
 
 // byIAM logs in with the account as domain and the region as project, and finds IMS in the catalog.
 func byIAM() client.Options {
-	return client.Options{API: client.IMS, Region: "cn-north-4", Auth: func() (gophercloud.AuthOptions, error) {
+	return client.Options{Settings: client.Settings{API: client.IMS}, Region: "cn-north-4", Auth: func() (gophercloud.AuthOptions, error) {
 		return gophercloud.AuthOptions{
 			IdentityEndpoint: "http://cloud.test/identity/v3", Username: "watcher", Password: "hunter2", DomainName: "account",
 			Scope: &gophercloud.AuthScope{ProjectName: "cn-north-4", DomainName: "account"},

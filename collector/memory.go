@@ -13,7 +13,7 @@ import (
 type memory struct {
 	past     *past
 	problems map[problem]bool
-	access   client.Access // as the log told it
+	scopes   []client.Scope // as the log told them
 }
 
 // past is what earlier collections left. It is replaced, never changed.
@@ -24,7 +24,7 @@ type past struct {
 	answered   map[string]int          // number of the last collection in which the question for members had an answer
 	number     int                     // of the last collection
 	known      map[string]client.Image // discovered, with the last record that was read
-	projectID  string                  // the credential's project, as of the last login
+	projects   []string                // the credential's, as of the last login
 }
 
 func newMemory() memory {
@@ -35,12 +35,12 @@ func newMemory() memory {
 func (m *memory) keep(opts *Options) {
 	old := m.past
 	next := newPast(len(opts.Images) + len(old.known))
-	next.number, next.projectID = old.number, old.projectID
+	next.number, next.projects = old.number, old.projects
 	for _, img := range opts.Images {
 		next.take(old, img.ID)
 	}
 	for id, img := range old.known {
-		if opts.rule(&img, old.projectID) != nil {
+		if opts.rule(&img, old.projects) != nil {
 			next.known[id] = img
 			next.take(old, id)
 		}
@@ -73,9 +73,9 @@ func move[V any](to, from map[string]V, id string) {
 func (m *memory) learn(c *collection) {
 	old := m.past
 	next := newPast(len(c.targets))
-	next.number, next.projectID = old.number+1, c.access.ProjectID
+	next.number, next.projects = old.number+1, c.projects
 	if c.err != nil {
-		next.projectID = old.projectID
+		next.projects = old.projects
 	}
 	for _, t := range c.targets {
 		if !t.gone {

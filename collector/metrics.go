@@ -29,6 +29,10 @@ var (
 		"Number of images that this collection was to read.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",
 		"Whether every listing of images to discover was read to its end: 1 yes, 0 no. Absent without discover.", cloudLabels)
+	projectInfoDesc = newDesc("project_info",
+		"A project that the credential asks for, always 1. Absent without projects.", cloudLabels, "project_id", "project_name")
+	projectSuccessDesc = newDesc("project_success",
+		"Whether the credential has a token for the project: 1 yes, 0 no. Absent without projects.", cloudLabels, "project_id")
 	tokenExpiryDesc = newDesc("token_expiry_timestamp_seconds",
 		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
 	authPausedDesc = newDesc("auth_paused",
@@ -77,7 +81,7 @@ type rendering []Snapshot
 
 func (rendering) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		upDesc, durationDesc, watchedDesc, discoveryDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+		upDesc, durationDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
 		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
 		membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 		memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
@@ -99,6 +103,13 @@ func (s *Snapshot) metrics(ch chan<- prometheus.Metric) {
 	ch <- sample{watchedDesc, labels, float64(len(s.Images))}
 	if s.Discovers {
 		ch <- sample{discoveryDesc, labels, number(s.Discovered)}
+	}
+	if s.opts.Projects {
+		for _, p := range s.Scopes {
+			id := label("project_id", p.Access.ProjectID)
+			ch <- sample{projectInfoDesc, with(labels, id, label("project_name", p.Access.ProjectName)), 1}
+			ch <- sample{projectSuccessDesc, with(labels, id), number(p.Err == nil)}
+		}
 	}
 	if !s.State.Expires.IsZero() {
 		ch <- sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())}

@@ -18,6 +18,9 @@ type Options struct {
 	// collector only remembers it.
 	ByProbe bool
 
+	// Projects is whether the credential asks for several projects, which metrics then name.
+	Projects bool
+
 	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
 	Timeout time.Duration
 	// TimeoutOffset is kept back, at least, from the scrape's timeout.

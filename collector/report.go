@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/go-kit/log/level"
@@ -15,13 +16,15 @@ import (
 // problem is a kind of trouble, as the log tells it: once when it begins and once when it is over, not once per image and
 // scrape. The metrics say it every time.
 type problem struct {
-	what string
-	op   client.Operation
-	code string
+	what    string
+	op      client.Operation
+	code    string
+	project string // ID, for what is about one
 }
 
 const (
 	noToken     = "no access to the cloud"
+	noProject   = "a project cannot be entered; its images are not read"
 	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
 	notRead     = "members not read"
 	noRecord    = "image records not read, so owner and visibility are unknown"
@@ -39,15 +42,13 @@ type trouble struct {
 
 // report logs what became of a collection. The caller holds the cloud's mu.
 func (c *Cloud) report(coll *collection) {
-	if coll.err == nil && !reflect.DeepEqual(coll.access, c.memory.access) {
-		a := coll.access
-		_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
-		c.memory.access = a
+	if coll.err == nil {
+		c.reportAccess(coll.scopes)
 	}
 	now := coll.troubles()
 	for p, t := range now {
 		if !c.memory.problems[p] {
-			c.logTrouble(p, t, coll.access.Endpoint)
+			c.logTrouble(p, t, coll.endpoint())
 		}
 	}
 	next := make(map[problem]bool, len(now))
@@ -60,10 +61,50 @@ func (c *Cloud) report(coll *collection) {
 		case coll.err != nil || coll.noImageAPI():
 			next[p] = true // nobody can tell whether it is over
 		default:
-			_ = level.Info(c.logger).Log("msg", "over: "+p.what, "operation", p.op, "code", p.code)
+			fields := []any{"msg", "over: " + p.what, "operation", p.op, "code", p.code}
+			if p.project != "" {
+				fields = append(fields, "project_id", p.project)
+			}
+			_ = level.Info(c.logger).Log(fields...)
 		}
 	}
 	c.memory.problems = next
+}
+
+// reportAccess logs what is new of the projects. The caller holds mu.
+func (c *Cloud) reportAccess(scopes []client.Scope) {
+	told := map[string]client.Access{}
+	for _, s := range c.memory.scopes {
+		told[s.Access.ProjectID] = s.Access
+	}
+	for i, s := range scopes {
+		old, known := told[s.Access.ProjectID]
+		delete(told, s.Access.ProjectID)
+		if s.Err != nil {
+			if known {
+				scopes = slices.Clone(scopes)
+				scopes[i].Access = old
+			}
+			continue
+		}
+		if a := s.Access; !known || !reflect.DeepEqual(old, a) {
+			_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+		}
+	}
+	for _, a := range told {
+		_ = level.Warn(c.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
+	}
+	c.memory.scopes = scopes
+}
+
+// endpoint is an image API's that was asked.
+func (c *collection) endpoint() string {
+	for _, s := range c.scopes {
+		if s.Access.Endpoint != "" {
+			return s.Access.Endpoint
+		}
+	}
+	return ""
 }
 
 func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
@@ -72,6 +113,9 @@ func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
 		logger = level.Warn(c.logger)
 	}
 	fields := []any{"msg", p.what}
+	if p.project != "" {
+		fields = append(fields, "project_id", p.project)
+	}
 	if t.imageID != "" {
 		fields = append(fields, "images", t.images, "image_id", t.imageID)
 	}
@@ -102,6 +146,12 @@ func (c *collection) troubles() map[problem]*trouble {
 	if c.err != nil {
 		note(noToken, "", c.err)
 		return found
+	}
+	for _, s := range c.scopes {
+		if s.Err != nil {
+			p := problem{what: noProject, op: client.OpAuthenticate, code: code(s.Err), project: s.Access.ProjectID}
+			found[p] = &trouble{err: s.Err}
+		}
 	}
 	if c.noImageAPI() {
 		note(noImageAPI, "", nil)

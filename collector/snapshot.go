@@ -37,6 +37,8 @@ type Snapshot struct {
 	Images []ImageSnapshot
 	// Discovers is whether images are to be discovered, Discovered whether every listing was read to its end.
 	Discovers, Discovered bool
+	// Scopes are the projects that the credential asks for; empty with Err.
+	Scopes []client.Scope
 
 	opts *Options
 }

@@ -24,6 +24,7 @@ type credential struct {
 // connection is what a kind of auth may want to know of the rest of the entry.
 type connection struct {
 	endpoint string
+	projects bool // there are several
 	tls      tlsFiles
 }
 

@@ -109,8 +109,8 @@ func (b *builder) resolve() {
 func (b *builder) cloud(path string, e *entry) Cloud {
 	b.checkEntry(path, e)
 	cred, bad := e.Auth.credential(connection{
-		endpoint: e.Endpoint,
-		tls:      tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
+		endpoint: e.Endpoint, projects: e.Projects != nil,
+		tls: tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
 	})
 	if bad != nil {
 		b.add(joinKey(path+".auth", bad.key), "%s", bad.text)
@@ -128,11 +128,13 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 	c := Cloud{
 		Collector: b.collectorOptions(path, e),
 		Client: client.Options{
-			API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI),
+			Settings: client.Settings{
+				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), AdminRoles: e.AdminRoles,
+			},
 			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
 		},
-		auth: e.Auth,
+		auth: e.Auth, projects: e.Projects != nil,
 	}
 	b.addOption(path, c.Client.Validate())
 	if e.Discover == nil || len(e.Discover) > 0 { // else rules has told it
@@ -166,6 +168,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 	if signs := e.Auth.AKSK != nil || e.Auth.ECSAgency != nil; signs && e.API != string(client.IMS) {
 		b.add(path+".api", "must be ims with access keys, which are Huawei Cloud's: write api: ims")
 	}
+	b.checkProjects(path, e)
 	for i, role := range e.AdminRoles {
 		if strings.TrimSpace(role) == "" {
 			b.add(fmt.Sprintf("%s.admin_roles[%d]", path, i), "is empty: write the name of a role, or leave the line out")
@@ -173,11 +176,45 @@ func (b *builder) checkEntry(path string, e *entry) {
 	}
 }
 
+func (b *builder) checkProjects(path string, e *entry) {
+	if e.Projects == nil {
+		return
+	}
+	path += ".projects"
+	switch {
+	case e.Auth.ApplicationCredential != nil:
+		b.add(path, "is not possible with an application credential, which is bound to one project: leave it out, or log in with password")
+	case e.Auth.Password == nil:
+		b.add(path, "is possible with auth password only: leave it out, or log in with password")
+	}
+	b.notEmpty(path, e.Projects)
+	for i, id := range e.Projects {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		switch {
+		case id == allProjects && len(e.Projects) > 1:
+			b.add(at, "all stands for every project: write projects: all")
+		case collector.MemberIDProblem(id) != "":
+			b.add(at, "%s", collector.MemberIDProblem(id))
+		case slices.Contains(e.Projects[:i], id):
+			b.add(at, "%s is there twice: leave one out", id)
+		}
+	}
+}
+
+// ids are the projects' IDs; none: all of them.
+func (e *entry) ids() []string {
+	if slices.Contains(e.Projects, allProjects) {
+		return nil
+	}
+	return e.Projects
+}
+
 func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	e.Scrape = e.Scrape.or(b.doc.Scrape)
 	o := collector.Options{
 		Name:          e.Name,
 		API:           client.API(e.API),
+		Projects:      e.Projects != nil,
 		ByProbe:       e.ScrapeVia == viaProbe,
 		AdminRoles:    e.AdminRoles,
 		MembersLimit:  e.MembersLimit,

@@ -45,8 +45,9 @@ type Cloud struct {
 	// environment anew at each call; it may be called concurrently.
 	Client client.Options
 
-	auth auth
-	http promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+	auth     auth
+	projects bool                        // there may be several
+	http     promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
 // Load reads and validates the file at path. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
@@ -87,6 +88,7 @@ func (c Cloud) SameConnection(o Cloud) bool {
 		c.Client.Endpoint == o.Client.Endpoint &&
 		c.Client.Region == o.Client.Region &&
 		c.Client.Interface == o.Client.Interface &&
+		c.projects == o.projects &&
 		reflect.DeepEqual(c.auth, o.auth) &&
 		reflect.DeepEqual(c.http, o.http)
 }

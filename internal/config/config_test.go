@@ -82,7 +82,7 @@ func TestLoadDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, c.Clouds[0].Collector); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
-	wantClient := client.Options{API: client.Glance, ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
+	wantClient := client.Options{Settings: client.Settings{API: client.Glance, AdminRoles: []string{"admin"}}, ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
 	if diff := cmp.Diff(wantClient, c.Clouds[0].Client); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
@@ -125,8 +125,8 @@ func TestLoadOverrides(t *testing.T) {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
 	wantClient := []client.Options{
-		{API: client.Glance, ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
-		{API: client.Glance, ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
+		{Settings: client.Settings{API: client.Glance, AdminRoles: []string{}}, ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
+		{Settings: client.Settings{API: client.Glance, AdminRoles: []string{"admin"}}, ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
 	}
 	if diff := cmp.Diff(wantClient, []client.Options{c.Clouds[0].Client, c.Clouds[1].Client}); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)

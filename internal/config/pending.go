@@ -13,7 +13,6 @@ var pending = map[string]string{
 	"clouds[].scrape.discovery_interval":  "leave it out",
 	"clouds[].scrape.refresh_interval":    "leave it out; every scrape collects",
 	"clouds[].scrape.max_staleness":       "leave it out; every scrape collects",
-	"clouds[].projects":                   "leave it out, and write one entry of clouds per project",
 	"clouds[].shards":                     "leave it out",
 	"clouds[].inbound":                    "leave it out",
 }

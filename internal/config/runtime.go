@@ -47,8 +47,15 @@ type running struct {
 
 type runningCloud struct {
 	config    Cloud
-	client    *client.Client
+	client    connected
 	collector *collector.Cloud
+}
+
+// connected is a client of one project or of several.
+type connected interface {
+	collector.API
+	Set(s client.Settings)
+	Close()
 }
 
 // NewRuntime loads the configuration for the first time. It asks no cloud. Close must be called in the end.
@@ -132,7 +139,7 @@ func (r *Runtime) note(config *Config, err error, before fingerprint) {
 func (r *Runtime) apply(config *Config) error {
 	old := r.current.Load()
 	next := &running{config: config}
-	var fresh []*client.Client
+	var fresh []connected
 	for _, cloud := range config.Clouds {
 		entry := runningCloud{config: cloud}
 		if kept := old.find(cloud); kept != nil {
@@ -152,6 +159,7 @@ func (r *Runtime) apply(config *Config) error {
 	}
 	// Nothing fails from here on.
 	for _, entry := range next.clouds {
+		entry.client.Set(entry.config.Client.Settings)
 		entry.collector.SetOptions(entry.config.Collector)
 	}
 	r.current.Store(next)
@@ -173,13 +181,17 @@ func (s *running) find(cloud Cloud) *runningCloud {
 	return nil
 }
 
-func (r *Runtime) connect(cloud Cloud) (*client.Client, error) {
+func (r *Runtime) connect(cloud Cloud) (connected, error) {
 	transport, err := cloud.NewTransport()
 	if err != nil {
 		return nil, err
 	}
 	opts := cloud.Client
 	opts.Transport, opts.UserAgent = transport, r.opts.UserAgent
+	if cloud.projects {
+		opts.Observer = r.opts.API.Observer(cloud.Collector.Name, client.OpListProjects)
+		return client.NewProjects(opts)
+	}
 	opts.Observer = r.opts.API.Observer(cloud.Collector.Name)
 	return client.New(opts)
 }

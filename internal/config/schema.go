@@ -68,6 +68,7 @@ type entry struct {
 	API             string                      `yaml:"api"`
 	Auth            auth                        `yaml:"auth"`
 	MembersAPI      string                      `yaml:"members_api,omitempty"`
+	Projects        projectList                 `yaml:"projects,omitempty"`
 	AdminRoles      []string                    `yaml:"admin_roles"`
 	Region          string                      `yaml:"region,omitempty"`
 	Interface       string                      `yaml:"interface,omitempty"`
@@ -96,6 +97,17 @@ func (e *entry) setDefaults() {
 func (entry) example() string {
 	return "{name: prod, auth: {clouds_yaml: {cloud: prod}}, images: [" + image{}.example() + "]}"
 }
+
+// projectList has IDs, or the word all.
+type projectList []string
+
+func (projectList) wanted() string {
+	return "all, or a list such as [edc89b490d7d4392898e19b2deb34797]"
+}
+
+func (p *projectList) setWord(word string) { *p = projectList{word} }
+
+const allProjects = "all"
 
 type image struct {
 	ID                 string      `yaml:"id"`

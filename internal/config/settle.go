@@ -14,6 +14,7 @@ const (
 	byPassword method = iota
 	byApplicationCredential
 	byToken
+	byUnscopedPassword
 )
 
 // methodOf goes by OS_AUTH_TYPE or auth_type, and without one by what there is, as other OpenStack clients do.
@@ -84,6 +85,9 @@ func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, []nee
 		user()
 		out.Password = o.Password
 		require(out.Password != "", "password", "")
+		if m == byUnscopedPassword {
+			break
+		}
 		out.Scope = projectScope(o)
 		require(out.Scope != nil, "project_name", "project_id")
 		if out.Scope != nil && out.Scope.ProjectName != "" && out.UserID != "" { // a user's name has a domain

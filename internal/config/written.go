@@ -90,8 +90,22 @@ func written(kind string, m method, opts gophercloud.AuthOptions, s secret, put 
 	return credential{auth: loginFunc(read)}, bad
 }
 
-func (p *passwordAuth) credential(connection) (credential, *fault) {
+func (p *passwordAuth) credential(conn connection) (credential, *fault) {
 	const kind = "password"
+	m := byPassword
+	if conn.projects {
+		m = byUnscopedPassword
+		for _, f := range []field{
+			{"password.project_name", p.ProjectName},
+			{"password.project_id", p.ProjectID},
+			{"password.project_domain_name", p.ProjectDomainName},
+			{"password.project_domain_id", p.ProjectDomainID},
+		} {
+			if f.value != "" {
+				return credential{}, faultf(f.key, "has no use beside projects: leave it out")
+			}
+		}
+	}
 	if bad := firstFault(
 		authURLFault("password.auth_url", p.AuthURL),
 		onlyOne(field{"password.username", p.Username}, field{"password.user_id", p.UserID}),
@@ -110,7 +124,7 @@ func (p *passwordAuth) credential(connection) (credential, *fault) {
 			DomainName: p.ProjectDomainName, DomainID: p.ProjectDomainID,
 		},
 	}
-	return written(kind, byPassword, opts, secret{"password.password", p.Password, p.PasswordFile},
+	return written(kind, m, opts, secret{"password.password", p.Password, p.PasswordFile},
 		func(o *gophercloud.AuthOptions, text string) { o.Password = text })
 }
 

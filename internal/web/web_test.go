@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // hanging is an image API that never answers.
 type hanging struct{}
 
-func (hanging) Connect(context.Context) (client.Access, error) { return client.Access{}, nil }
+func (hanging) Enter(context.Context) ([]client.Scope, error) { return []client.Scope{{}}, nil }
 
 func (hanging) Images(ctx context.Context, _ []string, _ bool) ([]client.Image, error) {
 	<-ctx.Done()

@@ -1,0 +1,446 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"sync"
+
+	"github.com/gophercloud/gophercloud/v2"
+	"golang.org/x/sync/errgroup"
+)
+
+// Scope is a project that a credential asks for.
+type Scope struct {
+	// Access is what the project's token gives access to. Only ProjectID and ProjectName are there with Err.
+	Access Access
+	// Err is why the project cannot be entered, an *[Error].
+	Err error
+}
+
+// Projects reads one cloud as one user in several projects, with a token for each. Each image is asked for in the view of
+// the project that owns it, where that is one of them. It is safe for concurrent use.
+type Projects struct {
+	opts   Options
+	people *Client // with a token without a project, which the others are got with
+
+	mu       sync.Mutex
+	settings Settings
+	scopes   []*scope            // sorted by ID
+	seen     map[string]sighting // by image ID
+	round    int                 // number of the collection
+}
+
+// sighting is who owns an image and who saw it.
+type sighting struct {
+	owner string
+	by    *scope
+	round int // in which it was last of use
+}
+
+type scope struct {
+	id, name string
+	client   *Client // nil: the user has no role there
+
+	// Under the mutex of Projects.
+	access Access // zero: not entered yet
+	err    error
+}
+
+// NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
+// request. Close must be called in the end.
+func NewProjects(opts Options) (*Projects, error) {
+	people, err := newClient(opts, true)
+	if err != nil {
+		return nil, err
+	}
+	return &Projects{opts: opts, people: people, settings: opts.Settings, seen: map[string]sighting{}}, nil
+}
+
+// Set replaces the settings. What is under way goes on with the old ones.
+func (p *Projects) Set(s Settings) {
+	p.mu.Lock()
+	p.settings = s
+	p.mu.Unlock()
+	for _, scope := range p.current() {
+		if scope.client != nil {
+			scope.client.Set(s)
+		}
+	}
+}
+
+// Close ends what is under way and waits for it.
+func (p *Projects) Close() {
+	p.people.Close()
+	for _, s := range p.current() {
+		if s.client != nil {
+			s.client.Close()
+		}
+	}
+}
+
+func (p *Projects) current() []*scope {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.scopes)
+}
+
+// Enter makes sure that there is a token for each project. Call it at the beginning of a collection. Its error is an
+// *[Error] with Op OpAuthenticate: nobody was let in at all. A project that cannot be entered costs the others nothing.
+func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
+	p.nextRound()
+	if _, err := p.people.Connect(ctx); err != nil {
+		return nil, err
+	}
+	listed, err := p.people.projects(ctx)
+	if err != nil && len(p.current()) == 0 {
+		return nil, err
+	}
+	if err == nil {
+		p.keep(listed)
+	}
+	scopes := p.current()
+	var group errgroup.Group
+	group.SetLimit(4)
+	for _, s := range scopes {
+		group.Go(func() error {
+			p.enter(ctx, s)
+			return nil // the scope keeps it
+		})
+	}
+	_ = group.Wait()
+	return p.told(scopes), nil
+}
+
+// enter connects one scope, unless it is one that the user has no role in.
+func (p *Projects) enter(ctx context.Context, s *scope) {
+	var (
+		access Access
+		err    error = errNoRole(s.id)
+	)
+	if s.client != nil {
+		access, err = s.client.Connect(ctx)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s.access, s.err = access, err
+}
+
+func errNoRole(project string) *Error {
+	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has no role in project " + project + ": give it one, or leave the project out"}
+}
+
+// told are the scopes as values.
+func (p *Projects) told(scopes []*scope) []Scope {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Scope, len(scopes))
+	for i, s := range scopes {
+		list[i] = Scope{Access: s.access, Err: s.err}
+		if s.err != nil {
+			list[i].Access = Access{ProjectID: s.id, ProjectName: s.name}
+		}
+	}
+	return list
+}
+
+// projects returns the projects that the user has a role in, GET /v3/auth/projects, see
+// https://docs.openstack.org/api-ref/identity/v3/#get-available-project-scopes.
+func (c *Client) projects(ctx context.Context) ([]Access, error) {
+	var list []Access
+	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(a answer) (err error) {
+		list, err = decodeProjects(a.body)
+		return err
+	})
+	return list, err
+}
+
+func decodeProjects(body []byte) ([]Access, error) {
+	var answer struct {
+		Projects *[]struct {
+			ID      string `json:"id"`
+			Name    string `json:"name"`
+			Enabled *bool  `json:"enabled"`
+		} `json:"projects"`
+		Links struct {
+			Next json.RawMessage `json:"next"`
+		} `json:"links"`
+		refusal
+	}
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return nil, shapeError(err)
+	}
+	if err := answer.check(body); err != nil {
+		return nil, err
+	}
+	switch {
+	case answer.Projects == nil:
+		return nil, errors.New(`a 200 without "projects"` + hint(body))
+	case says(answer.Links.Next):
+		return nil, errors.New("a list of projects with more pages, which Keystone has not")
+	}
+	var list []Access
+	for _, p := range *answer.Projects {
+		if p.ID == "" {
+			return nil, errors.New("a project without an ID")
+		}
+		if p.Enabled == nil || *p.Enabled {
+			list = append(list, Access{ProjectID: p.ID, ProjectName: p.Name})
+		}
+	}
+	return list, nil
+}
+
+// keep makes the scopes those that are wanted, of the listed ones. A scope that stays keeps its token.
+func (p *Projects) keep(listed []Access) {
+	names := make(map[string]string, len(listed))
+	p.mu.Lock()
+	ids := slices.Clone(p.settings.Projects)
+	all := len(ids) == 0
+	for _, l := range listed {
+		names[l.ProjectID] = l.ProjectName
+		if all {
+			ids = append(ids, l.ProjectID)
+		}
+	}
+	slices.Sort(ids)
+	old := p.scopes
+	p.scopes = nil
+	for _, id := range slices.Compact(ids) {
+		name, allowed := names[id]
+		s := &scope{id: id, name: name}
+		if i := slices.IndexFunc(old, func(o *scope) bool { return o.id == id }); i >= 0 {
+			s, old = old[i], slices.Delete(slices.Clone(old), i, i+1)
+		}
+		if allowed && s.client == nil {
+			s = &scope{id: id, name: name, client: p.scoped(id)}
+		}
+		p.scopes = append(p.scopes, s)
+	}
+	p.mu.Unlock()
+	for _, s := range old {
+		if s.client != nil {
+			s.client.Close()
+		}
+	}
+}
+
+// scoped is a client whose token is for one project. It is got with the token that has none, so that a refused password
+// is not sent once for each project. The caller holds mu.
+func (p *Projects) scoped(id string) *Client {
+	opts := p.opts
+	opts.Settings = p.settings
+	opts.Auth = func() (gophercloud.AuthOptions, error) {
+		auth, err := p.opts.Auth()
+		if err != nil {
+			return gophercloud.AuthOptions{}, err
+		}
+		tok, err := p.people.session.token(context.Background()) // which is there, or Enter had failed
+		if err != nil {
+			return gophercloud.AuthOptions{}, err
+		}
+		return gophercloud.AuthOptions{
+			IdentityEndpoint: auth.IdentityEndpoint, TokenID: tok.id, Scope: &gophercloud.AuthScope{ProjectID: id},
+		}, nil
+	}
+	c, err := New(opts)
+	if err != nil {
+		panic(err) // the options were good for the other client
+	}
+	return c
+}
+
+// entered returns the scopes with a token, and why another one has none.
+func (p *Projects) entered() (list []*scope, failure error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.scopes {
+		if s.err != nil {
+			failure = s.err
+		} else {
+			list = append(list, s)
+		}
+	}
+	return list, failure
+}
+
+// learn remembers whose images these are, which one project sees.
+func (p *Projects) learn(by *scope, images ...Image) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, img := range images {
+		p.seen[img.ID] = sighting{owner: img.Owner, by: by, round: p.round}
+	}
+}
+
+// Images is [Client.Images] in the view of all projects.
+func (p *Projects) Images(ctx context.Context, ids []string, hidden bool) ([]Image, error) {
+	scopes, failure := p.entered()
+	var found []Image
+	missing := slices.Clone(ids)
+	for _, s := range scopes {
+		if len(missing) == 0 {
+			break
+		}
+		images, err := s.client.Images(ctx, missing, hidden)
+		if err != nil {
+			failure = err
+			continue
+		}
+		p.learn(s, images...)
+		found = append(found, images...)
+		missing = slices.DeleteFunc(missing, func(id string) bool {
+			return slices.ContainsFunc(images, func(img Image) bool { return img.ID == id })
+		})
+	}
+	if len(found) == 0 && failure != nil {
+		return nil, failure
+	}
+	return found, nil
+}
+
+// Image is [Client.Image] in the view of the first project that sees the image. It is not found only where none of the
+// projects finds it.
+func (p *Projects) Image(ctx context.Context, id string) (Image, error) {
+	scopes, failure := p.entered()
+	if first := p.scopeOf(id); first != nil {
+		scopes = slices.DeleteFunc(scopes, func(s *scope) bool { return s == first })
+		if p.errOf(first) == nil {
+			scopes = slices.Insert(scopes, 0, first)
+		}
+	}
+	var notFound error
+	for _, s := range scopes {
+		img, err := s.client.Image(ctx, id)
+		if err == nil {
+			p.learn(s, img)
+			return img, nil
+		}
+		if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Status() == http.StatusNotFound {
+			notFound = err
+		} else {
+			failure = err
+		}
+	}
+	switch {
+	case failure != nil:
+		return Image{}, failure
+	case notFound != nil:
+		return Image{}, notFound
+	}
+	return Image{}, errNoProject()
+}
+
+func errNoProject() *Error {
+	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has a role in no project: give it one in each project that owns images"}
+}
+
+// scopeOf returns the project to ask for an image: its owner, else one that sees it; nil where that is not known.
+func (p *Projects) scopeOf(id string) *scope {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known, ok := p.seen[id]
+	if !ok {
+		return nil
+	}
+	known.round = p.round
+	p.seen[id] = known
+	if i := slices.IndexFunc(p.scopes, func(s *scope) bool { return s.id == known.owner }); i >= 0 {
+		return p.scopes[i]
+	}
+	if slices.Contains(p.scopes, known.by) {
+		return known.by
+	}
+	return nil
+}
+
+func (p *Projects) errOf(s *scope) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return s.err
+}
+
+// Members is [Client.Members] in the view of the project that owns the image, or else of one that sees it.
+func (p *Projects) Members(ctx context.Context, imageID string) (MemberList, error) {
+	s := p.scopeOf(imageID)
+	if s == nil {
+		if _, err := p.Image(ctx, imageID); err != nil {
+			return MemberList{}, err
+		}
+		if s = p.scopeOf(imageID); s == nil {
+			return MemberList{}, errNoProject()
+		}
+	}
+	if err := p.errOf(s); err != nil {
+		return MemberList{}, err
+	}
+	list, err := s.client.Members(ctx, imageID)
+	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Status() == http.StatusNotFound {
+		p.mu.Lock()
+		delete(p.seen, imageID) // the next time, whoever sees it is asked
+		p.mu.Unlock()
+	}
+	return list, err
+}
+
+// ImagePage is [Client.ImagePage] in the view of the owner that is asked for, or of a project with an administrator's role.
+func (p *Projects) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
+	p.mu.Lock()
+	i := slices.IndexFunc(p.scopes, func(s *scope) bool {
+		if q.Owner == "" || q.Foreign {
+			return s.err == nil && s.access.HasRole(p.settings.AdminRoles)
+		}
+		return s.id == q.Owner
+	})
+	var s *scope
+	if i >= 0 {
+		s = p.scopes[i]
+	}
+	p.mu.Unlock()
+	if s == nil {
+		return ImagePage{}, errNoProject()
+	}
+	if err := p.errOf(s); err != nil {
+		return ImagePage{}, err
+	}
+	page, err := s.client.ImagePage(ctx, q, marker)
+	p.learn(s, page.Images...)
+	return page, err
+}
+
+// State is the first token's end, whether logins pause, and the largest difference of the clocks.
+func (p *Projects) State() State {
+	all := p.people.State()
+	all.Skew, all.SkewKnown = 0, false // of Keystone
+	for _, s := range p.current() {
+		if s.client == nil {
+			continue
+		}
+		one := s.client.State()
+		if all.Expires.IsZero() || !one.Expires.IsZero() && one.Expires.Before(all.Expires) {
+			all.Expires = one.Expires
+		}
+		all.Paused = all.Paused || one.Paused
+		if one.SkewKnown && (!all.SkewKnown || one.Skew.Abs() > all.Skew.Abs()) {
+			all.Skew, all.SkewKnown = one.Skew, true
+		}
+	}
+	return all
+}
+
+// keepRounds is for how many collections it is remembered who sees an image that nobody asks for.
+const keepRounds = 3
+
+// nextRound forgets what is asked for no more.
+func (p *Projects) nextRound() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round++
+	for id, s := range p.seen {
+		if s.round+keepRounds < p.round {
+			delete(p.seen, id)
+		}
+	}
+}
