@@ -152,8 +152,14 @@ func (o *openstack) newUser(t testing.TB, name, projectID string, roles ...strin
 		"name": name, "password": name + "-secret", "domain_id": "default", "default_project_id": projectID,
 	}}, &answer)
 	for _, r := range roles {
-		o.admin.call(t, http.MethodPut, o.KeystoneURL+"/v3/projects/"+projectID+"/users/"+answer["user"].ID+"/roles/"+o.roles[r], nil, nil)
+		o.assign(t, http.MethodPut, projectID, answer["user"].ID, r)
 	}
+}
+
+// assign gives a user a role in a project (PUT), or takes it away (DELETE).
+func (o *openstack) assign(t testing.TB, method, projectID, userID, role string) {
+	t.Helper()
+	o.admin.call(t, method, o.KeystoneURL+"/v3/projects/"+projectID+"/users/"+userID+"/roles/"+o.roles[role], nil, nil)
 }
 
 // newTenant makes a project and a member of it by the same name.

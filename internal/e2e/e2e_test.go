@@ -46,6 +46,8 @@ func TestExporter(t *testing.T) {
 	t.Run("outages", w.testOutages)
 	t.Run("alerts", w.testAlerts)
 	t.Run("discovery", w.testDiscovery)
+	t.Run("clouds", w.testClouds)
+	t.Run("projects", w.testProjects)
 	t.Run("process", w.testProcess)
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }

@@ -73,6 +73,7 @@ type cloud struct {
 	endpoint string // empty: from the catalog
 	images   []image
 	discover []string // rules, each a flow mapping
+	more     []string // other keys, each with its value
 }
 
 // An image is watched under a name of our choice, whether it can be read or not.
@@ -100,6 +101,9 @@ func exporterYAML(clouds []cloud) string {
 		fmt.Fprintf(&b, "  - name: %s\n    auth: %s\n    region: RegionOne\n", c.name, c.auth)
 		if c.endpoint != "" {
 			fmt.Fprintf(&b, "    endpoint: %s\n", c.endpoint)
+		}
+		for _, line := range c.more {
+			fmt.Fprintf(&b, "    %s\n", line)
 		}
 		if len(c.images) > 0 {
 			b.WriteString("    images:\n")

@@ -23,6 +23,8 @@ type prometheus struct {
 	RulesFile string // empty: no rules, and nobody to alert
 	// AlertmanagerHost is where the alerts go.
 	AlertmanagerHost string
+	// TargetsURL is where an exporter lists more targets; empty: nowhere.
+	TargetsURL string
 
 	host, url string
 	owner     testing.TB // the test that it lives as long as
@@ -66,6 +68,18 @@ func (p *prometheus) start(t testing.TB) {
 	if err != nil {
 		t.Fatalf("Prometheus is not ready: %v", err)
 	}
+}
+
+// discover has Prometheus ask an exporter for targets, until t ends.
+func (p *prometheus) discover(t testing.TB, url string) {
+	t.Helper()
+	set := func(url string) {
+		p.TargetsURL = url
+		render(t, p.Dir, "prometheus.yml", p)
+		p.reload()
+	}
+	set(url)
+	t.Cleanup(func() { set("") })
 }
 
 // reload has Prometheus read its configuration and its rules again.
