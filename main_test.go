@@ -448,6 +448,24 @@ func TestReload(t *testing.T) {
 	}
 }
 
+func TestReloadByItself(t *testing.T) {
+	world, url := newWorld(t)
+	text := fmt.Sprintf(configText, url)
+	path := writeFile(t, "exporter.yml", text)
+	other := world.AddImage(fakecloud.Image{Name: "other", Owner: projectID, Visibility: "shared"})
+	e := startExporter(t, "--config.file="+path, "--config.auto-reload-interval=10ms")
+	writeFile(t, path, text+"      - id: "+other+"\n")
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		_, config := e.get(t, "/config")
+		if strings.Contains(config, other) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it was not loaded:\n%s", e.stderr)
+		}
+	}
+}
+
 func TestReloadOverHTTPIsOffByDefault(t *testing.T) {
 	_, url := newWorld(t)
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)))
