@@ -45,8 +45,8 @@ type scope struct {
 	client   *Client // nil: the user has no role there
 
 	// Under the mutex of Projects.
-	access Access // zero: not entered yet
-	err    error
+	access Access
+	err    error // why there is no token
 }
 
 // NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
@@ -88,20 +88,18 @@ func (p *Projects) current() []*scope {
 }
 
 // Enter makes sure that there is a token for each project. Call it at the beginning of a collection. Its error is an
-// *[Error] with Op OpAuthenticate: nobody was let in at all. A project that cannot be entered costs the others nothing.
+// *[Error]. With scopes beside it, these are the ones of before, because the projects could not be listed anew. A project
+// that cannot be entered costs the others nothing.
 func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
 	p.nextRound()
 	if _, err := p.people.Connect(ctx); err != nil {
 		return nil, err
 	}
-	listed, err := p.people.projects(ctx)
-	if err != nil && len(p.current()) == 0 {
+	err := p.list(ctx)
+	scopes := p.current()
+	if len(scopes) == 0 && err != nil {
 		return nil, err
 	}
-	if err == nil {
-		p.keep(listed)
-	}
-	scopes := p.current()
 	var group errgroup.Group
 	group.SetLimit(4)
 	for _, s := range scopes {
@@ -111,18 +109,29 @@ func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
 		})
 	}
 	_ = group.Wait()
-	return p.told(scopes), nil
+	return p.told(scopes), err
+}
+
+// list brings the scopes up to date. Where there are some, a slow Keystone must not take the collection's time.
+func (p *Projects) list(ctx context.Context) error {
+	if len(p.current()) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, partOf(ctx))
+		defer cancel()
+	}
+	listed, err := p.people.projects(ctx)
+	if err == nil {
+		p.keep(listed)
+	}
+	return err
 }
 
 // enter connects one scope, unless it is one that the user has no role in.
 func (p *Projects) enter(ctx context.Context, s *scope) {
-	var (
-		access Access
-		err    error = errNoRole(s.id)
-	)
-	if s.client != nil {
-		access, err = s.client.Connect(ctx)
+	if s.client == nil {
+		return
 	}
+	access, err := s.client.Connect(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.access, s.err = access, err
@@ -210,7 +219,7 @@ func (p *Projects) keep(listed []Access) {
 	p.scopes = nil
 	for _, id := range slices.Compact(ids) {
 		name, allowed := names[id]
-		s := &scope{id: id, name: name}
+		s := &scope{id: id, name: name, err: errNoRole(id)}
 		if i := slices.IndexFunc(old, func(o *scope) bool { return o.id == id }); i >= 0 {
 			s, old = old[i], slices.Delete(slices.Clone(old), i, i+1)
 		}

@@ -46,12 +46,14 @@ type collection struct {
 	end      time.Time // zero: under way
 	scopes   []client.Scope
 	projects []string // of the scopes
-	err      error    // why there is no token
-	answered bool     // as the image API answers a good token
-	served   bool     // with a 200
-	stranger bool     // there is no list of images
-	targets  []*target
-	byID     map[string]*target
+	// scopesErr is why the scopes are those of before.
+	scopesErr error
+	err       error // why there is no token
+	answered  bool  // as the image API answers a good token
+	served    bool  // with a 200
+	stranger  bool  // there is no list of images
+	targets   []*target
+	byID      map[string]*target
 
 	listings     int // that are still to be read to their end
 	swept        bool
@@ -136,6 +138,9 @@ func (c *collection) connect(ctx context.Context) error {
 	scopes, err := c.login(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if len(scopes) > 0 {
+		c.scopesErr, err = err, nil
+	}
 	c.scopes, c.projects = scopes, projectsOf(scopes)
 	if err == nil && !slices.Equal(c.projects, c.past.projects) {
 		// What was discovered for another project is no business of these.
@@ -159,7 +164,7 @@ func projectsOf(scopes []client.Scope) []string {
 func (c *collection) login(ctx context.Context) (scopes []client.Scope, err error) {
 	for first := true; ; first = false {
 		left := c.left()
-		if !first && (code(err) != client.CodeTimeout || left < leastTime || ctx.Err() != nil) {
+		if !first && (len(scopes) > 0 || code(err) != client.CodeTimeout || left < leastTime || ctx.Err() != nil) {
 			return scopes, err
 		}
 		ctx, cancel := context.WithTimeout(ctx, left)
@@ -209,10 +214,10 @@ func answered(err error) bool {
 	return code == statusForbidden || code == statusNotFound
 }
 
-// imageStatus is what the image API's answer means as an HTTP status, 0 without one. A login's status says nothing of an image.
+// imageStatus is what the image API's answer means as an HTTP status, 0 without one. What Keystone answers says nothing of an image.
 func imageStatus(err error) int {
 	var apiErr *client.Error
-	if errors.As(err, &apiErr) && apiErr.Op != client.OpAuthenticate {
+	if errors.As(err, &apiErr) && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {
 		return apiErr.Status()
 	}
 	return 0

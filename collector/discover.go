@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -254,7 +255,7 @@ func (c *collection) discover() {
 	c.mu.Lock()
 	admin := slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
 	queries, err := c.opts.queries(c.projects, admin)
-	c.discoveryErr, c.listings = err, len(queries)
+	c.discoveryErr, c.listings = cmp.Or(err, c.scopesErr), len(queries)
 	c.mu.Unlock()
 	if len(queries) == 0 {
 		c.askRecords()

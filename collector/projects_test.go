@@ -218,3 +218,51 @@ func TestARefusedPasswordOfSeveralProjects(t *testing.T) {
 		}
 	})
 }
+
+// A Keystone that is away, or slow, takes nothing from good tokens; but there may be projects that nobody knows of.
+func TestProjectsThatCannotBeListed(t *testing.T) {
+	for name, fault := range map[string]fakecloud.Fault{
+		"503": {Status: 503}, "404": {Status: 404}, "hangs": {Hang: true}, "no list": {Status: 200, Body: "{}"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			opts := options(shared)
+			opts.Discover = []collector.Rule{{}}
+			projectsBubble(t, nil, opts, func(t *testing.T, b *bench) {
+				b.scrape(t)
+				b.log.take()
+				fault.Match = func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects }
+				b.world.Inject(fault)
+				for range 2 {
+					s := b.scrape(t)
+					if s.Err != nil || !s.Up || s.Discovered || len(s.Images) != 7 {
+						t.Errorf("up %t, discovered %t, %s", s.Up, s.Discovered, sortedNames(s))
+					}
+					for _, img := range s.Images {
+						if img.Sight == collector.Unread {
+							t.Errorf("%s: %v", img.Name, img.Err)
+						}
+					}
+				}
+				if got := strings.Count(strings.Join(b.log.take(), "\n"), "the user's projects cannot be listed"); got != 1 {
+					t.Errorf("told %d times", got)
+				}
+			})
+		})
+	}
+}
+
+// The status of a list of projects is none of an image.
+func TestNoListOfProjectsFromTheBeginning(t *testing.T) {
+	projectsBubble(t, nil, options(shared), func(t *testing.T, b *bench) {
+		b.world.Inject(fakecloud.Fault{Status: 404, Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects }})
+		s := b.scrape(t)
+		want := []string{
+			`glance_image_scrape_http_status_code{cloud="prod",image_id="` + shared + `",image_name=""} 0`,
+			`glance_image_scrape_success{cloud="prod",image_id="` + shared + `",image_name=""} 0`,
+			`glance_up{cloud="prod"} 0`,
+		}
+		if diff := cmp.Diff(want, series(t, s, "glance_up", "glance_image_scrape_success", "glance_image_scrape_http_status_code")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}

@@ -25,6 +25,7 @@ type problem struct {
 const (
 	noToken     = "no access to the cloud"
 	noProject   = "a project cannot be entered; its images are not read"
+	notListed   = "the user's projects cannot be listed; those known before are still asked"
 	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
 	notRead     = "members not read"
 	noRecord    = "image records not read, so owner and visibility are unknown"
@@ -146,6 +147,9 @@ func (c *collection) troubles() map[problem]*trouble {
 	if c.err != nil {
 		note(noToken, "", c.err)
 		return found
+	}
+	if c.scopesErr != nil {
+		note(notListed, "", c.scopesErr)
 	}
 	for _, s := range c.scopes {
 		if s.Err != nil {
