@@ -28,6 +28,7 @@ type Projects struct {
 
 	mu       sync.Mutex
 	settings Settings
+	changed  bool                // they are new
 	scopes   []*scope            // sorted by ID
 	seen     map[string]sighting // by image ID
 	round    int                 // number of the collection
@@ -59,10 +60,11 @@ func NewProjects(opts Options) (*Projects, error) {
 	return &Projects{opts: opts, people: people, settings: opts.Settings, seen: map[string]sighting{}}, nil
 }
 
-// Set replaces the settings. What is under way goes on with the old ones.
+// Set replaces the settings. What is under way goes on with the old ones. Projects that the user lost its role in are
+// forgotten.
 func (p *Projects) Set(s Settings) {
 	p.mu.Lock()
-	p.settings = s
+	p.settings, p.changed = s, true
 	p.mu.Unlock()
 	for _, scope := range p.current() {
 		if scope.client != nil {
@@ -138,7 +140,7 @@ func (p *Projects) enter(ctx context.Context, s *scope) {
 }
 
 func errNoRole(project string) *Error {
-	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has no role in project " + project + ": give it one, or leave the project out"}
+	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has no role in project " + project + ": give it one, or take the project off the list; with projects: all a reload forgets it"}
 }
 
 // told are the scopes as values.
@@ -202,31 +204,43 @@ func decodeProjects(body []byte) ([]Access, error) {
 	return list, nil
 }
 
-// keep makes the scopes those that are wanted, of the listed ones. A scope that stays keeps its token.
+// keep makes the scopes those that are wanted, of the listed ones. A scope that stays keeps its token. One that is listed no
+// more stays without: what was seen there must not look as if it were gone.
 func (p *Projects) keep(listed []Access) {
 	names := make(map[string]string, len(listed))
 	p.mu.Lock()
 	ids := slices.Clone(p.settings.Projects)
-	all := len(ids) == 0
-	for _, l := range listed {
-		names[l.ProjectID] = l.ProjectName
-		if all {
+	if len(ids) == 0 {
+		for _, l := range listed {
 			ids = append(ids, l.ProjectID)
 		}
+		for _, s := range p.scopes {
+			if !p.changed {
+				ids = append(ids, s.id)
+			}
+		}
 	}
+	for _, l := range listed {
+		names[l.ProjectID] = l.ProjectName
+	}
+	p.changed = false
 	slices.Sort(ids)
 	old := p.scopes
 	p.scopes = nil
 	for _, id := range slices.Compact(ids) {
 		name, allowed := names[id]
-		s := &scope{id: id, name: name, err: errNoRole(id)}
-		if i := slices.IndexFunc(old, func(o *scope) bool { return o.id == id }); i >= 0 {
-			s, old = old[i], slices.Delete(slices.Clone(old), i, i+1)
+		i := slices.IndexFunc(old, func(o *scope) bool { return o.id == id })
+		switch {
+		case i >= 0 && allowed == (old[i].client != nil):
+			p.scopes = append(p.scopes, old[i])
+			old = slices.Delete(slices.Clone(old), i, i+1)
+		case allowed:
+			p.scopes = append(p.scopes, &scope{id: id, name: name, client: p.scoped(id)})
+		case i >= 0:
+			p.scopes = append(p.scopes, &scope{id: id, name: old[i].name, err: errNoRole(id)})
+		default:
+			p.scopes = append(p.scopes, &scope{id: id, err: errNoRole(id)})
 		}
-		if allowed && s.client == nil {
-			s = &scope{id: id, name: name, client: p.scoped(id)}
-		}
-		p.scopes = append(p.scopes, s)
 	}
 	p.mu.Unlock()
 	for _, s := range old {

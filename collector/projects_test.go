@@ -47,6 +47,7 @@ func projectsBubble(t *testing.T, ids []string, opts collector.Options, f func(t
 		if err != nil {
 			t.Fatal(err)
 		}
+		b.projects = c
 		b.cloud = collector.New(c, opts, log.NewLogfmtLogger(b.log))
 		t.Cleanup(func() {
 			b.cloud.Close()
@@ -265,4 +266,41 @@ func TestNoListOfProjectsFromTheBeginning(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// A role that is taken away does not look like images that are gone; a reload accepts it.
+func TestALostRole(t *testing.T) {
+	for name, ids := range map[string][]string{"all": nil, "listed": {consumerA, producer}} {
+		t.Run(name, func(t *testing.T) {
+			opts := options()
+			opts.Discover = []collector.Rule{{}}
+			projectsBubble(t, ids, opts, func(t *testing.T, b *bench) {
+				before := sortedNames(b.scrape(t))
+				lost := fakecloud.Fault{
+					Status: 200, Body: `{"projects": [{"id": "` + producer + `", "name": "producer", "enabled": true}]}`,
+					Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects },
+				}
+				b.world.Inject(lost)
+				for range 2 {
+					s := b.scrape(t)
+					if sortedNames(s) != before || s.Discovered {
+						t.Errorf("discovered %t, %s", s.Discovered, sortedNames(s))
+					}
+					for _, img := range s.Images {
+						if unread := img.Sight == collector.Unread; unread != (img.ID == roamerImage) {
+							t.Errorf("%s: %v", img.Name, img.Err)
+						}
+					}
+				}
+				b.projects.Set(client.Settings{})
+				if s := b.scrape(t); !s.Discovered || strings.Contains(sortedNames(s), "roamer") {
+					t.Errorf("after a reload: discovered %t, %s", s.Discovered, sortedNames(s))
+				}
+				b.world.ClearFaults()
+				if s := b.scrape(t); !s.Discovered || sortedNames(s) != before {
+					t.Errorf("with the role again: discovered %t, %s", s.Discovered, sortedNames(s))
+				}
+			})
+		})
+	}
 }

@@ -111,6 +111,8 @@ type bench struct {
 	cloud *collector.Cloud
 	api   *collector.APIMetrics
 	log   *logLines
+
+	projects *client.Projects // in projectsBubble
 }
 
 type logLines struct {

@@ -161,11 +161,17 @@ func (w *world) testProjects(t *testing.T) {
 		// One of the user and one per project.
 		w.prometheus.eventually(t, "logins", logins, "discovered 5", "configured 5", "listed 2")
 	})
-	t.Run("a role that is taken away is told", func(t *testing.T) {
+	t.Run("a role that is taken away is told, until a reload accepts it", func(t *testing.T) {
 		w.assign(t, http.MethodDelete, west.projectID, roamer.userID, "reader")
+		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),
+			north.projectID+" 1", east.projectID+" 1", south.projectID+" 1", west.projectID+" 0")
+		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1", "of-west 0")
+		w.prometheus.eventually(t, "discovery", by("glance_discovery_success", "discovered", "cloud"), "discovered 0")
+		e.reload()
 		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),
 			north.projectID+" 1", east.projectID+" 1", south.projectID+" 1")
 		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1")
+		w.prometheus.eventually(t, "discovery", by("glance_discovery_success", "discovered", "cloud"), "discovered 1")
 	})
 	t.Run("SIGTERM ends it well", func(t *testing.T) { e.endsWell(t) })
 	t.Logf("%.1f s in all", time.Since(start).Seconds())
