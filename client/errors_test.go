@@ -68,7 +68,6 @@ func TestTransportErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gone.Close()
 	tests := []struct {
 		name string
 		url  string
@@ -90,6 +89,7 @@ func TestTransportErrors(t *testing.T) {
 		})), "decode", 200},
 		{"closed without an answer", start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })), "connect", 0},
 	}
+	gone.Close() // only now: another server could get its port
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c, seen := newClient(t, client.Options{Endpoint: test.url, ProjectID: producer})
