@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -30,6 +31,7 @@ type Client struct {
 	opts    Options
 	http    *http.Client
 	session *session
+	pace    *pacer
 	keys    *keyring  // nil: no request is signed
 	bodies  sync.Pool // of *bytes.Buffer
 
@@ -42,10 +44,10 @@ type Client struct {
 
 // New returns a client for the cloud of opts, or the error of [Options.Validate]. It makes no request. Close must be
 // called in the end.
-func New(opts Options) (*Client, error) { return newClient(opts, false) }
+func New(opts Options) (*Client, error) { return newClient(opts, newPacer(), false) }
 
 // newClient is New. An unscoped client has a token without a project, and Keystone itself is what it asks.
-func newClient(opts Options, unscoped bool) (*Client, error) {
+func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -55,8 +57,7 @@ func newClient(opts Options, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts}
-	c.Set(opts.Settings)
+	c := &Client{opts: opts, pace: pace}
 	transport := opts.Transport
 	if c.keys = newKeyring(opts); c.keys != nil {
 		transport = &signingTransport{next: transport, keys: c.keys, projectID: opts.ProjectID, now: time.Now}
@@ -65,11 +66,17 @@ func newClient(opts Options, unscoped bool) (*Client, error) {
 	c.session = newSession(opts, c.http)
 	c.session.unscoped = unscoped
 	c.bodies.New = func() any { return new(bytes.Buffer) }
+	c.Set(opts.Settings)
 	return c, nil
 }
 
-// Set replaces the settings. What is under way goes on with the old ones.
-func (c *Client) Set(s Settings) { c.settings.Store(&s) }
+// Set replaces the settings. What is under way goes on with the old ones. A pause of the logins ends: whoever sets
+// something may have mended what they were refused for.
+func (c *Client) Set(s Settings) {
+	c.settings.Store(&s)
+	c.pace.set(s.RequestsPerSecond)
+	c.session.resume()
+}
 
 // Close ends a login that is under way and waits for it, and closes the idle connections.
 func (c *Client) Close() {
@@ -151,9 +158,25 @@ type answer struct {
 	date time.Time
 }
 
-// get makes the request, once more after a 401 that a new token may cure, and returns the access that the answer was
-// given to. Its error is an *Error.
+// get makes the request, again where that may help, and returns the access that the answer was given to. Its error is an
+// *Error.
 func (c *Client) get(ctx context.Context, req request, decode func(answer) error) (Access, error) {
+	for n := 1; ; n++ {
+		start := time.Now()
+		access, err := c.once(ctx, req, decode)
+		if err == nil {
+			c.pace.served()
+			return access, nil
+		}
+		apiErr, ok := errors.AsType[*Error](err)
+		if !ok || apiErr.Op != req.op || !c.pace.again(ctx, apiErr, n, time.Since(start)) {
+			return Access{}, err
+		}
+	}
+}
+
+// once makes the request, and a second time after a 401 that a new token may cure.
+func (c *Client) once(ctx context.Context, req request, decode func(answer) error) (Access, error) {
 	tok, err := c.session.token(ctx)
 	if err != nil {
 		return Access{}, err
@@ -182,10 +205,16 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 	return tok.access, nil
 }
 
-// attempt makes one request with one token and tells the observer how it ended.
+// attempt makes one request with one token, when its turn comes, and tells the observer how it ended.
 func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
+	ctx, cancel, apiErr := c.pace.start(ctx)
+	if apiErr != nil {
+		apiErr.Op, apiErr.ImageID = req.op, req.imageID
+		return apiErr
+	}
+	defer cancel()
 	start := time.Now()
-	apiErr := c.exchange(ctx, tok, req, decode)
+	apiErr = c.exchange(ctx, tok, req, decode)
 	took := time.Since(start)
 	if apiErr == nil {
 		c.opts.Observer(req.op, "", took)
@@ -198,6 +227,9 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
 	if c.keys != nil && apiErr.Status() == http.StatusUnauthorized {
 		apiErr.Message = strings.TrimPrefix(apiErr.Message+c.clockHint(), "; ")
+	}
+	if apiErr.RetryAfter > 0 {
+		apiErr.Message = strings.TrimPrefix(fmt.Sprintf("%s; it asks for a pause of %s", apiErr.Message, apiErr.RetryAfter), "; ")
 	}
 	if apiErr.Code != CodeCanceled {
 		c.opts.Observer(req.op, apiErr.Code, took)
@@ -227,7 +259,12 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	defer resp.Body.Close()
 	date := c.measure(resp, start)
 	if resp.StatusCode != http.StatusOK {
-		return statusError(resp)
+		apiErr := statusError(resp)
+		if date.IsZero() {
+			date = time.Now()
+		}
+		apiErr.RetryAfter = retryAfter(resp.Header.Get("Retry-After"), date)
+		return apiErr
 	}
 	buf := c.bodies.Get().(*bytes.Buffer)
 	defer c.bodies.Put(buf)

@@ -14,18 +14,20 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
 
 // The codes of an [Error] that got no HTTP status, or a status that does not tell what went wrong.
 const (
-	CodeTimeout  = "timeout"  // no whole answer in time
-	CodeConnect  = "connect"  // no connection, or it broke before the answer
-	CodeTLS      = "tls"      // no trusted connection
-	CodeDecode   = "decode"   // an answer that is cut, too long, or not what the API document says
-	CodeCanceled = "canceled" // we gave up ourselves; never told to an Observer
-	CodeConfig   = "config"   // no request was made: a secret cannot be read, the catalog has no such endpoint, logins pause
+	CodeTimeout  = "timeout"   // no whole answer in time
+	CodeConnect  = "connect"   // no connection, or it broke before the answer
+	CodeTLS      = "tls"       // no trusted connection
+	CodeDecode   = "decode"    // an answer that is cut, too long, or not what the API document says
+	CodeCanceled = "canceled"  // we gave up ourselves; never told to an Observer
+	CodeNotAsked = "not_asked" // no request was made: its turn would have come too late; never told to an Observer
+	CodeConfig   = "config"    // no request was made: a secret cannot be read, the catalog has no such endpoint, logins pause
 )
 
 // Error is why a request did not end in a whole, decoded answer.
@@ -39,6 +41,8 @@ type Error struct {
 	// Means is the status code that the error code in the answer's body stands for, 0 where that tells nothing of its own.
 	// Huawei Cloud answers 400 to much.
 	Means int
+	// RetryAfter is for how long the server asks to be left alone, 0 where it does not say.
+	RetryAfter time.Duration
 	// Message is what the server or the transport said, cleaned, bounded, and without secrets.
 	Message string
 }
@@ -71,6 +75,8 @@ func (e *Error) Error() string {
 	switch {
 	case e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code:
 		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+	case e.Code == CodeNotAsked:
+		b.WriteString(": not asked")
 	case e.Code != CodeConfig: // its message says it all
 		b.WriteString(": " + e.Code)
 	}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,7 +53,11 @@ func TestStatusCodes(t *testing.T) {
 			if apiErr.StatusCode != test.status || apiErr.Code != strconv.Itoa(test.status) || apiErr.ImageID != golden {
 				t.Errorf("got %+v", apiErr)
 			}
-			if diff := cmp.Diff([]string{"list_members " + strconv.Itoa(test.status)}, seen.take()); diff != "" {
+			requests := []string{"list_members " + strconv.Itoa(test.status)}
+			if test.status == http.StatusTooManyRequests || test.status == http.StatusServiceUnavailable {
+				requests = slices.Repeat(requests, 3) // that may pass
+			}
+			if diff := cmp.Diff(requests, seen.take()); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -103,7 +108,11 @@ func TestTransportErrors(t *testing.T) {
 			if apiErr := asError(t, err); apiErr.Code != test.code || apiErr.StatusCode != test.want {
 				t.Errorf("got %+v", apiErr)
 			}
-			if diff := cmp.Diff([]string{"list_members " + test.code}, seen.take()); diff != "" {
+			want := []string{"list_members " + test.code}
+			if test.code == client.CodeConnect {
+				want = slices.Repeat(want, 3) // that may pass
+			}
+			if diff := cmp.Diff(want, seen.take()); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -36,6 +36,8 @@ type Settings struct {
 	Projects []string
 	// AdminRoles are, for [Projects], the roles of a token that may list every project's images.
 	AdminRoles []string
+	// RequestsPerSecond bounds the requests to the image API, all projects together; 0: no limit.
+	RequestsPerSecond float64
 }
 
 // Options says which cloud a [Client] speaks to and how it proves who it is.
@@ -104,6 +106,9 @@ func (o Options) Validate() error {
 		return &OptionError{"members_api", "must be v1 or v2, not " + quote(string(o.MembersAPI))}
 	case o.MembersAPI == MembersV1 && o.API != IMS:
 		return &OptionError{"members_api", "v1 is Huawei Cloud's: leave it out, or write api: ims"}
+	}
+	if r := o.RequestsPerSecond; !(r == 0 || r >= 0.01 && r <= 100_000) {
+		return &OptionError{"scrape.requests_per_second", "must be from 0.01 to 100000, or 0 for no limit"}
 	}
 	signed := o.Keys != nil || o.Metadata != nil
 	if signed && o.Endpoint == "" {

@@ -24,6 +24,7 @@ type Scope struct {
 // the project that owns it, where that is one of them. It is safe for concurrent use.
 type Projects struct {
 	opts   Options
+	pace   *pacer
 	people *Client // with a token without a project, which the others are got with
 
 	mu       sync.Mutex
@@ -53,11 +54,12 @@ type scope struct {
 // NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
 // request. Close must be called in the end.
 func NewProjects(opts Options) (*Projects, error) {
-	people, err := newClient(opts, true)
+	pace := newPacer()
+	people, err := newClient(opts, pace, true)
 	if err != nil {
 		return nil, err
 	}
-	return &Projects{opts: opts, people: people, settings: opts.Settings, seen: map[string]sighting{}}, nil
+	return &Projects{opts: opts, pace: pace, people: people, settings: opts.Settings, seen: map[string]sighting{}}, nil
 }
 
 // Set replaces the settings. What is under way goes on with the old ones. Projects that the user lost its role in are
@@ -66,6 +68,7 @@ func (p *Projects) Set(s Settings) {
 	p.mu.Lock()
 	p.settings, p.changed = s, true
 	p.mu.Unlock()
+	p.people.Set(s)
 	for _, scope := range p.current() {
 		if scope.client != nil {
 			scope.client.Set(s)
@@ -268,7 +271,7 @@ func (p *Projects) scoped(id string) *Client {
 			IdentityEndpoint: auth.IdentityEndpoint, TokenID: tok.id, Scope: &gophercloud.AuthScope{ProjectID: id},
 		}, nil
 	}
-	c, err := New(opts)
+	c, err := newClient(opts, p.pace, false)
 	if err != nil {
 		panic(err) // the options were good for the other client
 	}

@@ -92,6 +92,14 @@ func (s *session) close() {
 	s.logins.Wait()
 }
 
+// resume ends the pauses after refused and failed logins.
+func (s *session) resume() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loginPause, s.pausedUntil = 0, time.Time{}
+	s.failurePause = 0
+}
+
 func (s *session) state() (expires time.Time, paused bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

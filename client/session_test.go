@@ -268,6 +268,26 @@ func TestRefusedLoginsPause(t *testing.T) {
 	})
 }
 
+// After a reload a refused login is tried again at once: the account may have been unlocked.
+func TestSettingsEndThePauseOfLogins(t *testing.T) {
+	locked := fakecloud.Fault{Match: isLogin, Status: http.StatusUnauthorized}
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		unlock := w.Inject(locked)
+		for range 5 {
+			_ = scrape(t, c, golden)
+		}
+		wantLogins(t, w, 1)
+		unlock()
+		if err := scrape(t, c, golden); err == nil {
+			t.Fatal("the login does not pause")
+		}
+		c.Set(client.Settings{})
+		if err := scrape(t, c, golden); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestKeystoneAway(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
 		if err := scrape(t, c, golden); err != nil {

@@ -13,6 +13,9 @@ import (
 
 var errNotAsked = errors.New("not asked: the time was over")
 
+// notAsked reports whether there was no time to ask, which says nothing of who would have answered.
+func notAsked(err error) bool { return errors.Is(err, errNotAsked) || code(err) == client.CodeNotAsked }
+
 const (
 	// grace is the end of a scrape's time, in which the requests that are still under way are cut off.
 	grace = 20 * time.Millisecond
@@ -180,19 +183,22 @@ func (c *collection) left() time.Duration {
 	return time.Until(c.deadline)
 }
 
-// request runs one request with its share of the time: request_timeout, or half of what is left, so that requests that
-// hang leave time for the others.
+// request runs the requests of one question until they are answered, or nobody waits any more.
 func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) error {
-	timeout := c.left() / 2
-	if timeout < leastTime {
-		return errNotAsked
+	patient := client.WithPatience(ctx, client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause})
+	err := errNotAsked
+	for notAsked(err) && ctx.Err() == nil { // again where somebody with more time has joined
+		left := c.left()
+		if left < leastTime {
+			return err
+		}
+		bounded, cancel := context.WithTimeout(patient, max(left, c.opts.RequestTimeout))
+		err = ask(bounded)
+		cancel()
+		if notAsked(err) && c.left() <= left {
+			break
+		}
 	}
-	if c.opts.RequestTimeout > 0 {
-		timeout = c.opts.RequestTimeout
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	err := ask(ctx)
 	if answered(err) {
 		c.mu.Lock()
 		c.answered, c.served = true, c.served || err == nil

@@ -312,7 +312,9 @@ func TestAMarkerThatIsGoneRestartsTheListing(t *testing.T) {
 	}
 	t.Run("as Glance does it", func(t *testing.T) {
 		bubble(t, newWideWorld(), user("producer"), discovering(collector.Rule{}), func(t *testing.T, b *bench) {
-			// The image that ends the first page is deleted before the second page is asked for.
+			// The image that ends the first page is deleted before the second page is asked for, and before its members are
+			// answered.
+			b.world.Inject(fakecloud.Fault{Match: about("list_members", ""), Latency: time.Second})
 			var once sync.Once
 			b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
 				if list(false, "marker="+empty)(r) {

@@ -176,7 +176,7 @@ func TestALaterPageThatFails(t *testing.T) {
 					series(t, s, "glance_image_scrape_success", "glance_image_members", "glance_image_member_status", "glance_image_unexpected_members")); diff != "" {
 					t.Error(diff)
 				}
-				if got := b.world.Count(fakecloud.OpListMembers); got > 3 {
+				if got := b.world.Count(fakecloud.OpListMembers); got > 4 {
 					t.Errorf("%d pages were asked for", got)
 				}
 			})

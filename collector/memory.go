@@ -2,7 +2,6 @@ package collector
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 
 	"glance_share_exporter/client"
@@ -102,7 +101,7 @@ func (p *past) learn(old *past, t *target, noToken bool) {
 		}
 	}
 	hung := code(t.membersErr) == client.CodeTimeout
-	cutOff := errors.Is(t.membersErr, errNotAsked) || code(t.membersErr) == client.CodeCanceled
+	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled
 	switch {
 	case hung || cutOff || noToken || !t.membersRead && t.membersErr == nil:
 		move(p.answered, old.answered, t.ID)

@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // queue hands the requests of one collection to its workers. A task may add tasks; the queue is over when none is left
@@ -13,7 +14,15 @@ type queue struct {
 	first   []task
 	slow    []task // hung the last time
 	rest    []task
+
+	workers int
 	running int
+	hanging int // of the running ones, those from slow
+	surplus int // workers that are to end
+
+	all   sync.WaitGroup
+	slots chan struct{} // one for each task that does not pause
+	more  func()        // starts another worker
 }
 
 type task func(ctx context.Context)
@@ -31,56 +40,90 @@ func (q *queue) add(to *[]task, t task) {
 	q.changed.Signal()
 }
 
-// next waits for a task. Half of the workers take the slow ones before the rest, and half after it: so what was not
-// read last time is asked first, and cannot hold up what can be read.
-func (q *queue) next(slowFirst bool) (task, bool) {
+// next waits for a task. What hung last time comes before the rest, for half of the workers: so it is asked early, and
+// cannot hold up what can be read.
+func (q *queue) next() (t task, slow, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for {
+		if q.surplus > 0 {
+			q.surplus--
+			return nil, false, false
+		}
 		order := [...]*[]task{&q.first, &q.rest, &q.slow}
-		if slowFirst {
+		if q.hanging < q.workers/2 {
 			order = [...]*[]task{&q.first, &q.slow, &q.rest}
 		}
 		for _, tasks := range order {
-			if len(*tasks) > 0 {
-				t := (*tasks)[0]
-				(*tasks)[0] = nil
-				*tasks = (*tasks)[1:]
-				q.running++
-				return t, true
+			if len(*tasks) == 0 {
+				continue
 			}
+			t, slow = (*tasks)[0], tasks == &q.slow
+			(*tasks)[0] = nil
+			*tasks = (*tasks)[1:]
+			q.running++
+			if slow {
+				q.hanging++
+			}
+			return t, slow, true
 		}
 		if q.running == 0 {
 			q.changed.Broadcast()
-			return nil, false
+			return nil, false, false
 		}
 		q.changed.Wait()
 	}
 }
 
-func (q *queue) done() {
+func (q *queue) done(slow bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.running--
+	if slow {
+		q.hanging--
+	}
 	q.changed.Broadcast()
 }
 
-// work runs the tasks with so many workers until the queue is over or ctx is done, and waits for them.
+// work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
 func (q *queue) work(ctx context.Context, workers int) {
-	var all sync.WaitGroup
-	for i := range workers {
-		all.Go(func() {
-			for {
-				t, ok := q.next(i%2 == 1)
-				if !ok {
-					return
-				}
-				if ctx.Err() == nil { // else only empty the queue
-					t(ctx)
-				}
-				q.done()
-			}
-		})
+	q.workers = workers
+	q.slots = make(chan struct{}, workers)
+	q.more = func() { q.all.Go(func() { q.run(ctx) }) }
+	for range workers {
+		q.more()
 	}
-	all.Wait()
+	q.all.Wait()
+}
+
+// run is one worker.
+func (q *queue) run(ctx context.Context) {
+	for {
+		t, slow, ok := q.next()
+		if !ok {
+			return
+		}
+		q.slots <- struct{}{}
+		if ctx.Err() == nil { // else only empty the queue
+			t(ctx)
+		}
+		<-q.slots
+		q.done(slow)
+	}
+}
+
+// pause lets a running task wait, while another one runs in its place. It returns early when ctx is done.
+func (q *queue) pause(ctx context.Context, d time.Duration) {
+	q.more()
+	<-q.slots
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	q.slots <- struct{}{}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.surplus++
 }

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"glance_share_exporter/client"
@@ -155,7 +154,7 @@ func (c *collection) settleRecord(t *target, img *client.Image, err error) {
 	if err == nil || t.record == nil {
 		t.record, t.recordErr = img, err
 	}
-	ask := !t.notApplicable(c.opts) && !errors.Is(err, errNotAsked)
+	ask := !t.notApplicable(c.opts) && !notAsked(err)
 	c.mu.Unlock()
 	if ask {
 		c.askMembersOf(t)

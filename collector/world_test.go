@@ -107,10 +107,11 @@ func appCredential(id string) func() (gophercloud.AuthOptions, error) {
 
 // bench is a cloud with its collector and all that it tells.
 type bench struct {
-	world *fakecloud.Cloud
-	cloud *collector.Cloud
-	api   *collector.APIMetrics
-	log   *logLines
+	world  *fakecloud.Cloud
+	client *client.Client // nil in projectsBubble
+	cloud  *collector.Cloud
+	api    *collector.APIMetrics
+	log    *logLines
 
 	projects *client.Projects // in projectsBubble
 }
@@ -166,6 +167,7 @@ func newBenchWith(t *testing.T, world *fakecloud.Cloud, connection client.Option
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.client = c
 	b.cloud = collector.New(c, opts, log.NewLogfmtLogger(b.log))
 	t.Cleanup(func() {
 		b.cloud.Close()

@@ -83,6 +83,12 @@ func (b *builder) scrape() {
 	o.Name, o.Images = "all", []collector.Image{{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}}
 	b.doc.Scrape.apply(&o)
 	b.addOption("", o.Validate())
+	b.addOption("", client.Options{Settings: client.Settings{RequestsPerSecond: *b.doc.Scrape.PerSecond}, Auth: noLogin}.Validate())
+}
+
+// noLogin stands for a credential where there is none to check.
+func noLogin() (gophercloud.AuthOptions, error) {
+	return gophercloud.AuthOptions{}, errors.New("no credential")
 }
 
 func (b *builder) memberNames() {
@@ -125,11 +131,13 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 	if e.Interface == "" {
 		e.Interface = "public"
 	}
+	options := b.collectorOptions(path, e)
 	c := Cloud{
-		Collector: b.collectorOptions(path, e),
+		Collector: options,
 		Client: client.Options{
 			Settings: client.Settings{
 				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), AdminRoles: e.AdminRoles,
+				RequestsPerSecond: *e.Scrape.PerSecond,
 			},
 			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,

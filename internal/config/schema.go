@@ -23,6 +23,7 @@ type scrape struct {
 	TimeoutOffset  *model.Duration `yaml:"timeout_offset"`
 	RequestTimeout *model.Duration `yaml:"request_timeout"`
 	Concurrency    *int            `yaml:"concurrency"`
+	PerSecond      *float64        `yaml:"requests_per_second"`
 }
 
 // or returns s with the values of other where s has none.
@@ -39,6 +40,9 @@ func (s scrape) or(other scrape) scrape {
 	if s.Concurrency == nil {
 		s.Concurrency = other.Concurrency
 	}
+	if s.PerSecond == nil {
+		s.PerSecond = other.PerSecond
+	}
 	return s
 }
 
@@ -53,7 +57,7 @@ func (s scrape) apply(o *collector.Options) {
 func defaultScrape() scrape {
 	o := collector.DefaultOptions()
 	timeout, offset, request := model.Duration(o.Timeout), model.Duration(o.TimeoutOffset), model.Duration(o.RequestTimeout)
-	return scrape{&timeout, &offset, &request, &o.Concurrency}
+	return scrape{&timeout, &offset, &request, &o.Concurrency, new(0.0)}
 }
 
 // Where a cloud is scraped.

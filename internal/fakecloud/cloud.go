@@ -122,6 +122,7 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req := c.describe(x)
 	entry := c.log.open(req)
+	defer c.log.leave()
 
 	fault := c.match(req)
 	if fault != nil && !fault.wait(r.Context()) {

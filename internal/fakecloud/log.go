@@ -49,6 +49,8 @@ type requestLog struct {
 	counts      map[string]int
 	addrs       map[string]struct{}
 	connections int
+	inFlight    int
+	most        int // in flight
 }
 
 func newRequestLog(size int) *requestLog {
@@ -58,7 +60,7 @@ func newRequestLog(size int) *requestLog {
 }
 
 func (l *requestLog) reset() {
-	l.ring, l.counts, l.addrs, l.connections = nil, map[string]int{}, map[string]struct{}{}, 0
+	l.ring, l.counts, l.addrs, l.connections, l.most = nil, map[string]int{}, map[string]struct{}{}, 0, l.inFlight
 	// next goes on: a request that is still under way must not write into its successor's place.
 	l.next += l.size - l.next%l.size
 }
@@ -67,6 +69,8 @@ func (l *requestLog) reset() {
 func (l *requestLog) open(r Request) (entry int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.inFlight++
+	l.most = max(l.most, l.inFlight)
 	entry = l.next
 	l.next++
 	if i := entry % l.size; i < len(l.ring) {
@@ -83,6 +87,13 @@ func (l *requestLog) open(r Request) (entry int) {
 		l.connections++
 	}
 	return entry
+}
+
+// leave notes that a request is over, answered or not.
+func (l *requestLog) leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.inFlight--
 }
 
 func (l *requestLog) close(entry, status int) {
@@ -128,7 +139,14 @@ func (c *Cloud) Connections() int {
 	return c.log.connections
 }
 
-// ResetLog empties the log, the counters and the connections.
+// MostInFlight returns how many requests were being answered at once, at most.
+func (c *Cloud) MostInFlight() int {
+	c.log.mu.Lock()
+	defer c.log.mu.Unlock()
+	return c.log.most
+}
+
+// ResetLog empties the log and the counters.
 func (c *Cloud) ResetLog() {
 	c.log.mu.Lock()
 	defer c.log.mu.Unlock()

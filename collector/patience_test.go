@@ -1,0 +1,124 @@
+package collector_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/fakecloud"
+)
+
+// One that is to be asked again later keeps no other waiting, and no scrape.
+func TestAPauseKeepsNobodyWaiting(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 20)
+	opts := options(ids...)
+	opts.Concurrency = 2
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		// The first three each ask for a pause of a second, and all take 100 ms.
+		for _, id := range ids[:3] {
+			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+		}
+		b.world.SetLatency(100 * time.Millisecond)
+		if diff := cmp.Diff(ids, read(b.scrape(t))); diff != "" {
+			t.Error(diff)
+		}
+		b.world.ClearFaults()
+		s := b.scrape(t)
+		clean := s.Duration
+		for _, id := range ids[:3] {
+			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+		}
+		s = b.scrape(t)
+		if diff := cmp.Diff(ids, read(s)); diff != "" {
+			t.Error(diff)
+		}
+		// Three more requests for two workers, and no pause of either.
+		if most := clean + 400*time.Millisecond; s.Duration > most {
+			t.Errorf("took %s, want at most %s", s.Duration, most)
+		}
+	})
+}
+
+// The most requests in flight is what is configured, whatever pauses.
+func TestConcurrencyHolds(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 60)
+	opts := options(ids...)
+	opts.Concurrency = 4
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		b.world.Inject(fakecloud.Fault{Match: about("list_members", ""), Times: 40, Status: 503})
+		b.world.SetLatency(50 * time.Millisecond)
+		if got := len(read(b.scrape(t))); got < len(ids)/2 {
+			t.Errorf("%d images read", got) // some were unlucky three times
+		}
+		if got := b.world.MostInFlight(); got > 4 {
+			t.Errorf("%d requests in flight", got)
+		}
+	})
+}
+
+// Where the limit of requests leaves no time for all images, each scrape reads others, and none of them is said to hang.
+func TestALimitOfRequestsIsFair(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 100)
+	bubble(t, w, user("producer"), options(ids...), func(t *testing.T, b *bench) {
+		b.client.Set(client.Settings{RequestsPerSecond: 5})
+		seen := map[string]bool{}
+		for i := range 4 {
+			s := b.scrape(t)
+			if s.Duration > 8600*time.Millisecond {
+				t.Errorf("scrape %d took %s", i, s.Duration)
+			}
+			for _, img := range s.Images {
+				switch {
+				case img.Sight == collector.Whole:
+					seen[img.ID] = true
+				case code(img.Err) != client.CodeNotAsked && !strings.HasPrefix(code(img.Err), "not asked"):
+					t.Errorf("scrape %d: %v", i, img.Err)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		if len(seen) != len(ids) {
+			t.Errorf("%d of %d images read in 4 scrapes of some 40 requests", len(seen), len(ids))
+		}
+		for _, code := range []string{"timeout", "429"} {
+			if got := testutil.ToFloat64(counter{b.api, "list_members", code}); got != 0 {
+				t.Errorf("%v times %s", got, code)
+			}
+		}
+	})
+}
+
+// A scrape that joins with more time gets what the first one had no time for.
+func TestJoiningWhereTheLimitLeavesNoTime(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 20)
+	bubble(t, w, user("producer"), options(ids...), func(t *testing.T, b *bench) {
+		b.client.Set(client.Settings{RequestsPerSecond: 5})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go b.cloud.Collect(ctx, collector.Limits{Timeout: 4 * time.Second})
+		time.Sleep(time.Millisecond)
+		if diff := cmp.Diff(ids, read(b.scrape(t))); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func code(err error) string {
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		return apiErr.Code
+	}
+	return fmt.Sprint(err)
+}
