@@ -21,11 +21,6 @@ import (
 	"time"
 )
 
-const (
-	maxBody      = 32 << 20 // bytes of an answer; 1,000 records of images are about 1 MB, 5,000 members the same
-	maxErrorBody = 64 << 10
-)
-
 // A Client reads one cloud. It is safe for concurrent use; its requests share one token, or one access key.
 type Client struct {
 	opts    Options
@@ -267,16 +262,24 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 		return apiErr
 	}
 	buf := c.bodies.Get().(*bytes.Buffer)
-	defer c.bodies.Put(buf)
+	defer func() {
+		if buf.Cap() <= bigBody*2 { // a long one is rare, and would be kept for good
+			c.bodies.Put(buf)
+		}
+	}()
 	buf.Reset()
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	tooLong, release, err := c.readBody(ctx, buf, resp.Body)
+	defer release()
 	switch {
 	case err != nil:
 		return bodyError(ctx, resp, err)
-	case n > maxBody:
+	case tooLong:
 		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "a body of more than " + strconv.Itoa(maxBody>>20) + " MiB"}
 	}
-	if err := decode(answer{body: buf.Bytes(), date: date}); err != nil {
+	if err = checkSize(buf.Bytes()); err == nil {
+		err = decode(answer{body: buf.Bytes(), date: date})
+	}
+	if err != nil {
 		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: err.Error()}
 	}
 	return nil

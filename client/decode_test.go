@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,8 @@ import (
 )
 
 func day(d int) time.Time { return time.Date(2016, 9, d, 2, 5, 14, 0, time.UTC) }
+
+func sum(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
 
 func TestMemberLists(t *testing.T) {
 	row := func(id, status, more string) string {
@@ -39,6 +42,28 @@ func TestMemberLists(t *testing.T) {
 		{name: "an error beside an empty list", body: `{"members": [], "error": {"message": "backend away", "code": "IMG.0114"}}`, err: "decode: a 200 with an error in it: IMG.0114: backend away"},
 		{name: "an error of the gateway beside an empty list", body: `{"members": [], "error_code": "APIGW.0301", "error_msg": "no"}`, err: "decode: a 200 with an error in it: APIGW.0301: no"},
 		{name: "two lists, the second one empty", body: `{"members": [` + row("a", "accepted", "") + `], "members": []}`, err: `decode: a 200 with more than one "members"`},
+		{name: "an empty list in other letters", body: `{"members": [` + row("a", "accepted", "") + `], "Members": []}`, err: `decode: a 200 with more than one "members"`},
+		{name: "an empty list in escapes", body: `{"members": [` + row("a", "accepted", "") + `], "\u006dembers": []}`, err: `decode: a 200 with more than one "members"`},
+		{name: "an empty list in old letters", body: `{"members": [` + row("a", "accepted", "") + `], "memberſ": []}`, err: `decode: a 200 with more than one "members"`},
+		{
+			name: "members that are called members", body: `{"members": [` + row("members", "accepted", "") + `], "more": {"members": []}}`,
+			want: []client.Member{{Type: "project", ID: "members", Status: "accepted"}},
+		},
+		{name: "more members than a cloud lets there be", body: `{"members": [` + strings.Repeat(row("a", "pending", "")+",", 10_000) + row("b", "pending", "") + `]}`, err: "decode: a list of more than 10000 members"},
+		{name: "a million empty rows", body: `{"members": [` + strings.Repeat("{},", 1_000_000) + `{}]}`, err: "decode: a 200 with more than 500000 values"},
+		{name: "half a million nulls", body: `{"members": [` + strings.Repeat("null,", 499_000) + `null]}`, err: "decode: a list of more than 10000 members"},
+		{
+			name: "IDs of a megabyte that differ in the end", body: `{"members": [` + row(strings.Repeat("x", 1<<20)+"a", "accepted", "") + `,` + row(strings.Repeat("x", 1<<20)+"b", "pending", "") + `]}`,
+			want: []client.Member{
+				{Type: "project", ID: strings.Repeat("x", 447) + "-" + sum(strings.Repeat("x", 1<<20)+"b"), Status: "pending"},
+				{Type: "project", ID: strings.Repeat("x", 447) + "-" + sum(strings.Repeat("x", 1<<20)+"a"), Status: "accepted"},
+			},
+		},
+		{
+			name: "years that nobody shared in", body: `{"members": [` + row("a", "pending", `, "created_at": "0000-01-01T00:00:00Z", "updated_at": "9999-12-31T23:59:59Z"`) + `]}`,
+			want: []client.Member{{Type: "project", ID: "a", Status: "pending"}},
+		},
+		{name: "a marker of a megabyte", body: `{"members": [], "page_info": {"next_marker": "` + strings.Repeat("m", 1<<20) + `"}}`, err: "decode: a list whose next_marker has more than 4096 bytes"},
 		{name: "IDs that are not UTF-8", body: "{\"members\": [{\"member_id\": \"a\xff\"}, {\"member_id\": \"a\xfe\"}]}", err: "decode: a 200 that is not UTF-8: two members could look the same"},
 		{
 			name: "a domain and a project of the same ID", body: `{"members": [` + row("a", "pending", `, "member_type": "project"`) + `,` + row("a", "accepted", `, "member_type": "domain"`) + `]}`,
@@ -98,7 +123,7 @@ func TestMemberLists(t *testing.T) {
 		{name: "a row is a number", body: `{"members": [1]}`, err: `decode: a 200 in which "members" is a JSON number`},
 		{name: "an ID is a number", body: `{"members": [{"member_id": 1}]}`, err: `decode: a 200 in which "members.member_id" is a JSON number`},
 		{name: "another image's list", body: `{"members": [{"member_id": "a", "image_id": "` + absent + `"}]}`, err: `decode: a row is about another image, "` + absent + `"`},
-		{name: "too long", body: `{"members": [` + strings.Repeat(" ", 32<<20) + `]}`, err: `decode: a body of more than 32 MiB`},
+		{name: "too long", body: `{"members": [` + strings.Repeat(" ", 16<<20) + `]}`, err: `decode: a body of more than 16 MiB`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -70,7 +70,10 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 }
 
 func (r imageJSON) image() Image {
-	return Image{ID: r.ID, Name: r.Name, Owner: r.Owner, Visibility: Visibility(r.Visibility), Status: r.Status, Hidden: bool(r.Hidden), Tags: r.Tags, Whole: bool(r.Whole)}
+	return Image{
+		ID: r.ID, Name: bounded(r.Name), Owner: bounded(r.Owner), Visibility: Visibility(bounded(r.Visibility)), Status: bounded(r.Status),
+		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: bool(r.Whole),
+	}
 }
 
 // MaxImagesPerRequest is how many IDs [Client.Images] takes: a URL of about 4 kB, which every proxy lets through.
@@ -110,6 +113,9 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 }
 
 func decodeImage(body []byte, id string) (Image, error) {
+	if len(body) > maxRecord {
+		return Image{}, errors.New("a record of more than " + strconv.Itoa(maxRecord>>10) + " KiB")
+	}
 	var r imageJSON
 	if err := json.Unmarshal(body, &r); err != nil {
 		return Image{}, shapeError(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
+	"regexp"
 	"strconv"
 )
 
@@ -98,6 +99,12 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 	return page, nil
 }
 
+// maxRecord is how many bytes of JSON an image's record may have. Glance lets it have 128 tags and 128 properties.
+const maxRecord = 256 << 10
+
+// imageID is what an image's ID may look like. Both APIs make UUIDs.
+var imageID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
+
 func decodePage(body []byte) (ImagePage, error) {
 	var list struct {
 		Images []json.RawMessage `json:"images"`
@@ -116,7 +123,7 @@ func decodePage(body []byte) (ImagePage, error) {
 	page := ImagePage{Images: make([]Image, 0, len(list.Images))}
 	for _, raw := range list.Images {
 		var r imageJSON
-		if err := json.Unmarshal(raw, &r); err != nil || r.ID == "" {
+		if len(raw) > maxRecord || json.Unmarshal(raw, &r) != nil || !imageID.MatchString(r.ID) {
 			page.Unreadable++
 			continue
 		}

@@ -14,7 +14,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
-const maxLoginBody = 4 << 20 // a catalog of hundreds of endpoints is about 100 kB
+const maxLoginBody = 1 << 20 // a catalog of hundreds of endpoints is about 100 kB
 
 // Access is what a token gives access to.
 type Access struct {

@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -83,6 +82,8 @@ type memberJSON struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
+var errTooManyMembers = errors.New("a list of more than " + strconv.Itoa(maxMembers) + " members")
+
 // maxMemberPages bounds a list that never ends: a hundred pages of 500 are far beyond any cloud's quota.
 const maxMemberPages = 100
 
@@ -103,6 +104,8 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 				return err
 			case page.next != "" && markers[page.next]:
 				return errors.New("the pages of the list go round: a marker came twice")
+			case len(list.Members)+len(page.members) > maxMembers:
+				return errTooManyMembers
 			case page.next != "" && len(markers) == maxMemberPages-1:
 				return errors.New("a list of more than " + strconv.Itoa(maxMemberPages) + " pages")
 			}
@@ -160,8 +163,12 @@ func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, erro
 	if err != nil {
 		return memberPage{}, err
 	}
+	if len(rows) > maxMembers {
+		return memberPage{}, errTooManyMembers
+	}
 	members := make([]Member, 0, len(rows))
-	for _, r := range rows {
+	for i := range rows {
+		r := &rows[i]
 		if r.ImageID != "" && r.ImageID != imageID {
 			return memberPage{}, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
 		}
@@ -206,13 +213,17 @@ func (e *envelope) check(body []byte) (next string, err error) {
 	switch {
 	case says(e.Next):
 		return "", errors.New(`a list with a "next", which no member list has`)
-	case bytes.Count(body, []byte(`"members"`)) > 1:
-		return "", errors.New(`a 200 with more than one "members"`) // the last would win
 	case !utf8.Valid(body):
 		return "", errors.New("a 200 that is not UTF-8: two members could look the same")
 	}
+	if err := oneList(body); err != nil {
+		return "", err
+	}
 	if says(e.PageInfo.NextMarker) && json.Unmarshal(e.PageInfo.NextMarker, &next) != nil {
 		return "", errors.New("a list whose next_marker is not a string")
+	}
+	if len(next) > maxMarker {
+		return "", errors.New("a list whose next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
 	}
 	return next, nil
 }
@@ -271,8 +282,8 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 	return rows, next, err
 }
 
-func (r memberJSON) member(now time.Time) Member {
-	m := Member{Type: cmp.Or(MemberType(r.Type), TypeProject), ID: r.MemberID, Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
+func (r *memberJSON) member(now time.Time) Member {
+	m := Member{Type: cmp.Or(MemberType(bounded(r.Type)), TypeProject), ID: bounded(r.MemberID), Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
 	switch s := Status(r.Status); s {
 	case Accepted, Pending, Rejected:
 		m.Status = s

@@ -42,16 +42,17 @@ func WithPatience(ctx context.Context, p Patience) context.Context {
 	return context.WithValue(ctx, patienceKey{}, p)
 }
 
-// pacer decides when the attempts of one cloud may start. Its clients share it.
+// pacer decides when the attempts of one cloud may start, and which long bodies may be read. Its clients share it.
 type pacer struct {
 	limiter *rate.Limiter
+	big     chan struct{} // one for each long body that is read
 
 	mu     sync.Mutex
 	credit float64 // of attempts that may be repeated
 }
 
 func newPacer() *pacer {
-	return &pacer{limiter: rate.NewLimiter(rate.Inf, 1), credit: retryReserve}
+	return &pacer{limiter: rate.NewLimiter(rate.Inf, 1), big: make(chan struct{}, maxBigBodies), credit: retryReserve}
 }
 
 // set limits the attempts per second; 0: no limit.

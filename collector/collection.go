@@ -57,6 +57,7 @@ type collection struct {
 	stranger  bool  // there is no list of images
 	targets   []*target
 	byID      map[string]*target
+	weight    int // of what is kept
 
 	listings     int // that are still to be read to their end
 	swept        bool
@@ -91,6 +92,7 @@ func (c *collection) remember(own []string) {
 		img := c.past.known[id]
 		if rule := c.opts.rule(&img, own); rule != nil && c.byID[id] == nil {
 			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, discovered: true})
+			c.weight += imageWeight(&img)
 		}
 	}
 }
@@ -266,10 +268,45 @@ func (c *collection) askMembersOf(t *target) {
 			return err
 		})
 		c.mu.Lock()
+		if err == nil {
+			err = c.take(listWeight(list.Members))
+		}
 		t.members, t.membersErr, t.membersRead = list, err, err == nil
+		if err != nil {
+			t.members = client.MemberList{}
+		}
 		c.mu.Unlock()
 		c.doubt(t)
 	})
+}
+
+// maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
+const maxWeight = 256 << 20
+
+var errTooMuch = errors.New("all images and members of this cloud together take more than 256 MiB: watch fewer images here, or split the cloud in shards")
+
+// take makes room for more to be kept. The caller holds mu.
+func (c *collection) take(weight int) error {
+	if c.weight+weight > maxWeight {
+		return errTooMuch
+	}
+	c.weight += weight
+	return nil
+}
+
+func listWeight(members []client.Member) (n int) {
+	for i := range members {
+		n += 100 + len(members[i].ID) + len(members[i].Type)
+	}
+	return n
+}
+
+func imageWeight(img *client.Image) int {
+	n := 300 + len(img.ID) + len(img.Name) + len(img.Owner)
+	for _, tag := range img.Tags {
+		n += 20 + len(tag)
+	}
+	return n
 }
 
 // settled reports whether the image's record has come meanwhile and shows that there are no members to ask for.
@@ -300,6 +337,9 @@ func (c *collection) snapshot() Snapshot {
 		img := ImageSnapshot{Name: c.imageName(t)}
 		t.judge(c.opts, &img)
 		s.Images = append(s.Images, img)
+	}
+	if c.opts.MemberDetails {
+		limit(s.Images)
 	}
 	return s
 }

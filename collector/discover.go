@@ -296,7 +296,9 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 		if err := c.opts.mayList(q, page.Access); err != nil {
 			return false, err // the token was renewed, and is not what it was
 		}
-		c.find(page.Images)
+		if err := c.find(page.Images); err != nil {
+			return false, err
+		}
 		unreadable += page.Unreadable
 		if page.Next == "" {
 			break
@@ -316,12 +318,16 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 }
 
 // find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
-func (c *collection) find(images []client.Image) {
+func (c *collection) find(images []client.Image) error {
 	for i := range images {
 		img := &images[i]
 		c.mu.Lock()
 		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
 		if t == nil && rule != nil {
+			if err := c.take(imageWeight(img)); err != nil {
+				c.mu.Unlock()
+				return err
+			}
 			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
 		}
 		if t != nil && t.discovered && rule != nil {
@@ -334,6 +340,7 @@ func (c *collection) find(images []client.Image) {
 			c.doubt(t)
 		}
 	}
+	return nil
 }
 
 // ended notes the end of a listing. After the last one it asks for the records that are not there yet.

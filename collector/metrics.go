@@ -186,14 +186,15 @@ func (s *ImageSnapshot) judgementMetrics(ch chan<- prometheus.Metric, labels []*
 	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
 		ch <- sample{unexpectedMembersDesc, labels, float64(n)}
 	}
-	if s.Complete() {
+	if s.whole() {
 		ch <- sample{missingMembersDesc, labels, float64(len(s.Missing()))}
 	}
 }
 
 func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.LabelPair, opts *Options) {
-	for i := range s.Members {
-		m := &s.Members[i]
+	shown := s.shown()
+	for i := range shown {
+		m := &shown[i]
 		if m.ID == "" {
 			continue // it is in the counts, and members_complete is 0
 		}

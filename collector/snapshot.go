@@ -56,14 +56,19 @@ type ImageSnapshot struct {
 	Sight  Sight
 	// Members is empty unless Sight is Partial or Whole.
 	Members []client.Member
+	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
+	LeftOut int
 	// StatusCode is what the answer that decided Sight means as an HTTP status, 0 without an answer.
 	StatusCode int
 	// Err is why Sight is Unread.
 	Err error
 }
 
-// Complete reports whether Members are all there are, each with an ID of its own.
-func (s *ImageSnapshot) Complete() bool {
+// Complete reports whether Members are all there are, each with an ID of its own, and none is left out.
+func (s *ImageSnapshot) Complete() bool { return s.LeftOut == 0 && s.whole() }
+
+// whole reports whether Members are all there are, each with an ID of its own.
+func (s *ImageSnapshot) whole() bool {
 	return s.Sight == Whole && !slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.ID == "" })
 }
 
@@ -78,8 +83,61 @@ func (s *ImageSnapshot) Unexpected() int {
 // Missing returns the expected members that the image does not have. It is empty where there may be more members than
 // those seen.
 func (s *ImageSnapshot) Missing() []ExpectedMember {
-	if !s.Complete() {
+	if !s.whole() {
 		return nil
 	}
 	return s.Policy.missing(s.Members)
+}
+
+// What a cloud may make of its members in series, so that one that is broken or hostile is no burden to Prometheus. Counts
+// have no bound.
+const (
+	maxShown      = 2_000   // members of an image
+	maxShownInAll = 100_000 // members of a cloud
+)
+
+// limit decides how many members of each image are shown: as many of each as the bounds allow, so that an image with
+// thousands takes nothing from those with a few.
+func limit(images []ImageSnapshot) {
+	sizes := make([]int, len(images))
+	total := 0
+	for i := range images {
+		sizes[i] = min(len(images[i].Members), maxShown)
+		total += sizes[i]
+	}
+	most := maxShown
+	if total > maxShownInAll {
+		most = share(sizes, maxShownInAll)
+	}
+	for i := range images {
+		images[i].LeftOut = max(len(images[i].Members)-most, 0)
+	}
+}
+
+// share is the most that each may take, so that all together take no more than there is.
+func share(sizes []int, total int) int {
+	slices.Sort(sizes)
+	for i, size := range sizes {
+		if each := total / (len(sizes) - i); size > each {
+			return each
+		}
+		total -= size
+	}
+	return maxShown
+}
+
+// shown are the members that have series, those first that nobody expects.
+func (s *ImageSnapshot) shown() []client.Member {
+	if s.LeftOut == 0 {
+		return s.Members
+	}
+	list := make([]client.Member, 0, len(s.Members))
+	for _, expected := range []bool{false, true} {
+		for i := range s.Members {
+			if (s.Policy.find(&s.Members[i]) != nil) == expected {
+				list = append(list, s.Members[i])
+			}
+		}
+	}
+	return list[:len(list)-s.LeftOut]
 }

@@ -1,0 +1,112 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+)
+
+// What a server may make us keep. Each bound is far beyond what a cloud has.
+const (
+	maxBody      = 16 << 20 // bytes of an answer; 1,000 records of images are about 1 MB, 5,000 members the same
+	maxErrorBody = 64 << 10
+	bigBody      = 1 << 20 // from here on, few bodies are read at a time
+	maxBigBodies = 4
+
+	maxMembers = 10_000  // of one image
+	maxValues  = 500_000 // of one answer: its objects and arrays have no more entries than that
+	maxText    = 512     // bytes of a text that are kept
+	maxMarker  = 4096
+)
+
+// readBody reads a whole body of at most maxBody bytes into buf. Only few long ones are read at once, so that a hundred
+// endless ones do not take a hundred times the memory.
+func (c *Client) readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader) (tooLong bool, release func(), err error) {
+	release = func() {}
+	n, err := buf.ReadFrom(io.LimitReader(body, bigBody))
+	if err != nil || n < bigBody {
+		return false, release, err
+	}
+	select {
+	case c.pace.big <- struct{}{}:
+		release = func() { <-c.pace.big }
+	case <-ctx.Done():
+		return false, release, ctx.Err()
+	}
+	n, err = buf.ReadFrom(io.LimitReader(body, maxBody-bigBody+1))
+	return n > maxBody-bigBody, release, err
+}
+
+// checkSize returns an error for an answer that is small in bytes and large once decoded, as a million empty rows are.
+func checkSize(body []byte) error {
+	if n := bytes.Count(body, []byte(",")); n > maxValues {
+		return fmt.Errorf("a 200 with more than %d values", maxValues)
+	}
+	return nil
+}
+
+// bounded is s, cut after maxText bytes where it is longer. What was cut ends in its hash, so that two long texts stay two.
+func bounded(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	sum := sha256.Sum256([]byte(s))
+	cut := s[:maxText-1-2*len(sum)]
+	for len(cut) > 0 && !utf8.ValidString(cut[max(0, len(cut)-utf8.UTFMax):]) && !utf8.RuneStart(s[len(cut)]) {
+		cut = cut[:len(cut)-1]
+	}
+	return strings.Clone(cut) + "-" + hex.EncodeToString(sum[:])
+}
+
+// oneList returns an error unless an object has the key "members" exactly once. Go's decoder takes "Members" for it as
+// well, and the last one wins: an empty one could hide the members of another.
+func oneList(body []byte) error {
+	errTwo := errors.New(`a 200 with more than one "members"`)
+	key, n, plain := []byte(`"members"`), 0, true
+	for rest := body; ; {
+		i := bytes.IndexByte(rest, '"')
+		if i < 0 {
+			break
+		}
+		if rest = rest[i:]; len(rest) >= len(key) && bytes.EqualFold(rest[:len(key)], key) {
+			n++
+		}
+		rest = rest[1:]
+	}
+	for _, b := range body {
+		plain = plain && b != '\\' && b < utf8.RuneSelf
+	}
+	if plain && n <= 1 {
+		return nil
+	}
+	// A key may be spelled with escapes, and a value may look like the key.
+	n = 0
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if _, err := dec.Token(); err != nil {
+		return shapeError(err)
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return shapeError(err)
+		}
+		if s, ok := name.(string); ok && strings.EqualFold(s, "members") {
+			n++
+		}
+		var value json.RawMessage
+		if err := dec.Decode(&value); err != nil {
+			return shapeError(err)
+		}
+	}
+	if n > 1 {
+		return errTwo
+	}
+	return nil
+}
