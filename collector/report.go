@@ -183,11 +183,16 @@ func (c *collection) troubles() map[problem]*trouble {
 		case img.Sight == Partial && t.record != nil:
 			note(foreignView, t.ID, nil)
 		}
-		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound {
+		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound && !sameCause(&img, t.recordErr) {
 			note(noRecord, t.ID, t.recordErr)
 		}
 	}
 	return found
+}
+
+// sameCause reports whether an image's members and its record were not read for one reason, which one line tells.
+func sameCause(img *ImageSnapshot, recordErr error) bool {
+	return img.Sight == Unread && code(img.Err) == code(recordErr)
 }
 
 // code is an error's code, as the counters have it.
