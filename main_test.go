@@ -193,9 +193,9 @@ func TestDemo(t *testing.T) {
 	e := startExporter(t, "--demo")
 	_, page := e.get(t, "/metrics")
 	have := families(t, page)
-	// One project is all that the demo has.
+	// One project is all that the demo has, and it collects for each scrape.
 	_, url := newWorld(t)
-	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all", 1)
+	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	_, page = startExporter(t, "--config.file="+writeFile(t, "exporter.yml", several)).get(t, "/metrics")
 	maps.Copy(have, families(t, page))
 	for _, name := range documentedMetrics(t) {

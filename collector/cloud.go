@@ -40,16 +40,27 @@ type Cloud struct {
 
 	mu      sync.Mutex
 	opts    *Options // replaced, never changed
-	running *collection
-	memory  memory
+	parts   map[Shard]*part
+	sweep   *sweep
+	listing chan struct{} // a sweep that is under way; nil: none is
+	refresh *refresher    // nil: nobody collects in the background
 	closed  bool
 	active  int // collections that have not ended
 	ended   sync.Cond
 }
 
+// part is a shard of the cloud, and what is remembered of it.
+type part struct {
+	shard   Shard
+	logger  log.Logger
+	running *collection
+	memory  memory
+	used    time.Time
+}
+
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
-	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), memory: newMemory()}
+	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}}
 	c.ended.L = &c.mu
 	return c
 }
@@ -58,10 +69,18 @@ func New(api API, opts Options, logger log.Logger) *Cloud {
 func (c *Cloud) Name() string { return c.name }
 
 // ByProbe is [Options].ByProbe.
-func (c *Cloud) ByProbe() bool {
+func (c *Cloud) ByProbe() bool { return c.options().ByProbe }
+
+// Shards is [Options].Shards.
+func (c *Cloud) Shards() int { return c.options().Shards }
+
+// Refreshes reports whether the cloud is collected in the background.
+func (c *Cloud) Refreshes() bool { return c.options().RefreshInterval > 0 }
+
+func (c *Cloud) options() *Options {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.opts.ByProbe
+	return c.opts
 }
 
 // SetOptions replaces the options, all but the name. A collection that is under way goes on with the old ones; the next scrape does not
@@ -70,17 +89,37 @@ func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.opts = &opts
-	c.memory.keep(c.opts)
+	c.forgetSweep(c.opts)
+	for _, p := range c.parts {
+		p.memory.keep(c.opts)
+	}
+	if c.refresh != nil {
+		c.refresh.again()
+	}
 }
 
-// Close ends the collection that is under way, and waits for it.
+// Close ends the collections that are under way, and waits for them.
 func (c *Cloud) Close() {
 	c.mu.Lock()
 	c.closed = true
-	if c.running != nil {
-		c.running.cancel(context.Canceled)
+	for _, p := range c.parts {
+		if p.running != nil {
+			p.running.cancel(context.Canceled)
+		}
 	}
 	c.mu.Unlock()
+	c.Retire()
+}
+
+// Retire waits until no collection is under way and ends those in the background.
+func (c *Cloud) Retire() {
+	c.mu.Lock()
+	refresh := c.refresh
+	c.refresh = nil
+	c.mu.Unlock()
+	if refresh != nil {
+		refresh.stop()
+	}
 	c.Wait()
 }
 
@@ -99,6 +138,8 @@ type Limits struct {
 	Timeout time.Duration
 	// Reserve is the part of it that is needed after the collection.
 	Reserve time.Duration
+	// Fresh is whether a cloud that is collected in the background shall be collected now.
+	Fresh bool
 }
 
 // deadline is when a collection must be finished that begins now.
@@ -114,15 +155,29 @@ func (l Limits) deadline(opts *Options, now time.Time) time.Time {
 
 // Collect asks the cloud and returns what it saw when everything is asked, or at the deadline that follows from limits,
 // or when ctx is done: what was not read by then is marked unread. Callers at the same time share one collection, each
-// with its own deadline.
+// with its own deadline. Where the cloud is collected in the background, Collect returns what was seen last.
 func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
+	return c.CollectShard(ctx, Shard{}, limits)
+}
+
+// CollectShard is Collect for some of the images. A cloud that is collected in the background has no shards.
+func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Snapshot {
+	opts := c.options()
+	deadline := limits.deadline(opts, time.Now())
+	if opts.RefreshInterval > 0 && !limits.Fresh {
+		return c.latest(ctx, deadline)
+	}
+	return c.collect(ctx, shard, deadline)
+}
+
+func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Snapshot {
 	c.mu.Lock()
-	coll := c.running
-	deadline := limits.deadline(c.opts, time.Now())
+	p := c.part(shard)
+	coll := p.running
 	if coll != nil && coll.opts == c.opts {
 		coll.join(deadline)
 	} else {
-		coll = c.start(deadline)
+		coll = c.start(p, deadline)
 	}
 	c.mu.Unlock()
 
@@ -146,6 +201,35 @@ func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
 	return coll.snapshot()
 }
 
+const (
+	maxParts  = 2 * MaxShards // that are remembered
+	keepParts = time.Hour     // after their last collection
+)
+
+// part returns a shard's. The caller holds mu.
+func (c *Cloud) part(shard Shard) *part {
+	p := c.parts[shard]
+	if p == nil {
+		c.forgetParts()
+		p = &part{shard: shard, logger: c.logger, memory: newMemory()}
+		if shard != (Shard{}) {
+			p.logger = log.With(c.logger, "shard", shard)
+		}
+		c.parts[shard] = p
+	}
+	p.used = time.Now()
+	return p
+}
+
+// forgetParts drops what nobody asks for any more, as after a change of the number of shards. The caller holds mu.
+func (c *Cloud) forgetParts() {
+	for shard, p := range c.parts {
+		if p.running == nil && (time.Since(p.used) > keepParts || len(c.parts) >= maxParts) {
+			delete(c.parts, shard)
+		}
+	}
+}
+
 // leave ends a collection that nobody waits for any more, and reports whether that is so.
 func (c *Cloud) leave(coll *collection, cause error) bool {
 	c.mu.Lock()
@@ -154,21 +238,21 @@ func (c *Cloud) leave(coll *collection, cause error) bool {
 		return false
 	}
 	coll.cancel(cause)
-	if c.running == coll {
-		c.running = nil
+	if coll.part.running == coll {
+		coll.part.running = nil
 	}
 	return true
 }
 
 // start begins a collection for the first that waits for it. The caller holds mu.
-func (c *Cloud) start(deadline time.Time) *collection {
+func (c *Cloud) start(p *part, deadline time.Time) *collection {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	coll := newCollection(c, c.opts, c.memory.past, cancel)
+	coll := newCollection(c, p, c.opts, cancel)
 	coll.join(deadline)
 	if c.closed {
 		cancel(context.Canceled)
 	}
-	c.running = coll
+	p.running = coll
 	c.active++
 	go func() {
 		coll.run(ctx)
@@ -182,14 +266,16 @@ func (c *Cloud) start(deadline time.Time) *collection {
 
 // finish takes note of a collection that has ended. The caller holds mu.
 func (c *Cloud) finish(coll *collection, givenUp bool) {
-	if c.running == coll {
-		c.running = nil
+	p := coll.part
+	if p.running == coll {
+		p.running = nil
 	}
+	c.swept(coll, nil) // if it was to list and did not come to its end
 	if coll.opts == c.opts {
-		c.memory.learn(coll)
+		p.memory.learn(coll)
 	}
 	if !givenUp {
-		c.report(coll)
+		p.report(coll)
 	}
 	close(coll.done)
 	c.active--

@@ -36,6 +36,7 @@ const (
 // collection is one round of questions to one cloud.
 type collection struct {
 	cloud  *Cloud
+	part   *part
 	opts   *Options
 	past   *past
 	cancel context.CancelCauseFunc
@@ -59,20 +60,26 @@ type collection struct {
 	byID      map[string]*target
 	weight    int // of what is kept
 
-	listings     int // that are still to be read to their end
+	leads        bool           // it lists for other collections too; guarded by the cloud's mu
+	found        []client.Image // by its listings, in any shard
+	listings     int            // that are still to be read to their end
 	swept        bool
 	used         map[*Rule]bool // that took an image
 	discoveryErr error          // why a listing was not read to its end
 }
 
-func newCollection(c *Cloud, opts *Options, past *past, cancel context.CancelCauseFunc) *collection {
+// newCollection needs the cloud's mu.
+func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *collection {
+	past := p.memory.past
 	coll := &collection{
-		cloud: c, opts: opts, past: past, cancel: cancel,
+		cloud: c, part: p, opts: opts, past: past, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)+len(past.known)), byID: make(map[string]*target, len(opts.Images)+len(past.known)),
 	}
 	for _, img := range opts.Images {
-		coll.add(target{Image: img})
+		if p.shard.has(img.ID) {
+			coll.add(target{Image: img})
+		}
 	}
 	coll.remember(past.projects)
 	return coll
@@ -130,10 +137,13 @@ func (c *collection) run(ctx context.Context) {
 		}
 		return
 	}
-	if len(c.opts.Discover) > 0 {
-		c.discover()
-	} else {
+	switch {
+	case len(c.opts.Discover) == 0:
 		c.askRecords()
+	case c.opts.DiscoveryInterval == 0:
+		c.discover()
+	default:
+		c.queue.add(&c.queue.first, c.discoverNowAndThen)
 	}
 	c.askMembers()
 	c.queue.work(ctx, c.opts.Concurrency)

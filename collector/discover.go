@@ -253,8 +253,7 @@ const maxRestarts = 3
 // discover reads the listings, side by side, and then asks for the records that they did not bring.
 func (c *collection) discover() {
 	c.mu.Lock()
-	admin := slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
-	queries, err := c.opts.queries(c.projects, admin)
+	queries, err := c.opts.queries(c.projects, c.admin())
 	c.discoveryErr, c.listings = cmp.Or(err, c.scopesErr), len(queries)
 	c.mu.Unlock()
 	if len(queries) == 0 {
@@ -264,6 +263,11 @@ func (c *collection) discover() {
 	for _, q := range queries {
 		c.queue.add(&c.queue.first, func(ctx context.Context) { c.ended(c.list(ctx, q)) })
 	}
+}
+
+// admin reports whether the credential sees all images of the cloud. The caller holds mu.
+func (c *collection) admin() bool {
+	return slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
 }
 
 // list reads one listing to its end.
@@ -323,11 +327,18 @@ func (c *collection) find(images []client.Image) error {
 		img := &images[i]
 		c.mu.Lock()
 		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
-		if t == nil && rule != nil {
+		keep := rule != nil && c.opts.DiscoveryInterval > 0
+		add := t == nil && rule != nil && c.part.shard.has(img.ID)
+		if add || keep {
 			if err := c.take(imageWeight(img)); err != nil {
 				c.mu.Unlock()
 				return err
 			}
+		}
+		if keep {
+			c.found = append(c.found, *img)
+		}
+		if add {
 			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
 		}
 		if t != nil && t.discovered && rule != nil {
@@ -352,10 +363,17 @@ func (c *collection) ended(err error) {
 	c.listings--
 	c.swept = c.listings == 0
 	last, targets := c.swept, slices.Clone(c.targets)
+	var whole *sweep
+	if c.complete() {
+		whole = &sweep{began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found}
+	}
 	c.mu.Unlock()
 	if !last {
 		return
 	}
+	c.cloud.mu.Lock()
+	c.cloud.swept(c, whole)
+	c.cloud.mu.Unlock()
 	for _, t := range targets {
 		c.doubt(t)
 	}

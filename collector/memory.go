@@ -89,6 +89,9 @@ func (p *past) learn(old *past, t *target, noToken bool) {
 	move(p.names, old.names, t.ID)
 	move(p.visibility, old.visibility, t.ID)
 	if t.discovered {
+		if t.swept != nil {
+			p.known[t.ID] = *t.swept
+		}
 		move(p.known, old.known, t.ID)
 	}
 	if t.record != nil {

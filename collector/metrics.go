@@ -25,6 +25,8 @@ var (
 		"Whether the exporter had a token and the image API answered at least once in this collection: 1 yes, 0 no.", cloudLabels)
 	durationDesc = newDesc("scrape_duration_seconds",
 		"How long this collection of the cloud took, in seconds.", cloudLabels)
+	snapshotDesc = newDesc("snapshot_timestamp_seconds",
+		"When the collection began that all of this is from, in seconds since 1970. Only with refresh_interval, where scrapes show the last collection in the background.", cloudLabels)
 	watchedDesc = newDesc("watched_images",
 		"Number of images that this collection was to read.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",
@@ -81,7 +83,7 @@ type rendering []Snapshot
 
 func (rendering) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		upDesc, durationDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+		upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
 		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
 		membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 		memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
@@ -101,6 +103,9 @@ func (s *Snapshot) metrics(ch chan<- prometheus.Metric) {
 	ch <- sample{upDesc, labels, number(s.Up)}
 	ch <- sample{durationDesc, labels, s.Duration.Seconds()}
 	ch <- sample{watchedDesc, labels, float64(len(s.Images))}
+	if !s.Taken.IsZero() {
+		ch <- sample{snapshotDesc, labels, float64(s.Taken.UnixMilli()) / 1000}
+	}
 	if s.Discovers {
 		ch <- sample{discoveryDesc, labels, number(s.Discovered)}
 	}

@@ -18,6 +18,9 @@ type Options struct {
 	// collector only remembers it.
 	ByProbe bool
 
+	// Shards is how many parts the cloud is announced in where it is scraped alone; 0: one. The collector only remembers it.
+	Shards int
+
 	// Projects is whether the credential asks for several projects, which metrics then name.
 	Projects bool
 
@@ -29,6 +32,13 @@ type Options struct {
 	RequestTimeout time.Duration
 	// Concurrency is the number of requests in flight.
 	Concurrency int
+
+	// DiscoveryInterval is how long the images found by listing are good for; 0: for one collection.
+	DiscoveryInterval time.Duration
+	// RefreshInterval is how often the cloud is collected in the background; 0: for each scrape.
+	RefreshInterval time.Duration
+	// MaxStaleness is how old a collection in the background may be that is shown; 0: three times RefreshInterval.
+	MaxStaleness time.Duration
 
 	// AdminRoles are the roles of a token that sees the members of every project's images whole.
 	AdminRoles []string
@@ -112,6 +122,22 @@ func (o Options) Validate() error {
 		return bad("scrape.request_timeout", "must not be negative: write 0s for half of the time left")
 	case o.Concurrency < 1 || o.Concurrency > 1000:
 		return bad("scrape.concurrency", "must be from 1 to 1000, not %d", o.Concurrency)
+	case o.DiscoveryInterval < 0:
+		return bad("scrape.discovery_interval", "must not be negative: write 0s to list images for each collection")
+	case o.RefreshInterval < 0 || o.RefreshInterval > 0 && o.RefreshInterval < time.Second:
+		return bad("scrape.refresh_interval", "must be at least 1s, or 0s to collect for each scrape")
+	case o.RefreshInterval > 0 && o.Timeout > o.RefreshInterval:
+		return bad("scrape.timeout", "must not be more than refresh_interval, %s", o.RefreshInterval)
+	case o.MaxStaleness != 0 && o.RefreshInterval == 0:
+		return bad("scrape.max_staleness", "has no effect without refresh_interval: leave it out")
+	case o.MaxStaleness < 0 || o.MaxStaleness > 0 && o.MaxStaleness < o.RefreshInterval:
+		return bad("scrape.max_staleness", "must be at least refresh_interval, %s, or 0s for three times that", o.RefreshInterval)
+	case o.Shards < 0 || o.Shards > MaxShards:
+		return bad("shards", "must be from 1 to %d", MaxShards)
+	case o.Shards > 0 && !o.ByProbe:
+		return bad("shards", "needs scrape_via: probe, since /metrics has every cloud whole")
+	case o.Shards > 0 && o.RefreshInterval > 0:
+		return bad("shards", "is not possible with refresh_interval: collect a shard for each scrape, or the whole cloud in the background")
 	case o.MembersLimit < 0:
 		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:

@@ -113,12 +113,16 @@ func (q *queue) run(ctx context.Context) {
 }
 
 // pause lets a running task wait, while another one runs in its place. It returns early when ctx is done.
-func (q *queue) pause(ctx context.Context, d time.Duration) {
+func (q *queue) pause(ctx context.Context, d time.Duration) { q.wait(ctx, nil, d) }
+
+// wait is pause, until something happens.
+func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
 	q.more()
 	<-q.slots
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
+	case <-event:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

@@ -154,7 +154,14 @@ func (c *collection) settleRecord(t *target, img *client.Image, err error) {
 	if err == nil || t.record == nil {
 		t.record, t.recordErr = img, err
 	}
-	ask := !t.notApplicable(c.opts) && !notAsked(err)
+	if t.discovered && err == nil {
+		if rule := c.opts.rule(img, c.projects); rule != nil {
+			t.Policy = rule.Policy
+		} else {
+			t.gone = true
+		}
+	}
+	ask := !t.gone && !t.notApplicable(c.opts) && !notAsked(err)
 	c.mu.Unlock()
 	if ask {
 		c.askMembersOf(t)

@@ -42,40 +42,40 @@ type trouble struct {
 }
 
 // report logs what became of a collection. The caller holds the cloud's mu.
-func (c *Cloud) report(coll *collection) {
+func (p *part) report(coll *collection) {
 	if coll.err == nil {
-		c.reportAccess(coll.scopes)
+		p.reportAccess(coll.scopes)
 	}
 	now := coll.troubles()
-	for p, t := range now {
-		if !c.memory.problems[p] {
-			c.logTrouble(p, t, coll.endpoint())
+	for kind, t := range now {
+		if !p.memory.problems[kind] {
+			p.logTrouble(kind, t, coll.endpoint())
 		}
 	}
 	next := make(map[problem]bool, len(now))
-	for p := range now {
-		next[p] = true
+	for kind := range now {
+		next[kind] = true
 	}
-	for p := range c.memory.problems {
+	for kind := range p.memory.problems {
 		switch {
-		case next[p]:
+		case next[kind]:
 		case coll.err != nil || coll.noImageAPI():
-			next[p] = true // nobody can tell whether it is over
+			next[kind] = true // nobody can tell whether it is over
 		default:
-			fields := []any{"msg", "over: " + p.what, "operation", p.op, "code", p.code}
-			if p.project != "" {
-				fields = append(fields, "project_id", p.project)
+			fields := []any{"msg", "over: " + kind.what, "operation", kind.op, "code", kind.code}
+			if kind.project != "" {
+				fields = append(fields, "project_id", kind.project)
 			}
-			_ = level.Info(c.logger).Log(fields...)
+			_ = level.Info(p.logger).Log(fields...)
 		}
 	}
-	c.memory.problems = next
+	p.memory.problems = next
 }
 
 // reportAccess logs what is new of the projects. The caller holds mu.
-func (c *Cloud) reportAccess(scopes []client.Scope) {
+func (p *part) reportAccess(scopes []client.Scope) {
 	told := map[string]client.Access{}
-	for _, s := range c.memory.scopes {
+	for _, s := range p.memory.scopes {
 		told[s.Access.ProjectID] = s.Access
 	}
 	for i, s := range scopes {
@@ -89,13 +89,13 @@ func (c *Cloud) reportAccess(scopes []client.Scope) {
 			continue
 		}
 		if a := s.Access; !known || !reflect.DeepEqual(old, a) {
-			_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+			_ = level.Info(p.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
 		}
 	}
 	for _, a := range told {
-		_ = level.Warn(c.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
+		_ = level.Warn(p.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
 	}
-	c.memory.scopes = scopes
+	p.memory.scopes = scopes
 }
 
 // endpoint is an image API's that was asked.
@@ -108,14 +108,14 @@ func (c *collection) endpoint() string {
 	return ""
 }
 
-func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
-	logger := level.Error(c.logger)
-	if p.what == noRecord || p.what == foreignView || strings.HasPrefix(p.what, "discover[") {
-		logger = level.Warn(c.logger)
+func (p *part) logTrouble(kind problem, t *trouble, endpoint string) {
+	logger := level.Error(p.logger)
+	if kind.what == noRecord || kind.what == foreignView || strings.HasPrefix(kind.what, "discover[") {
+		logger = level.Warn(p.logger)
 	}
-	fields := []any{"msg", p.what}
-	if p.project != "" {
-		fields = append(fields, "project_id", p.project)
+	fields := []any{"msg", kind.what}
+	if kind.project != "" {
+		fields = append(fields, "project_id", kind.project)
 	}
 	if t.imageID != "" {
 		fields = append(fields, "images", t.images, "image_id", t.imageID)
@@ -123,7 +123,7 @@ func (c *Cloud) logTrouble(p problem, t *trouble, endpoint string) {
 	if t.err != nil {
 		fields = append(fields, "err", t.err)
 	}
-	if p.what == noImageAPI {
+	if kind.what == noImageAPI {
 		fields = append(fields, "endpoint", endpoint)
 	}
 	_ = logger.Log(fields...)
@@ -167,7 +167,7 @@ func (c *collection) troubles() map[problem]*trouble {
 	for i := range c.opts.Discover {
 		// A listing that broke off shows no rule to be idle, and none to be so no more.
 		what := fmt.Sprintf(idleRule, i)
-		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.cloud.memory.problems[problem{what: what}]) {
+		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.part.memory.problems[problem{what: what}]) {
 			note(what, "", nil)
 		}
 	}

@@ -29,6 +29,8 @@ type Snapshot struct {
 	Cloud    string
 	Start    time.Time
 	Duration time.Duration
+	// Taken is when a snapshot's collection in the background began, zero where each scrape collects.
+	Taken time.Time
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool
 	// Err is why there was no token, or nil.

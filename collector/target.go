@@ -11,6 +11,7 @@ type target struct {
 	Image
 	discovered bool
 
+	swept        *client.Image // its record in the last sweep, which may be old
 	record       *client.Image
 	recordErr    error
 	membersAsked bool

@@ -230,6 +230,11 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 		MemberNames:   b.doc.MemberNames,
 	}
 	e.Scrape.apply(&o)
+	if e.Shards != nil {
+		if o.Shards = *e.Shards; o.Shards == 0 {
+			o.Shards = -1 // which is refused
+		}
+	}
 	for _, v := range e.MembersFor {
 		o.MembersFor = append(o.MembersFor, client.Visibility(v))
 	}

@@ -199,7 +199,7 @@ func (r *Runtime) connect(cloud Cloud) (connected, error) {
 // retire lets a cloud that is not configured any more finish what it does, and closes it.
 func (r *Runtime) retire(entry runningCloud) {
 	r.retired.Go(func() {
-		entry.collector.Wait()
+		entry.collector.Retire()
 		entry.client.Close()
 		r.mu.Lock()
 		defer r.mu.Unlock()

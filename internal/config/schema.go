@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -24,26 +25,19 @@ type scrape struct {
 	RequestTimeout *model.Duration `yaml:"request_timeout"`
 	Concurrency    *int            `yaml:"concurrency"`
 	PerSecond      *float64        `yaml:"requests_per_second"`
+	Discovery      *model.Duration `yaml:"discovery_interval"`
+	Refresh        *model.Duration `yaml:"refresh_interval"`
+	MaxStaleness   *model.Duration `yaml:"max_staleness"`
 }
 
 // or returns s with the values of other where s has none.
 func (s scrape) or(other scrape) scrape {
-	if s.Timeout == nil {
-		s.Timeout = other.Timeout
+	return scrape{
+		Timeout: cmp.Or(s.Timeout, other.Timeout), TimeoutOffset: cmp.Or(s.TimeoutOffset, other.TimeoutOffset),
+		RequestTimeout: cmp.Or(s.RequestTimeout, other.RequestTimeout), Concurrency: cmp.Or(s.Concurrency, other.Concurrency),
+		PerSecond: cmp.Or(s.PerSecond, other.PerSecond), Discovery: cmp.Or(s.Discovery, other.Discovery),
+		Refresh: cmp.Or(s.Refresh, other.Refresh), MaxStaleness: cmp.Or(s.MaxStaleness, other.MaxStaleness),
 	}
-	if s.TimeoutOffset == nil {
-		s.TimeoutOffset = other.TimeoutOffset
-	}
-	if s.RequestTimeout == nil {
-		s.RequestTimeout = other.RequestTimeout
-	}
-	if s.Concurrency == nil {
-		s.Concurrency = other.Concurrency
-	}
-	if s.PerSecond == nil {
-		s.PerSecond = other.PerSecond
-	}
-	return s
 }
 
 // apply needs a scrape without nil.
@@ -52,12 +46,19 @@ func (s scrape) apply(o *collector.Options) {
 	o.TimeoutOffset = time.Duration(*s.TimeoutOffset)
 	o.RequestTimeout = time.Duration(*s.RequestTimeout)
 	o.Concurrency = *s.Concurrency
+	o.DiscoveryInterval = time.Duration(*s.Discovery)
+	o.RefreshInterval = time.Duration(*s.Refresh)
+	o.MaxStaleness = time.Duration(*s.MaxStaleness)
 }
 
 func defaultScrape() scrape {
 	o := collector.DefaultOptions()
-	timeout, offset, request := model.Duration(o.Timeout), model.Duration(o.TimeoutOffset), model.Duration(o.RequestTimeout)
-	return scrape{&timeout, &offset, &request, &o.Concurrency, new(0.0)}
+	duration := func(d time.Duration) *model.Duration { return new(model.Duration(d)) }
+	return scrape{
+		Timeout: duration(o.Timeout), TimeoutOffset: duration(o.TimeoutOffset), RequestTimeout: duration(o.RequestTimeout),
+		Concurrency: &o.Concurrency, PerSecond: new(0.0),
+		Discovery: duration(o.DiscoveryInterval), Refresh: duration(o.RefreshInterval), MaxStaleness: duration(o.MaxStaleness),
+	}
 }
 
 // Where a cloud is scraped.
@@ -80,6 +81,7 @@ type entry struct {
 	HTTP            promconfig.HTTPClientConfig `yaml:"http"`
 	Scrape          scrape                      `yaml:"scrape"`
 	ScrapeVia       string                      `yaml:"scrape_via"`
+	Shards          *int                        `yaml:"shards,omitempty"`
 	MembersFor      []string                    `yaml:"members_for"`
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`

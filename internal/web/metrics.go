@@ -40,16 +40,16 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			clouds = append(clouds, c)
 		}
 	}
-	h.opts.scrape(w, r, clouds, h.opts.Gatherer, &h.took)
+	h.opts.scrape(w, r, clouds, collector.Shard{}, h.opts.Gatherer, &h.took)
 }
 
 // rendering is how long making a page took the last time, in nanoseconds.
 type rendering struct{ atomic.Int64 }
 
-// scrape collects the clouds and writes them as a page of metrics, with those of process.
-func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*collector.Cloud, process prometheus.Gatherer, took *rendering) {
+// scrape collects the clouds, or a shard of each, and writes them as a page of metrics, with those of process.
+func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*collector.Cloud, shard collector.Shard, process prometheus.Gatherer, took *rendering) {
 	limits := collector.Limits{Timeout: scrapeTimeout(r), Reserve: 2 * time.Duration(took.Load())}
-	snapshots := Collect(r.Context(), clouds, limits)
+	snapshots := collect(r.Context(), clouds, shard, limits)
 	start := time.Now()
 	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
 		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
@@ -70,11 +70,15 @@ func scrapeTimeout(r *http.Request) time.Duration {
 
 // Collect collects the clouds side by side, in their order.
 func Collect(ctx context.Context, clouds []*collector.Cloud, limits collector.Limits) []collector.Snapshot {
+	return collect(ctx, clouds, collector.Shard{}, limits)
+}
+
+func collect(ctx context.Context, clouds []*collector.Cloud, shard collector.Shard, limits collector.Limits) []collector.Snapshot {
 	snapshots := make([]collector.Snapshot, len(clouds))
 	var group errgroup.Group
 	for i, cloud := range clouds {
 		group.Go(func() error {
-			snapshots[i] = cloud.Collect(ctx, limits)
+			snapshots[i] = cloud.CollectShard(ctx, shard, limits)
 			return nil // a snapshot carries its own errors
 		})
 	}

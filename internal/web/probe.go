@@ -2,6 +2,7 @@ package web
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,7 +25,7 @@ type probeHandler struct {
 }
 
 func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	name, err := cloudParameter(r.URL.Query())
+	name, shard, err := parameters(r.URL.Query())
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
@@ -35,7 +36,11 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("no cloud %q: the configuration has %s", name, strings.Join(names(clouds), ", ")), http.StatusNotFound)
 		return
 	}
-	h.opts.scrape(w, r, clouds[i:i+1], prometheus.NewRegistry(), h.rendering(clouds[i].Name()))
+	if shard != (collector.Shard{}) && clouds[i].Refreshes() {
+		http.Error(w, fmt.Sprintf("cloud %q has a refresh_interval, and so no shards: leave shard out", name), http.StatusBadRequest)
+		return
+	}
+	h.opts.scrape(w, r, clouds[i:i+1], shard, prometheus.NewRegistry(), h.rendering(clouds[i].Name()))
 }
 
 // rendering returns how long the page of a configured cloud took.
@@ -48,20 +53,23 @@ func (h *probeHandler) rendering(cloud string) *rendering {
 	return h.took[cloud]
 }
 
-// cloudParameter returns the one parameter that there may be.
-func cloudParameter(query url.Values) (string, error) {
-	for name := range query {
-		if name != "cloud" {
-			return "", fmt.Errorf("unknown parameter %q: write /probe?cloud=NAME, with the name of a cloud of the configuration", name)
+// parameters returns the name of the cloud and the shard, which may be left out.
+func parameters(query url.Values) (cloud string, shard collector.Shard, err error) {
+	for name, values := range query {
+		switch {
+		case name != "cloud" && name != "shard":
+			return "", shard, fmt.Errorf("unknown parameter %q: write /probe?cloud=NAME, with the name of a cloud of the configuration", name)
+		case len(values) > 1:
+			return "", shard, fmt.Errorf("more than one %s: write /probe?cloud=NAME for each of them", name)
 		}
 	}
-	switch values := query["cloud"]; {
-	case len(values) == 0 || values[0] == "":
-		return "", fmt.Errorf("which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration")
-	case len(values) > 1:
-		return "", fmt.Errorf("more than one cloud: write /probe?cloud=NAME for each of them")
+	if cloud = query.Get("cloud"); cloud == "" {
+		return "", shard, errors.New("which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration")
 	}
-	return query.Get("cloud"), nil
+	if query.Has("shard") {
+		shard, err = collector.ParseShard(query.Get("shard"))
+	}
+	return cloud, shard, err
 }
 
 func names(clouds []*collector.Cloud) []string {
@@ -78,7 +86,7 @@ type targetGroup struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// discovery lists a target per cloud that is collected by /probe. Where people reach the exporter under another URL, that
+// discovery lists a target per cloud, or shard of one, that is collected by /probe. Where people reach the exporter under another URL, that
 // is where the targets are, else where the request came to.
 type discovery struct {
 	clouds   func() []*collector.Cloud
@@ -99,9 +107,15 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if !c.ByProbe() {
 			continue
 		}
-		groups = append(groups, targetGroup{Targets: []string{withPort(address, scheme)}, Labels: map[string]string{
-			"__scheme__": scheme, "__metrics_path__": d.probe, "__param_cloud": c.Name(), "instance": c.Name(),
-		}})
+		shards := c.Shards()
+		for n := range max(shards, 1) {
+			labels := map[string]string{"__scheme__": scheme, "__metrics_path__": d.probe, "__param_cloud": c.Name(), "instance": c.Name()}
+			if shards > 0 {
+				labels["__param_shard"] = collector.Shard{Number: n + 1, Of: shards}.String()
+				labels["instance"] = fmt.Sprintf("%s/%d-of-%d", c.Name(), n+1, shards)
+			}
+			groups = append(groups, targetGroup{Targets: []string{withPort(address, scheme)}, Labels: labels})
+		}
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Content-Type-Options", "nosniff")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -42,20 +43,24 @@ func (answering) Members(context.Context, string) (client.MemberList, error) {
 	return client.MemberList{Members: []client.Member{{Type: client.TypeProject, ID: "a", Status: client.Accepted}}, Access: owner}, nil
 }
 
-// newClouds returns pages for the clouds good, slow, which hangs, and apart, which /probe alone collects.
+// newClouds returns pages for the clouds good, slow, which hangs, apart, which /probe alone collects, old, which is
+// collected in the background, and wide, which has shards.
 func newClouds(t *testing.T, external string) http.Handler {
 	t.Helper()
 	var clouds []*collector.Cloud
-	add := func(name string, api collector.API, byProbe bool) {
+	add := func(name string, api collector.API, change func(*collector.Options)) {
 		opts := collector.DefaultOptions()
-		opts.Name, opts.ByProbe, opts.Images = name, byProbe, []collector.Image{{ID: imageID}}
+		opts.Name, opts.Images = name, []collector.Image{{ID: imageID}}
+		change(&opts)
 		cloud := collector.New(api, opts, log.NewNopLogger())
 		t.Cleanup(cloud.Close)
 		clouds = append(clouds, cloud)
 	}
-	add("good", answering{}, false)
-	add("slow", hanging{}, false)
-	add("apart", answering{}, true)
+	add("good", answering{}, func(*collector.Options) {})
+	add("slow", hanging{}, func(*collector.Options) {})
+	add("apart", answering{}, func(o *collector.Options) { o.ByProbe = true })
+	add("old", answering{}, func(o *collector.Options) { o.RefreshInterval = time.Minute })
+	add("wide", answering{}, func(o *collector.Options) { o.ByProbe, o.Shards = true, 2 })
 	process := prometheus.NewRegistry()
 	process.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "glance_api_requests_total", Help: "Some."}))
 	handler, err := web.New(web.Options{
@@ -120,8 +125,10 @@ func TestBadProbes(t *testing.T) {
 		"/probe?cloud=":               {400, "which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration\n"},
 		"/probe?cloud=good&cloud=bad": {400, "more than one cloud: write /probe?cloud=NAME for each of them\n"},
 		"/probe?target=http://a":      {400, `unknown parameter "target"` + write},
-		"/probe?cloud=good&shard=1/2": {400, `unknown parameter "shard"` + write},
-		"/probe?cloud=https://a":      {404, `no cloud "https://a": the configuration has good, slow, apart` + "\n"},
+		"/probe?cloud=good&shard=3/2": {400, `"3/2" is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024` + "\n"},
+		"/probe?cloud=good&shard=":    {400, `"" is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024` + "\n"},
+		"/probe?cloud=old&shard=1/2":  {400, `cloud "old" has a refresh_interval, and so no shards: leave shard out` + "\n"},
+		"/probe?cloud=https://a":      {404, `no cloud "https://a": the configuration has good, slow, apart, old, wide` + "\n"},
 		"/metrics?cloud=good":         {400, "no page for one cloud: ask /probe?cloud=NAME\n"},
 	} {
 		if rec := get(t, h, path, ""); rec.Code != want.code || rec.Body.String() != want.body {
@@ -132,9 +139,9 @@ func TestBadProbes(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for _, test := range []struct{ external, host, want string }{
-		{"", "exporter:10292", `[{"targets":["exporter:10292"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}}]`},
-		{"", "exporter", `[{"targets":["exporter:80"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}}]`},
-		{"https://mon.example.com/glance/", "exporter:10292", `[{"targets":["mon.example.com:443"],"labels":{"__metrics_path__":"/glance/probe","__param_cloud":"apart","__scheme__":"https","instance":"apart"}}]`},
+		{"", "exporter:10292", `[{"targets":["exporter:10292"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}},` + shards("exporter:10292", "http", "/probe") + `]`},
+		{"", "exporter", `[{"targets":["exporter:80"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}},` + shards("exporter:80", "http", "/probe") + `]`},
+		{"https://mon.example.com/glance/", "exporter:10292", `[{"targets":["mon.example.com:443"],"labels":{"__metrics_path__":"/glance/probe","__param_cloud":"apart","__scheme__":"https","instance":"apart"}},` + shards("mon.example.com:443", "https", "/glance/probe") + `]`},
 	} {
 		h := newClouds(t, test.external)
 		path := "/sd"
@@ -158,6 +165,26 @@ func TestTargets(t *testing.T) {
 		if got := rec.Header().Get("Content-Type"); got != "application/json" {
 			t.Error(got)
 		}
+	}
+}
+
+// shards are the targets of the cloud wide.
+func shards(address, scheme, probe string) string {
+	const target = `{"targets":["%s"],"labels":{"__metrics_path__":"%s","__param_cloud":"wide","__param_shard":"%d/2","__scheme__":"%s","instance":"wide/%d-of-2"}}`
+	return fmt.Sprintf(target+","+target, address, probe, 1, scheme, 1, address, probe, 2, scheme, 2)
+}
+
+// The pages of the shards have each image once.
+func TestProbeOfAShard(t *testing.T) {
+	h := newClouds(t, "")
+	line := strings.ReplaceAll(whole, "NAME", "wide")
+	one := get(t, h, "/probe?cloud=wide&shard=1/2", "5").Body.String()
+	two := get(t, h, "/probe?cloud=wide&shard=2%2F2", "5").Body.String()
+	if strings.Count(one+two, line) != 1 || strings.Count(one+two, "glance_up{") != 2 {
+		t.Errorf("%s\n%s", one, two)
+	}
+	if body := get(t, h, "/probe?cloud=wide", "5").Body.String(); !strings.Contains(body, line) {
+		t.Error(body)
 	}
 }
 

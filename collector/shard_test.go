@@ -1,0 +1,204 @@
+package collector_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/fakecloud"
+)
+
+func limits(d time.Duration) collector.Limits { return collector.Limits{Timeout: d} }
+
+func TestParseShard(t *testing.T) {
+	for _, good := range []string{"1/1", "2/8", "1024/1024"} {
+		if shard, err := collector.ParseShard(good); err != nil || shard.String() != good {
+			t.Errorf("%s: %v, %v", good, shard, err)
+		}
+	}
+	for _, bad := range []string{"", "8", "0/8", "9/8", "-1/8", "1/0", "1/1025", "a/b", "1/8/2", "+1/8", "01/8", " 1/8", "1/8 ", "1.0/8", "99999999999999999999/8"} {
+		_, err := collector.ParseShard(bad)
+		if want := fmt.Sprintf("%q is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024", bad); err == nil || err.Error() != want {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+// The shards together are the whole, however many there are, and no image is in two of them. One more shard moves only
+// the images that it gets.
+func TestShards(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 400)
+	slices.Sort(ids)
+	for name, opts := range map[string]collector.Options{"configured": options(ids...), "discovered": discovering(collector.Rule{Name: "image *"})} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+				var before map[string]int
+				for _, n := range []int{1, 2, 7, 8, 9} {
+					place := map[string]int{}
+					for k := range n {
+						s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: n}, limits(9*time.Second))
+						if got := len(read(s)); n > 1 && (got < 400/n*6/10 || got > 400/n*14/10) {
+							t.Errorf("%d images in shard %d/%d", got, k+1, n)
+						}
+						for _, id := range read(s) {
+							if place[id] != 0 {
+								t.Errorf("%s is in two shards", id)
+							}
+							place[id] = k + 1
+						}
+					}
+					var all []string
+					moved := 0
+					for id, k := range place {
+						all = append(all, id)
+						if before != nil && before[id] != k {
+							moved++
+							if n == 9 && k != 9 {
+								t.Errorf("%s moved to %d of 9", id, k)
+							}
+						}
+					}
+					slices.Sort(all)
+					if diff := cmp.Diff(ids, all); diff != "" {
+						t.Errorf("%d shards: %s", n, diff)
+					}
+					if n == 9 && (moved == 0 || moved > 400/9*14/10) {
+						t.Errorf("%d images moved to the ninth shard", moved)
+					}
+					before = place
+				}
+			})
+		})
+	}
+}
+
+// Each shard remembers its own images, and tells its own trouble.
+func TestShardsAreApart(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 40)
+	bubble(t, w, user("producer"), discovering(collector.Rule{Name: "image *"}), func(t *testing.T, b *bench) {
+		both := func() (one, two collector.Snapshot) {
+			var all sync.WaitGroup
+			all.Go(func() {
+				one = b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 2}, limits(9*time.Second))
+			})
+			two = b.cloud.CollectShard(t.Context(), collector.Shard{Number: 2, Of: 2}, limits(9*time.Second))
+			all.Wait()
+			return one, two
+		}
+		one, two := both()
+		hang := read(one)[0]
+		b.log.take()
+		w.Inject(fakecloud.Fault{Match: about("list_members", hang), Status: http.StatusInternalServerError})
+		failed, other := both()
+		if len(read(failed)) != len(read(one))-1 || len(read(other)) != len(read(two)) {
+			t.Errorf("%d and %d images read, of %d and %d", len(read(failed)), len(read(other)), len(read(one)), len(read(two)))
+		}
+		if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], "shard=1/2") {
+			t.Errorf("the log says %q", lines)
+		}
+		w.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusInternalServerError})
+		one, two = both()
+		if len(one.Images)+len(two.Images) != len(ids) {
+			t.Errorf("without a listing %d and %d images are watched", len(one.Images), len(two.Images))
+		}
+		if got := w.Count("authenticate"); got != 1 {
+			t.Errorf("%d logins", got)
+		}
+	})
+}
+
+// With discovery_interval, any number of shards and scrapes list the cloud's images once per interval.
+func TestDiscoveryInterval(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 40)
+	opts := discovering(collector.Rule{Name: "image *"})
+	opts.DiscoveryInterval = 5 * time.Minute
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		scrape := func() (all []string, discovered bool) {
+			shards := make([]collector.Snapshot, 8)
+			var wait sync.WaitGroup
+			for k := range shards {
+				wait.Go(func() {
+					shards[k] = b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: 8}, limits(9*time.Second))
+				})
+			}
+			wait.Wait()
+			discovered = true
+			for _, s := range shards {
+				all = append(all, read(s)...)
+				discovered = discovered && s.Discovered
+			}
+			slices.Sort(all)
+			return all, discovered
+		}
+		sweeps := func() (n int) {
+			for _, r := range w.Requests() {
+				if r.Operation == "list_images" && !strings.Contains(r.RawQuery, "in%3A") {
+					n++
+				}
+			}
+			return n
+		}
+		w.SetLatency(50 * time.Millisecond)
+		for range 5 {
+			got, discovered := scrape()
+			if diff := cmp.Diff(ids, got); diff != "" || !discovered {
+				t.Errorf("discovered %t: %s", discovered, diff)
+			}
+			time.Sleep(time.Minute - 10*time.Second)
+		}
+		if got := sweeps(); got != 2 { // the hidden images are another list
+			t.Errorf("%d listings in the first interval", got)
+		}
+
+		// An image that goes is gone at once; one that comes is there with the next listing; one that is renamed is let go.
+		w.RemoveImage(ids[0])
+		w.SetImage(ids[1], func(img *fakecloud.Image) { img.Name = "other" })
+		w.AddImage(fakecloud.Image{ID: "00000000-0000-4000-8000-000000000999", Name: "image new", Owner: producer, Visibility: "shared"})
+		if got, _ := scrape(); !slices.Equal(got, ids[2:]) {
+			t.Errorf("got %s", cmp.Diff(ids[2:], got))
+		}
+		time.Sleep(2 * time.Minute)
+		scrape() // lists, while the other shards go by the old list
+		if got, _ := scrape(); !slices.Equal(got, append(slices.Clone(ids[2:]), "00000000-0000-4000-8000-000000000999")) {
+			t.Errorf("got %s", cmp.Diff(ids[2:], got))
+		}
+		if got := sweeps(); got != 4 {
+			t.Errorf("%d listings in two intervals", got)
+		}
+
+		// A listing that fails is not kept: each collection tries again, and says so.
+		time.Sleep(10 * time.Minute)
+		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+			return r.Operation == "list_images" && !strings.Contains(r.RawQuery, "in%3A")
+		}, Status: 500})
+		if got, discovered := scrape(); len(got) != 39 || discovered {
+			t.Errorf("%d images, discovered %t", len(got), discovered)
+		}
+		remove()
+		if got, discovered := scrape(); len(got) != 39 || !discovered {
+			t.Errorf("%d images, discovered %t", len(got), discovered)
+		}
+
+		// New rules need a new listing.
+		before := sweeps()
+		next := opts
+		next.Discover = []collector.Rule{{Name: "image n*"}}
+		b.cloud.SetOptions(next)
+		if got, _ := scrape(); len(got) != 1 {
+			t.Errorf("got %s", got)
+		}
+		if got := sweeps() - before; got != 2 {
+			t.Errorf("%d listings for new rules", got)
+		}
+	})
+}
