@@ -1,0 +1,208 @@
+package client
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+const fuzzedID = "83a34450-688e-449a-abea-c212f45c5a6c"
+
+// FuzzMembers: never a panic, never "no members" from what is not an empty list, never a row less than there are.
+func FuzzMembers(f *testing.F) {
+	for _, seed := range []string{
+		`{"members": []}`,
+		`{"members": [{"member_id": "a", "status": "accepted", "image_id": "` + fuzzedID + `", "created_at": "2016-09-01T02:05:14Z", "schema": "/v2/schemas/member"}], "schema": "/v2/schemas/members"}`,
+		`{"members": [{"member_id": "a", "status": 7, "member_type": "domain"}, {}], "page_info": {"next_marker": "x", "current_count": 2}}`,
+		`{"members": [{"member_id": "a"}], "Members": []}`,
+		`{"members": [{"member_id": "a"}], "\u006dembers": []}`,
+		"{\"members\": [{\"member_id\": \"\xff\"}]}",
+		`{"members": null}`, `{"members": {}}`, `{"members": [null]}`, `{"error": {"message": "no"}}`, `[]`, `null`, ``, `{"members": []} {}`,
+		`{"members": [{"member_id": "a", "member_id": "b"}]}`, `{"members": [{"Member_ID": "a"}]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		page, err := decodeMembers(body, fuzzedID, time.Unix(1e9, 0))
+		if err != nil {
+			if len(page.members) > 0 || page.next != "" {
+				t.Error("an error, and a page beside it")
+			}
+			return
+		}
+		rows, ok := independentRows(body)
+		if !ok || rows != len(page.members) {
+			t.Errorf("%d members, of %d rows (a list: %t)", len(page.members), rows, ok)
+		}
+		for _, m := range page.members {
+			if !slices.Contains(Statuses(), m.Status) || !utf8.ValidString(m.ID) || len(m.ID) > maxText || len(m.Type) > maxText || m.Type == "" {
+				t.Errorf("%+v", m)
+			}
+		}
+		list := normalize(slices.Clone(page.members))
+		if len(page.members) > 0 && len(list) == 0 || len(list) > len(page.members) {
+			t.Errorf("%d of %d members are left", len(list), len(page.members))
+		}
+	})
+}
+
+// independentRows counts the rows of the one list in an object, token by token.
+func independentRows(body []byte) (n int, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return 0, false
+	}
+	lists := 0
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return 0, false
+		}
+		var value json.RawMessage
+		if dec.Decode(&value) != nil {
+			return 0, false
+		}
+		if name, _ := key.(string); !strings.EqualFold(name, "members") {
+			continue
+		}
+		lists++
+		var rows []json.RawMessage
+		if json.Unmarshal(value, &rows) != nil || rows == nil {
+			return 0, false
+		}
+		n = len(rows)
+	}
+	if _, err := dec.Token(); err != nil || lists != 1 {
+		return 0, false
+	}
+	_, err := dec.Token()
+	return n, errors.Is(err, io.EOF)
+}
+
+// FuzzImagePage: every record of a page is there, or counted as unreadable.
+func FuzzImagePage(f *testing.F) {
+	for _, seed := range []string{
+		`{"images": [], "schema": "/v2/schemas/images", "first": "/v2/images"}`,
+		`{"images": [{"id": "` + fuzzedID + `", "name": "x", "owner": "a", "visibility": "shared", "os_hidden": false, "tags": ["a"]}], "next": "/v2/images?marker=` + fuzzedID + `"}`,
+		`{"images": [{"id": 7}, {"id": "../x"}, null, {"id": "a", "os_hidden": "True"}]}`,
+		`{"images": null}`, `{"error": "x", "images": []}`, `{"images": [], "next": "%"}`, `[]`, ``,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		page, err := decodePage(body)
+		if err != nil {
+			return
+		}
+		var independent struct {
+			Images []json.RawMessage `json:"images"`
+		}
+		if json.Unmarshal(body, &independent) != nil || independent.Images == nil || len(independent.Images) != len(page.Images)+page.Unreadable {
+			t.Errorf("%d images and %d unreadable, of %d", len(page.Images), page.Unreadable, len(independent.Images))
+		}
+		for _, img := range page.Images {
+			if !imageID.MatchString(img.ID) || len(img.Name) > maxText || len(img.Owner) > maxText {
+				t.Errorf("%+v", img)
+			}
+		}
+	})
+}
+
+// FuzzImage: a record is about the image that was asked for, or none.
+func FuzzImage(f *testing.F) {
+	for _, seed := range []string{
+		`{"id": "` + fuzzedID + `", "name": null, "owner": "a", "visibility": "public", "os_hidden": true}`, `{"id": "another"}`, `{}`, `null`,
+		`{"id": "` + fuzzedID + `", "ID": "another"}`, `{"id": "` + fuzzedID + `", "tags": [1]}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		img, err := decodeImage(body, fuzzedID)
+		if err == nil && img.ID != fuzzedID || err != nil && img.ID != "" {
+			t.Errorf("%+v, %v", img, err)
+		}
+	})
+}
+
+// FuzzProjects: no project without an ID, and no list from what is none.
+func FuzzProjects(f *testing.F) {
+	for _, seed := range []string{`{"projects": [{"id": "a", "name": "b", "enabled": true}], "links": {"next": null}}`, `{"projects": [{"name": "b"}]}`, `{"projects": []}`, `{}`, `null`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		list, err := decodeProjects(body)
+		if err != nil && list != nil {
+			t.Error("an error, and a list beside it")
+		}
+		for _, p := range list {
+			if p.ProjectID == "" {
+				t.Error("a project without an ID")
+			}
+		}
+		if err == nil && !bytes.Contains(bytes.ToLower(body), []byte("projects")) && !bytes.Contains(body, []byte(`\`)) && utf8.Valid(body) && isASCII(body) {
+			t.Error("a list from nothing")
+		}
+	})
+}
+
+func isASCII(b []byte) bool {
+	return !bytes.ContainsFunc(b, func(r rune) bool { return r >= utf8.RuneSelf })
+}
+
+// FuzzErrorText: a short line of printable text, whatever a server says, and no secret in it.
+func FuzzErrorText(f *testing.F) {
+	const secret = "s3cr3t-t0ken"
+	for _, seed := range []string{
+		`{"message": "no", "code": "404 Not Found", "title": "Not Found"}`, `{"error": {"code": 401, "message": "x", "title": "Unauthorized"}}`,
+		`{"error_msg": "throttled", "error_code": "APIG.0308"}`, "<html><title>x</title><body>502 <b>Bad</b></body></html>", "\x00\x1b[31m" + secret, secret[:5] + "\n" + secret[5:],
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		text := redact(serverMessage(append(body, secret...)), secret)
+		if strings.Contains(text, secret) || strings.ContainsAny(text, "\r\n\x00\x1b") || !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxMessage+1 {
+			t.Errorf("%q", text)
+		}
+	})
+}
+
+// FuzzRetryAfter: a time from none to a day, and none from what is neither seconds nor a date.
+func FuzzRetryAfter(f *testing.F) {
+	for _, seed := range []string{"", "0", "120", " 7 ", "-1", "1.5", "99999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT", "Wed, 09 Sep 2001 01:46:50 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "soon", "+5", "٣"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, value string) {
+		now := time.Unix(1e9, 0)
+		got := retryAfter(value, now)
+		if got < 0 || got > maxRetryAfter {
+			t.Errorf("%q: %s", value, got)
+		}
+		if got > 0 && !strings.ContainsAny(value, "123456789") {
+			t.Errorf("%q: %s from nothing", value, got)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"": 0, "0": 0, "120": 2 * time.Minute, " 7 ": 7 * time.Second, "-1": 0, "1.5": 0, "+5": 0, "soon": 0,
+		"99999999999999999999":           24 * time.Hour,
+		"100000":                         24 * time.Hour,
+		"Sun, 09 Sep 2001 01:46:50 GMT":  10 * time.Second,
+		"Sunday, 09-Sep-01 01:46:50 GMT": 10 * time.Second,
+		"Sun Sep  9 01:46:50 2001":       10 * time.Second,
+		"Sun, 09 Sep 2001 01:46:30 GMT":  0,
+		"Sun, 09 Sep 2040 01:46:30 GMT":  24 * time.Hour,
+	} {
+		if got := retryAfter(value, now); got != want {
+			t.Errorf("%q: %s, want %s", value, got, want)
+		}
+	}
+}
