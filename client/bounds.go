@@ -23,6 +23,7 @@ const (
 	maxMembers = 10_000  // of one image
 	maxValues  = 500_000 // of one answer: its objects and arrays have no more entries than that
 	maxText    = 512     // bytes of a text that are kept
+	maxID      = 256     // bytes of a member's ID that are kept, as many as a label shows: two members never look the same
 	maxMarker  = 4096
 )
 
@@ -52,13 +53,13 @@ func checkSize(body []byte) error {
 	return nil
 }
 
-// bounded is s, cut after maxText bytes where it is longer. What was cut ends in its hash, so that two long texts stay two.
-func bounded(s string) string {
-	if len(s) <= maxText {
+// bounded is s, cut where it has more bytes than most. What was cut ends in its hash, so that two long texts stay two.
+func bounded(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
 	sum := sha256.Sum256([]byte(s))
-	cut := s[:maxText-1-2*len(sum)]
+	cut := s[:most-1-2*len(sum)]
 	for len(cut) > 0 && !utf8.ValidString(cut[max(0, len(cut)-utf8.UTFMax):]) && !utf8.RuneStart(s[len(cut)]) {
 		cut = cut[:len(cut)-1]
 	}

@@ -55,8 +55,8 @@ func TestMemberLists(t *testing.T) {
 		{
 			name: "IDs of a megabyte that differ in the end", body: `{"members": [` + row(strings.Repeat("x", 1<<20)+"a", "accepted", "") + `,` + row(strings.Repeat("x", 1<<20)+"b", "pending", "") + `]}`,
 			want: []client.Member{
-				{Type: "project", ID: strings.Repeat("x", 447) + "-" + sum(strings.Repeat("x", 1<<20)+"b"), Status: "pending"},
-				{Type: "project", ID: strings.Repeat("x", 447) + "-" + sum(strings.Repeat("x", 1<<20)+"a"), Status: "accepted"},
+				{Type: "project", ID: strings.Repeat("x", 191) + "-" + sum(strings.Repeat("x", 1<<20)+"b"), Status: "pending"},
+				{Type: "project", ID: strings.Repeat("x", 191) + "-" + sum(strings.Repeat("x", 1<<20)+"a"), Status: "accepted"},
 			},
 		},
 		{

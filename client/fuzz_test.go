@@ -41,7 +41,7 @@ func FuzzMembers(f *testing.F) {
 			t.Errorf("%d members, of %d rows (a list: %t)", len(page.members), rows, ok)
 		}
 		for _, m := range page.members {
-			if !slices.Contains(Statuses(), m.Status) || !utf8.ValidString(m.ID) || len(m.ID) > maxText || len(m.Type) > maxText || m.Type == "" {
+			if !slices.Contains(Statuses(), m.Status) || !utf8.ValidString(m.ID) || len(m.ID) > maxID || len(m.Type) > maxID || m.Type == "" {
 				t.Errorf("%+v", m)
 			}
 		}
@@ -107,7 +107,7 @@ func FuzzImagePage(f *testing.F) {
 			t.Errorf("%d images and %d unreadable, of %d", len(page.Images), page.Unreadable, len(independent.Images))
 		}
 		for _, img := range page.Images {
-			if !imageID.MatchString(img.ID) || len(img.Name) > maxText || len(img.Owner) > maxText {
+			if !isImageID(img.ID) || len(img.Name) > maxText || len(img.Owner) > maxText {
 				t.Errorf("%+v", img)
 			}
 		}

@@ -53,6 +53,8 @@ type imageJSON struct {
 	Whole      flag     `json:"__whole_image"`
 }
 
+var errFlag = errors.New("a flag that is neither true nor false")
+
 // flag is true or false, or the word for it: Huawei Cloud's own properties are words.
 type flag bool
 
@@ -64,14 +66,41 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 	case "false", `"false"`, `"False"`, `""`, "null":
 		*f = false
 	default:
-		return errors.New("a flag that is neither true nor false")
+		return errFlag
 	}
 	return nil
 }
 
-func (r imageJSON) image() Image {
+// maxTags is how many bytes the tags of an image may have in all. Glance lets it have 128 tags of 255 letters.
+const maxTags = 256 << 10
+
+// large reports whether a record is larger than any cloud makes it.
+func (r *imageJSON) large() bool {
+	n := 0
+	for _, tag := range r.Tags {
+		n += 16 + len(tag)
+	}
+	return n > maxTags
+}
+
+// isImageID reports whether a text looks like an image's ID. Both APIs make UUIDs.
+func isImageID(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (r *imageJSON) image() Image {
 	return Image{
-		ID: r.ID, Name: bounded(r.Name), Owner: bounded(r.Owner), Visibility: Visibility(bounded(r.Visibility)), Status: bounded(r.Status),
+		ID: r.ID, Name: bounded(r.Name, maxText), Owner: bounded(r.Owner, maxText), Visibility: Visibility(bounded(r.Visibility, maxText)), Status: bounded(r.Status, maxText),
 		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: bool(r.Whole),
 	}
 }
@@ -113,17 +142,16 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 }
 
 func decodeImage(body []byte, id string) (Image, error) {
-	if len(body) > maxRecord {
-		return Image{}, errors.New("a record of more than " + strconv.Itoa(maxRecord>>10) + " KiB")
-	}
 	var r imageJSON
 	if err := json.Unmarshal(body, &r); err != nil {
 		return Image{}, shapeError(err)
 	}
-	switch r.ID {
-	case id:
+	switch {
+	case r.ID == id && r.large():
+		return Image{}, errors.New("an image with more than " + strconv.Itoa(maxTags>>10) + " KiB of tags")
+	case r.ID == id:
 		return r.image(), nil
-	case "":
+	case r.ID == "":
 		return Image{}, errors.New(`a 200 without "id"` + hint(body))
 	}
 	return Image{}, errors.New("the answer is about another image, " + strconv.Quote(clean(r.ID)))

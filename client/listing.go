@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/url"
-	"regexp"
 	"strconv"
 )
 
@@ -99,19 +98,36 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 	return page, nil
 }
 
-// maxRecord is how many bytes of JSON an image's record may have. Glance lets it have 128 tags and 128 properties.
-const maxRecord = 256 << 10
-
-// imageID is what an image's ID may look like. Both APIs make UUIDs.
-var imageID = regexp.MustCompile(`^[0-9A-Za-z_-]{1,64}$`)
-
-func decodePage(body []byte) (ImagePage, error) {
+// readableImages are the records of a list in which some value has another type than the API document says. A record that cannot be
+// read has no ID.
+func readableImages(body []byte) ([]imageJSON, error) {
 	var list struct {
 		Images []json.RawMessage `json:"images"`
 		Next   string            `json:"next"`
+	}
+	if err := json.Unmarshal(body, &list); err != nil || list.Images == nil {
+		return nil, err
+	}
+	images := make([]imageJSON, len(list.Images))
+	for i, raw := range list.Images {
+		if json.Unmarshal(raw, &images[i]) != nil {
+			images[i] = imageJSON{}
+		}
+	}
+	return images, nil
+}
+
+func decodePage(body []byte) (ImagePage, error) {
+	var list struct {
+		Images []imageJSON `json:"images"`
+		Next   string      `json:"next"`
 		refusal
 	}
-	if err := json.Unmarshal(body, &list); err != nil {
+	err := json.Unmarshal(body, &list)
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok || errors.Is(err, errFlag) {
+		list.Images, err = readableImages(body)
+	}
+	if err != nil {
 		return ImagePage{}, shapeError(err)
 	}
 	if err := list.check(body); err != nil {
@@ -121,13 +137,12 @@ func decodePage(body []byte) (ImagePage, error) {
 		return ImagePage{}, errors.New(`a 200 without "images"` + hint(body))
 	}
 	page := ImagePage{Images: make([]Image, 0, len(list.Images))}
-	for _, raw := range list.Images {
-		var r imageJSON
-		if len(raw) > maxRecord || json.Unmarshal(raw, &r) != nil || !imageID.MatchString(r.ID) {
+	for i := range list.Images {
+		if r := &list.Images[i]; !isImageID(r.ID) || r.large() {
 			page.Unreadable++
-			continue
+		} else {
+			page.Images = append(page.Images, r.image())
 		}
-		page.Images = append(page.Images, r.image())
 	}
 	switch {
 	case list.Next != "":

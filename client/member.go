@@ -283,7 +283,7 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 }
 
 func (r *memberJSON) member(now time.Time) Member {
-	m := Member{Type: cmp.Or(MemberType(bounded(r.Type)), TypeProject), ID: bounded(r.MemberID), Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
+	m := Member{Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
 	switch s := Status(r.Status); s {
 	case Accepted, Pending, Rejected:
 		m.Status = s

@@ -3,6 +3,7 @@ package collector
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -16,8 +17,15 @@ var (
 	memberLabels = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type"}
 )
 
-func newDesc(name, help string, labels []string, more ...string) *prometheus.Desc {
-	return prometheus.NewDesc("glance_"+name, help, slices.Concat(labels, more), nil)
+// desc is a metric family.
+type desc struct {
+	*prometheus.Desc
+	name, help string
+}
+
+func newDesc(name, help string, labels []string, more ...string) *desc {
+	name = "glance_" + name
+	return &desc{prometheus.NewDesc(name, help, slices.Concat(labels, more), nil), name, help}
 }
 
 var (
@@ -81,122 +89,155 @@ func Metrics(snapshots ...Snapshot) prometheus.Collector { return rendering(snap
 
 type rendering []Snapshot
 
+var allDescs = []*desc{
+	upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
+	membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
+	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
+}
+
 func (rendering) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
-		successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
-		membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
-		memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
-	} {
-		ch <- d
+	for _, d := range allDescs {
+		ch <- d.Desc
 	}
 }
 
 func (r rendering) Collect(ch chan<- prometheus.Metric) {
 	for i := range r {
-		r[i].metrics(ch)
+		r[i].metrics(func(s sample) { ch <- s })
 	}
 }
 
-func (s *Snapshot) metrics(ch chan<- prometheus.Metric) {
+// Gather renders snapshots of different clouds as a registry with [Metrics] does, sorted by name, at a fraction of its cost: no
+// series is there twice, and each has its labels in order, so that nothing is left to check or sort.
+func Gather(snapshots ...Snapshot) []*dto.MetricFamily {
+	samples := make(map[*desc][]sample, len(allDescs))
+	for i := range snapshots {
+		snapshots[i].metrics(func(s sample) { samples[s.desc] = append(samples[s.desc], s) })
+	}
+	families := make([]*dto.MetricFamily, 0, len(samples))
+	for d, list := range samples {
+		metrics, gauges, pointers := make([]dto.Metric, len(list)), make([]dto.Gauge, len(list)), make([]*dto.Metric, len(list))
+		for i := range list {
+			gauges[i].Value = &list[i].value
+			metrics[i].Label, metrics[i].Gauge = list[i].labels, &gauges[i]
+			pointers[i] = &metrics[i]
+		}
+		families = append(families, &dto.MetricFamily{Name: &d.name, Help: &d.help, Type: dto.MetricType_GAUGE.Enum(), Metric: pointers})
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families
+}
+
+func (s *Snapshot) metrics(emit func(sample)) {
 	labels := []*dto.LabelPair{label("cloud", s.Cloud)}
-	ch <- sample{upDesc, labels, number(s.Up)}
-	ch <- sample{durationDesc, labels, s.Duration.Seconds()}
-	ch <- sample{watchedDesc, labels, float64(len(s.Images))}
+	emit(sample{upDesc, labels, number(s.Up)})
+	emit(sample{durationDesc, labels, s.Duration.Seconds()})
+	emit(sample{watchedDesc, labels, float64(len(s.Images))})
 	if !s.Taken.IsZero() {
-		ch <- sample{snapshotDesc, labels, float64(s.Taken.UnixMilli()) / 1000}
+		emit(sample{snapshotDesc, labels, float64(s.Taken.UnixMilli()) / 1000})
 	}
 	if s.Discovers {
-		ch <- sample{discoveryDesc, labels, number(s.Discovered)}
+		emit(sample{discoveryDesc, labels, number(s.Discovered)})
 	}
 	if s.opts.Projects {
 		for _, p := range s.Scopes {
 			id := label("project_id", p.Access.ProjectID)
-			ch <- sample{projectInfoDesc, with(labels, id, label("project_name", p.Access.ProjectName)), 1}
-			ch <- sample{projectSuccessDesc, with(labels, id), number(p.Err == nil)}
+			emit(sample{projectInfoDesc, with(labels, id, label("project_name", p.Access.ProjectName)), 1})
+			emit(sample{projectSuccessDesc, with(labels, id), number(p.Err == nil)})
 		}
 	}
 	if !s.State.Expires.IsZero() {
-		ch <- sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())}
+		emit(sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())})
 	}
-	ch <- sample{authPausedDesc, labels, number(s.State.Paused)}
+	emit(sample{authPausedDesc, labels, number(s.State.Paused)})
 	if s.State.SkewKnown {
-		ch <- sample{clockSkewDesc, labels, s.State.Skew.Seconds()}
+		emit(sample{clockSkewDesc, labels, s.State.Skew.Seconds()})
 	}
-	for i := range s.Images {
-		s.Images[i].metrics(ch, labels[0], s.opts)
+	for _, img := range s.sorted() {
+		img.metrics(emit, labels[0], s.opts)
 	}
 }
 
-func (s *ImageSnapshot) metrics(ch chan<- prometheus.Metric, cloud *dto.LabelPair, opts *Options) {
+// sorted are the images by ID, as a page shows them.
+func (s *Snapshot) sorted() []*ImageSnapshot {
+	list := make([]*ImageSnapshot, len(s.Images))
+	for i := range s.Images {
+		list[i] = &s.Images[i]
+	}
+	slices.SortFunc(list, func(a, b *ImageSnapshot) int { return strings.Compare(a.ID, b.ID) })
+	return list
+}
+
+func (s *ImageSnapshot) metrics(emit func(sample), cloud *dto.LabelPair, opts *Options) {
 	labels := []*dto.LabelPair{cloud, label("image_id", s.ID), label("image_name", s.Name)}
-	ch <- sample{successDesc, labels, number(s.Sight != Unread)}
-	ch <- sample{statusCodeDesc, labels, float64(s.StatusCode)}
+	emit(sample{successDesc, labels, number(s.Sight != Unread)})
+	emit(sample{statusCodeDesc, labels, float64(s.StatusCode)})
 	if s.Sight != NotApplicable {
-		ch <- sample{completeDesc, labels, number(s.Complete())}
+		emit(sample{completeDesc, labels, number(s.Complete())})
 	}
 	if s.Record != nil {
-		s.recordMetrics(ch, labels)
+		s.recordMetrics(emit, labels)
 	}
 	if s.Sight != Unread && s.Policy.judged() {
-		ch <- sample{expectedMembersDesc, labels, float64(len(s.Policy.Members))}
+		emit(sample{expectedMembersDesc, labels, float64(len(s.Policy.Members))})
 	}
 	if s.Sight == Partial || s.Sight == Whole {
-		s.countMetrics(ch, labels, opts)
+		s.countMetrics(emit, labels, opts)
 		if s.Policy.judged() {
-			s.judgementMetrics(ch, labels)
+			s.judgementMetrics(emit, labels)
 		}
 		if opts.MemberDetails {
-			s.memberMetrics(ch, labels, opts)
+			s.memberMetrics(emit, labels, opts)
 		}
 	}
 }
 
-func (s *ImageSnapshot) recordMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair) {
+func (s *ImageSnapshot) recordMetrics(emit func(sample), labels []*dto.LabelPair) {
 	r := s.Record
 	cloud, id, name := labels[0], labels[1], labels[2]
-	ch <- sample{infoDesc, []*dto.LabelPair{
+	emit(sample{infoDesc, []*dto.LabelPair{
 		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
 		label("image_status", r.Status), label("owner_id", r.Owner),
-	}, 1}
+	}, 1})
 	if expected := s.Policy.Visibility; len(expected) > 0 && r.Visibility != "" {
-		ch <- sample{visibilityExpectedDesc, labels, number(slices.Contains(expected, r.Visibility))}
+		emit(sample{visibilityExpectedDesc, labels, number(slices.Contains(expected, r.Visibility))})
 	}
 	if !r.Visibility.Known() {
 		return // four zeros would say that nobody may use it
 	}
-	for i, v := range client.Visibilities() {
-		ch <- sample{visibilityDesc, with(labels, visibilityPairs[i]), number(r.Visibility == v)}
+	for i, v := range shownVisibility {
+		emit(sample{visibilityDesc, with(labels, visibilityPairs[i]), number(r.Visibility == v)})
 	}
 }
 
-func (s *ImageSnapshot) countMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) countMetrics(emit func(sample), labels []*dto.LabelPair, opts *Options) {
 	counts := make(map[client.Status]int, len(statusPairs))
 	for i := range s.Members {
 		counts[s.Members[i].Status]++
 	}
-	for i, status := range client.Statuses() {
+	for i, status := range statuses {
 		if n := counts[status]; n > 0 || s.Sight == Whole {
-			ch <- sample{membersDesc, with(labels, statusPairs[i]), float64(n)}
+			emit(sample{membersDesc, with(labels, statusPairs[i]), float64(n)})
 		}
 	}
 	if limit := opts.membersLimit(s.Record); limit > 0 {
-		ch <- sample{membersLimitDesc, labels, float64(limit)}
+		emit(sample{membersLimitDesc, labels, float64(limit)})
 	}
 }
 
 // judgementMetrics compares the members with the expected ones. Where there may be more members than those seen, it says
 // what it saw.
-func (s *ImageSnapshot) judgementMetrics(ch chan<- prometheus.Metric, labels []*dto.LabelPair) {
+func (s *ImageSnapshot) judgementMetrics(emit func(sample), labels []*dto.LabelPair) {
 	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
-		ch <- sample{unexpectedMembersDesc, labels, float64(n)}
+		emit(sample{unexpectedMembersDesc, labels, float64(n)})
 	}
 	if s.whole() {
-		ch <- sample{missingMembersDesc, labels, float64(len(s.Missing()))}
+		emit(sample{missingMembersDesc, labels, float64(len(s.Missing()))})
 	}
 }
 
-func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) memberMetrics(emit func(sample), image []*dto.LabelPair, opts *Options) {
 	shown := s.shown()
 	for i := range shown {
 		m := &shown[i]
@@ -205,21 +246,21 @@ func (s *ImageSnapshot) memberMetrics(ch chan<- prometheus.Metric, image []*dto.
 		}
 		expected := s.Policy.find(m)
 		labels := memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, expected))
-		for i, status := range client.Statuses() {
-			ch <- sample{memberStatusDesc, with(labels, statusPairs[i]), number(m.Status == status)}
+		for i, status := range statuses {
+			emit(sample{memberStatusDesc, with(labels, statusPairs[i]), number(m.Status == status)})
 		}
 		if s.Policy.judged() {
-			ch <- sample{memberExpectedDesc, labels, number(expected != nil)}
+			emit(sample{memberExpectedDesc, labels, number(expected != nil)})
 		}
 		if !m.Created.IsZero() {
-			ch <- sample{memberCreatedDesc, labels, float64(m.Created.Unix())}
+			emit(sample{memberCreatedDesc, labels, float64(m.Created.Unix())})
 		}
 		if !m.Updated.IsZero() {
-			ch <- sample{memberUpdatedDesc, labels, float64(m.Updated.Unix())}
+			emit(sample{memberUpdatedDesc, labels, float64(m.Updated.Unix())})
 		}
 	}
 	for _, m := range s.Missing() {
-		ch <- sample{memberExpectedDesc, memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1}
+		emit(sample{memberExpectedDesc, memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1})
 	}
 }
 
@@ -230,12 +271,12 @@ func memberPairs(image []*dto.LabelPair, kind client.MemberType, id, name string
 // sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as
 // many pairs as images and members. Pairs are never changed once made.
 type sample struct {
-	desc   *prometheus.Desc
+	desc   *desc
 	labels []*dto.LabelPair // sorted by name
 	value  float64
 }
 
-func (s sample) Desc() *prometheus.Desc { return s.desc }
+func (s sample) Desc() *prometheus.Desc { return s.desc.Desc }
 
 func (s sample) Write(m *dto.Metric) error {
 	m.Label = s.labels
@@ -252,15 +293,21 @@ func with(base []*dto.LabelPair, more ...*dto.LabelPair) []*dto.LabelPair {
 	return append(append(make([]*dto.LabelPair, 0, len(base)+len(more)), base...), more...)
 }
 
-var statusPairs, visibilityPairs = func() (s, v []*dto.LabelPair) {
-	for _, status := range client.Statuses() {
-		s = append(s, label("status", string(status)))
+// The values of the labels status and visibility, in the order of the alphabet, and their pairs.
+var (
+	statuses        = slices.Sorted(slices.Values(client.Statuses()))
+	statusPairs     = pairs("status", statuses)
+	shownVisibility = slices.Sorted(slices.Values(client.Visibilities()))
+	visibilityPairs = pairs("visibility", shownVisibility)
+)
+
+func pairs[T ~string](name string, values []T) []*dto.LabelPair {
+	list := make([]*dto.LabelPair, len(values))
+	for i, v := range values {
+		list[i] = label(name, string(v))
 	}
-	for _, visibility := range client.Visibilities() {
-		v = append(v, label("visibility", string(visibility)))
-	}
-	return s, v
-}()
+	return list
+}
 
 func number(b bool) float64 {
 	if b {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/gophercloud/gophercloud/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"go.uber.org/goleak"
 
@@ -26,7 +28,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(stubVariable) != "" {
+		serveStub()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const (
 	producer  = "61c9216745884e7782dc16e5123a5fc9"
@@ -190,6 +197,9 @@ func page(t *testing.T, s collector.Snapshot) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if diff := cmp.Diff(lines(t, families), lines(t, collector.Gather(s))); diff != "" {
+		t.Errorf("a registry, and Gather: %s", diff)
+	}
 	var text bytes.Buffer
 	for _, f := range families {
 		switch f.GetName() {
@@ -201,6 +211,18 @@ func page(t *testing.T, s collector.Snapshot) string {
 		}
 	}
 	return text.String()
+}
+
+// lines are all lines of a page, sorted.
+func lines(t *testing.T, families []*dto.MetricFamily) []string {
+	t.Helper()
+	var text bytes.Buffer
+	for _, f := range families {
+		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return slices.Sorted(strings.Lines(text.String()))
 }
 
 // series returns the page's lines of one metric, without HELP and TYPE.

@@ -95,18 +95,10 @@ type gatherer struct {
 
 // Gather implements prometheus.Gatherer.
 func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
-	registry := prometheus.NewRegistry()
-	if err := registry.Register(collector.Metrics(g.snapshots...)); err != nil {
-		return nil, err
-	}
-	families, err := registry.Gather()
-	process, processErr := g.process.Gather()
-	families = append(families, process...)
+	process, err := g.process.Gather()
+	families := append(collector.Gather(g.snapshots...), process...)
 	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	errs := prometheus.MultiError{}
-	errs.Append(err)
-	errs.Append(processErr)
-	return families, errs.MaybeUnwrap()
+	return families, err
 }
 
 // Gather renders snapshots together with the metrics of process.
