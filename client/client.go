@@ -221,7 +221,11 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 	apiErr.Op, apiErr.ImageID = req.op, req.imageID
 	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
 	if c.keys != nil && apiErr.Status() == http.StatusUnauthorized {
-		apiErr.Message = strings.TrimPrefix(apiErr.Message+c.clockHint(), "; ")
+		hint := c.clockHint()
+		if hint == "" {
+			c.keys.refused()
+		}
+		apiErr.Message = strings.TrimPrefix(apiErr.Message+hint, "; ")
 	}
 	if apiErr.RetryAfter > 0 {
 		apiErr.Message = strings.TrimPrefix(fmt.Sprintf("%s; it asks for a pause of %s", apiErr.Message, apiErr.RetryAfter), "; ")

@@ -12,10 +12,12 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -229,11 +231,39 @@ func shorten(s string) string {
 	return s
 }
 
+// spellings are how a server may write a secret that it got: as it is, in one line, in JSON, and in a form.
+func spellings(secret string) []string {
+	var html, plain strings.Builder
+	_ = json.NewEncoder(&html).Encode(secret) // a text can be encoded
+	enc := json.NewEncoder(&plain)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(secret)
+	inner := func(s string) string { return strings.Trim(strings.TrimSpace(s), `"`) }
+	list := []string{secret, oneLine(secret), inner(html.String()), inner(plain.String()), ascii(inner(plain.String())), url.QueryEscape(secret), url.PathEscape(secret)}
+	slices.SortFunc(list, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	return slices.Compact(list)
+}
+
+// ascii writes what is not ASCII as JSON's escapes.
+func ascii(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) {
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return b.String()
+}
+
 // redact takes secrets out of a line that came from outside, and shortens it: only then, or a part of a secret could be
 // left at its end.
 func redact(s string, secrets ...string) string {
 	for _, secret := range secrets {
-		for _, spelling := range []string{secret, oneLine(secret)} {
+		for _, spelling := range spellings(secret) {
 			if len(spelling) >= 4 { // shorter ones would make holes in ordinary words
 				s = strings.ReplaceAll(s, spelling, "<secret>")
 			}

@@ -46,6 +46,13 @@ func (k *keyring) recent() Key {
 	return Key{}
 }
 
+// refused tells the source that the API refuses the last key.
+func (k *keyring) refused() {
+	if source, ok := k.source.(interface{ Refused(key Key) }); ok {
+		source.Refused(k.recent())
+	}
+}
+
 // secrets appends what must not be in any text.
 func (k *keyring) secrets(others []string) []string {
 	if k == nil {

@@ -72,7 +72,11 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 		id, result.Result = auth.TokenID, tokens.Get(ctx, service, auth.TokenID).Result
 	} else {
 		sent := auth // gophercloud fills in a scope of its own
-		result = tokens.Create(ctx, service, &sent)
+		var options tokens.AuthOptionsBuilder = &sent
+		if s.unscoped {
+			options = &unscopedOptions{&sent}
+		}
+		result = tokens.Create(ctx, service, options)
 		id = result.Header.Get("X-Subject-Token")
 	}
 	var body loginBody
@@ -93,6 +97,9 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 	}
 	if apiErr == nil {
 		tok, err := s.newToken(id, body, start, auth.IdentityEndpoint)
+		if want := auth.Scope; err == nil && want != nil && want.ProjectID != "" && tok.access.ProjectID != want.ProjectID {
+			err = errors.New("Keystone gave a token for another project, " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
+		}
 		if err == nil {
 			tok.auth, tok.secrets = auth, append(secrets, id)
 			return tok, nil
@@ -101,6 +108,19 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 	}
 	apiErr.Message = redact(apiErr.Message, append(secrets, id)...)
 	return nil, apiErr
+}
+
+// unscopedOptions ask for a token without a project. Without a word about it Keystone takes the user's default project, where
+// there is one.
+type unscopedOptions struct{ *gophercloud.AuthOptions }
+
+// ToTokenV3CreateMap implements tokens.AuthOptionsBuilder.
+func (o *unscopedOptions) ToTokenV3CreateMap(map[string]any) (map[string]any, error) {
+	body, err := o.AuthOptions.ToTokenV3CreateMap(nil)
+	if auth, ok := body["auth"].(map[string]any); ok {
+		auth["scope"] = "unscoped"
+	}
+	return body, err
 }
 
 // identity is gophercloud's client for the Keystone of auth. It is put together by hand: NewClient and NewIdentityV3 look

@@ -54,6 +54,9 @@ type MetadataKeys struct {
 	pause   time.Duration // of the last refresh that failed
 	notYet  time.Time
 	failure error
+
+	distrust   time.Duration // for how long a key that is refused is kept
+	trustUntil time.Time
 }
 
 // keyFlight is a refresh that several callers wait for.
@@ -84,6 +87,17 @@ func (k *MetadataKeys) Close() {
 	k.cancel()
 	k.work.Wait()
 	k.http.CloseIdleConnections()
+}
+
+// Refused is told that the API refuses a key: another one is got before its time, while this one is still used, as
+// nobody knows why. Where that does not help, it is done less and less often.
+func (k *MetadataKeys) Refused(key Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if now := time.Now(); key.Access == k.key.Access && !now.Before(k.trustUntil) {
+		k.distrust = grow(k.distrust, firstKeyPause)
+		k.trustUntil, k.renewAt = now.Add(k.distrust), now
+	}
 }
 
 // Key implements [KeySource]. A key that is good for a while is returned at once, and renewed beside it when it is time;
@@ -205,6 +219,8 @@ func decodeKey(body []byte) (Key, error) {
 		return Key{}, errors.New("a 200 without access, secret or securitytoken")
 	case key.Expires.IsZero():
 		return Key{}, errors.New("a 200 whose key has no expires_at that can be read")
+	case !key.Expires.After(time.Now()):
+		return Key{}, errors.New("a 200 whose key ended at " + key.Expires.Format(time.RFC3339) + ": is this machine's clock right?")
 	}
 	return key, nil
 }

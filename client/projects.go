@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 	"golang.org/x/sync/errgroup"
@@ -105,16 +106,37 @@ func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
 	if len(scopes) == 0 && err != nil {
 		return nil, err
 	}
+	p.enterAll(ctx, scopes)
+	return p.told(scopes), err
+}
+
+// enterAll enters the projects, four at a time. As soon as there is one to read, the others have a part of the collection's
+// time: a login that takes longer is there for the next collection.
+func (p *Projects) enterAll(ctx context.Context, scopes []*scope) {
+	part := partOf(ctx)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	enough := make(chan struct{})
+	var once sync.Once
+	timer := time.AfterFunc(part, func() {
+		select {
+		case <-enough:
+			cancel(context.DeadlineExceeded)
+		case <-ctx.Done():
+		}
+	})
+	defer timer.Stop()
 	var group errgroup.Group
 	group.SetLimit(4)
 	for _, s := range scopes {
 		group.Go(func() error {
-			p.enter(ctx, s)
-			return nil // the scope keeps it
+			if p.enter(ctx, s) {
+				once.Do(func() { close(enough) })
+			}
+			return nil // the scope keeps the error
 		})
 	}
 	_ = group.Wait()
-	return p.told(scopes), err
 }
 
 // list brings the scopes up to date. Where there are some, a slow Keystone must not take the collection's time.
@@ -131,15 +153,16 @@ func (p *Projects) list(ctx context.Context) error {
 	return err
 }
 
-// enter connects one scope, unless it is one that the user has no role in.
-func (p *Projects) enter(ctx context.Context, s *scope) {
+// enter connects one scope, unless it is one that the user has no role in, and reports whether it has a token.
+func (p *Projects) enter(ctx context.Context, s *scope) bool {
 	if s.client == nil {
-		return
+		return false
 	}
 	access, err := s.client.Connect(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.access, s.err = access, err
+	return err == nil
 }
 
 func errNoRole(project string) *Error {
@@ -275,6 +298,7 @@ func (p *Projects) scoped(id string) *Client {
 	if err != nil {
 		panic(err) // the options were good for the other client
 	}
+	c.session.lingers = true
 	return c
 }
 
@@ -344,7 +368,7 @@ func (p *Projects) Image(ctx context.Context, id string) (Image, error) {
 			p.learn(s, img)
 			return img, nil
 		}
-		if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Status() == http.StatusNotFound {
+		if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpGetImage && apiErr.Status() == http.StatusNotFound {
 			notFound = err
 		} else {
 			failure = err
@@ -403,7 +427,7 @@ func (p *Projects) Members(ctx context.Context, imageID string) (MemberList, err
 		return MemberList{}, err
 	}
 	list, err := s.client.Members(ctx, imageID)
-	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Status() == http.StatusNotFound {
+	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound {
 		p.mu.Lock()
 		delete(p.seen, imageID) // the next time, whoever sees it is asked
 		p.mu.Unlock()

@@ -32,6 +32,7 @@ type session struct {
 	opts     Options
 	http     *http.Client
 	unscoped bool // the tokens have no project
+	lingers  bool // a login that nobody waits for any more goes on, for the next collection
 
 	mu     sync.Mutex
 	cur    *token
@@ -358,7 +359,7 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	if f.waiters--; f.waiters == 0 {
+	if f.waiters--; f.waiters == 0 && !s.lingers {
 		f.cancel(context.Cause(ctx))
 		if s.flight == f {
 			s.flight = nil

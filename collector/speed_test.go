@@ -33,8 +33,8 @@ import (
 //
 // The cloud that they ask is a process of its own (this test binary again), so that its work does not count.
 
-// stub answers as a Glance with n shared images of three members each, from memory.
-func stub(n int, latency time.Duration) http.Handler {
+// stub answers as a Glance in which every image is shared with three projects.
+func stub(latency time.Duration) http.Handler {
 	const project = producer
 	var (
 		mux  = http.NewServeMux()
@@ -74,7 +74,7 @@ func stub(n int, latency time.Duration) http.Handler {
 		wait(r)
 		w.Header().Set("Content-Type", "application/json")
 		out := bufio.NewWriter(w)
-		defer out.Flush()
+		defer func() { _ = out.Flush() }()
 		_, _ = out.WriteString(`{"images": [`)
 		for i, id := range idsOf(r.URL.Query().Get("id")) {
 			if i > 0 {
@@ -237,7 +237,7 @@ func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 func BenchmarkWall(b *testing.B) {
 	const latency, workers = 20 * time.Millisecond, 32
 	ids := benchIDs(1000)
-	server := httptest.NewServer(stub(len(ids), latency))
+	server := httptest.NewServer(stub(latency))
 	defer server.Close()
 	s := newScraped(b, ids, server.URL, workers)
 	defer s.close()
@@ -256,7 +256,7 @@ func BenchmarkWall(b *testing.B) {
 func BenchmarkCPU(b *testing.B) {
 	const workers = 32
 	ids := benchIDs(1000)
-	base := stubProcess(b, len(ids), 0)
+	base := stubProcess(b, 0)
 	s := newScraped(b, ids, base, workers)
 	defer s.close()
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
@@ -288,7 +288,7 @@ func BenchmarkMemory(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			ids := benchIDs(n)
-			s := newScraped(b, ids, stubProcess(b, n, 0), 32)
+			s := newScraped(b, ids, stubProcess(b, 0), 32)
 			defer s.close()
 			s.request(b)
 			var peak uint64
@@ -328,7 +328,7 @@ func peakOf(f func()) (peak uint64) {
 func BenchmarkGrowth(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000, 100_000} {
 		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			s := newScraped(b, benchIDs(n), stubProcess(b, n, 0), 32)
+			s := newScraped(b, benchIDs(n), stubProcess(b, 0), 32)
 			defer s.close()
 			s.request(b)
 			var before, after runtime.MemStats
@@ -346,17 +346,17 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-const stubVariable = "GLANCE_STUB_IMAGES"
+const stubVariable = "GLANCE_STUB_LATENCY"
 
 // stubProcess starts this test binary as a stub of its own, and returns its URL.
-func stubProcess(b *testing.B, n int, latency time.Duration) string {
+func stubProcess(b *testing.B, latency time.Duration) string {
 	b.Helper()
 	read, write, err := os.Pipe()
 	if err != nil {
 		b.Fatal(err)
 	}
 	process, err := os.StartProcess(os.Args[0], []string{os.Args[0]}, &os.ProcAttr{
-		Env:   append(os.Environ(), stubVariable+"="+strconv.Itoa(n), stubVariable+"_LATENCY="+latency.String()),
+		Env:   append(os.Environ(), stubVariable+"="+latency.String()),
 		Files: []*os.File{nil, write, os.Stderr},
 	})
 	_ = write.Close()
@@ -377,9 +377,8 @@ func stubProcess(b *testing.B, n int, latency time.Duration) string {
 
 // serveStub is the process that stubProcess starts.
 func serveStub() {
-	n, _ := strconv.Atoi(os.Getenv(stubVariable))
-	latency, _ := time.ParseDuration(os.Getenv(stubVariable + "_LATENCY"))
-	server := httptest.NewServer(stub(n, latency))
+	latency, _ := time.ParseDuration(os.Getenv(stubVariable)) // of a parent that wrote it
+	server := httptest.NewServer(stub(latency))
 	fmt.Println(server.URL)
 	select {} // until it is killed
 }
