@@ -13,10 +13,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/prometheus/promql/parser"
+	"go.uber.org/goleak"
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // known are the metrics that queries may ask for, with their labels.
 type known map[string][]string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.uber.org/goleak"
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
@@ -18,6 +19,8 @@ import (
 )
 
 var update = flag.Bool("update", false, "write the golden files")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // password is every secret in testdata.
 const password = "hunter2"
