@@ -166,6 +166,12 @@ func TestImageLists(t *testing.T) {
 			name: "a bad record costs itself", body: `{"images": [{"id": 1}, {"id": "x", "name": null, "owner": null, "visibility": "shared", "os_hidden": false}, null]}`,
 			want: []client.Image{{ID: "x", Visibility: "shared"}},
 		},
+		{
+			name: "an image's own properties are not what Glance says of it",
+			body: `{"images": [{"VISIBILITY": "public", "Name": "y", "Owner": "me", "Tags": "x", "OS_hidden": "no", "ID": 1, "id": "x", "name": "x", "visibility": "shared", "owner": null,
+				"tags": ["a"], "os_hidden": true, "Visibility": "private", "OWNER": "me", "oS_hidden": false, "Status": "x", "Tagſ": []}], "Images": []}`,
+			want: []client.Image{{ID: "x", Name: "x", Visibility: "shared", Hidden: true, Tags: []string{"a"}}},
+		},
 		{name: "none", body: `{"images": []}`, want: []client.Image{}},
 		{name: "no images key", body: `{"members": []}`, err: `listing images: decode: a 200 without "images": {"members": []}`},
 		{name: "images null", body: `{"images": null}`, err: `listing images: decode: a 200 without "images": {"images": null}`},

@@ -43,6 +43,7 @@ type Image struct {
 
 // imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}.
 type imageJSON struct {
+	otherLetters
 	ID         string   `json:"id"`
 	Name       string   `json:"name"`
 	Owner      string   `json:"owner"`
@@ -52,6 +53,25 @@ type imageJSON struct {
 	Tags       []string `json:"tags"`
 	Whole      flag     `json:"__whole_image"`
 }
+
+// otherLetters takes the keys of a record in other letters than ours. Go's decoder gives them to the first field that they
+// fit but for the letters, and an image's owner may give it properties of such names: a "Visibility" must not hide the
+// visibility, nor a "TAGS" that is no list make the record unreadable.
+type otherLetters struct {
+	ID         ignored `json:"ID"`
+	Name       ignored `json:"NAME"`
+	Owner      ignored `json:"OWNER"`
+	Visibility ignored `json:"VISIBILITY"`
+	Status     ignored `json:"STATUS"`
+	Hidden     ignored `json:"OS_HIDDEN"`
+	Tags       ignored `json:"TAGS"`
+	Whole      ignored `json:"__WHOLE_IMAGE"`
+}
+
+type ignored struct{}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (ignored) UnmarshalJSON([]byte) error { return nil }
 
 var errFlag = errors.New("a flag that is neither true nor false")
 

@@ -102,6 +102,7 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 // read has no ID.
 func readableImages(body []byte) ([]imageJSON, error) {
 	var list struct {
+		Others ignored           `json:"IMAGES"` // in other letters, as in otherLetters
 		Images []json.RawMessage `json:"images"`
 		Next   string            `json:"next"`
 	}
@@ -119,6 +120,7 @@ func readableImages(body []byte) ([]imageJSON, error) {
 
 func decodePage(body []byte) (ImagePage, error) {
 	var list struct {
+		Others ignored     `json:"IMAGES"` // in other letters, as in otherLetters
 		Images []imageJSON `json:"images"`
 		Next   string      `json:"next"`
 		refusal
