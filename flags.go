@@ -25,6 +25,8 @@ type flags struct {
 	externalURL            string
 	routePrefix            string
 	enableLifecycle        bool
+	enablePprof            bool
+	maxRequests            int
 	disableExporterMetrics bool
 	logLevel               string
 	logFormat              string
@@ -48,6 +50,8 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. Its path becomes the route prefix.").StringVar(&f.externalURL)
 	app.Flag("web.route-prefix", "Path prefix of all pages, if it is not the path of --web.external-url.").StringVar(&f.routePrefix)
 	app.Flag("web.enable-lifecycle", "Allow a reload by POST /-/reload. SIGHUP reloads always.").BoolVar(&f.enableLifecycle)
+	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&f.enablePprof)
+	app.Flag("web.max-requests", "How many scrapes may be under way at once; 0: any number.").Default("40").IntVar(&f.maxRequests)
 	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").BoolVar(&f.disableExporterMetrics)
 	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").StringVar(&f.logLevel)
 	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").StringVar(&f.logFormat)
@@ -71,6 +75,9 @@ func (f *flags) validate() error {
 	}
 	if f.autoReload < 0 {
 		return fmt.Errorf("--config.auto-reload-interval=%s: must not be negative: write 0s for never", f.autoReload)
+	}
+	if f.maxRequests < 0 {
+		return fmt.Errorf("--web.max-requests=%d: must not be negative: write 0 for any number", f.maxRequests)
 	}
 	if _, err := web.MetricsPath(f.externalURL, f.routePrefix, f.telemetryPath); err != nil {
 		return err

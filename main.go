@@ -87,6 +87,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		Clouds: runtime.Clouds, Config: runtime.Redacted, Gatherer: registry,
 		Logger: log.With(logger, "component", "web"), Version: programVersion(),
 		TelemetryPath: flags.telemetryPath, ExternalURL: flags.externalURL, RoutePrefix: flags.routePrefix,
+		MaxRequests: flags.maxRequests, Pprof: flags.enablePprof,
 	}
 	reload := func() error { return logReload(logger, runtime.Reload()) }
 	if flags.enableLifecycle {

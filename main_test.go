@@ -648,3 +648,38 @@ func TestTLSAndBasicAuth(t *testing.T) {
 		}
 	}
 }
+
+// Where client certificates are asked for, one that has ended, one of another authority and none at all are refused.
+func TestClientCertificates(t *testing.T) {
+	_, url := newWorld(t)
+	cert, key, pool := selfSigned(t)
+	ca := newAuthority(t)
+	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s, client_auth_type: RequireAndVerifyClientCert, client_ca_file: %s}\n", cert, key, ca.file))
+	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)), "--web.config.file="+web)
+	now := time.Now()
+	for name, test := range map[string]struct {
+		certificate []tls.Certificate
+		ok          bool
+	}{
+		"good":              {ca.issue(t, now.Add(-time.Hour), now.Add(time.Hour)), true},
+		"ended":             {ca.issue(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), false},
+		"not yet":           {ca.issue(t, now.Add(time.Hour), now.Add(2*time.Hour)), false},
+		"another authority": {newAuthority(t).issue(t, now.Add(-time.Hour), now.Add(time.Hour)), false},
+		"none":              {nil, false},
+	} {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: test.certificate}}
+		hc := &http.Client{Transport: transport, Timeout: 10 * time.Second}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, strings.Replace(e.url, "http:", "https:", 1)+"/-/healthy", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := hc.Do(req)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if (err == nil) != test.ok {
+			t.Errorf("%s: %v", name, err)
+		}
+		transport.CloseIdleConnections()
+	}
+}

@@ -51,11 +51,14 @@ func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*colle
 	limits := collector.Limits{Timeout: scrapeTimeout(r), Reserve: 2 * time.Duration(took.Load())}
 	snapshots := collect(r.Context(), clouds, shard, limits)
 	start := time.Now()
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(start.Add(writeTimeout)) // where there is one
 	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
 		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
 		ErrorLog:          errorLog{o.Logger},
 		EnableOpenMetrics: true,
 	}).ServeHTTP(w, r)
+	_ = connection.SetWriteDeadline(time.Time{})
 	took.Store(int64(time.Since(start)))
 }
 

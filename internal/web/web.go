@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -37,6 +36,11 @@ type Options struct {
 	ExternalURL string
 	// RoutePrefix is the path prefix of all pages, default the path of ExternalURL.
 	RoutePrefix string
+
+	// MaxRequests is how many scrapes may be under way at once; 0: no bound.
+	MaxRequests int
+	// Pprof is whether there are the pages of net/http/pprof.
+	Pprof bool
 }
 
 // New returns the exporter's pages.
@@ -53,10 +57,11 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	scrapes := newLimit(opts.MaxRequests)
 	mux := http.NewServeMux()
 	mux.Handle("GET "+prefix+"/{$}", landing)
-	mux.Handle("GET "+prefix+telemetry, &metricsHandler{opts: opts, probe: prefix + "/probe"})
-	mux.Handle("GET "+prefix+"/probe", &probeHandler{opts: opts, took: map[string]*rendering{}})
+	mux.Handle("GET "+prefix+telemetry, scrapes.of(&metricsHandler{opts: opts, probe: prefix + "/probe"}))
+	mux.Handle("GET "+prefix+"/probe", scrapes.of(&probeHandler{opts: opts, took: map[string]*rendering{}}))
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
 	mux.HandleFunc("GET "+prefix+"/config", opts.config)
 	mux.HandleFunc("GET "+prefix+"/-/healthy", text("Healthy.\n"))
@@ -66,7 +71,10 @@ func New(opts Options) (http.Handler, error) {
 	if prefix != "" {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
-	return mux, nil
+	if opts.Pprof {
+		addPprof(mux, prefix)
+	}
+	return hardened(mux), nil
 }
 
 // discovery returns the page of targets. prefix is that of the pages as they are served here.
@@ -175,7 +183,6 @@ func text(s string) http.HandlerFunc {
 
 func plain(w http.ResponseWriter, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	_, _ = w.Write([]byte(s)) // whoever asked may have gone
 }
 
@@ -184,11 +191,6 @@ type errorLog struct{ logger log.Logger }
 
 func (l errorLog) Println(v ...any) {
 	_ = level.Error(l.logger).Log("msg", "rendering metrics", "err", strings.TrimSpace(fmt.Sprintln(v...)))
-}
-
-// Server returns an http.Server with the timeouts that a client in trouble makes necessary.
-func Server(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 }
 
 // Closed reports whether a server ended because it was told to.
