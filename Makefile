@@ -5,6 +5,8 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o glance_share_exporter .
 test: ; go test ./...
+soak: ; GLANCE_SOAK=$${GLANCE_SOAK:-30m} go test -count=1 -timeout 0 -run TestSoak -v .
+bench: ; go test ./collector -run '^$$' -bench 'Wall|CPU|Memory|Growth' -benchtime 5x
 race: ; go test -race -count=1 ./...
 lint: ; go run $(GOLANGCI_LINT) run
 alerts: ; dashboards/check.sh

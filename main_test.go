@@ -29,7 +29,18 @@ import (
 	"glance_share_exporter/internal/fakecloud"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "glance_share_exporter")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	buildDir = dir
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir) // nothing depends on it
+		os.Exit(code)
+	}))
+}
 
 const (
 	projectID = "61c9216745884e7782dc16e5123a5fc9"

@@ -1,0 +1,362 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"glance_share_exporter/internal/fakecloud"
+)
+
+// buildDir is where the program is built that runs by itself; TestMain makes and removes it.
+var buildDir string
+
+// buildOnce builds the program as an operator would run it.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(buildDir, "glance_share_exporter")
+	build := exec.CommandContext(context.Background(), "go", "build", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as in the Dockerfile
+	out, err := build.CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return path, err
+})
+
+// process is the program, running by itself.
+type process struct {
+	*exporter
+	cmd *exec.Cmd
+}
+
+// startProcess starts the program with at most so many KiB of address space; 0: no bound.
+func startProcess(t *testing.T, limit int, args ...string) *process {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		t.Skip("needs /proc and a shell's ulimit -v")
+	}
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := `exec "$0" "$@"`
+	if limit > 0 {
+		script = fmt.Sprintf("ulimit -v %d; ", limit) + script
+	}
+	p := &process{exporter: &exporter{stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}}}
+	p.cmd = exec.CommandContext(context.Background(), "sh", append([]string{"-c", script, path, "--web.listen-address=127.0.0.1:0"}, args...)...)
+	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		p.client.CloseIdleConnections()
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("it ended with %v\n%.4000s", err, p.stderr)
+			}
+		case <-time.After(time.Minute):
+			_ = p.cmd.Process.Kill()
+			<-ended //nolint:errcheck // it was killed
+			t.Error("SIGTERM did not end it")
+		}
+	})
+	waitFor(t, func() bool {
+		select {
+		case err := <-ended:
+			ended <- err
+			t.Fatalf("it ended: %v\n%.4000s", err, p.stderr)
+		default:
+		}
+		found := listening.FindStringSubmatch(p.stderr.String())
+		if found != nil {
+			p.url = "http://" + found[1]
+		}
+		return found != nil
+	})
+	return p
+}
+
+// status reads a line of /proc/PID/status, in KiB.
+func (p *process) status(t *testing.T, name string) int {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?m)^` + name + `:\s+(\d+) kB$`).FindSubmatch(text)
+	if found == nil {
+		t.Fatalf("no %s in\n%s", name, text)
+	}
+	n, _ := strconv.Atoi(string(found[1])) // digits
+	return n
+}
+
+// manyImages adds n shared images, and returns their IDs and a configuration that watches them.
+func manyImages(w *fakecloud.Cloud, url string, n int) (ids []string, text string) {
+	text = strings.SplitAfter(fmt.Sprintf(configText, url), "images:\n")[0]
+	for i := range n {
+		id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
+		w.AddImage(fakecloud.Image{ID: id, Name: fmt.Sprint("image-", i), Owner: projectID, Visibility: "shared"})
+		w.Share(id, "fb0d5993e8f14ca887876f3d14abb39d")
+		ids = append(ids, id)
+		text += "      - id: " + id + "\n"
+	}
+	return ids, text
+}
+
+// Every hostile list at once, beside good ones, against the program as it is installed, in little memory.
+func TestHostileListsFromOutside(t *testing.T) {
+	w, url := newWorld(t)
+	lists := fakecloud.HostileLists()
+	ids, text := manyImages(w, url, len(lists)+10)
+	for i, list := range lists {
+		id := ids[i]
+		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == id }, Raw: list.Answer})
+	}
+	p := startProcess(t, 1_500_000, "--config.file="+writeFile(t, "exporter.yml", text))
+	for scrape := range 3 {
+		began := time.Now()
+		answer, page := p.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "6")
+		if took := time.Since(began); answer.StatusCode != http.StatusOK || took > 6*time.Second {
+			t.Errorf("scrape %d: %d after %s", scrape, answer.StatusCode, took)
+		}
+		for _, id := range ids[len(lists):] {
+			if !regexp.MustCompile(`(?m)^glance_image_members_complete\{cloud="prod",image_id="` + id + `",[^}]*\} 1$`).MatchString(page) {
+				t.Errorf("scrape %d: %s is not whole", scrape, id)
+			}
+		}
+		checkStatements(t, page)
+	}
+	log := p.stderr.String()
+	if n := strings.Count(log, "members not read"); n == 0 || n > 25 {
+		t.Errorf("%d lines tell of members that are not read", n)
+	}
+	if strings.Contains(log, password) || strings.Contains(log, "panic") {
+		t.Errorf("a secret or a panic in the log:\n%s", log)
+	}
+	peak := p.status(t, "VmHWM")
+	t.Logf("at most %d MiB of memory, after 3 scrapes of %d images", peak>>10, len(ids))
+	if peak > 400<<10 {
+		t.Errorf("%d MiB of memory", peak>>10)
+	}
+}
+
+var (
+	successLine = regexp.MustCompile(`(?m)^glance_image_scrape_success\{cloud="[^"]*",image_id="([^"]*)",[^}]*\} ([01])$`)
+	memberLine  = regexp.MustCompile(`(?m)^glance_image_(?:members|unexpected_members|missing_members|member_status)\{cloud="[^"]*",image_id="([^"]*)"`)
+)
+
+// checkStatements checks that a page says nothing of the members of an image that was not read.
+func checkStatements(t *testing.T, page string) {
+	t.Helper()
+	read := map[string]bool{}
+	for _, m := range successLine.FindAllStringSubmatch(page, -1) {
+		read[m[1]] = m[2] == "1"
+	}
+	for _, m := range memberLine.FindAllStringSubmatch(page, -1) {
+		if !read[m[1]] {
+			t.Fatalf("members of %s, which was not read", m[1])
+		}
+	}
+}
+
+// sizes are what must not grow.
+type sizes struct{ heap, goroutines, descriptors float64 }
+
+func (p *process) sizes(t *testing.T) sizes {
+	t.Helper()
+	_, page := p.get(t, "/debug/pprof/heap?gc=1&debug=1")
+	heap := regexp.MustCompile(`(?m)^# HeapAlloc = (\d+)$`).FindStringSubmatch(page)
+	goroutines, err := strconv.Atoi(strings.TrimSpace(between(p.page(t, "/debug/pprof/goroutine?debug=1"), "goroutine profile: total ", "\n")))
+	if heap == nil || err != nil {
+		t.Fatal("no heap or no goroutines in the profiles")
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.cmd.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bytes, _ := strconv.ParseFloat(heap[1], 64) // digits
+	return sizes{bytes, float64(goroutines), float64(len(files))}
+}
+
+func (p *process) page(t *testing.T, path string) string {
+	t.Helper()
+	_, page := p.get(t, path)
+	return page
+}
+
+func between(s, before, after string) string {
+	_, s, _ = strings.Cut(s, before)
+	s, _, _ = strings.Cut(s, after)
+	return s
+}
+
+// TestSoak runs for as long as GLANCE_SOAK says: two scrapers, faults at random, reloads of which half are broken. Heap,
+// goroutines and descriptors stay what they are.
+func TestSoak(t *testing.T) {
+	length, err := time.ParseDuration(os.Getenv("GLANCE_SOAK"))
+	if err != nil {
+		t.Skip("set GLANCE_SOAK to a time such as 30m")
+	}
+	w, url := newWorld(t)
+	ids, good := manyImages(w, url, 200)
+	reduced := good[:strings.Index(good, ids[150])-len("      - id: ")]
+	file := writeFile(t, "exporter.yml", good)
+	p := startProcess(t, 0, "--config.file="+file, "--web.enable-lifecycle", "--web.enable-pprof")
+
+	end := time.Now().Add(length)
+	var work sync.WaitGroup
+	defer work.Wait()
+	until := func(pause time.Duration, f func(r *rand.Rand)) {
+		seed := rand.Uint64()
+		t.Log("seed", seed)
+		r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // chance, not secrets
+		work.Go(func() {
+			for time.Now().Before(end) && !t.Failed() {
+				f(r)
+				time.Sleep(pause)
+			}
+		})
+	}
+	var scrapes, whole int
+	var mu sync.Mutex
+	for _, pause := range []time.Duration{700 * time.Millisecond, time.Second} {
+		until(pause, func(*rand.Rand) {
+			began := time.Now()
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/metrics", nil) // a good URL
+			req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "3")
+			resp, err := p.client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			page, err := io.ReadAll(resp.Body)
+			if took := time.Since(began); err != nil || resp.StatusCode != http.StatusOK || took > 3*time.Second {
+				t.Errorf("%d after %s: %v", resp.StatusCode, took, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			scrapes++
+			bad := 0
+			for _, m := range successLine.FindAllSubmatch(page, -1) {
+				if string(m[2]) == "0" {
+					bad++
+				}
+			}
+			if bad == 0 {
+				whole++
+			}
+			checkStatements(t, string(page))
+		})
+	}
+	until(500*time.Millisecond, func(r *rand.Rand) { disturb(w, r, ids) })
+	until(2*time.Second, func(r *rand.Rand) {
+		text := []string{good, reduced, good + "oops: 1\n", ""}[r.IntN(4)]
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+		req, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, p.url+"/-/reload", nil) // a good URL
+		resp, err := p.client.Do(req)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		_ = resp.Body.Close()
+		if ok := text == good || text == reduced; (resp.StatusCode == http.StatusOK) != ok {
+			t.Errorf("reload: %d", resp.StatusCode)
+		}
+	})
+
+	var record []sizes
+	time.Sleep(length / 6) // it warms up
+	for time.Now().Before(end) && !t.Failed() {
+		record = append(record, p.sizes(t))
+		time.Sleep(length / 60)
+	}
+	work.Wait()
+	w.ClearFaults()
+	time.Sleep(2 * time.Second)
+	last := p.sizes(t)
+	if len(record) < 8 {
+		t.Fatalf("only %d readings", len(record))
+	}
+	median := func(of func(sizes) float64, part []sizes) float64 {
+		values := make([]float64, len(part))
+		for i, s := range part {
+			values[i] = of(s)
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	quarter := len(record) / 4
+	for name, test := range map[string]struct {
+		of   func(sizes) float64
+		most func(first float64) float64
+	}{
+		"heap, bytes": {func(s sizes) float64 { return s.heap }, func(first float64) float64 { return first*1.25 + 4<<20 }},
+		"goroutines":  {func(s sizes) float64 { return s.goroutines }, func(first float64) float64 { return first + 20 }},
+		"descriptors": {func(s sizes) float64 { return s.descriptors }, func(first float64) float64 { return first + 20 }},
+	} {
+		first, later := median(test.of, record[:quarter]), median(test.of, record[len(record)-quarter:])
+		t.Logf("%s: %.0f in the first quarter, %.0f in the last, %.0f in the end", name, first, later, test.of(last))
+		if later > test.most(first) {
+			t.Errorf("%s grow from %.0f to %.0f", name, first, later)
+		}
+	}
+	t.Logf("%d scrapes, %d of them without an image unread, %d logins, memory at most %d MiB", scrapes, whole, w.Count(fakecloud.OpAuthenticate), p.status(t, "VmHWM")>>10)
+	if whole == 0 || whole == scrapes {
+		t.Errorf("%d of %d scrapes were whole: the faults are too many, or none", whole, scrapes)
+	}
+	if strings.Contains(p.stderr.String(), password) {
+		t.Error("the log has a secret")
+	}
+}
+
+// disturb changes something in a cloud.
+func disturb(w *fakecloud.Cloud, r *rand.Rand, ids []string) {
+	id := ids[r.IntN(len(ids))]
+	one := func(req fakecloud.Request) bool { return req.ImageID == id }
+	lists := fakecloud.HostileLists()
+	switch r.IntN(10) {
+	case 0:
+		w.Inject(fakecloud.Fault{Match: one, Status: []int{400, 401, 403, 404, 429, 500, 502, 503, 504}[r.IntN(9)], Times: 5})
+	case 1:
+		w.Inject(fakecloud.Fault{Match: one, Raw: lists[r.IntN(len(lists))].Answer, Times: 2})
+	case 2:
+		w.Inject(fakecloud.Fault{Match: func(req fakecloud.Request) bool { return req.Service == "image" }, Status: 503, Times: r.IntN(300)})
+	case 3:
+		w.Inject(fakecloud.Fault{Match: one, Hang: true, Times: 3})
+	case 4:
+		w.RevokeTokens()
+	case 5:
+		w.SetLatency(time.Duration(r.IntN(20)) * time.Millisecond)
+	case 6:
+		w.Share(id, fmt.Sprintf("%032d", r.IntN(5)))
+	case 7:
+		w.Unshare(id, fmt.Sprintf("%032d", r.IntN(5)))
+	case 8:
+		w.KeystoneDown(r.IntN(4) == 0)
+	case 9:
+		w.ClearFaults()
+	}
+}
