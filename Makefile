@@ -1,7 +1,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test race lint alerts e2e demo docker clean
+.PHONY: build test soak bench race lint alerts e2e demo docker clean
 
 build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o glance_share_exporter .
 test: ; go test ./...

@@ -77,6 +77,7 @@ func TestWhatWasCutOffIsAskedFirst(t *testing.T) {
 		}
 		remove()
 		w.ResetLog()
+		w.SetLatency(10 * time.Millisecond) // or one worker could answer them all before the other begins
 		b.scrape(t)
 		var asked []string
 		for _, r := range w.Requests() {
