@@ -42,8 +42,9 @@ type Cloud struct {
 	opts    *Options // replaced, never changed
 	parts   map[Shard]*part
 	sweep   *sweep
-	listing chan struct{} // a sweep that is under way; nil: none is
-	refresh *refresher    // nil: nobody collects in the background
+	told    []client.Scope // the log has these
+	listing chan struct{}  // a sweep that is under way; nil: none is
+	refresh *refresher     // nil: nobody collects in the background
 	closed  bool
 	active  int // collections that have not ended
 	ended   sync.Cond

@@ -269,13 +269,13 @@ func unread(s collector.Snapshot) []collector.ImageSnapshot {
 	return slices.DeleteFunc(slices.Clone(s.Images), func(img collector.ImageSnapshot) bool { return img.Sight != collector.Unread })
 }
 
-// revokeInMidScrape revokes all tokens now and then, three times in all.
+// revokeInMidScrape revokes all tokens in the middle of each of three scrapes.
 func revokeInMidScrape(w *fakecloud.Cloud) {
 	asked := make(chan struct{}, 1000)
 	w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
 		if r.Operation == "list_members" {
 			asked <- struct{}{}
-			if n := len(asked); n == 10 || n == 30 || n == 50 {
+			if n := len(asked); n == 10 || n == 50 || n == 90 {
 				w.RevokeTokens()
 			}
 		}

@@ -12,7 +12,6 @@ import (
 type memory struct {
 	past     *past
 	problems map[problem]bool
-	scopes   []client.Scope // as the log told them
 }
 
 // past is what earlier collections left. It is replaced, never changed.

@@ -44,7 +44,7 @@ type trouble struct {
 // report logs what became of a collection. The caller holds the cloud's mu.
 func (p *part) report(coll *collection) {
 	if coll.err == nil {
-		p.reportAccess(coll.scopes)
+		coll.cloud.reportAccess(coll.scopes)
 	}
 	now := coll.troubles()
 	for kind, t := range now {
@@ -73,9 +73,9 @@ func (p *part) report(coll *collection) {
 }
 
 // reportAccess logs what is new of the projects. The caller holds mu.
-func (p *part) reportAccess(scopes []client.Scope) {
+func (c *Cloud) reportAccess(scopes []client.Scope) {
 	told := map[string]client.Access{}
-	for _, s := range p.memory.scopes {
+	for _, s := range c.told {
 		told[s.Access.ProjectID] = s.Access
 	}
 	for i, s := range scopes {
@@ -89,13 +89,13 @@ func (p *part) reportAccess(scopes []client.Scope) {
 			continue
 		}
 		if a := s.Access; !known || !reflect.DeepEqual(old, a) {
-			_ = level.Info(p.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+			_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
 		}
 	}
 	for _, a := range told {
-		_ = level.Warn(p.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
+		_ = level.Warn(c.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
 	}
-	p.memory.scopes = scopes
+	c.told = scopes
 }
 
 // endpoint is an image API's that was asked.

@@ -14,10 +14,12 @@ import (
 const version = "0.0.0-e2e"
 
 // buildExporter builds the exporter with the race detector: a data race in it becomes an exit code.
-func buildExporter(t testing.TB) (path string) {
+func buildExporter(t testing.TB) (path string) { return build(t, "-race") }
+
+func build(t testing.TB, flags ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "glance_share_exporter")
-	mustRun(t, "go", "build", "-race", "-ldflags", "-X main.version="+version, "-o", path, "glance_share_exporter")
+	mustRun(t, append(append([]string{"go", "build"}, flags...), "-ldflags", "-X main.version="+version, "-o", path, "glance_share_exporter")...)
 	return path
 }
 

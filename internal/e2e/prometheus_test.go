@@ -25,6 +25,8 @@ type prometheus struct {
 	AlertmanagerHost string
 	// TargetsURL is where an exporter lists more targets; empty: nowhere.
 	TargetsURL string
+	// TargetsInterval is how often those are scraped, and for how long; empty: 2s.
+	TargetsInterval string
 
 	host, url string
 	owner     testing.TB // the test that it lives as long as
