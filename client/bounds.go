@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -66,48 +67,56 @@ func bounded(s string, most int) string {
 	return strings.Clone(cut) + "-" + hex.EncodeToString(sum[:])
 }
 
-// oneList returns an error unless an object has the key "members" exactly once. Go's decoder takes "Members" for it as
-// well, and the last one wins: an empty one could hide the members of another.
-func oneList(body []byte) error {
-	errTwo := errors.New(`a 200 with more than one "members"`)
-	key, n, plain := []byte(`"members"`), 0, true
-	for rest := body; ; {
+// checkKeys returns an error if an object has one of the keys more than once, in whatever letters. Go's decoder takes them all,
+// and the last one wins: an empty list could hide another, and an end of the pages a next one.
+func checkKeys(body []byte, keys ...string) error {
+	suspect := !plain(body) // a key may be spelled with escapes, or in letters that Go takes for others
+	counts := make([]int, len(keys))
+	for rest := body; !suspect; {
 		i := bytes.IndexByte(rest, '"')
 		if i < 0 {
-			break
+			return nil
 		}
-		if rest = rest[i:]; len(rest) >= len(key) && bytes.EqualFold(rest[:len(key)], key) {
-			n++
+		rest = rest[i+1:]
+		for k, key := range keys {
+			if n := len(key); len(rest) > n && rest[n] == '"' && strings.EqualFold(string(rest[:n]), key) {
+				counts[k]++
+				suspect = suspect || counts[k] > 1 // or it is a value, or a key of something inside
+			}
 		}
-		rest = rest[1:]
 	}
-	for _, b := range body {
-		plain = plain && b != '\\' && b < utf8.RuneSelf
-	}
-	if plain && n <= 1 {
-		return nil
-	}
-	// A key may be spelled with escapes, and a value may look like the key.
-	n = 0
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil {
 		return shapeError(err)
 	}
+	seen := make([]bool, len(keys))
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
 			return shapeError(err)
 		}
-		if s, ok := name.(string); ok && strings.EqualFold(s, "members") {
-			n++
+		for k, key := range keys {
+			if s, ok := name.(string); ok && strings.EqualFold(s, key) {
+				if seen[k] {
+					return errors.New("a 200 with more than one " + strconv.Quote(key))
+				}
+				seen[k] = true
+			}
 		}
 		var value json.RawMessage
 		if err := dec.Decode(&value); err != nil {
 			return shapeError(err)
 		}
 	}
-	if n > 1 {
-		return errTwo
-	}
 	return nil
+}
+
+// plain reports whether a text has nothing but ASCII, and no backslash.
+func plain(body []byte) bool {
+	for _, b := range body {
+		if b == '\\' || b >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
 }

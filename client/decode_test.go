@@ -45,6 +45,10 @@ func TestMemberLists(t *testing.T) {
 		{name: "an empty list in other letters", body: `{"members": [` + row("a", "accepted", "") + `], "Members": []}`, err: `decode: a 200 with more than one "members"`},
 		{name: "an empty list in escapes", body: `{"members": [` + row("a", "accepted", "") + `], "\u006dembers": []}`, err: `decode: a 200 with more than one "members"`},
 		{name: "an empty list in old letters", body: `{"members": [` + row("a", "accepted", "") + `], "memberſ": []}`, err: `decode: a 200 with more than one "members"`},
+		{name: "a list in other letters alone", body: `{"Members": []}`, err: `decode: a 200 without "members": {"Members": []}`},
+		{name: "an error that is taken back", body: `{"members": [], "error": {"message": "no"}, "error": null}`, err: `decode: a 200 with more than one "error"`},
+		{name: "two ends of the pages", body: `{"members": [], "page_info": {"next_marker": "x"}, "page_info": {"next_marker": ""}}`, err: `decode: a 200 with more than one "page_info"`},
+		{name: "IDs that are halves of letters", body: `{"members": [{"member_id": "a\ud800"}, {"member_id": "a\ud801"}]}`, err: "decode: a member_id that is no text: two members could look the same"},
 		{
 			name: "members that are called members", body: `{"members": [` + row("members", "accepted", "") + `], "more": {"members": []}}`,
 			want: []client.Member{{Type: "project", ID: "members", Status: "accepted"}},
@@ -169,10 +173,12 @@ func TestImageLists(t *testing.T) {
 		{
 			name: "an image's own properties are not what Glance says of it",
 			body: `{"images": [{"VISIBILITY": "public", "Name": "y", "Owner": "me", "Tags": "x", "OS_hidden": "no", "ID": 1, "id": "x", "name": "x", "visibility": "shared", "owner": null,
-				"tags": ["a"], "os_hidden": true, "Visibility": "private", "OWNER": "me", "oS_hidden": false, "Status": "x", "Tagſ": []}], "Images": []}`,
+				"tags": ["a"], "os_hidden": true, "Visibility": "private", "OWNER": "me", "oS_hidden": false, "Status": "x", "Tagſ": []}]}`,
 			want: []client.Image{{ID: "x", Name: "x", Visibility: "shared", Hidden: true, Tags: []string{"a"}}},
 		},
 		{name: "none", body: `{"images": []}`, want: []client.Image{}},
+		{name: "two lists", body: `{"images": [{"id": "a"}], "images": [{"id": "b"}]}`, err: `listing images: decode: a 200 with more than one "images"`},
+		{name: "two ends", body: `{"images": [], "next": "/v2/images?marker=x", "Next": ""}`, err: `listing images: decode: a 200 with more than one "next"`},
 		{name: "no images key", body: `{"members": []}`, err: `listing images: decode: a 200 without "images": {"members": []}`},
 		{name: "images null", body: `{"images": null}`, err: `listing images: decode: a 200 without "images": {"images": null}`},
 	}

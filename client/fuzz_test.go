@@ -68,10 +68,13 @@ func independentRows(body []byte) (n int, ok bool) {
 		if dec.Decode(&value) != nil {
 			return 0, false
 		}
-		if name, _ := key.(string); !strings.EqualFold(name, "members") {
+		name, _ := key.(string)
+		if !strings.EqualFold(name, "members") {
 			continue
 		}
-		lists++
+		if lists++; name != "members" {
+			return 0, false
+		}
 		var rows []json.RawMessage
 		if json.Unmarshal(value, &rows) != nil || rows == nil {
 			return 0, false

@@ -135,6 +135,9 @@ func decodePage(body []byte) (ImagePage, error) {
 	if err := list.check(body); err != nil {
 		return ImagePage{}, err
 	}
+	if err := checkKeys(body, "images", "next", "error", "error_code"); err != nil {
+		return ImagePage{}, err
+	}
 	if list.Images == nil {
 		return ImagePage{}, errors.New(`a 200 without "images"` + hint(body))
 	}

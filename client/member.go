@@ -172,6 +172,9 @@ func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, erro
 		if r.ImageID != "" && r.ImageID != imageID {
 			return memberPage{}, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
 		}
+		if strings.ContainsRune(r.MemberID, utf8.RuneError) {
+			return memberPage{}, errors.New("a member_id that is no text: two members could look the same")
+		}
 		members = append(members, r.member(now))
 	}
 	return memberPage{members, next}, nil
@@ -216,7 +219,7 @@ func (e *envelope) check(body []byte) (next string, err error) {
 	case !utf8.Valid(body):
 		return "", errors.New("a 200 that is not UTF-8: two members could look the same")
 	}
-	if err := oneList(body); err != nil {
+	if err := checkKeys(body, "members", "page_info", "error", "error_code", "next"); err != nil {
 		return "", err
 	}
 	if says(e.PageInfo.NextMarker) && json.Unmarshal(e.PageInfo.NextMarker, &next) != nil {
@@ -231,6 +234,7 @@ func (e *envelope) check(body []byte) (next string, err error) {
 func memberRows(body []byte) (rows []memberJSON, next string, err error) {
 	// A pointer tells a list that is missing or null from an empty one.
 	var list struct {
+		Others  ignored       `json:"MEMBERS"` // in other letters, as in otherLetters
 		Members *[]memberJSON `json:"members"`
 		envelope
 	}
@@ -253,6 +257,7 @@ func memberRows(body []byte) (rows []memberJSON, next string, err error) {
 // that value; a bad ID or a row that is no object costs the list, because then nobody knows who is in it.
 func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 	var list struct {
+		Others  ignored `json:"MEMBERS"`
 		Members *[]struct {
 			MemberID  string          `json:"member_id"`
 			Type      string          `json:"member_type"`

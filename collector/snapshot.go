@@ -95,7 +95,7 @@ func (s *ImageSnapshot) Missing() []ExpectedMember {
 // have no bound.
 const (
 	maxShown      = 2_000   // members of an image
-	maxShownInAll = 100_000 // members of a cloud
+	maxShownInAll = 400_000 // members of a cloud
 )
 
 // limit decides how many members of each image are shown: as many of each as the bounds allow, so that an image with

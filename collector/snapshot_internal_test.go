@@ -18,8 +18,8 @@ func TestLimit(t *testing.T) {
 		{"all", []int{0, 3, 2000}, map[int]int{}},
 		{"one too many of an image", []int{3, 2001}, map[int]int{1: 1}},
 		{"some with very many beside those with a few", append([]int{2000, 9000}, many(1000, 50)...), map[int]int{1: 7000}},
-		{"more than a cloud may show", append(many(49, 2000), 1999, 3, 2), map[int]int{}},
-		{"the largest give way", append(many(99, 1500), 3), map[int]int{}},
+		{"more than a cloud may show", append(many(199, 2000), 1999, 3, 2), map[int]int{}},
+		{"the largest give way", append(many(399, 1500), 3), map[int]int{}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			images := make([]ImageSnapshot, len(test.sizes))
