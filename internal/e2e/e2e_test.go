@@ -4,7 +4,7 @@
 // from Debian's packages, all on loopback, all in temporary directories. What the exporter says is read through Prometheus'
 // query API, and what comes of it in Alertmanager's webhooks.
 //
-// Run it with make e2e. It needs no root, and takes about four minutes.
+// Run it with make e2e. It needs no root, and takes about six minutes.
 package e2e
 
 import (
