@@ -237,7 +237,8 @@ func TestSoak(t *testing.T) {
 			}
 		})
 	}
-	var scrapes, whole int
+	var scrapes, whole, late int
+	var longest time.Duration
 	var mu sync.Mutex
 	for _, pause := range []time.Duration{700 * time.Millisecond, time.Second} {
 		until(pause, func(*rand.Rand) {
@@ -251,12 +252,17 @@ func TestSoak(t *testing.T) {
 			}
 			defer resp.Body.Close()
 			page, err := io.ReadAll(resp.Body)
-			if took := time.Since(began); err != nil || resp.StatusCode != http.StatusOK || took > 3*time.Second {
+			took := time.Since(began)
+			if err != nil || resp.StatusCode != http.StatusOK {
 				t.Errorf("%d after %s: %v", resp.StatusCode, took, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
 			scrapes++
+			longest = max(longest, took)
+			if took > 3*time.Second {
+				late++ // as a machine that is busy with other things may make one
+			}
 			bad := 0
 			for _, m := range successLine.FindAllSubmatch(page, -1) {
 				if string(m[2]) == "0" {
@@ -324,6 +330,10 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	t.Logf("%d scrapes, %d of them without an image unread, %d logins, memory at most %d MiB", scrapes, whole, w.Count(fakecloud.OpAuthenticate), p.status(t, "VmHWM")>>10)
+	t.Logf("the longest scrape took %s of 3s, %d were late", longest.Round(time.Millisecond), late)
+	if late > scrapes/100 {
+		t.Errorf("%d of %d scrapes were late", late, scrapes)
+	}
 	if whole == 0 || whole == scrapes {
 		t.Errorf("%d of %d scrapes were whole: the faults are too many, or none", whole, scrapes)
 	}
