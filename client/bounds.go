@@ -70,20 +70,8 @@ func bounded(s string, most int) string {
 // checkKeys returns an error if an object has one of the keys more than once, in whatever letters. Go's decoder takes them all,
 // and the last one wins: an empty list could hide another, and an end of the pages a next one.
 func checkKeys(body []byte, keys ...string) error {
-	suspect := !plain(body) // a key may be spelled with escapes, or in letters that Go takes for others
-	counts := make([]int, len(keys))
-	for rest := body; !suspect; {
-		i := bytes.IndexByte(rest, '"')
-		if i < 0 {
-			return nil
-		}
-		rest = rest[i+1:]
-		for k, key := range keys {
-			if n := len(key); len(rest) > n && rest[n] == '"' && strings.EqualFold(string(rest[:n]), key) {
-				counts[k]++
-				suspect = suspect || counts[k] > 1 // or it is a value, or a key of something inside
-			}
-		}
+	if plain(body) && !repeated(body, keys) {
+		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil {
@@ -111,12 +99,34 @@ func checkKeys(body []byte, keys ...string) error {
 	return nil
 }
 
-// plain reports whether a text has nothing but ASCII, and no backslash.
+// plain reports whether every letter of a key that Go takes for one in ASCII is one, and every quote ends or begins a text.
 func plain(body []byte) bool {
-	for _, b := range body {
-		if b == '\\' || b >= utf8.RuneSelf {
+	return bytes.IndexByte(body, '\\') < 0 && !bytes.Contains(body, longS) && !bytes.Contains(body, kelvinSign)
+}
+
+// The letters outside of ASCII that fold to one in it.
+var longS, kelvinSign = []byte("\u017f"), []byte("\u212a")
+
+// repeated reports whether a plain body has one of the keys more than once, be it as a value, or as a key of something inside.
+func repeated(body []byte, keys []string) bool {
+	counts := make([]int, len(keys))
+	for {
+		i := bytes.IndexByte(body, '"')
+		if i < 0 {
 			return false
 		}
+		body = body[i+1:]
+		n := bytes.IndexByte(body, '"')
+		if n < 0 {
+			return false // and no JSON
+		}
+		for k, key := range keys {
+			if n == len(key) && strings.EqualFold(string(body[:n]), key) {
+				if counts[k]++; counts[k] > 1 {
+					return true
+				}
+			}
+		}
+		body = body[n+1:]
 	}
-	return true
 }
