@@ -146,7 +146,8 @@ func (c *collection) run(ctx context.Context) {
 		c.queue.add(&c.queue.first, c.discoverNowAndThen)
 	}
 	c.askMembers()
-	c.queue.work(ctx, c.opts.Concurrency)
+	patience := client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause}
+	c.queue.work(client.WithPatience(ctx, patience), c.opts.Concurrency)
 }
 
 func (c *collection) connect(ctx context.Context) error {
@@ -197,14 +198,13 @@ func (c *collection) left() time.Duration {
 
 // request runs the requests of one question until they are answered, or nobody waits any more.
 func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) error {
-	patient := client.WithPatience(ctx, client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause})
 	err := errNotAsked
 	for notAsked(err) && ctx.Err() == nil { // again where somebody with more time has joined
 		left := c.left()
 		if left < leastTime {
 			return err
 		}
-		bounded, cancel := context.WithTimeout(patient, max(left, c.opts.RequestTimeout))
+		bounded, cancel := context.WithTimeout(ctx, max(left, c.opts.RequestTimeout))
 		err = ask(bounded)
 		cancel()
 		if notAsked(err) && c.left() <= left {
