@@ -49,6 +49,8 @@ func startDaemon(t testing.TB, dir, name string, argv ...string) *daemon {
 	go func() {
 		defer close(d.done)
 		_ = d.cmd.Wait() // stop reports how it ended
+		// The rest of the group too: workers that outlive their master. Later its number may be somebody else's.
+		_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
 	}()
 	return d
 }
@@ -74,7 +76,7 @@ func (d *daemon) stop(t testing.TB) int {
 	case <-time.After(15 * time.Second):
 		t.Logf("%s did not end within 15 s after SIGTERM", d.name)
 	}
-	d.kill() // the rest of the group too: workers that outlive their master
+	d.kill()
 	return d.cmd.ProcessState.ExitCode()
 }
 
@@ -83,13 +85,22 @@ func (d *daemon) signal(sig os.Signal) { _ = d.cmd.Process.Signal(sig) }
 
 // kill ends the daemon and its workers at once; they can put nothing in order.
 func (d *daemon) kill() {
-	_ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGKILL)
+	d.signalAll(syscall.SIGKILL)
 	<-d.done
 }
 
 // freeze stops the daemon and its workers without ending them, until thaw.
-func (d *daemon) freeze() { _ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGSTOP) }
-func (d *daemon) thaw()   { _ = syscall.Kill(-d.cmd.Process.Pid, syscall.SIGCONT) }
+func (d *daemon) freeze() { d.signalAll(syscall.SIGSTOP) }
+func (d *daemon) thaw()   { d.signalAll(syscall.SIGCONT) }
+
+// signalAll sends sig to the daemon and its workers, unless it has ended.
+func (d *daemon) signalAll(sig syscall.Signal) {
+	select {
+	case <-d.done:
+	default:
+		_ = syscall.Kill(-d.cmd.Process.Pid, sig)
+	}
+}
 
 // await waits until url gives any HTTP answer.
 func (d *daemon) await(t testing.TB, url string) {
