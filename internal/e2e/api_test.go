@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -23,10 +24,21 @@ type session struct {
 	token          string
 }
 
-// call sends a request with the session's token to Keystone or Glance and decodes the answer into out, if that is not nil.
-// Any status but 2xx ends the test.
+// call is do for a request that must succeed within half a minute.
 func (s session) call(t testing.TB, method, url string, in, out any) http.Header {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	header, err := s.do(ctx, method, url, in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return header
+}
+
+// do sends a request with the session's token to Keystone or Glance and decodes the answer into out, if that is not nil.
+// Any status but 2xx is an error.
+func (s session) do(ctx context.Context, method, url string, in, out any) (http.Header, error) {
 	contentType, body := "application/json", []byte(nil)
 	switch v := in.(type) {
 	case nil:
@@ -38,53 +50,65 @@ func (s session) call(t testing.TB, method, url string, in, out any) http.Header
 		}
 		var err error
 		if body, err = json.Marshal(v); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("X-Auth-Token", s.token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode/100 != 2 {
-		t.Fatalf("%s %s: %s %v\n%s", method, url, resp.Status, err, answer)
+	if err == nil && resp.StatusCode/100 != 2 {
+		err = refusal{resp.StatusCode, answer}
 	}
-	if out != nil {
-		if err := json.Unmarshal(answer, out); err != nil {
-			t.Fatalf("%s %s: %v\n%s", method, url, err, answer)
-		}
+	if err == nil && out != nil {
+		err = json.Unmarshal(answer, out)
 	}
-	return resp.Header
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	return resp.Header, nil
 }
+
+// A refusal is an answer other than 2xx.
+type refusal struct {
+	status int
+	body   []byte
+}
+
+func (r refusal) Error() string { return fmt.Sprintf("status %d: %s", r.status, r.body) }
 
 // revoke makes Keystone disown a token.
 func (o *openstack) revoke(t testing.TB, token string) {
 	t.Helper()
+	if status, err := o.disown(token); err != nil || status != http.StatusNoContent {
+		t.Fatalf("revoking a token: %d %v", status, err)
+	}
+}
+
+// disown is revoke for a token that Keystone may know no more.
+func (o *openstack) disown(token string) (status int, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodDelete, o.KeystoneURL+"/v3/auth/tokens", nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	req.Header.Set("X-Auth-Token", token)
 	req.Header.Set("X-Subject-Token", token)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	resp.Body.Close()
-	if resp.StatusCode != http.StatusNoContent {
-		t.Fatalf("revoking a token: %s", resp.Status)
-	}
+	return resp.StatusCode, nil
 }
 
 type object map[string]any

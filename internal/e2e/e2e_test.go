@@ -4,7 +4,7 @@
 // from Debian's packages, all on loopback, all in temporary directories. What the exporter says is read through Prometheus'
 // query API, and what comes of it in Alertmanager's webhooks.
 //
-// Run it with make e2e. It needs no root, and takes about six minutes.
+// Run it with make e2e. It needs no root, and takes about eight minutes.
 package e2e
 
 import (
@@ -64,15 +64,15 @@ func (w *world) testNeverWrong(t *testing.T, start time.Time) {
 }
 
 // checkPrerequisites fails where a package is missing: a scenario that is silently skipped proves nothing.
-func checkPrerequisites(t *testing.T) {
+func checkPrerequisites(t *testing.T, more ...string) {
 	t.Helper()
-	for _, path := range []string{
+	for _, path := range append([]string{
 		"/usr/bin/keystone-manage", "/usr/bin/keystone-wsgi-public", "/usr/bin/uwsgi_python3", "/usr/bin/glance-manage",
 		"/usr/bin/glance-api", "/usr/bin/python3", openstackPath, prometheusPath, promtoolPath, alertmanagerPath,
-	} {
+	}, more...) {
 		if _, err := os.Stat(path); err != nil {
 			t.Fatalf("%v\nOn Debian 12: apt-get install -y --no-install-recommends "+
-				"python3-keystone glance-api uwsgi-plugin-python3 python3-openstackclient prometheus prometheus-alertmanager", err)
+				"python3-keystone glance-api uwsgi-plugin-python3 python3-openstackclient prometheus prometheus-alertmanager iproute2 nftables", err)
 		}
 	}
 }

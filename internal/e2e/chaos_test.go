@@ -1,0 +1,603 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	mathrand "math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestChaos stops, freezes, slows and cuts Keystone, Glance, its database and the network to both, at random, while shares
+// change, and then compares every scrape of the whole time with what was true in it: never a word that was not.
+// Without GLANCE_CHAOS it is a short one:
+//
+//	GLANCE_CHAOS=10m go test -tags e2e -timeout 20m -run TestChaos -v ./internal/e2e
+//
+// It runs in a network namespace of its own, whose packets may be dropped without harm to anyone.
+func TestChaos(t *testing.T) {
+	length := 45 * time.Second
+	if text := os.Getenv("GLANCE_CHAOS"); text != "" {
+		var err error
+		if length, err = time.ParseDuration(text); err != nil {
+			t.Fatalf("GLANCE_CHAOS: %v", err)
+		}
+	}
+	if os.Getenv(chaosExporter) == "" {
+		checkPrerequisites(t, "/usr/sbin/ip", "/usr/sbin/nft")
+		runInNamespace(t, chaosExporter+"="+buildExporter(t))
+		return
+	}
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	c := newChaos(t, os.Getenv(chaosExporter))
+	c.run(t, length, seed)
+	c.endsWell(t)
+	c.judge(t)
+}
+
+// chaosExporter is the variable with the exporter's path, for the process inside the namespace.
+const chaosExporter = "GLANCE_CHAOS_EXPORTER"
+
+// runInNamespace runs the test once more, in a network namespace of its own with nothing but loopback. It needs no root: a user
+// namespace comes with it.
+func runInNamespace(t *testing.T, env string) {
+	t.Helper()
+	args := []string{
+		"--user", "--net", "--map-root-user", "--", "/bin/sh", "-ec", `ip link set lo up; exec "$@"`, "sh",
+		os.Args[0], "-test.run=^" + t.Name() + "$", "-test.v", "-test.count=1", "-test.timeout=0",
+	}
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/unshare", args...)
+	cmd.Env = append(os.Environ(), env)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	out := testLog{t}
+	cmd.Stdout, cmd.Stderr = out, out
+	if err := cmd.Run(); err != nil {
+		t.Fatalf("in the namespace: %v", err)
+	}
+}
+
+// testLog gives what a process prints to a test's log.
+type testLog struct{ t testing.TB }
+
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Helper()
+	l.t.Log(strings.TrimRight(string(p), "\n"))
+	return len(p), nil
+}
+
+// ------------------------------------------------------------------------------------------------------------------
+
+const chaosInterval = 2 * time.Second // of the scrapes, and their timeout
+
+// chaos is a cloud that nothing may be relied on of, and an exporter that watches it over wires of ours.
+type chaos struct {
+	*world
+	*exporter
+	wires   []*wire // to Glance and to Keystone
+	images  *images
+	tenants []session // whom images are shared with; the first is expected
+	started time.Time
+
+	sick   atomic.Bool  // a server is not as it should be
+	healed atomic.Int64 // when it was last put in order, in nanoseconds since 1970
+
+	faults  map[string]int // begun
+	changes int
+}
+
+func newChaos(t *testing.T, binary string) *chaos {
+	t.Helper()
+	c := &chaos{
+		world:  &world{openstack: startOpenStack(t), prometheus: startPrometheus(t), exporter: binary},
+		images: &images{byID: map[string]*history{}}, faults: map[string]int{},
+	}
+	c.producer = c.newTenant(t, "producer")
+	for _, name := range []string{"alice", "bob", "carol", "dave"} {
+		c.tenants = append(c.tenants, c.newTenant(t, name))
+	}
+	// With a rollback journal who writes holds up who reads: a lock on the database is felt.
+	c.glance.stop(t)
+	c.sql(t, "pragma journal_mode=delete")
+	c.startGlance(t, longTokenCache)
+	for range 8 {
+		if err := c.create(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	nft(t, "add table inet chaos", "add chain inet chaos input { type filter hook input priority 0; }")
+	glance, keystone := newWire(t, fmt.Sprintf("127.0.0.1:%d", c.GlancePort)), newWire(t, c.KeystoneHost)
+	c.wires = []*wire{glance, keystone}
+	auth := fmt.Sprintf("{password: {auth_url: %q, username: producer, user_domain_name: Default, password: producer-secret, project_name: producer, project_domain_name: Default}}",
+		"http://"+keystone.addr+"/v3")
+	c.exporter = c.startExporter(t, "chaos", cloud{
+		name: "chaos", auth: auth, endpoint: "http://" + glance.addr,
+		discover: []string{fmt.Sprintf("{expected_members: [%s]}", c.tenants[0].projectID)},
+		more:     []string{"scrape: {timeout_offset: 300ms}"}, // Glance, Keystone and the test need the processors too
+	})
+	c.prometheus.scrape(t, "chaos", c.addr, chaosInterval)
+	c.prometheus.eventually(t, "images read", `sum by (cloud) (glance_image_scrape_success{exporter="chaos"})`, "chaos 8")
+	return c
+}
+
+// run is the time of chaos. Servers, network and shares each go their own way.
+func (c *chaos) run(t *testing.T, length time.Duration, seed uint64) {
+	t.Helper()
+	c.started = time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), length)
+	defer cancel()
+	var others sync.WaitGroup
+	network, shares := mathrand.New(mathrand.NewPCG(seed, 1)), mathrand.New(mathrand.NewPCG(seed, 2))
+	networkFaults := map[string]int{}
+	others.Go(func() { c.inflict(ctx, t, network, c.networkFaults(t), networkFaults) })
+	others.Go(func() { c.change(ctx, t, shares) })
+	c.inflict(ctx, t, mathrand.New(mathrand.NewPCG(seed, 3)), c.serverFaults(t), c.faults)
+	others.Wait()
+	maps.Copy(c.faults, networkFaults)
+	t.Logf("%s of chaos: %d changes; faults: %v", time.Since(c.started).Round(time.Second), c.changes, c.faults)
+
+	// All is well again, and so must be the exporter.
+	for c.images.unsure() > 0 && time.Since(c.started) < length+time.Minute {
+		c.settle(t)
+		time.Sleep(200 * time.Millisecond)
+	}
+	if n := c.images.unsure(); n > 0 {
+		t.Fatalf("what became of %d images is not known", n)
+	}
+	c.prometheus.eventually(t, "images read in the end", `sum by (cloud) (glance_image_scrape_success{exporter="chaos"})`,
+		fmt.Sprintf("chaos %d", len(c.images.certain())))
+	c.prometheus.moreScrapes(t, "chaos", 2)
+}
+
+// A fault is something that is wrong for a while.
+type fault struct {
+	name       string
+	begin, end func()
+}
+
+// inflict has one fault after the other until ctx is done.
+func (c *chaos) inflict(ctx context.Context, t testing.TB, random *mathrand.Rand, faults []fault, count map[string]int) {
+	for {
+		if !pause(ctx, 1500*time.Millisecond+upTo(random, 3*time.Second)) {
+			return
+		}
+		f := faults[random.IntN(len(faults))]
+		count[f.name]++
+		t.Logf("%5.1f s: %s", time.Since(c.started).Seconds(), f.name)
+		f.begin()
+		pause(ctx, time.Second+upTo(random, 5*time.Second))
+		f.end()
+	}
+}
+
+// pause reports whether ctx lived through it.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// upTo returns a random time below most.
+func upTo(random *mathrand.Rand, most time.Duration) time.Duration {
+	return time.Duration(random.Int64N(int64(most)))
+}
+
+func (c *chaos) serverFaults(t testing.TB) []fault {
+	var lock *databaseLock
+	faults := []fault{
+		{"Glance hangs", func() { c.glance.freeze() }, func() { c.glance.thaw() }},
+		{"Glance stops", func() { c.glance.stop(t) }, func() { c.startGlance(t, longTokenCache) }},
+		{"Glance is killed", func() { c.glance.kill() }, func() { c.startGlance(t, longTokenCache) }},
+		{"Keystone hangs", func() { c.keystone.freeze() }, func() { c.keystone.thaw() }},
+		{"Keystone stops", func() { c.keystone.stop(t) }, func() { c.startKeystone(t) }},
+		{
+			"Keystone stops, and Glance forgets its tokens",
+			func() { c.keystone.stop(t); c.glance.stop(t); c.startGlance(t, longTokenCache) }, func() { c.startKeystone(t) },
+		},
+		{"the database lacks a table", func() { c.sql(t, "alter table image_members rename to away") }, func() { c.sql(t, "alter table away rename to image_members") }},
+		{"the database is locked", func() { lock = c.lockDatabase(t) }, func() { lock.release(t) }},
+		{"the token is revoked", func() {
+			if tokens := c.wires[0].tokens(); len(tokens) > 0 {
+				if _, err := c.disown(tokens[len(tokens)-1]); err != nil { // which it may have been before
+					t.Error(err)
+				}
+			}
+		}, func() {}},
+	}
+	for i := range faults {
+		begin, end := faults[i].begin, faults[i].end
+		faults[i].begin = func() { c.sick.Store(true); begin() }
+		faults[i].end = func() {
+			end()
+			c.healed.Store(time.Now().UnixNano())
+			c.sick.Store(false)
+		}
+	}
+	return faults
+}
+
+func (c *chaos) networkFaults(t testing.TB) []fault {
+	var ports []string
+	for _, w := range c.wires {
+		ports = append(ports, w.addr[strings.LastIndex(w.addr, ":")+1:])
+	}
+	set := "{ " + strings.Join(ports, ", ") + " }"
+	rule := func(rules ...string) func() {
+		return func() {
+			for _, r := range rules {
+				nft(t, "add rule inet chaos input tcp "+fmt.Sprintf(r, set))
+			}
+		}
+	}
+	flush := func() { nft(t, "flush chain inet chaos input") }
+	wires := func(f func(*wire)) func() {
+		return func() {
+			for _, w := range c.wires {
+				f(w)
+			}
+		}
+	}
+	whole := wires(func(w *wire) { w.set(0, 0) })
+	return []fault{
+		{"the network is cut", rule("dport %s drop", "sport %s drop"), flush},
+		{"Glance is cut off", rule("dport " + ports[0] + " drop # %s"), flush},
+		{"connections are refused", rule("dport %s reject with tcp reset"), flush},
+		{"a third of the packets is lost", rule("dport %s numgen random mod 3 == 0 drop", "sport %s numgen random mod 3 == 0 drop"), flush},
+		{"the network is slow", wires(func(w *wire) { w.set(30*time.Millisecond, 0) }), whole},
+		{"connections break off", wires(func(w *wire) { w.set(0, 700) }), whole},
+	}
+}
+
+// nft changes the packet filter of the namespace.
+func nft(t testing.TB, commands ...string) {
+	t.Helper()
+	for _, command := range commands {
+		if stdout, stderr, code := run(t, "/usr/sbin/nft", command); code != 0 {
+			t.Errorf("nft %s: %s%s", command, stdout, stderr)
+		}
+	}
+}
+
+// sql runs a statement in Glance's database.
+func (c *chaos) sql(t testing.TB, statement string) {
+	t.Helper()
+	const program = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=30).execute(sys.argv[2])"
+	if _, stderr, code := run(t, "/usr/bin/python3", "-c", program, filepath.Join(c.Dir, "glance.db"), statement); code != 0 {
+		t.Errorf("%s: %s", statement, stderr)
+	}
+}
+
+// A databaseLock keeps everyone else out of Glance's database.
+type databaseLock struct {
+	*daemon
+	stdin io.Closer
+}
+
+func (c *chaos) lockDatabase(t testing.TB) *databaseLock {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const program = `import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=30, isolation_level=None)
+db.execute("begin exclusive")
+sys.stdin.read()`
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", program, filepath.Join(c.Dir, "glance.db"))
+	cmd.Stdin, cmd.Env = read, cleanEnv()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
+	err = cmd.Start()
+	read.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &daemon{name: "lock", cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(d.done)
+		_ = cmd.Wait()
+	}()
+	return &databaseLock{d, write}
+}
+
+func (l *databaseLock) release(t testing.TB) {
+	t.Helper()
+	l.stdin.Close()
+	<-l.done
+	if !l.cmd.ProcessState.Success() {
+		t.Errorf("locking the database: %v", l.cmd.ProcessState)
+	}
+}
+
+// ------------------------------------------------------------------------------------------------------------------
+
+// change changes an image now and then until ctx is done.
+func (c *chaos) change(ctx context.Context, t testing.TB, random *mathrand.Rand) {
+	for pause(ctx, 100*time.Millisecond+upTo(random, 500*time.Millisecond)) {
+		c.settle(t)
+		certain := c.images.certain()
+		ids := slices.Sorted(maps.Keys(certain))
+		what := random.IntN(12)
+		var err error
+		switch {
+		case len(ids) == 0:
+			continue // until what became of them is known
+		case what == 0 && c.images.count() < 12:
+			err = c.create(ctx)
+		case what == 1 && len(ids) > 6:
+			err = c.remove(ctx, ids[random.IntN(len(ids))])
+		default:
+			id := ids[random.IntN(len(ids))]
+			err = c.alter(ctx, random, id, certain[id])
+		}
+		if err == nil {
+			c.changes++
+		}
+	}
+}
+
+// changePatience is how long a change may take; what is not answered by then may or may not come about.
+const changePatience = 2 * time.Second
+
+func (c *chaos) create(ctx context.Context) error {
+	var b [16]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return err
+	}
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	id := fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+	return c.images.changes(id, state{visibility: "shared"}, func() error {
+		return c.ask(ctx, c.producer, http.MethodPost, "", object{
+			"id": id, "name": "chaos-" + id[:8], "visibility": "shared", "container_format": "bare", "disk_format": "raw",
+		})
+	})
+}
+
+func (c *chaos) remove(ctx context.Context, id string) error {
+	return c.images.changes(id, state{}, func() error { return c.ask(ctx, c.producer, http.MethodDelete, "/"+id, nil) })
+}
+
+// alter changes who is a member, what a member says of it, or who the image is for.
+func (c *chaos) alter(ctx context.Context, random *mathrand.Rand, id string, now state) error {
+	if now.visibility != "shared" || random.IntN(6) == 0 {
+		next := now
+		next.visibility = "shared"
+		if now.visibility == "shared" {
+			next.visibility = []string{"private", "community"}[random.IntN(2)]
+		}
+		return c.images.changes(id, next, func() error {
+			return c.ask(ctx, c.producer, http.MethodPatch, "/"+id, []object{{"op": "replace", "path": "/visibility", "value": next.visibility}})
+		})
+	}
+	who := c.tenants[random.IntN(len(c.tenants))]
+	next := state{visibility: now.visibility, members: maps.Clone(now.members)}
+	if next.members == nil {
+		next.members = map[string]string{}
+	}
+	status, isMember := now.members[who.projectID]
+	switch {
+	case !isMember:
+		next.members[who.projectID] = "pending"
+		return c.images.changes(id, next, func() error {
+			return c.ask(ctx, c.producer, http.MethodPost, "/"+id+"/members", object{"member": who.projectID})
+		})
+	case random.IntN(2) == 0:
+		delete(next.members, who.projectID)
+		return c.images.changes(id, next, func() error {
+			return c.ask(ctx, c.producer, http.MethodDelete, "/"+id+"/members/"+who.projectID, nil)
+		})
+	}
+	other := map[string]string{"pending": "accepted", "accepted": "rejected", "rejected": "pending"}[status]
+	next.members[who.projectID] = other
+	return c.images.changes(id, next, func() error {
+		return c.ask(ctx, who, http.MethodPut, "/"+id+"/members/"+who.projectID, object{"status": other})
+	})
+}
+
+// ask asks Glance itself, not over the wires.
+func (c *chaos) ask(ctx context.Context, as session, method, path string, body any) error {
+	ctx, cancel := context.WithTimeout(ctx, changePatience)
+	defer cancel()
+	_, err := as.do(ctx, method, c.GlanceURL+"/v2/images"+path, body, nil)
+	return err
+}
+
+// settle finds out what became of the images whose last change was not answered well, once the servers have had time to do what they
+// had been asked for.
+func (c *chaos) settle(t testing.TB) {
+	if c.sick.Load() || time.Since(time.Unix(0, c.healed.Load())) < 1500*time.Millisecond {
+		return
+	}
+	for _, id := range c.images.doubtful() {
+		began := time.Now()
+		found, err := c.read(t.Context(), id)
+		if err != nil || c.sick.Load() {
+			return // a later time
+		}
+		if err := c.images.settle(id, found, began); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// read reads an image as its owner does.
+func (c *chaos) read(ctx context.Context, id string) (found state, err error) {
+	ctx, cancel := context.WithTimeout(ctx, changePatience)
+	defer cancel()
+	var record struct{ Visibility string }
+	_, err = c.producer.do(ctx, http.MethodGet, c.GlanceURL+"/v2/images/"+id, nil, &record)
+	if r, ok := errors.AsType[refusal](err); ok && r.status == http.StatusNotFound {
+		return state{}, nil
+	}
+	found.visibility = record.Visibility
+	if err != nil || found.visibility != "shared" {
+		return found, err
+	}
+	var list struct {
+		Members []struct {
+			ID     string `json:"member_id"`
+			Status string
+		}
+	}
+	_, err = c.producer.do(ctx, http.MethodGet, c.GlanceURL+"/v2/images/"+id+"/members", nil, &list)
+	found.members = map[string]string{}
+	for _, m := range list.Members {
+		found.members[m.ID] = m.Status
+	}
+	return found, err
+}
+
+// ------------------------------------------------------------------------------------------------------------------
+
+// judge compares what Prometheus was told with what was true.
+func (c *chaos) judge(t *testing.T) {
+	t.Helper()
+	scrapes := c.record(t)
+	var late, whole, none, unread, wrong int
+	var longest time.Duration
+	for _, s := range scrapes {
+		longest = max(longest, s.took)
+		if !s.up {
+			late++
+			t.Logf("the scrape %.1f s after the start had no answer in %.2f s", s.at.Sub(c.started).Seconds(), s.took.Seconds())
+		}
+		for _, said := range s.images {
+			switch {
+			case !said.success:
+				unread++
+			case said.complete:
+				whole++
+			default:
+				none++
+			}
+		}
+		for _, fault := range c.images.contradict(s, c.tenants[0].projectID) {
+			wrong++
+			t.Errorf("scrape of %s (%s after the start): %s", s.at.Format(time.StampMilli), s.at.Sub(c.started).Round(time.Millisecond), fault)
+		}
+	}
+	seen, chances := c.images.seen(scrapes)
+	t.Logf("%d scrapes, the longest took %.2f of %s; %d of images whose list was read whole, %d of images without one, %d of images that were not read; %d false",
+		len(scrapes), longest.Seconds(), chaosInterval, whole, none, unread, wrong)
+	t.Logf("%d changes lasted until a scrape that read the image; %d of them are seen in the first of these", chances, seen)
+	if late > 0 {
+		t.Errorf("%d scrapes had no answer in time", late)
+	}
+	if seen != chances {
+		t.Errorf("%d changes were not seen in the first good scrape after them", chances-seen)
+	}
+	if whole < len(scrapes) || unread < len(scrapes)/10 || chances < len(scrapes)/10 {
+		t.Errorf("so few cases prove nothing")
+	}
+	log, err := os.ReadFile(c.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("the exporter logged %d lines", strings.Count(string(log), "\n"))
+	for _, secret := range append(c.wires[0].tokens(), "producer-secret") {
+		if strings.Contains(string(log), secret) {
+			t.Errorf("the exporter's log has the secret %s", secret)
+		}
+	}
+}
+
+// A scrape is what Prometheus was told at one time.
+type scrape struct {
+	at     time.Time
+	took   time.Duration
+	up     bool
+	swept  bool // the list of images is said to be whole
+	images map[string]*said
+}
+
+// said is what a scrape says of an image.
+type said struct {
+	success, complete, incomplete bool
+	visibility                    string
+	members                       map[string]string // status by ID
+	counts                        map[string]int    // by status
+	unexpected                    int               // -1: nothing is said
+}
+
+// record reads all scrapes since the start from Prometheus.
+func (c *chaos) record(t *testing.T) []*scrape {
+	t.Helper()
+	scrapes := map[int64]*scrape{}
+	image := func(s *scrape, m map[string]string) *said {
+		i := s.images[m["image_id"]]
+		if i == nil {
+			i = &said{members: map[string]string{}, counts: map[string]int{}, unexpected: -1}
+			s.images[m["image_id"]] = i
+		}
+		return i
+	}
+	for metric, take := range map[string]func(s *scrape, m map[string]string, v float64){
+		"up":                       func(s *scrape, _ map[string]string, v float64) { s.up = v == 1 },
+		"scrape_duration_seconds":  func(s *scrape, _ map[string]string, v float64) { s.took = time.Duration(v * float64(time.Second)) },
+		"glance_discovery_success": func(s *scrape, _ map[string]string, v float64) { s.swept = v == 1 },
+		"glance_image_scrape_success": func(s *scrape, m map[string]string, v float64) {
+			image(s, m).success = v == 1
+		},
+		"glance_image_members_complete": func(s *scrape, m map[string]string, v float64) {
+			image(s, m).complete, image(s, m).incomplete = v == 1, v == 0
+		},
+		"glance_image_visibility": func(s *scrape, m map[string]string, v float64) {
+			if v == 1 {
+				image(s, m).visibility = m["visibility"]
+			}
+		},
+		"glance_image_members":            func(s *scrape, m map[string]string, v float64) { image(s, m).counts[m["status"]] = int(v) },
+		"glance_image_unexpected_members": func(s *scrape, m map[string]string, v float64) { image(s, m).unexpected = int(v) },
+		"glance_image_member_status": func(s *scrape, m map[string]string, v float64) {
+			if v == 1 {
+				image(s, m).members[m["member_id"]] = m["status"]
+			}
+		},
+	} {
+		var series []struct {
+			Metric map[string]string
+			Values [][2]any
+		}
+		expr := fmt.Sprintf(`%s{exporter="chaos"}[%ds]`, metric, int(time.Since(c.started).Seconds()))
+		if err := c.prometheus.ask("query", map[string][]string{"query": {expr}}, &series); err != nil {
+			t.Fatal(err)
+		}
+		if len(series) == 0 {
+			t.Fatalf("no series of %s", metric)
+		}
+		for _, one := range series {
+			for _, sample := range one.Values {
+				at := int64(sample[0].(float64)*1000 + 0.5)
+				value, err := strconv.ParseFloat(sample[1].(string), 64)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if scrapes[at] == nil {
+					scrapes[at] = &scrape{at: time.UnixMilli(at), images: map[string]*said{}}
+				}
+				take(scrapes[at], one.Metric, value)
+			}
+		}
+	}
+	list := slices.Collect(maps.Values(scrapes))
+	slices.SortFunc(list, func(a, b *scrape) int { return a.at.Compare(b.at) })
+	return list
+}

@@ -1,0 +1,324 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A state is what an image is and who its members are. The zero state is that of no image.
+type state struct {
+	visibility string
+	members    map[string]string // status by ID; also of an image that is not shared now
+}
+
+func (s state) exists() bool { return s.visibility != "" }
+
+// shows reports whether one who reads both images would take them for the same.
+func (s state) shows(other state) bool {
+	return s.visibility == other.visibility && (s.visibility != "shared" || maps.Equal(s.members, other.members))
+}
+
+// A fact is a state that an image may have been in from one time to another. Facts overlap while it is not known whether a change
+// has come about.
+type fact struct {
+	state
+	from, to time.Time // to zero: it may be so still
+	sure     time.Time // from when on the image was in this state; zero: that is not known
+}
+
+// images are all images there have ever been, with their histories.
+type images struct {
+	mu   sync.Mutex
+	byID map[string]*history
+}
+
+type history struct {
+	facts    []fact
+	doubtful bool // a change was not answered well
+}
+
+// changes makes a change of an image to another state.
+func (i *images) changes(id string, to state, ask func() error) error {
+	i.mu.Lock()
+	h := i.byID[id]
+	if h == nil {
+		h = &history{facts: []fact{{}}}
+		i.byID[id] = h
+	}
+	h.facts = append(h.facts, fact{state: to, from: time.Now()})
+	i.mu.Unlock()
+	err := ask()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if err != nil {
+		h.doubtful = true
+		return err
+	}
+	now, last := time.Now(), len(h.facts)-1
+	h.facts[last].sure = now
+	h.facts[last-1].to = now
+	return nil
+}
+
+// settle ends doubts: the image was found in a state, by one who began to look at a time.
+func (i *images) settle(id string, found state, began time.Time) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	h := i.byID[id]
+	matches := 0
+	for k := range h.facts {
+		f := &h.facts[k]
+		switch {
+		case !f.to.IsZero():
+		case f.shows(found) && matches == 0:
+			matches++
+			if f.sure.IsZero() {
+				f.sure = time.Now()
+			}
+		default:
+			f.to = began
+		}
+	}
+	if h.doubtful = false; matches == 0 {
+		return fmt.Errorf("image %s is %v, which nobody has made it: %+v", id, found, h.facts)
+	}
+	return nil
+}
+
+// certain returns the images that there are, of which nothing is in doubt.
+func (i *images) certain() map[string]state {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	list := map[string]state{}
+	for id, h := range i.byID {
+		if now := h.now(); !h.doubtful && now.exists() {
+			list[id] = now
+		}
+	}
+	return list
+}
+
+// now is the state that is known last.
+func (h *history) now() state {
+	for k := len(h.facts) - 1; k >= 0; k-- {
+		if h.facts[k].to.IsZero() {
+			return h.facts[k].state
+		}
+	}
+	return state{}
+}
+
+// doubtful returns the images whose last change was not answered well.
+func (i *images) doubtful() (ids []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, h := range i.byID {
+		if h.doubtful {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (i *images) unsure() int { return len(i.doubtful()) }
+
+// count is of the images that there are, or may be.
+func (i *images) count() int { return len(i.certain()) + i.unsure() }
+
+// clockSlack is how exact the times are that Prometheus notes.
+const clockSlack = 10 * time.Millisecond
+
+// during returns the facts that may have held at any time of a scrape.
+func (h *history) during(s *scrape) (facts []fact) {
+	begin, end := s.at.Add(-clockSlack), s.at.Add(s.took+clockSlack)
+	for _, f := range h.facts {
+		if !f.from.After(end) && (f.to.IsZero() || !f.to.Before(begin)) {
+			facts = append(facts, f)
+		}
+	}
+	return facts
+}
+
+// contradict returns what a scrape says that was at no time of it so. expected is the only member that is meant to have an image.
+func (i *images) contradict(s *scrape, expected string) (faults []string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, said := range s.images {
+		h := i.byID[id]
+		if h == nil {
+			faults = append(faults, fmt.Sprintf("there has never been an image %s", id))
+			continue
+		}
+		if what := said.contradicts(h.during(s), expected); what != "" {
+			faults = append(faults, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v", id, what, *said, h.during(s)))
+		}
+	}
+	if !s.swept {
+		return faults
+	}
+	for id, h := range i.byID {
+		facts := h.during(s)
+		if s.images[id] == nil && !slices.ContainsFunc(facts, func(f fact) bool { return !f.exists() }) {
+			faults = append(faults, fmt.Sprintf("the list of images is said to be whole, and lacks %s", id))
+		}
+	}
+	return faults
+}
+
+// contradicts says what of it was not so, whichever of the facts held.
+func (said *said) contradicts(facts []fact, expected string) string {
+	any := func(f func(state) bool) bool {
+		return slices.ContainsFunc(facts, func(x fact) bool { return f(x.state) })
+	}
+	if said.visibility != "" && !any(func(x state) bool { return x.visibility == said.visibility }) {
+		return "it had another visibility"
+	}
+	quiet := len(said.members) == 0 && len(said.counts) == 0 && said.unexpected < 0
+	counts, unexpected := map[string]int{}, 0
+	for id, status := range said.members {
+		counts[status]++
+		if id != expected {
+			unexpected++
+		}
+	}
+	switch {
+	case !said.success:
+		if !quiet || !said.incomplete {
+			return "it was not read, and yet something is said of its members"
+		}
+	case said.complete:
+		if !any(func(x state) bool { return x.visibility == "shared" && maps.Equal(x.members, said.members) }) {
+			return "it had other members"
+		}
+		for _, status := range []string{"accepted", "pending", "rejected", "unknown"} {
+			if n, ok := said.counts[status]; !ok || n != counts[status] {
+				return "its members are counted wrong"
+			}
+		}
+		if said.unexpected != unexpected {
+			return "its unexpected members are counted wrong"
+		}
+	case said.incomplete:
+		for id, status := range said.members {
+			if !any(func(x state) bool { return x.members[id] == status }) {
+				return "it had no such member"
+			}
+		}
+		for status, n := range said.counts {
+			if n != counts[status] || n == 0 {
+				return "its members are counted wrong"
+			}
+		}
+		if said.unexpected >= 0 && (said.unexpected != unexpected || unexpected == 0) {
+			return "its unexpected members are counted wrong"
+		}
+	default:
+		if !quiet {
+			return "it has no list, and yet something is said of its members"
+		}
+		if !any(func(x state) bool { return x.exists() && x.visibility != "shared" }) {
+			return "it was shared"
+		}
+	}
+	return ""
+}
+
+// seen returns how many changes lasted until a scrape that read the image, and how many the first of these shows.
+func (i *images) seen(scrapes []*scrape) (seen, chances int) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	for id, h := range i.byID {
+		for k, f := range h.facts {
+			if f.sure.IsZero() || !f.exists() {
+				continue
+			}
+			until := f.to
+			if k+1 < len(h.facts) {
+				until = h.facts[k+1].from // it may have been over from then on
+			}
+			for _, s := range scrapes {
+				if s.at.Before(f.sure.Add(clockSlack)) {
+					continue
+				}
+				if !until.IsZero() && s.at.Add(s.took+clockSlack).After(until) {
+					break
+				}
+				said := s.images[id]
+				if said == nil || !said.success || said.incomplete {
+					continue
+				}
+				chances++
+				if said.complete && f.visibility == "shared" && maps.Equal(said.members, f.members) || !said.complete && said.visibility == f.visibility {
+					seen++
+				}
+				break
+			}
+		}
+	}
+	return seen, chances
+}
+
+// TestContradictions checks that what TestChaos goes by notices a false word.
+func TestContradictions(t *testing.T) {
+	at := time.Unix(1000, 0)
+	second := func(n int) time.Time { return at.Add(time.Duration(n) * time.Second) }
+	members := map[string]string{"alice": "accepted", "bob": "pending"}
+	cloud := &images{byID: map[string]*history{
+		"shared":  {facts: []fact{{to: second(-90)}, {state: state{"shared", members}, from: second(-91), sure: second(-90)}}},
+		"private": {facts: []fact{{state: state{"private", members}, from: second(-90)}}},
+		"changed": {facts: []fact{
+			{state: state{visibility: "shared"}, from: second(-90), to: second(1)},
+			{state: state{"shared", map[string]string{"bob": "pending"}}, from: second(0), sure: second(1)},
+		}},
+		"gone": {facts: []fact{{state: state{visibility: "shared"}, from: second(-90), to: second(-10)}, {from: second(-11), sure: second(-10)}}},
+	}}
+	whole := func(m map[string]string, accepted, pending, unexpected int) *said {
+		return &said{
+			success: true, complete: true, visibility: "shared", members: m, unexpected: unexpected,
+			counts: map[string]int{"accepted": accepted, "pending": pending, "rejected": 0, "unknown": 0},
+		}
+	}
+	unread := func() *said { return &said{incomplete: true, unexpected: -1} }
+	none := func(visibility string) *said { return &said{success: true, visibility: visibility, unexpected: -1} }
+	truth := map[string]*said{"shared": whole(members, 1, 1, 1), "private": none("private"), "changed": whole(nil, 0, 0, 0)}
+	for name, tc := range map[string]struct {
+		say  map[string]*said
+		omit string
+		want int
+	}{
+		"the truth":                      {nil, "", 0},
+		"not read":                       {map[string]*said{"shared": unread(), "private": unread(), "changed": unread()}, "", 0},
+		"a change is seen already":       {map[string]*said{"changed": whole(map[string]string{"bob": "pending"}, 0, 1, 1)}, "", 0},
+		"nobody has access":              {map[string]*said{"shared": whole(nil, 0, 0, 0)}, "", 1},
+		"one of two":                     {map[string]*said{"shared": whole(map[string]string{"alice": "accepted"}, 1, 0, 0)}, "", 1},
+		"another status":                 {map[string]*said{"shared": whole(map[string]string{"alice": "accepted", "bob": "accepted"}, 2, 0, 1)}, "", 1},
+		"counted wrong":                  {map[string]*said{"shared": whole(members, 1, 0, 1)}, "", 1},
+		"judged wrong":                   {map[string]*said{"shared": whole(members, 1, 1, 0)}, "", 1},
+		"unread, with a zero":            {map[string]*said{"shared": {incomplete: true, unexpected: 0}}, "", 1},
+		"unread, with a count":           {map[string]*said{"shared": {incomplete: true, unexpected: -1, counts: map[string]int{"accepted": 0}}}, "", 1},
+		"partial, with a zero":           {map[string]*said{"shared": {success: true, incomplete: true, unexpected: -1, counts: map[string]int{"accepted": 0}}}, "", 1},
+		"partial, with a stranger":       {map[string]*said{"shared": {success: true, incomplete: true, unexpected: -1, members: map[string]string{"eve": "pending"}}}, "", 1},
+		"partial":                        {map[string]*said{"shared": {success: true, incomplete: true, unexpected: 1, members: map[string]string{"bob": "pending"}, counts: map[string]int{"pending": 1}}}, "", 0},
+		"shared where it is private":     {map[string]*said{"private": whole(members, 1, 1, 1)}, "", 1},
+		"private where it is shared":     {map[string]*said{"shared": none("")}, "", 1},
+		"a visibility that it never had": {map[string]*said{"private": none("community")}, "", 1},
+		"an image that is gone":          {map[string]*said{"gone": whole(nil, 0, 0, 0)}, "", 1},
+		"an image that never was":        {map[string]*said{"never": unread()}, "", 1},
+		"an image is lacking":            {nil, "shared", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &scrape{at: at, took: 500 * time.Millisecond, up: true, swept: true, images: maps.Clone(truth)}
+			maps.Copy(s.images, tc.say)
+			delete(s.images, tc.omit)
+			if got := cloud.contradict(s, "alice"); len(got) != tc.want {
+				t.Errorf("%d contradictions, want %d: %q", len(got), tc.want, got)
+			}
+		})
+	}
+}
