@@ -156,7 +156,7 @@ func (l Limits) deadline(opts *Options, now time.Time) time.Time {
 
 // Collect asks the cloud and returns what it saw when everything is asked, or at the deadline that follows from limits,
 // or when ctx is done: what was not read by then is marked unread. Callers at the same time share one collection, each
-// with its own deadline. Where the cloud is collected in the background, Collect returns what was seen last.
+// with its own deadline, as long as nothing in it was read longer ago than half of the time that the caller has. Where the cloud is collected in the background, Collect returns what was seen last.
 func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
 	return c.CollectShard(ctx, Shard{}, limits)
 }
@@ -175,7 +175,7 @@ func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Sn
 	c.mu.Lock()
 	p := c.part(shard)
 	coll := p.running
-	if coll != nil && coll.opts == c.opts {
+	if coll != nil && coll.opts == c.opts && coll.youngFor(deadline) {
 		coll.join(deadline)
 	} else {
 		coll = c.start(p, deadline)

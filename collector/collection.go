@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -55,6 +56,7 @@ type collection struct {
 	err       error // why there is no token
 	answered  bool  // as the image API answers a good token
 	served    bool  // with a 200
+	single    bool  // and that to a question about one image
 	stranger  bool  // there is no list of images
 	targets   []*target
 	byID      map[string]*target
@@ -104,6 +106,12 @@ func (c *collection) remember(own []string) {
 	}
 }
 
+// youngFor reports whether somebody with a deadline may take what is read already for what is so now. Otherwise scrapes that
+// overlap, one after the other, would share a collection that never ends, and show for ever what it read first.
+func (c *collection) youngFor(deadline time.Time) bool {
+	return time.Since(c.start) <= time.Until(deadline)/2
+}
+
 func (c *collection) join(deadline time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,6 +146,8 @@ func (c *collection) run(ctx context.Context) {
 		return
 	}
 	switch {
+	case len(c.opts.Discover) == 0 && len(c.targets) == 0:
+		c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, nil) })
 	case len(c.opts.Discover) == 0:
 		c.askRecords()
 	case c.opts.DiscoveryInterval == 0:
@@ -148,6 +158,35 @@ func (c *collection) run(ctx context.Context) {
 	c.askMembers()
 	patience := client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause}
 	c.queue.work(client.WithPatience(ctx, patience), c.opts.Concurrency)
+}
+
+// askAnything is for a collection in which there is no image to ask for, as a shard may have none: whether the image API answers
+// must be known all the same. others are images of other shards.
+func (c *collection) askAnything(ctx context.Context, others []client.Image) {
+	var id string
+	switch {
+	case len(c.opts.Images) > 0:
+		id = c.opts.Images[0].ID
+	case len(others) > 0:
+		id = others[0].ID
+	}
+	c.mu.Lock()
+	q := client.ImageQuery{Owner: c.projects[0]}
+	if queries, _ := c.opts.queries(c.projects, c.admin()); id == "" && len(queries) > 0 {
+		q = queries[0]
+	}
+	c.mu.Unlock()
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		if id != "" {
+			_, err = c.cloud.api.Image(ctx, id)
+		} else {
+			_, err = c.cloud.api.ImagePage(ctx, q, "")
+		}
+		return err
+	})
+	if id == "" && imageStatus(err) == statusNotFound {
+		c.estrange()
+	}
 }
 
 func (c *collection) connect(ctx context.Context) error {
@@ -178,36 +217,46 @@ func projectsOf(scopes []client.Scope) []string {
 
 // login waits for a token as long as anybody waits for the collection: one who joins meanwhile may have more time.
 func (c *collection) login(ctx context.Context) (scopes []client.Scope, err error) {
-	for first := true; ; first = false {
-		left := c.left()
-		if !first && (len(scopes) > 0 || code(err) != client.CodeTimeout || left < leastTime || ctx.Err() != nil) {
+	for {
+		deadline := c.latest()
+		bounded, cancel := context.WithDeadline(ctx, deadline)
+		scopes, err = c.cloud.api.Enter(bounded)
+		cancel()
+		if len(scopes) > 0 || code(err) != client.CodeTimeout || !c.moreTime(ctx, deadline) {
 			return scopes, err
 		}
-		ctx, cancel := context.WithTimeout(ctx, left)
-		scopes, err = c.cloud.api.Enter(ctx)
-		cancel()
 	}
 }
 
-// left is how long somebody still waits for the collection.
-func (c *collection) left() time.Duration {
+// latest is until when somebody waits for the collection.
+func (c *collection) latest() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return time.Until(c.deadline)
+	return c.deadline
 }
 
-// request runs the requests of one question until they are answered, or nobody waits any more.
-func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) error {
-	err := errNotAsked
-	for notAsked(err) && ctx.Err() == nil { // again where somebody with more time has joined
-		left := c.left()
-		if left < leastTime {
-			return err
+// moreTime reports whether somebody waits longer for the collection than until a deadline that was the last one.
+func (c *collection) moreTime(ctx context.Context, than time.Time) bool {
+	return c.latest().After(than) && c.left() >= leastTime && ctx.Err() == nil
+}
+
+// left is how long somebody still waits for the collection.
+func (c *collection) left() time.Duration { return time.Until(c.latest()) }
+
+// request runs the requests of one question until they are answered, or nobody waits any more. What could not be asked, or was
+// not answered in time, is asked again if somebody with more time has joined meanwhile.
+func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) (err error) {
+	for {
+		deadline := c.latest()
+		left := time.Until(deadline)
+		if left < leastTime || ctx.Err() != nil {
+			return cmp.Or(err, errNotAsked)
 		}
 		bounded, cancel := context.WithTimeout(ctx, max(left, c.opts.RequestTimeout))
 		err = ask(bounded)
 		cancel()
-		if notAsked(err) && c.left() <= left {
+		short := notAsked(err) || code(err) == client.CodeTimeout && c.opts.RequestTimeout == 0
+		if !short || !c.moreTime(ctx, deadline) {
 			break
 		}
 	}
@@ -250,7 +299,8 @@ func (c *collection) askMembers() {
 	c.past.order(targets)
 	for _, t := range targets {
 		if v := c.past.visibility[t.ID]; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
-			continue // settleRecord will
+			c.queue.add(&c.queue.rest, func(ctx context.Context) { c.begin(ctx, t) }) // settleRecord will ask
+			continue
 		}
 		c.askMembersOf(t)
 	}
@@ -269,6 +319,7 @@ func (c *collection) askMembersOf(t *target) {
 		to = &c.queue.slow
 	}
 	c.queue.add(to, func(ctx context.Context) {
+		c.begin(ctx, t)
 		if c.settled(t) {
 			return
 		}
@@ -279,6 +330,7 @@ func (c *collection) askMembersOf(t *target) {
 		})
 		c.mu.Lock()
 		if err == nil {
+			c.single = true
 			err = c.take(listWeight(list.Members))
 		}
 		t.members, t.membersErr, t.membersRead = list, err, err == nil
@@ -288,6 +340,18 @@ func (c *collection) askMembersOf(t *target) {
 		c.mu.Unlock()
 		c.doubt(t)
 	})
+}
+
+// begin is the turn of an image. Where its record is asked for alone, that is now: each image is to be whole in its turn, so that
+// the records of all don't take the time of all members.
+func (c *collection) begin(ctx context.Context, t *target) {
+	c.mu.Lock()
+	t.begun = true
+	ask := t.recordFirst && t.record == nil
+	c.mu.Unlock()
+	if ask {
+		_ = c.readRecord(ctx, t) // the error is noted there
+	}
 }
 
 // maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
@@ -338,10 +402,10 @@ func (c *collection) snapshot() Snapshot {
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
 		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
-		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete(), Scopes: c.scopes,
+		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete() && !c.noImageAPI(), Scopes: c.scopes,
 	}
 	for _, t := range c.targets {
-		if t.gone {
+		if c.gone(t) {
 			continue
 		}
 		img := ImageSnapshot{Name: c.imageName(t)}

@@ -347,7 +347,8 @@ func (c *collection) find(images []client.Image) error {
 		c.used[rule] = true
 		c.mu.Unlock()
 		if t != nil {
-			c.settleRecord(t, img, nil)
+			record := *img // alone: the page's others need not stay
+			c.settleRecord(t, &record, nil)
 			c.doubt(t)
 		}
 	}
@@ -388,6 +389,7 @@ func (c *collection) complete() bool { return c.swept && c.discoveryErr == nil }
 func (c *collection) doubt(t *target) {
 	c.mu.Lock()
 	lacking := !t.listed && c.complete()
+	t.unlisted = t.unlisted || lacking
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
 	ask := t.discovered && !t.doubted && (lacking || gone)
 	t.doubted = t.doubted || ask
@@ -399,6 +401,14 @@ func (c *collection) doubt(t *target) {
 		err := c.readRecord(ctx, t)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		t.gone = imageStatus(err) == statusNotFound || err == nil && c.opts.rule(t.record, c.projects) == nil
+		t.notFound = imageStatus(err) == statusNotFound
+		t.unwanted = t.unwanted || err == nil && c.opts.rule(t.record, c.projects) == nil
 	})
+}
+
+// gone reports whether a discovered image is not there any more, or not ours to watch. A 404 alone does not say that: it may
+// be of a gateway that finds nothing. So either a list of this collection lacks the image too, or another image was found.
+// The caller holds mu.
+func (c *collection) gone(t *target) bool {
+	return t.unwanted || t.notFound && (t.unlisted || c.single) && !c.noImageAPI()
 }

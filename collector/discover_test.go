@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -526,3 +527,84 @@ func TestDiscoveryAsksNoRecordTwice(t *testing.T) {
 }
 
 func imageOf(owner, name string) fakecloud.Image { return fakecloud.Image{Owner: owner, Name: name} }
+
+// What finds nothing lets no image go.
+func TestAGatewayOf404(t *testing.T) {
+	for name, match := range map[string]func(fakecloud.Request) bool{
+		"everywhere": func(r fakecloud.Request) bool { return r.Operation != "authenticate" },
+		"below images": func(r fakecloud.Request) bool {
+			return r.Operation == "list_members" || r.Operation == "get_image"
+		},
+	} {
+		for _, interval := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprint(name, ", discovery_interval ", interval), func(t *testing.T) {
+				w := newWorld()
+				ids := addImages(w, 20)
+				opts := discovering(collector.Rule{Name: "image *"})
+				opts.DiscoveryInterval = interval
+				bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+					b.scrape(t)
+					remove := w.Inject(fakecloud.Fault{Match: match, Status: http.StatusNotFound, Body: "default backend - 404"})
+					for range 3 {
+						time.Sleep(time.Minute)
+						s := b.scrape(t)
+						if len(s.Images) != len(ids) || len(read(s)) > 0 {
+							t.Errorf("%d of %d images are watched, %d read", len(s.Images), len(ids), len(read(s)))
+						}
+						if everywhere := name == "everywhere"; s.Up == everywhere || s.Discovered == everywhere {
+							t.Errorf("up %t, discovered %t", s.Up, s.Discovered)
+						}
+					}
+					remove()
+					w.RemoveImage(ids[0])
+					if s := b.scrape(t); len(s.Images) != len(ids)-1 || len(read(s)) != len(ids)-1 {
+						t.Errorf("one is gone: %d of %d images are watched, %d read", len(s.Images), len(ids), len(read(s)))
+					}
+				})
+			})
+		}
+	}
+}
+
+// A cloud that has nothing to ask for is asked all the same whether it is there.
+func TestUpWhereNothingIsToBeAsked(t *testing.T) {
+	check := func(t *testing.T, b *bench, shard collector.Shard) {
+		t.Helper()
+		for _, want := range []bool{true, true, false} {
+			if !want {
+				b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation != "authenticate" }, Status: http.StatusServiceUnavailable})
+			}
+			if s := b.cloud.CollectShard(t.Context(), shard, limits(9*time.Second)); s.Up != want {
+				t.Errorf("%s: up %t, want %t", shard, s.Up, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	}
+	t.Run("a rule that takes no image yet", func(t *testing.T) {
+		opts := discovering(collector.Rule{Name: "no such image"})
+		opts.DiscoveryInterval = time.Hour
+		bubble(t, newWorld(), user("producer"), opts, func(t *testing.T, b *bench) { check(t, b, collector.Shard{}) })
+	})
+	t.Run("an administrator's rule", func(t *testing.T) {
+		opts := discovering(collector.Rule{Name: "no such image", Owners: []string{collector.AllOwners}})
+		opts.DiscoveryInterval = time.Hour
+		bubble(t, newWorld(), user("admin"), opts, func(t *testing.T, b *bench) { check(t, b, collector.Shard{}) })
+	})
+	t.Run("shards of one image", func(t *testing.T) {
+		for n := range 4 {
+			bubble(t, newWorld(), user("producer"), options(shared), func(t *testing.T, b *bench) {
+				check(t, b, collector.Shard{Number: n + 1, Of: 4})
+			})
+		}
+	})
+	t.Run("Huawei Cloud", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBenchWith(t, newHuawei(), byKey(client.MembersV2), onIMS(shared))
+			for n := range 4 {
+				if s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: n + 1, Of: 4}, limits(9*time.Second)); !s.Up {
+					t.Errorf("shard %d of 4 is not up", n+1)
+				}
+			}
+		})
+	})
+}

@@ -2,11 +2,13 @@ package collector_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"glance_share_exporter/client"
@@ -123,4 +125,148 @@ func TestADomainIsNoProject(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	})
+}
+
+// Two Prometheis whose scrapes overlap, and a cloud that takes longer than a scrape: no collection goes on from one to the next,
+// with what it read first.
+func TestOverlappingScrapesReadAnew(t *testing.T) {
+	const timeout, interval = 10 * time.Second, 15 * time.Second
+	w := newWorld()
+	opts := options(append([]string{empty}, addImages(w, 300)...)...)
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		b.client.Set(client.Settings{RequestsPerSecond: 5})
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var change time.Time
+		seen := 0
+		for p := range 2 {
+			all.Go(func() {
+				time.Sleep(time.Duration(p) * interval / 2)
+				for range 40 {
+					at := time.Now()
+					s := b.cloud.Collect(t.Context(), limits(timeout))
+					mu.Lock()
+					for _, img := range s.Images {
+						if img.ID != empty || img.Sight != collector.Whole || change.IsZero() || at.Before(change.Add(timeout/2)) {
+							continue
+						}
+						if seen++; len(img.Members) == 0 {
+							t.Errorf("a scrape that began %s after the share says that nobody has access", at.Sub(change))
+						}
+					}
+					mu.Unlock()
+					time.Sleep(time.Until(at.Add(interval)))
+				}
+			})
+		}
+		time.Sleep(9 * time.Second) // it was read, without members
+		w.Share(empty, consumerA)
+		mu.Lock()
+		change = time.Now()
+		mu.Unlock()
+		all.Wait()
+		if seen == 0 {
+			t.Error("the image was never read again")
+		}
+	})
+}
+
+// Somebody asks for a day's time, and an image hangs.
+func TestNobodyJoinsAnOldCollection(t *testing.T) {
+	w := newWorld()
+	bubble(t, w, user("producer"), options(shared, empty), func(t *testing.T, b *bench) {
+		w.Inject(fakecloud.Fault{Match: about("list_members", shared), Hang: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go b.cloud.Collect(ctx, limits(24*time.Hour))
+		time.Sleep(time.Second)
+		w.Share(empty, consumerA)
+		time.Sleep(time.Minute)
+		s := b.scrape(t)
+		if img := s.Images[1]; img.Sight != collector.Whole || len(img.Members) != 1 {
+			t.Errorf("sight %d, members %v, read %s ago", img.Sight, img.Members, time.Since(s.Start))
+		}
+	})
+}
+
+// Who joins with more time has it for a request that was cut short for the first.
+func TestJoiningWithMoreTime(t *testing.T) {
+	bubble(t, newWorld(), user("producer"), options(shared), func(t *testing.T, b *bench) {
+		b.scrape(t)
+		b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Latency: 2 * time.Second})
+		go b.cloud.Collect(t.Context(), limits(3*time.Second))
+		time.Sleep(time.Millisecond)
+		if s := b.cloud.Collect(t.Context(), limits(30*time.Second)); s.Images[0].Sight != collector.Whole {
+			t.Errorf("sight %d after %s of 30s: %v", s.Images[0].Sight, s.Duration, s.Images[0].Err)
+		}
+	})
+}
+
+// lateKey is a key source that has failed, and says so at once until it tries again.
+type lateKey struct{ calls int }
+
+func (k *lateKey) Key(context.Context) (client.Key, error) {
+	k.calls++
+	return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeTimeout, Message: "no whole answer in time"}
+}
+
+func TestALoginThatTimedOutIsNotAskedAgainAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		opts, keys := byKey(client.MembersV2), &lateKey{}
+		opts.Keys = keys
+		b := newBenchWith(t, newHuawei(), opts, onIMS(shared))
+		if s := b.scrape(t); s.Up || keys.calls > 2 {
+			t.Errorf("up %t, asked for a key %d times", s.Up, keys.calls)
+		}
+	})
+}
+
+// An API that must be asked for each record alone, and no faster than this: images are read whole in their turn.
+func TestRecordsDoNotTakeTheTimeOfMembers(t *testing.T) {
+	const images = 100
+	for name, newBench := range map[string]func(t *testing.T) *bench{
+		"ims": func(t *testing.T) *bench {
+			w := newHuawei()
+			opts := onIMS()
+			for i := range images {
+				id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)
+				w.AddImage(fakecloud.Image{ID: id, Owner: producer})
+				opts.Images = append(opts.Images, collector.Image{ID: id})
+			}
+			connection := byKey(client.MembersV2)
+			connection.Settings.RequestsPerSecond = 10
+			return newBenchWith(t, w, connection, opts)
+		},
+		"a list that has nothing": func(t *testing.T) *bench {
+			w := newWorld()
+			b := newBench(t, w, user("producer"), options(addImages(w, images)...))
+			b.client.Set(client.Settings{RequestsPerSecond: 10})
+			w.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusOK, Body: `{"images": []}`})
+			return b
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				ever := map[string]bool{}
+				for n := range 5 {
+					s := b.scrape(t)
+					got := 0
+					for _, img := range s.Images {
+						if img.Complete() {
+							ever[img.ID] = true
+							got++
+						}
+					}
+					if got < 30 {
+						t.Errorf("scrape %d: %d images are whole, of some 80 requests", n, got)
+					}
+					time.Sleep(time.Minute)
+				}
+				if len(ever) != images {
+					t.Errorf("%d of %d images were ever whole", len(ever), images)
+				}
+			})
+		})
+	}
 }

@@ -76,15 +76,15 @@ func (m *memory) learn(c *collection) {
 		next.projects = old.projects
 	}
 	for _, t := range c.targets {
-		if !t.gone {
-			next.learn(old, t, c.err != nil)
+		if !c.gone(t) {
+			next.learn(old, t, c)
 		}
 	}
 	m.past = next
 }
 
 // learn takes over what one image's questions brought.
-func (p *past) learn(old *past, t *target, noToken bool) {
+func (p *past) learn(old *past, t *target, c *collection) {
 	move(p.names, old.names, t.ID)
 	move(p.visibility, old.visibility, t.ID)
 	if t.discovered {
@@ -105,7 +105,9 @@ func (p *past) learn(old *past, t *target, noToken bool) {
 	hung := code(t.membersErr) == client.CodeTimeout
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled
 	switch {
-	case hung || cutOff || noToken || !t.membersRead && t.membersErr == nil:
+	case t.notApplicable(c.opts):
+		p.answered[t.ID] = p.number
+	case hung || cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
 		move(p.answered, old.answered, t.ID)
 		if hung || old.hung[t.ID] {
 			p.hung[t.ID] = true

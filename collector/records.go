@@ -103,6 +103,11 @@ func (c *collection) askLists(ctx context.Context, chunk []*target) (missing []*
 		}
 		missing = c.settleRecords(missing, images)
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, t := range missing {
+		t.unlisted = true
+	}
 	return missing, nil
 }
 
@@ -114,8 +119,15 @@ func ids(targets []*target) []string {
 	return ids
 }
 
+// askRecordAlone asks for a record when the image's turn comes, or now if it was before.
 func (c *collection) askRecordAlone(t *target) {
-	c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // the error is noted there
+	c.mu.Lock()
+	t.recordFirst = true
+	begun := t.begun
+	c.mu.Unlock()
+	if begun {
+		c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // the error is noted there
+	}
 }
 
 func (c *collection) readRecord(ctx context.Context, t *target) error {
@@ -126,10 +138,13 @@ func (c *collection) readRecord(ctx context.Context, t *target) error {
 	})
 	if err != nil {
 		c.settleRecord(t, nil, err)
-	} else {
-		c.settleRecord(t, &img, nil)
+		return err
 	}
-	return err
+	c.mu.Lock()
+	c.single = true
+	c.mu.Unlock()
+	c.settleRecord(t, &img, nil)
+	return nil
 }
 
 // settleRecords notes the records that a list has and returns the targets that it lacks.
@@ -140,7 +155,8 @@ func (c *collection) settleRecords(asked []*target, images []client.Image) (miss
 	}
 	for _, t := range asked {
 		if img := found[t.ID]; img != nil {
-			c.settleRecord(t, img, nil)
+			record := *img // alone: the list's others need not stay
+			c.settleRecord(t, &record, nil)
 		} else {
 			missing = append(missing, t)
 		}
@@ -154,14 +170,17 @@ func (c *collection) settleRecord(t *target, img *client.Image, err error) {
 	if err == nil || t.record == nil {
 		t.record, t.recordErr = img, err
 	}
+	if err == nil && !t.discovered {
+		c.weight += imageWeight(img) // of a discovered one it is counted where that is found
+	}
 	if t.discovered && err == nil {
 		if rule := c.opts.rule(img, c.projects); rule != nil {
 			t.Policy = rule.Policy
 		} else {
-			t.gone = true
+			t.unwanted = true
 		}
 	}
-	ask := !t.gone && !t.notApplicable(c.opts) && !notAsked(err)
+	ask := !t.unwanted && !t.notApplicable(c.opts) && !notAsked(err)
 	c.mu.Unlock()
 	if ask {
 		c.askMembersOf(t)

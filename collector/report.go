@@ -172,7 +172,7 @@ func (c *collection) troubles() map[problem]*trouble {
 		}
 	}
 	for _, t := range c.targets {
-		if t.gone {
+		if c.gone(t) {
 			continue
 		}
 		var img ImageSnapshot

@@ -123,6 +123,10 @@ func (c *collection) adopt(s *sweep) {
 	}
 	targets := slices.Clone(c.targets)
 	c.mu.Unlock()
+	if len(targets) == 0 {
+		c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, s.images) })
+		return
+	}
 	for _, t := range targets {
 		c.doubt(t)
 	}

@@ -15,13 +15,17 @@ type target struct {
 	record       *client.Image
 	recordErr    error
 	membersAsked bool
+	begun        bool // its turn has come
+	recordFirst  bool // when its turn comes, its record is asked for before its members
 	membersRead  bool
 	members      client.MemberList
 	membersErr   error
 
-	listed  bool // a listing of this collection has it, and a rule takes it
-	doubted bool // it was asked for alone, because it may be gone
-	gone    bool // it is not there any more, or not ours to watch
+	listed   bool // a listing has it, and a rule takes it
+	unlisted bool // a list of this collection that would have it has it not
+	doubted  bool // it was asked for alone, because it may be gone
+	notFound bool // and that was a 404
+	unwanted bool // no rule takes it any more
 }
 
 // notApplicable reports whether the image is known to have a visibility without members.

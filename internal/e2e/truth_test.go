@@ -173,10 +173,10 @@ func (i *images) contradict(s *scrape, expected string) (faults []string) {
 
 // contradicts says what of it was not so, whichever of the facts held.
 func (said *said) contradicts(facts []fact, expected string) string {
-	any := func(f func(state) bool) bool {
+	some := func(f func(state) bool) bool {
 		return slices.ContainsFunc(facts, func(x fact) bool { return f(x.state) })
 	}
-	if said.visibility != "" && !any(func(x state) bool { return x.visibility == said.visibility }) {
+	if said.visibility != "" && !some(func(x state) bool { return x.visibility == said.visibility }) {
 		return "it had another visibility"
 	}
 	quiet := len(said.members) == 0 && len(said.counts) == 0 && said.unexpected < 0
@@ -193,7 +193,7 @@ func (said *said) contradicts(facts []fact, expected string) string {
 			return "it was not read, and yet something is said of its members"
 		}
 	case said.complete:
-		if !any(func(x state) bool { return x.visibility == "shared" && maps.Equal(x.members, said.members) }) {
+		if !some(func(x state) bool { return x.visibility == "shared" && maps.Equal(x.members, said.members) }) {
 			return "it had other members"
 		}
 		for _, status := range []string{"accepted", "pending", "rejected", "unknown"} {
@@ -206,7 +206,7 @@ func (said *said) contradicts(facts []fact, expected string) string {
 		}
 	case said.incomplete:
 		for id, status := range said.members {
-			if !any(func(x state) bool { return x.members[id] == status }) {
+			if !some(func(x state) bool { return x.members[id] == status }) {
 				return "it had no such member"
 			}
 		}
@@ -222,7 +222,7 @@ func (said *said) contradicts(facts []fact, expected string) string {
 		if !quiet {
 			return "it has no list, and yet something is said of its members"
 		}
-		if !any(func(x state) bool { return x.exists() && x.visibility != "shared" }) {
+		if !some(func(x state) bool { return x.exists() && x.visibility != "shared" }) {
 			return "it was shared"
 		}
 	}
