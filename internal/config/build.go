@@ -170,6 +170,9 @@ func (b *builder) checkEntry(path string, e *entry) {
 			e.MembersFor = append(e.MembersFor, string(v))
 		}
 	}
+	if e.API == string(client.IMS) && e.MembersAPI == "" {
+		e.MembersAPI = string(client.MembersV2)
+	}
 	if e.ScrapeVia != viaMetrics && e.ScrapeVia != viaProbe {
 		b.add(path+".scrape_via", "must be metrics or probe, not %q", shorten(e.ScrapeVia))
 	}
