@@ -139,12 +139,12 @@ func (s *session) connect(ctx context.Context) (*token, error) {
 		return cur, nil
 	}
 	if cur == nil {
-		return s.enter(ctx, auth, nil)
+		return s.enter(ctx, auth, cur)
 	}
 	// There is a token that may still serve: a slow Keystone must not take the collection's time.
 	ctx, cancel := context.WithTimeout(ctx, partOf(ctx))
 	defer cancel()
-	if tok, err := s.enter(ctx, auth, nil); err == nil {
+	if tok, err := s.enter(ctx, auth, cur); err == nil {
 		return tok, nil
 	}
 	return cur, nil
@@ -312,8 +312,8 @@ func (r request) key() string {
 	return string(r.op) + " " + r.imageID
 }
 
-// enter logs in, or joins the login under way, and returns the new current token. instead is the token that was refused,
-// if any. The error is an *Error.
+// enter logs in, or joins the login under way, and returns the new current token. instead is the token that there is to be
+// another one for, nil where there was none: who has meanwhile got another one is not asked again. The error is an *Error.
 func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (*token, error) {
 	for {
 		tok, other, err := s.join(ctx, auth, instead)
@@ -327,7 +327,7 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 // join is enter. other is whether the login was one with another credential.
 func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (tok *token, other bool, err error) {
 	s.mu.Lock()
-	if instead != nil && s.cur != instead {
+	if s.cur != instead {
 		defer s.mu.Unlock()
 		return s.cur, false, nil
 	}

@@ -44,3 +44,18 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 		c.Close()
 	}
 }
+
+// Who saw that there is no token, and is late, finds the one that others have got meanwhile.
+func TestOneLoginForWhoIsLate(t *testing.T) {
+	auth := gophercloud.AuthOptions{IdentityEndpoint: "http://keystone.test/v3", TokenID: "secret"}
+	c, err := New(Options{Transport: answering{}, Auth: func() (gophercloud.AuthOptions, error) { return auth, nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	got := &token{id: "of the others", auth: auth}
+	c.session.cur = got
+	if tok, err := c.session.enter(t.Context(), auth, nil); tok != got || err != nil {
+		t.Errorf("%v, %v: it logged in again", tok, err)
+	}
+}
