@@ -341,7 +341,7 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		b.scrape(t)
 		b.scrape(t)
 		want := []string{
-			`level=info cloud=prod msg="access to the cloud" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
+			`level=info cloud=prod msg="asking the image API" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
 			`level=warn cloud=prod msg="member lists may be short: the credential's project does not own the images" images=1 image_id=` + shared,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
@@ -359,7 +359,7 @@ func TestSomethingElseThanAnImageAPI(t *testing.T) {
 		}
 		b.scrape(t)
 		want := []string{
-			`level=info cloud=prod msg="access to the cloud" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
+			`level=info cloud=prod msg="asking the image API" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
 			`level=error cloud=prod msg="no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog" endpoint=http://cloud.test/image/v2/`,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {

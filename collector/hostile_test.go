@@ -146,7 +146,7 @@ func TestHostileLists(t *testing.T) {
 
 func checkOutcome(t *testing.T, b *bench, img *collector.ImageSnapshot, want outcome) {
 	t.Helper()
-	lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "access to the cloud") })
+	lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "asking the image API") })
 	if want.log == "" && len(lines) != 0 || want.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], want.log)) {
 		t.Errorf("the log says %q, want one line with %q", lines, want.log)
 	}
@@ -254,7 +254,7 @@ func TestHostileClouds(t *testing.T) {
 				checkPage(t, s)
 			}
 			b.cloud.Wait()
-			lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "msg=\"access to the cloud\"") })
+			lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "msg=\"asking the image API\"") })
 			if test.log == "" && len(lines) > 0 || test.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], test.log)) {
 				t.Errorf("the log says %q, want one line with %q", lines, test.log)
 			}

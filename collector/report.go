@@ -89,7 +89,7 @@ func (c *Cloud) reportAccess(scopes []client.Scope) {
 			continue
 		}
 		if a := s.Access; !known || !reflect.DeepEqual(old, a) {
-			_ = level.Info(c.logger).Log("msg", "access to the cloud", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+			_ = level.Info(c.logger).Log("msg", "asking the image API", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
 		}
 	}
 	for _, a := range told {
