@@ -68,6 +68,14 @@ func (p caller) may(rights ...string) bool {
 }
 
 func (c *Cloud) ims(x *exchange) answer {
+	if strings.Trim(x.path, "/") == "" && x.r.Method == http.MethodGet {
+		// https://support.huaweicloud.com/api-ims/ims_03_0726.html
+		return jsonAnswer(http.StatusOK, appendValue(nil, object{{"versions", []any{object{
+			{"status", "CURRENT"},
+			{"id", "v2.2"},
+			{"links", []any{object{{"href", x.base + "/" + serviceIMS + "/v2/"}, {"rel", "self"}}}},
+		}}}}, true))
+	}
 	who, refused := c.caller(x)
 	if refused != nil {
 		return jsonAnswer(http.StatusUnauthorized, appendValue(nil, object{

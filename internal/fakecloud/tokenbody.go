@@ -13,7 +13,7 @@ func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool)
 	domain := object{{"id", "default"}, {"name", c.opts.Domain}}
 	o := object{
 		{"methods", list(t.methods)},
-		{"user", object{{"domain", domain}, {"id", t.user.id}, {"name", t.user.name}, {"password_expires_at", nil}}},
+		{"user", object{{"domain", domain}, {"id", t.user.id}, {"name", t.user.name}, {"password_expires_at", passwordEnd(t.user)}}},
 		{"audit_ids", list(t.auditIDs)},
 		{"expires_at", keystoneTime(t.expires)},
 		{"issued_at", keystoneTime(t.issued)},
@@ -40,11 +40,24 @@ func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool)
 		o = append(o, field{"catalog", c.catalogFor(x)})
 	}
 	if a := t.appCred; a != nil {
-		o = append(o, field{"application_credential", object{{"id", a.ID}, {"name", a.Name}, {"restricted", true}}})
+		o = append(o, field{"application_credential", a.object()})
 	}
 	ans := jsonAnswer(status, appendValue(nil, object{{"token", o}}, true))
 	ans.header.Set("X-Subject-Token", t.id)
 	return ans
+}
+
+// object is how a token shows the credential that it was got with.
+func (a *AppCredential) object() object {
+	o := object{{"id", a.ID}, {"name", a.Name}, {"restricted", !a.Unrestricted}}
+	var rules []any
+	for _, r := range a.AccessRules {
+		rules = append(rules, object{{"id", stableID("rule", r.Method, r.Path)}, {"service", "image"}, {"path", r.Path}, {"method", r.Method}})
+	}
+	if rules != nil {
+		o = append(o, field{"access_rules", rules})
+	}
+	return o
 }
 
 // catalogFor lists both services in all regions, on the URL that this request came by. The caller holds the lock.
@@ -111,6 +124,10 @@ func list(s []string) []any {
 		out[i] = v
 	}
 	return out
+}
+
+func passwordEnd(u *user) any {
+	return unlessNull(!u.passwordEnds.IsZero(), u.passwordEnds.UTC().Format("2006-01-02T15:04:05.000000")) // without a zone
 }
 
 func keystoneTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000000Z") }

@@ -13,6 +13,7 @@ type user struct {
 	id, name, password string
 	roles              map[string][]string // by project ID
 	projects           []string            // as added
+	passwordEnds       time.Time           // zero: never
 	domainRoles        []string
 	systemRoles        []string
 }
@@ -24,6 +25,7 @@ type AppCredential struct {
 	ProjectID        string
 	Roles            []string     // as listed, without implied ones; default: the user's roles in the project
 	AccessRules      []AccessRule // none: every request is allowed
+	Unrestricted     bool         // it may make other credentials
 }
 
 // AccessRule is one request that an application credential may make of Glance. In Path, * stands for one segment and
@@ -63,13 +65,13 @@ func (c *Cloud) AddProjectID(id, name string) {
 
 // AddUser adds a user of the domain Default with roles in a project (default: member). Called again for the same name
 // it adds a role assignment and replaces the password. An empty projectID adds no assignment. The user has no default
-// project: a login without a scope gets an unscoped token.
+// project: a login without a scope gets an unscoped token. Its ID is always the same.
 func (c *Cloud) AddUser(name, password, projectID string, roles ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u := c.users[name]
 	if u == nil {
-		u = &user{id: hexID(), name: name, roles: map[string][]string{}}
+		u = &user{id: stableID("user", name), name: name, roles: map[string][]string{}}
 		c.users[name] = u
 	}
 	u.password = password
@@ -83,6 +85,15 @@ func (c *Cloud) AddUser(name, password, projectID string, roles ...string) {
 		u.projects = append(u.projects, projectID)
 	}
 	u.roles[projectID] = roles
+}
+
+// SetPasswordEnd lets a user's password end at a time, as the security settings of a cloud may want it. The cloud only tells.
+func (c *Cloud) SetPasswordEnd(name string, at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if u := c.users[name]; u != nil {
+		u.passwordEnds = at
+	}
 }
 
 // AddDomainRole gives a user roles in the domain Default, so that it may ask for a domain-scoped token.
