@@ -26,6 +26,7 @@ type Client struct {
 	opts    Options
 	http    *http.Client
 	session *session
+	witness *witness
 	pace    *pacer
 	keys    *keyring  // nil: no request is signed
 	bodies  sync.Pool // of *bytes.Buffer
@@ -52,8 +53,8 @@ func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts, pace: pace}
-	transport := opts.Transport
+	c := &Client{opts: opts, pace: pace, witness: newWitness(opts.Transport)}
+	var transport http.RoundTripper = c.witness
 	if c.keys = newKeyring(opts); c.keys != nil {
 		transport = &signingTransport{next: transport, keys: c.keys, projectID: opts.ProjectID, now: time.Now}
 	}
@@ -137,14 +138,24 @@ type request struct {
 	imageID string
 	path    string
 	v1      bool // it is below v1/{project_id}/
+	root    bool // it is for what is above v2/, and path is empty
 }
 
 // url is the request's URL for those who have access.
 func (r request) url(to Access) string {
-	if !r.v1 {
-		return to.Endpoint + r.path
+	above := strings.TrimSuffix(to.Endpoint, "v2/")
+	switch {
+	case r.root:
+		return above
+	case r.v1:
+		return above + "v1/" + url.PathEscape(to.ProjectID) + "/" + r.path
 	}
-	return strings.TrimSuffix(to.Endpoint, "v2/") + "v1/" + url.PathEscape(to.ProjectID) + "/" + r.path
+	return to.Endpoint + r.path
+}
+
+// takes reports whether an answer of a status is what was asked for.
+func (r request) takes(status int) bool {
+	return status == http.StatusOK || r.root && status == http.StatusMultipleChoices
 }
 
 // answer is a whole 200.
@@ -257,7 +268,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	}
 	defer resp.Body.Close()
 	date := c.measure(resp, start)
-	if resp.StatusCode != http.StatusOK {
+	if !req.takes(resp.StatusCode) {
 		apiErr := statusError(resp)
 		if date.IsZero() {
 			date = time.Now()

@@ -100,6 +100,8 @@ func (o Operation) gerund() string {
 		return "reading image"
 	case OpListMembers:
 		return "listing members of image"
+	case OpGetVersion:
+		return "asking for the API's version"
 	}
 	return string(o)
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -44,6 +45,8 @@ type token struct {
 	began   time.Time // by ours
 	auth    gophercloud.AuthOptions
 	secrets []string // must not be in any text
+	// credential is what it was got with.
+	credential Credential
 }
 
 // loginBody is the part of a token's body that matters, see
@@ -54,6 +57,9 @@ type loginBody struct {
 	Project   *tokens.Project       `json:"project"`
 	Roles     []tokens.Role         `json:"roles"`
 	Catalog   []tokens.CatalogEntry `json:"catalog"`
+	// For [Credential.tell].
+	User                  json.RawMessage `json:"user"`
+	ApplicationCredential json.RawMessage `json:"application_credential"`
 }
 
 // login makes one request to Keystone, POST /v3/auth/tokens or, for a token that is used as it is, GET
@@ -101,7 +107,8 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 			err = errors.New("Keystone gave a token for another project, " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
 		}
 		if err == nil {
-			tok.auth, tok.secrets = auth, append(secrets, id)
+			tok.auth, tok.secrets, tok.credential = auth, append(secrets, id), asked(auth)
+			tok.credential.tell(body)
 			return tok, nil
 		}
 		apiErr = &Error{Op: OpAuthenticate, Code: CodeConfig, Message: err.Error()}

@@ -15,6 +15,7 @@ const (
 	OpListImages   Operation = "list_images"
 	OpGetImage     Operation = "get_image"
 	OpListMembers  Operation = "list_members"
+	OpGetVersion   Operation = "get_version" // of [Client.Version], which no Observer is told of
 )
 
 func quote(s string) string { return strconv.Quote(s) }

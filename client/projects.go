@@ -56,6 +56,9 @@ type scope struct {
 // request. Close must be called in the end.
 func NewProjects(opts Options) (*Projects, error) {
 	pace := newPacer()
+	if opts.Transport != nil {
+		opts.Transport = newWitness(opts.Transport) // for all of them
+	}
 	people, err := newClient(opts, pace, true)
 	if err != nil {
 		return nil, err

@@ -157,7 +157,7 @@ func (s *session) adopt(auth gophercloud.AuthOptions) *token {
 	if s.cur == nil || s.cur.id != auth.TokenID {
 		s.cur = &token{
 			id: auth.TokenID, access: Access{ProjectID: s.opts.ProjectID, Endpoint: imageEndpoint(s.opts.Endpoint)},
-			auth: auth, secrets: []string{auth.TokenID},
+			auth: auth, secrets: []string{auth.TokenID}, credential: asked(auth),
 		}
 		s.forget()
 	}

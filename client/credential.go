@@ -1,0 +1,125 @@
+package client
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/gophercloud/gophercloud/v2"
+)
+
+// Credential is who a client is: before a login what it sends, and after it what Keystone says of the token. It has no
+// secret.
+type Credential struct {
+	// Keystone is the identity service's URL; empty: none is asked.
+	Keystone string
+	// User and its Domain, and the Project that is asked for. After a login that one is in [Access].
+	User, Domain, Project Named
+	// Known is whether Keystone has told who the user is.
+	Known bool
+	// Given is whether a token is the credential: nobody here can get another one.
+	Given bool
+	// PasswordEnds is when the user's password ends; zero: never, or not told.
+	PasswordEnds time.Time
+	// ApplicationCredential is the one that is used, or nil.
+	ApplicationCredential *ApplicationCredential
+	// AccessKey is the access key's ID where requests are signed. Temporary is whether it ends by itself.
+	AccessKey string
+	Temporary bool
+}
+
+// Named is something of Keystone's with an ID and a name, each of which may be unknown.
+type Named struct{ ID, Name string }
+
+// ApplicationCredential is a login that is bound to a project.
+type ApplicationCredential struct {
+	Named
+	// Unrestricted is whether it can make other credentials.
+	Unrestricted bool
+	// Rules are the only requests that it can make; none: all that its roles allow.
+	Rules []AccessRule
+}
+
+// AccessRule is a kind of request, see
+// https://docs.openstack.org/keystone/latest/user/application_credentials.html#access-rules.
+type AccessRule struct {
+	Service, Method, Path string
+}
+
+// Credential returns what is known by now.
+func (c *Client) Credential() Credential {
+	if c.keys != nil {
+		key := c.keys.recent()
+		return Credential{AccessKey: key.Access, Temporary: key.SecurityToken != ""}
+	}
+	return c.session.credential()
+}
+
+// Credential returns what is known by now of the user.
+func (p *Projects) Credential() Credential { return p.people.Credential() }
+
+func (s *session) credential() Credential {
+	s.mu.Lock()
+	cur := s.cur
+	s.mu.Unlock()
+	if cur != nil {
+		return cur.credential
+	}
+	auth, err := s.opts.Auth() // without one there is a token
+	if err != nil {
+		return Credential{}
+	}
+	return asked(auth)
+}
+
+// asked is what is known of a credential before a login.
+func asked(auth gophercloud.AuthOptions) Credential {
+	c := Credential{
+		Keystone: auth.IdentityEndpoint, Given: auth.TokenID != "",
+		User: Named{auth.UserID, auth.Username}, Domain: Named{auth.DomainID, auth.DomainName}, Project: Named{auth.TenantID, auth.TenantName},
+	}
+	if auth.Scope != nil {
+		c.Project = Named{auth.Scope.ProjectID, auth.Scope.ProjectName}
+	}
+	if auth.ApplicationCredentialID != "" || auth.ApplicationCredentialName != "" {
+		c.ApplicationCredential = &ApplicationCredential{Named: Named{auth.ApplicationCredentialID, auth.ApplicationCredentialName}}
+	}
+	return c
+}
+
+// tell completes a credential by what Keystone says of it. Nothing but a preflight depends on this part of the answer, so
+// what cannot be read is left out.
+func (c *Credential) tell(body loginBody) {
+	var user struct {
+		ID      string `json:"id"`
+		Name    string `json:"name"`
+		Expires string `json:"password_expires_at"`
+		Domain  struct {
+			ID   string `json:"id"`
+			Name string `json:"name"`
+		} `json:"domain"`
+	}
+	if json.Unmarshal(body.User, &user) == nil {
+		c.User, c.Domain = named(user.ID, user.Name), named(user.Domain.ID, user.Domain.Name)
+		c.Known, c.PasswordEnds = true, parseTime(user.Expires)
+	}
+	var app struct {
+		ID         string `json:"id"`
+		Name       string `json:"name"`
+		Restricted *bool  `json:"restricted"`
+		Rules      []struct {
+			Service string `json:"service"`
+			Method  string `json:"method"`
+			Path    string `json:"path"`
+		} `json:"access_rules"`
+	}
+	if len(body.ApplicationCredential) == 0 || json.Unmarshal(body.ApplicationCredential, &app) != nil || app.ID == "" {
+		return
+	}
+	a := &ApplicationCredential{Named: named(app.ID, app.Name), Unrestricted: app.Restricted != nil && !*app.Restricted}
+	for _, r := range app.Rules {
+		a.Rules = append(a.Rules, AccessRule{bounded(r.Service, maxText), bounded(r.Method, maxText), bounded(r.Path, maxText)})
+	}
+	c.ApplicationCredential = a
+}
+
+func named(id, name string) Named { return Named{bounded(id, maxText), bounded(name, maxText)} }

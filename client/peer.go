@@ -1,0 +1,110 @@
+package client
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Peer is a host that proved by a certificate who it is.
+type Peer struct {
+	// Host is that of the URL, with the port if that has one.
+	Host string
+	// CertificateEnds is when the first certificate of the chain ends; where several were seen, of the one that ends first.
+	CertificateEnds time.Time
+	// Unverified is whether the certificate was believed without a look at who signed it.
+	Unverified bool
+
+	leaf *x509.Certificate
+}
+
+// Peers returns the hosts that were asked over TLS and answered, sorted.
+func (c *Client) Peers() []Peer { return c.witness.all() }
+
+// Peers is [Client.Peers].
+func (p *Projects) Peers() []Peer { return p.people.Peers() }
+
+// witness is a transport that remembers the peers. It takes no lock for what it has seen before.
+type witness struct {
+	next http.RoundTripper
+
+	mu    sync.Mutex             // of those who write
+	peers atomic.Pointer[[]Peer] // replaced, never changed
+}
+
+// newWitness returns next itself where that is one.
+func newWitness(next http.RoundTripper) *witness {
+	if w, ok := next.(*witness); ok {
+		return w
+	}
+	w := &witness{next: next}
+	w.peers.Store(&[]Peer{})
+	return w
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := w.next.RoundTrip(req)
+	if err == nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
+		w.saw(req.URL.Host, resp.TLS)
+	}
+	return resp, err
+}
+
+// CloseIdleConnections is for [http.Client.CloseIdleConnections].
+func (w *witness) CloseIdleConnections() {
+	if c, ok := w.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (w *witness) all() []Peer { return slices.Clone(*w.peers.Load()) }
+
+func (w *witness) saw(host string, state *tls.ConnectionState) {
+	if w.knows(host, state) {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.knows(host, state) {
+		return
+	}
+	peers := slices.DeleteFunc(w.all(), func(p Peer) bool { return p.Host == host })
+	peers = append(peers, Peer{
+		Host: host, CertificateEnds: chainEnds(state), Unverified: len(state.VerifiedChains) == 0, leaf: state.PeerCertificates[0],
+	})
+	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.Host, b.Host) })
+	w.peers.Store(&peers)
+}
+
+// knows reports whether a host's certificate is the one that is remembered, or ends later.
+func (w *witness) knows(host string, state *tls.ConnectionState) bool {
+	for _, p := range *w.peers.Load() {
+		if p.Host == host {
+			return p.leaf.Equal(state.PeerCertificates[0]) || !chainEnds(state).Before(p.CertificateEnds)
+		}
+	}
+	return false
+}
+
+// chainEnds is when the first certificate ends of the chain that is good for longest. What was not verified counts as it
+// was sent.
+func chainEnds(state *tls.ConnectionState) time.Time {
+	chains := state.VerifiedChains
+	if len(chains) == 0 {
+		chains = [][]*x509.Certificate{state.PeerCertificates}
+	}
+	var latest time.Time
+	for _, chain := range chains {
+		first := slices.MinFunc(chain, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		if first.NotAfter.After(latest) {
+			latest = first.NotAfter
+		}
+	}
+	return latest
+}

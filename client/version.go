@@ -1,0 +1,100 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"strconv"
+	"strings"
+)
+
+// Version returns the current version of the image API, such as v2.16: GET / beside its v2/, which answers 200 or 300. It
+// is no part of a collection, so no [Observer] is told. The error is an [*Error]; an API that does not tell its version may
+// do all the rest.
+func (c *Client) Version(ctx context.Context) (string, error) {
+	tok, err := c.session.token(ctx)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel, apiErr := c.pace.start(ctx)
+	if apiErr != nil {
+		apiErr.Op = OpGetVersion
+		return "", apiErr
+	}
+	defer cancel()
+	var current string
+	// Who asks is of no interest there, and an answer shows no token to be good.
+	nobody := &token{access: tok.access}
+	apiErr = c.exchange(ctx, nobody, request{op: OpGetVersion, root: true}, func(a answer) (err error) {
+		current, err = decodeVersions(a.body)
+		return err
+	})
+	if apiErr == nil {
+		return current, nil
+	}
+	if apiErr.Op == "" {
+		apiErr.Op = OpGetVersion
+	}
+	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
+	return "", apiErr
+}
+
+// Version is [Client.Version], asked in the first project that was entered.
+func (p *Projects) Version(ctx context.Context) (string, error) {
+	scopes, failure := p.entered()
+	switch {
+	case len(scopes) > 0:
+		return scopes[0].client.Version(ctx)
+	case failure != nil:
+		return "", failure
+	}
+	return "", errNoProject()
+}
+
+// decodeVersions returns the version that is called current, else the highest.
+func decodeVersions(body []byte) (string, error) {
+	var list struct {
+		Versions []struct {
+			ID     string `json:"id"`
+			Status string `json:"status"`
+		} `json:"versions"`
+		refusal
+	}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return "", shapeError(err)
+	}
+	if err := list.check(body); err != nil {
+		return "", err
+	}
+	var highest string
+	for _, v := range list.Versions {
+		if strings.EqualFold(v.Status, "CURRENT") && v.ID != "" {
+			return bounded(v.ID, maxText), nil
+		}
+		if highest == "" || compareVersions(v.ID, highest) > 0 {
+			highest = v.ID
+		}
+	}
+	if highest == "" {
+		return "", errors.New(`an answer without "versions"` + hint(body))
+	}
+	return bounded(highest, maxText), nil
+}
+
+// compareVersions compares v2.9 with v2.16.
+func compareVersions(a, b string) int {
+	majorA, minorA, _ := ParseVersion(a)
+	majorB, minorB, _ := ParseVersion(b)
+	return cmp.Or(cmp.Compare(majorA, majorB), cmp.Compare(minorA, minorB))
+}
+
+// ParseVersion reads v2.16 and v2, and reports whether it could.
+func ParseVersion(v string) (major, minor int, ok bool) {
+	first, second, dotted := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+	major, err := strconv.Atoi(first)
+	if err == nil && dotted {
+		minor, err = strconv.Atoi(second)
+	}
+	return major, minor, err == nil
+}
