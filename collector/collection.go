@@ -402,8 +402,9 @@ func (c *collection) snapshot() Snapshot {
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
 		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
-		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete() && !c.noImageAPI(), Scopes: c.scopes,
+		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete() && !c.noImageAPI(), Scopes: c.scopes, ScopesErr: c.scopesErr, NoImageAPI: c.err == nil && c.noImageAPI(),
 	}
+	c.discovery(&s)
 	for _, t := range c.targets {
 		if c.gone(t) {
 			continue
@@ -416,6 +417,21 @@ func (c *collection) snapshot() Snapshot {
 		limit(s.Images)
 	}
 	return s
+}
+
+// discovery says what became of the listings. The caller holds mu.
+func (c *collection) discovery(s *Snapshot) {
+	switch {
+	case !s.Discovers:
+	case !s.Discovered:
+		s.DiscoveryErr = cmp.Or(c.err, c.discoveryErr, errNotAsked)
+	default:
+		for i := range c.opts.Discover {
+			if !c.used[&c.opts.Discover[i]] {
+				s.IdleRules = append(s.IdleRules, i)
+			}
+		}
+	}
 }
 
 // imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.

@@ -39,8 +39,16 @@ type Snapshot struct {
 	Images []ImageSnapshot
 	// Discovers is whether images are to be discovered, Discovered whether every listing was read to its end.
 	Discovers, Discovered bool
+	// DiscoveryErr is why Discovered is false where images are to be discovered.
+	DiscoveryErr error
+	// IdleRules are the indices of the rules that took no image, though every listing was read to its end.
+	IdleRules []int
 	// Scopes are the projects that the credential asks for; empty with Err.
 	Scopes []client.Scope
+	// ScopesErr is why Scopes are those of before, or nil.
+	ScopesErr error
+	// NoImageAPI is whether what answers seems to be something else than an image API.
+	NoImageAPI bool
 
 	opts *Options
 }
@@ -53,9 +61,10 @@ type ImageSnapshot struct {
 	// Discovered is whether a rule watches the image, Policy what is expected of it.
 	Discovered bool
 	Policy     Policy
-	// Record is the image's own record; nil: it was not read.
-	Record *client.Image
-	Sight  Sight
+	// Record is the image's own record; nil: it was not read, RecordErr says why.
+	Record    *client.Image
+	RecordErr error
+	Sight     Sight
 	// Members is empty unless Sight is Partial or Whole.
 	Members []client.Member
 	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.

@@ -35,7 +35,7 @@ func (t *target) notApplicable(opts *Options) bool {
 
 // judge says what the findings let us say about an image, by the table "What is said when the sight is partial".
 func (t *target) judge(opts *Options, s *ImageSnapshot) {
-	s.ID, s.Record, s.Discovered, s.Policy = t.ID, t.record, t.discovered, t.Policy
+	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
 	switch {
 	case t.notApplicable(opts):
 		// The record decided. A 403 on the members of such an image means no more than that.
