@@ -35,9 +35,14 @@ type authKind interface {
 
 const kindsOfAuth = "clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none"
 
-func (a *auth) credential(conn connection) (credential, *fault) {
-	var kinds []authKind
-	var names []string
+// Auth is the kind of auth, such as password.
+func (c Cloud) Auth() string {
+	_, names := c.auth.kinds()
+	return strings.Join(names, "")
+}
+
+// kinds are those that are there: one, where there is no mistake.
+func (a *auth) kinds() (kinds []authKind, names []string) {
 	add := func(name string, kind authKind, there bool) {
 		if there {
 			kinds, names = append(kinds, kind), append(names, name)
@@ -51,6 +56,11 @@ func (a *auth) credential(conn connection) (credential, *fault) {
 	add("aksk", a.AKSK, a.AKSK != nil)
 	add("ecs_agency", a.ECSAgency, a.ECSAgency != nil)
 	add("none", a.None, a.None != nil)
+	return kinds, names
+}
+
+func (a *auth) credential(conn connection) (credential, *fault) {
+	kinds, names := a.kinds()
 	switch len(kinds) {
 	case 0:
 		return credential{}, faultf("", "is required: write one of %s, as in auth: %s", kindsOfAuth, a.example())

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -54,6 +55,7 @@ type runningCloud struct {
 // connected is a client of one project or of several.
 type connected interface {
 	collector.API
+	Asker
 	Set(s client.Settings)
 	Close()
 }
@@ -220,6 +222,29 @@ func (r *Runtime) Clouds() []*collector.Cloud {
 		clouds[i] = entry.collector
 	}
 	return clouds
+}
+
+// Asker is what a cloud's client can tell beside what is collected.
+type Asker interface {
+	Credential() client.Credential
+	Peers() []client.Peer
+	Version(ctx context.Context) (string, error)
+}
+
+// Connection is a cloud with all that works for it.
+type Connection struct {
+	Cloud     Cloud
+	Client    Asker
+	Collector *collector.Cloud
+}
+
+// Connections returns the clouds of [Runtime.Clouds] with their options and clients.
+func (r *Runtime) Connections() []Connection {
+	var list []Connection
+	for _, entry := range r.current.Load().clouds {
+		list = append(list, Connection{entry.config, entry.client, entry.collector})
+	}
+	return list
 }
 
 // Redacted returns the effective configuration as YAML, without its secrets.
