@@ -113,7 +113,7 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 		Pace               time.Duration
 	}{cloud, "http://" + listener.Addr().String(), demoAddress(flags), path, demoPace}
 	var text bytes.Buffer
-	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once {
+	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once && !flags.preflight {
 		err = demoHint.Execute(stdout, values)
 	}
 	if err != nil {

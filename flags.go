@@ -19,6 +19,7 @@ type flags struct {
 	configCheck            bool
 	autoReload             time.Duration
 	once                   bool
+	preflight              bool
 	demo                   bool
 	toolkit                *toolkit.FlagConfig
 	telemetryPath          string
@@ -44,6 +45,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
 	app.Flag("config.auto-reload-interval", "How often to look whether the configuration, or a file that it names, has another content, and to reload then; 0s: never.").Default("0s").DurationVar(&f.autoReload)
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
+	app.Flag("preflight", "Log in to each cloud, say what the exporter would see there and what right it needs, and exit: with 1 if it would not see everything.").BoolVar(&f.preflight)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&f.telemetryPath)
@@ -72,6 +74,11 @@ func (f *flags) validate() error {
 	}
 	if formats := []string{"logfmt", "json"}; !slices.Contains(formats, f.logFormat) {
 		return fmt.Errorf("--log.format=%s: must be one of %s", f.logFormat, strings.Join(formats, ", "))
+	}
+	for name, other := range map[string]bool{"--once": f.once, "--config.check": f.configCheck} {
+		if f.preflight && other {
+			return fmt.Errorf("--preflight and %s: write one of them, and run the other one after it", name)
+		}
 	}
 	if f.autoReload < 0 {
 		return fmt.Errorf("--config.auto-reload-interval=%s: must not be negative: write 0s for never", f.autoReload)

@@ -22,6 +22,7 @@ import (
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/preflight"
 	"glance_share_exporter/internal/web"
 )
 
@@ -43,6 +44,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, err := parseFlags(args, stdout)
 	if err != nil || flags == nil {
 		return err
+	}
+	if flags.preflight {
+		stderr = io.Discard // the page says it all, and better
 	}
 	logger, toolkitLogger := newLoggers(stderr, flags.logLevel, flags.logFormat)
 	hup := make(chan os.Signal, 1) // from now on: a SIGHUP in the first moments must not end the program
@@ -82,6 +86,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	if !flags.disableExporterMetrics {
 		registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	}
+	if flags.preflight {
+		return checkClouds(ctx, runtime, registry, stdout)
 	}
 	pages := web.Options{
 		Clouds: runtime.Clouds, Config: runtime.Redacted, Gatherer: registry,
@@ -127,6 +134,27 @@ func once(ctx context.Context, runtime *config.Runtime, registry prometheus.Gath
 		}
 	}
 	return err
+}
+
+// checkClouds looks at every cloud one time and prints what is to be said of it.
+func checkClouds(ctx context.Context, runtime *config.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
+	opts := preflight.Options{Timeout: web.DefaultTimeout, Process: registry}
+	for _, c := range runtime.Connections() {
+		opts.Clouds = append(opts.Clouds, preflight.Cloud{
+			Auth: c.Cloud.Auth(), Options: c.Cloud.Collector, ClientOptions: c.Cloud.Client, Collector: c.Collector, Client: c.Client,
+		})
+	}
+	result, err := preflight.Run(ctx, opts)
+	if err != nil {
+		return err
+	}
+	if err := result.Write(stdout, preflight.Coloured(stdout)); err != nil {
+		return err
+	}
+	if len(result.Failed()) > 0 {
+		return errors.New("preflight failed")
+	}
+	return nil
 }
 
 func logReload(logger log.Logger, err error) error {

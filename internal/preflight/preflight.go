@@ -1,0 +1,168 @@
+// Package preflight enters each cloud once, before the first scrape, and says in words what the exporter would see there,
+// what it would not and why, what the credential can do that it need not, and the least right to grant instead.
+//
+// What it says of images is read off the [collector.Snapshot] that a scrape would be made of. It asks one thing besides, the
+// version of the image API, and changes nothing.
+package preflight
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"golang.org/x/sync/errgroup"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+)
+
+// Asker is what a cloud's client tells beside what is collected; a *client.Client or a *client.Projects.
+type Asker interface {
+	Credential() client.Credential
+	Peers() []client.Peer
+	Version(ctx context.Context) (string, error)
+}
+
+var (
+	_ Asker = (*client.Client)(nil)
+	_ Asker = (*client.Projects)(nil)
+)
+
+// Cloud is one to look at. Collector and Client were made with the options.
+type Cloud struct {
+	Auth          string // its kind, as exporter.yml has it
+	Options       collector.Options
+	ClientOptions client.Options
+	Collector     *collector.Cloud
+	Client        Asker
+}
+
+// Options are the options of [Run].
+type Options struct {
+	Clouds []Cloud
+	// Timeout bounds the look at a cloud that has no scrape.timeout.
+	Timeout time.Duration
+	// Process has the metrics that /metrics shows beside the clouds'.
+	Process prometheus.Gatherer
+}
+
+// Result is what was found.
+type Result struct {
+	clouds []report
+	page   []finding // about what all clouds have in common
+}
+
+// report is what was found of a cloud.
+type report struct {
+	name     string
+	findings []finding
+	grant    grant
+}
+
+// status says whether anything is to be done.
+type status int
+
+const (
+	info status = iota // there is nothing to judge
+	good
+	warn // the exporter works; something is more than it needs, or will not last
+	fail // the exporter would not see everything
+)
+
+// finding is a line of the page, perhaps with more below it.
+type finding struct {
+	status  status
+	subject string
+	text    string
+	more    []string // each in a line of its own
+}
+
+// evidence is what the findings about a cloud are made of.
+type evidence struct {
+	*Cloud
+	timeout    time.Duration
+	snapshot   collector.Snapshot
+	credential client.Credential
+	peers      []client.Peer
+	version    string
+	versionErr error
+	now        time.Time
+}
+
+// Run looks at the clouds, side by side. It returns early with the context's error when that is done.
+func Run(ctx context.Context, opts Options) (*Result, error) {
+	result := &Result{clouds: make([]report, len(opts.Clouds))}
+	gathered := make([]*evidence, len(opts.Clouds))
+	var group errgroup.Group
+	for i := range opts.Clouds {
+		group.Go(func() error {
+			gathered[i] = gather(ctx, &opts.Clouds[i], opts.Timeout)
+			return nil // what fails is a finding
+		})
+	}
+	_ = group.Wait()
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("preflight: %w", context.Cause(ctx))
+	}
+	for i, e := range gathered {
+		result.clouds[i] = report{e.Options.Name, e.findings(), e.grant()}
+	}
+	if opts.Process != nil {
+		families, err := opts.Process.Gather()
+		if err != nil {
+			return nil, fmt.Errorf("counting series: %w", err)
+		}
+		result.page = page(gathered, samples(families))
+	}
+	return result, nil
+}
+
+// gather asks a cloud.
+func gather(ctx context.Context, c *Cloud, timeout time.Duration) *evidence {
+	e := &evidence{Cloud: c, timeout: cmp.Or(c.Options.Timeout, timeout)}
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	e.snapshot = c.Collector.Collect(ctx, collector.Limits{Timeout: e.timeout, Fresh: true})
+	if e.snapshot.Err == nil {
+		e.version, e.versionErr = c.Client.Version(ctx)
+	}
+	e.credential, e.peers, e.now = c.Client.Credential(), c.Client.Peers(), time.Now()
+	return e
+}
+
+// samples counts what a scrape in Prometheus' text format has.
+func samples(families []*dto.MetricFamily) (n int) {
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			switch {
+			case m.GetHistogram() != nil:
+				n += len(m.GetHistogram().GetBucket()) + 3 // +Inf, sum and count
+			case m.GetSummary() != nil:
+				n += len(m.GetSummary().GetQuantile()) + 2
+			default:
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// Failed are the names of the clouds that the exporter would not see whole.
+func (r *Result) Failed() (names []string) {
+	for i := range r.clouds {
+		if worst(r.clouds[i].findings) == fail {
+			names = append(names, r.clouds[i].name)
+		}
+	}
+	return names
+}
+
+func worst(findings []finding) (s status) {
+	for _, f := range findings {
+		s = max(s, f.status)
+	}
+	return s
+}
