@@ -49,6 +49,7 @@ func TestExporter(t *testing.T) {
 	t.Run("clouds", w.testClouds)
 	t.Run("projects", w.testProjects)
 	t.Run("process", w.testProcess)
+	t.Run("preflight", w.testPreflight)
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }
 
