@@ -94,6 +94,8 @@ type chaos struct {
 	images  *images
 	tenants []session // whom images are shared with; the first is expected
 	started time.Time
+	// patience is how long a change may take; what is not answered by then may or may not come about.
+	patience time.Duration
 
 	sick   atomic.Bool  // a server is not as it should be
 	healed atomic.Int64 // when it was last put in order, in nanoseconds since 1970
@@ -106,7 +108,7 @@ func newChaos(t *testing.T, binary string) *chaos {
 	t.Helper()
 	c := &chaos{
 		world:  &world{openstack: startOpenStack(t), prometheus: startPrometheus(t), exporter: binary},
-		images: &images{byID: map[string]*history{}}, faults: map[string]int{},
+		images: &images{byID: map[string]*history{}}, faults: map[string]int{}, patience: 30 * time.Second,
 	}
 	c.producer = c.newTenant(t, "producer")
 	for _, name := range []string{"alice", "bob", "carol", "dave"} {
@@ -139,7 +141,7 @@ func newChaos(t *testing.T, binary string) *chaos {
 // run is the time of chaos. Servers, network and shares each go their own way.
 func (c *chaos) run(t *testing.T, length time.Duration, seed uint64) {
 	t.Helper()
-	c.started = time.Now()
+	c.started, c.patience = time.Now(), 2*time.Second
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
 	var others sync.WaitGroup
@@ -354,9 +356,6 @@ func (c *chaos) change(ctx context.Context, t testing.TB, random *mathrand.Rand)
 	}
 }
 
-// changePatience is how long a change may take; what is not answered by then may or may not come about.
-const changePatience = 2 * time.Second
-
 func (c *chaos) create(ctx context.Context) error {
 	var b [16]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -414,7 +413,7 @@ func (c *chaos) alter(ctx context.Context, random *mathrand.Rand, id string, now
 
 // ask asks Glance itself, not over the wires.
 func (c *chaos) ask(ctx context.Context, as session, method, path string, body any) error {
-	ctx, cancel := context.WithTimeout(ctx, changePatience)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	_, err := as.do(ctx, method, c.GlanceURL+"/v2/images"+path, body, nil)
 	return err
@@ -440,7 +439,7 @@ func (c *chaos) settle(t testing.TB) {
 
 // read reads an image as its owner does.
 func (c *chaos) read(ctx context.Context, id string) (found state, err error) {
-	ctx, cancel := context.WithTimeout(ctx, changePatience)
+	ctx, cancel := context.WithTimeout(ctx, c.patience)
 	defer cancel()
 	var record struct{ Visibility string }
 	_, err = c.producer.do(ctx, http.MethodGet, c.GlanceURL+"/v2/images/"+id, nil, &record)
