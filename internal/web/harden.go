@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/pprof"
 	"strings"
@@ -11,10 +12,33 @@ import (
 // writeTimeout is how long a client may take to read a page. The time of the collection does not count.
 const writeTimeout = 30 * time.Second
 
+// maxBody is how many bytes of a request's body are read. No page has a use for one.
+const maxBody = 64 << 10
+
 // Server returns an http.Server with the bounds that a client in trouble makes necessary. It bounds no answer as a whole: a
-// scrape takes as long as whoever scrapes allows.
+// scrape takes as long as whoever scrapes allows. Only the pages of [New] may take longer than ReadTimeout.
 func Server(handler http.Handler) *http.Server {
-	return &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10}
+	return &http.Server{
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+	}
+}
+
+// whole reads a request to its end before anything is done for it. Else net/http does it before the first byte of the
+// answer, and a client that never sends the body that it announced is in the place of a scrape meanwhile.
+func whole(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1))
+			if err != nil || n > maxBody {
+				w.Header().Set("Connection", "close") // or the rest would be read after all
+				http.Error(w, fmt.Sprintf("no page reads a body: leave it out, or send at most %d KiB at once", maxBody>>10), http.StatusBadRequest)
+				return
+			}
+		}
+		// Where the deadline is left, net/http takes it for the client's end, and a scrape that takes longer for given up.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // where there is one
+		next.ServeHTTP(w, r)
+	})
 }
 
 // hardened tells browsers to believe the content types, to run and load nothing, and to show the pages nowhere else.

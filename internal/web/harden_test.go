@@ -1,8 +1,9 @@
 package web_test
 
 import (
-	"context"
+	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -127,14 +128,10 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// A client that sends its request byte by byte, or a header without end, is let go.
-func TestSlowAndLongRequests(t *testing.T) {
-	server := web.Server(withOptions(t, func(*web.Options) {}))
-	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 || server.WriteTimeout != 0 || server.ReadTimeout != 0 {
-		t.Errorf("%+v", server)
-	}
-	server.ReadHeaderTimeout = 200 * time.Millisecond
-	var connections sync.WaitGroup
+// listen serves until the test ends, and then waits for every connection.
+func listen(t *testing.T, server *http.Server) (address string) {
+	t.Helper()
+	var connections, served sync.WaitGroup
 	server.ConnState = func(_ net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
@@ -143,31 +140,101 @@ func TestSlowAndLongRequests(t *testing.T) {
 			connections.Done()
 		}
 	}
-	var listen net.ListenConfig
-	listener, err := listen.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var served sync.WaitGroup
 	served.Go(func() { _ = server.Serve(listener) })
-	defer served.Wait()
-	defer server.Close()
+	t.Cleanup(func() {
+		_ = server.Close()
+		served.Wait()
+		connections.Wait()
+	})
+	return listener.Addr().String()
+}
+
+// dial sends what may be a part of a request.
+func dial(t *testing.T, address, request string) net.Conn {
+	t.Helper()
+	dialer := net.Dialer{Timeout: 10 * time.Second}
+	conn, err := dialer.DialContext(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_, _ = io.WriteString(conn, request) // it may be cut off
+	return conn
+}
+
+// A client that sends its request byte by byte, or a header without end, is let go.
+func TestSlowAndLongRequests(t *testing.T) {
+	server := web.Server(withOptions(t, func(*web.Options) {}))
+	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 || server.WriteTimeout != 0 || server.ReadTimeout == 0 {
+		t.Errorf("%+v", server)
+	}
+	server.ReadHeaderTimeout = 200 * time.Millisecond
+	address := listen(t, server)
 	for name, request := range map[string]string{
 		"half a header": "GET / HTTP/1.1\r\nHost: a\r\n", "a long header": "GET / HTTP/1.1\r\nHost: a\r\nX: " + strings.Repeat("x", 1<<20),
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		var dialer net.Dialer
-		conn, err := dialer.DialContext(ctx, "tcp", listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
-		_, _ = io.WriteString(conn, request) // it may be cut off
+		conn := dial(t, address, request)
 		if answer, err := io.ReadAll(conn); err != nil && strings.Contains(err.Error(), "timeout") || strings.Contains(string(answer), "200 OK") {
 			t.Errorf("%s: %q, %v", name, answer, err)
 		}
-		_ = conn.Close()
-		cancel()
 	}
-	connections.Wait()
+}
+
+// Clients that announce a body and do not send it take no scrape's place, and are let go.
+func TestABodyThatNeverComes(t *testing.T) {
+	process := prometheus.NewRegistry() // with a page that is written before the scrape ends
+	process.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "long_total", Help: strings.Repeat("x", 10_000)}))
+	server := web.Server(withOptions(t, func(o *web.Options) {
+		o.MaxRequests, o.Clouds, o.Gatherer = 3, func() []*collector.Cloud { return nil }, process
+	}))
+	server.ReadTimeout = time.Second
+	address := listen(t, server)
+	var idle []net.Conn
+	for _, length := range []string{"Content-Length: 1", "Content-Length: 100000", "Transfer-Encoding: chunked"} {
+		idle = append(idle, dial(t, address, "GET /metrics HTTP/1.1\r\nHost: a\r\n"+length+"\r\n\r\n"))
+	}
+	for range 20 {
+		conn := dial(t, address, "GET /metrics HTTP/1.0\r\n\r\n")
+		if answer, err := io.ReadAll(conn); err != nil || !strings.Contains(string(answer), "200 OK") {
+			t.Fatalf("%q, %v", answer, err)
+		}
+	}
+	for _, conn := range idle {
+		answer, err := io.ReadAll(conn)
+		if err != nil || !strings.Contains(string(answer), "400 Bad Request") || !strings.Contains(string(answer), "no page reads a body") {
+			t.Errorf("%q, %v", answer, err)
+		}
+	}
+}
+
+// A scrape may take longer than its request, one with a body too.
+func TestALongScrape(t *testing.T) {
+	server := web.Server(withOptions(t, func(*web.Options) {}))
+	server.ReadTimeout = 100 * time.Millisecond
+	address := listen(t, server)
+	for _, body := range []string{"\r\n", "Content-Length: 1\r\n\r\nx"} {
+		began := time.Now()
+		conn := dial(t, address, "GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 1\r\n"+body)
+		answer, err := io.ReadAll(conn)
+		if took := time.Since(began); err != nil || !strings.Contains(string(answer), `glance_up{cloud="prod"} 0`) || took < 400*time.Millisecond {
+			t.Errorf("after %s: %q, %v", took, answer, err)
+		}
+	}
+}
+
+// What no page reads is not read for long.
+func TestALongBody(t *testing.T) {
+	address := listen(t, web.Server(withOptions(t, func(o *web.Options) { o.Reload = func() error { return nil } })))
+	for size, want := range map[int]string{0: "200 OK", 1000: "200 OK", 100_000: "400 Bad Request"} {
+		conn := dial(t, address, fmt.Sprintf("POST /-/reload HTTP/1.0\r\nContent-Length: %d\r\n\r\n%s", size, strings.Repeat("x", size)))
+		if answer, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(answer, want) {
+			t.Errorf("%d bytes: %q, %v", size, answer, err)
+		}
+	}
 }

@@ -74,7 +74,7 @@ func New(opts Options) (http.Handler, error) {
 	if opts.Pprof {
 		addPprof(mux, prefix)
 	}
-	return hardened(mux), nil
+	return hardened(whole(mux)), nil
 }
 
 // discovery returns the page of targets. prefix is that of the pages as they are served here.
