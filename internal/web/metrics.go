@@ -20,6 +20,9 @@ import (
 // DefaultTimeout is how long a scrape may take that does not say so: less than the 10 s that Prometheus waits by default.
 const DefaultTimeout = 9 * time.Second
 
+// maxTimeout is how long a scrape may take, whatever it says: anybody may send the header.
+const maxTimeout = 10 * time.Minute
+
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
 // metricsHandler collects, on each request, every cloud that is not collected by /probe.
@@ -65,10 +68,10 @@ func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*colle
 // scrapeTimeout is how long Prometheus waits for this scrape.
 func scrapeTimeout(r *http.Request) time.Duration {
 	seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64)
-	if err != nil || !(seconds > 0) || seconds > (24*time.Hour).Seconds() {
+	if err != nil || !(seconds > 0) {
 		return DefaultTimeout
 	}
-	return time.Duration(seconds * float64(time.Second))
+	return time.Duration(min(seconds, maxTimeout.Seconds()) * float64(time.Second))
 }
 
 // Collect collects the clouds side by side, in their order.
