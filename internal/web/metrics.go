@@ -46,7 +46,7 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.opts.scrape(w, r, clouds, collector.Shard{}, h.opts.Gatherer, &h.took)
 }
 
-// rendering is how long making a page took the last time, in nanoseconds.
+// rendering is how long making a page took the last time, without the reading of it, in nanoseconds.
 type rendering struct{ atomic.Int64 }
 
 // scrape collects the clouds, or a shard of each, and writes them as a page of metrics, with those of process.
@@ -54,15 +54,29 @@ func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*colle
 	limits := collector.Limits{Timeout: scrapeTimeout(r), Reserve: 2 * time.Duration(took.Load())}
 	snapshots := collect(r.Context(), clouds, shard, limits)
 	start := time.Now()
+	page := &timedWriter{ResponseWriter: w}
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(start.Add(writeTimeout)) // where there is one
 	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
 		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
 		ErrorLog:          errorLog{o.Logger},
 		EnableOpenMetrics: true,
-	}).ServeHTTP(w, r)
+	}).ServeHTTP(page, r)
 	_ = connection.SetWriteDeadline(time.Time{})
-	took.Store(int64(time.Since(start)))
+	took.Store(int64(time.Since(start) - page.waited))
+}
+
+// timedWriter knows for how long it waited for whoever reads: a slow reader says nothing of how long the next page takes.
+type timedWriter struct {
+	http.ResponseWriter
+	waited time.Duration
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	start := time.Now()
+	n, err := w.ResponseWriter.Write(p)
+	w.waited += time.Since(start)
+	return n, err
 }
 
 // scrapeTimeout is how long Prometheus waits for this scrape.

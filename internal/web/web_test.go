@@ -102,6 +102,52 @@ func TestDeadlineFollowsPrometheus(t *testing.T) {
 	}
 }
 
+// slowReader takes a page in 20 s.
+type slowReader struct{ *httptest.ResponseRecorder }
+
+func (s slowReader) Write(p []byte) (int, error) {
+	time.Sleep(20 * time.Second)
+	return s.ResponseRecorder.Write(p)
+}
+
+// Twice what making the last page took is kept back of the next scrape, but not what reading it took.
+func TestAPageThatTakesLong(t *testing.T) {
+	slow := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		time.Sleep(2 * time.Second)
+		return nil, nil
+	})
+	for name, test := range map[string]struct {
+		process  prometheus.Gatherer
+		response http.ResponseWriter
+		want     time.Duration
+	}{
+		"at once":       {prometheus.NewRegistry(), httptest.NewRecorder(), 9480 * time.Millisecond},
+		"to be made":    {slow, httptest.NewRecorder(), 5980 * time.Millisecond},
+		"to be read":    {prometheus.NewRegistry(), slowReader{httptest.NewRecorder()}, 9480 * time.Millisecond},
+		"both together": {slow, slowReader{httptest.NewRecorder()}, 5980 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				var made time.Duration // until the last page began to be made
+				process := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+					made = time.Since(began)
+					return test.process.Gather()
+				})
+				h := newHandler(t, log.NewNopLogger(), process)
+				req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+				req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
+				h.ServeHTTP(test.response, req)
+				began = time.Now()
+				get(t, h, "/metrics", "10")
+				if made != test.want {
+					t.Errorf("the next scrape collects for %s, want %s", made, test.want)
+				}
+			})
+		})
+	}
+}
+
 func TestABadSeriesCostsNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lines bytes.Buffer
