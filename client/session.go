@@ -20,6 +20,10 @@ const (
 	firstLoginPause   = 30 * time.Second
 	firstRenewalPause = 5 * time.Second
 	maxPause          = 5 * time.Minute
+
+	// maxServed is how many requests are remembered that the token had an answer to, and twice as many at the most: a token
+	// may never end, and images come and go. A cloud has not as many.
+	maxServed = 100_000
 )
 
 // session keeps one token and decides when to get another. At most one login is under way.
@@ -56,7 +60,7 @@ type session struct {
 	renewAfter   time.Time
 	futile       bool                 // some renewal cured nothing
 	lastServed   time.Time            // when a request had an answer that shows its token to be good
-	served       map[string]struct{}  // requests that the current token had such an answer to
+	served       *recent[struct{}]    // requests that the current token had such an answer to
 	renewedFor   map[string]struct{}  // requests that the current token was got for, and has not answered yet
 	suspects     map[string]struct{}  // requests that got a 401 in this collection, while nothing was served
 	denied       map[string]time.Time // requests that good tokens get a 401 to, and when they did last
@@ -75,7 +79,7 @@ type flight struct {
 func newSession(opts Options, httpClient *http.Client) *session {
 	s := &session{
 		opts: opts, http: httpClient,
-		served: map[string]struct{}{}, renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]time.Time{},
+		served: newRecent[struct{}](maxServed), renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]time.Time{},
 	}
 	if opts.Auth == nil {
 		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint)}}
@@ -234,7 +238,7 @@ func (s *session) noRenewal(key string) string {
 		s.curedNothing(key)
 		return "a new token did not help"
 	}
-	if _, served := s.served[key]; !served {
+	if _, served := s.served.get(key); !served {
 		_, denied := s.denied[key]
 		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
 			s.denied[key] = time.Now()
@@ -296,7 +300,7 @@ func (s *session) accepted(tok *token, req request) {
 	s.renewalPause, s.renewAfter = 0, time.Time{} // whatever was refused, the token was not the reason
 	key := req.key()
 	if s.cur == tok {
-		s.served[key] = struct{}{}
+		s.served.put(key, struct{}{})
 		delete(s.renewedFor, key)
 	}
 	delete(s.suspects, key)
@@ -417,7 +421,7 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 
 // forget clears what was learned of the last token. The caller holds mu.
 func (s *session) forget() {
-	clear(s.served)
+	s.served.clear()
 	clear(s.renewedFor)
 	clear(s.suspects)
 }

@@ -38,7 +38,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := len(c.session.served); n > 100 {
+		if n := c.session.served.len(); n > 100 {
 			t.Errorf("%s: %d requests are remembered", name, n)
 		}
 		c.Close()
@@ -57,5 +57,32 @@ func TestOneLoginForWhoIsLate(t *testing.T) {
 	c.session.cur = got
 	if tok, err := c.session.enter(t.Context(), auth, nil); tok != got || err != nil {
 		t.Errorf("%v, %v: it logged in again", tok, err)
+	}
+}
+
+// A token that never ends, and images that are new each time: what is remembered has a bound.
+func TestATokenThatNeverEnds(t *testing.T) {
+	c, err := New(Options{
+		Transport: answering{}, Endpoint: "http://cloud.test", ProjectID: "p",
+		Auth: func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: "t"}, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	tok, err := c.session.connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := request{op: OpListMembers}
+	for i := range 5 * maxServed {
+		last.imageID = fmt.Sprint(i)
+		c.session.accepted(tok, last)
+	}
+	if n := c.session.served.len(); n > 2*maxServed {
+		t.Errorf("%d requests are remembered", n)
+	}
+	if _, ok := c.session.served.get(last.key()); !ok {
+		t.Error("the last one is not")
 	}
 }
