@@ -30,17 +30,16 @@ type Projects struct {
 
 	mu       sync.Mutex
 	settings Settings
-	changed  bool                // they are new
-	scopes   []*scope            // sorted by ID
-	seen     map[string]sighting // by image ID
-	round    int                 // number of the collection
+	changed  bool              // they are new
+	scopes   []*scope          // sorted by ID
+	seen     *recent[sighting] // by image ID
+	turned   time.Time         // when what is in seen was last looked through
 }
 
 // sighting is who owns an image and who saw it.
 type sighting struct {
 	owner string
 	by    *scope
-	round int // in which it was last of use
 }
 
 type scope struct {
@@ -63,7 +62,7 @@ func NewProjects(opts Options) (*Projects, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Projects{opts: opts, pace: pace, people: people, settings: opts.Settings, seen: map[string]sighting{}}, nil
+	return &Projects{opts: opts, pace: pace, people: people, settings: opts.Settings, seen: newRecent[sighting](maxSightings), turned: time.Now()}, nil
 }
 
 // Set replaces the settings. What is under way goes on with the old ones. Projects that the user lost its role in are
@@ -100,7 +99,7 @@ func (p *Projects) current() []*scope {
 // *[Error]. With scopes beside it, these are the ones of before, because the projects could not be listed anew. A project
 // that cannot be entered costs the others nothing.
 func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
-	p.nextRound()
+	p.forget()
 	if _, err := p.people.Connect(ctx); err != nil {
 		return nil, err
 	}
@@ -324,7 +323,7 @@ func (p *Projects) learn(by *scope, images ...Image) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, img := range images {
-		p.seen[img.ID] = sighting{owner: img.Owner, by: by, round: p.round}
+		p.seen.put(img.ID, sighting{owner: img.Owner, by: by})
 	}
 }
 
@@ -394,12 +393,10 @@ func errNoProject() *Error {
 func (p *Projects) scopeOf(id string) *scope {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	known, ok := p.seen[id]
+	known, ok := p.seen.get(id)
 	if !ok {
 		return nil
 	}
-	known.round = p.round
-	p.seen[id] = known
 	if i := slices.IndexFunc(p.scopes, func(s *scope) bool { return s.id == known.owner }); i >= 0 {
 		return p.scopes[i]
 	}
@@ -432,7 +429,7 @@ func (p *Projects) Members(ctx context.Context, imageID string) (MemberList, err
 	list, err := s.client.Members(ctx, imageID)
 	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound {
 		p.mu.Lock()
-		delete(p.seen, imageID) // the next time, whoever sees it is asked
+		p.seen.delete(imageID) // the next time, whoever sees it is asked
 		p.mu.Unlock()
 	}
 	return list, err
@@ -483,17 +480,19 @@ func (p *Projects) State() State {
 	return all
 }
 
-// keepRounds is for how many collections it is remembered who sees an image that nobody asks for.
-const keepRounds = 3
+const (
+	// keepSightings is for how long it is remembered at least who sees an image that nobody asks for. By time, not by
+	// collections: each shard has its own, and the images of the others are not asked for in it.
+	keepSightings = time.Hour
+	maxSightings  = 500_000 // and twice as many at the most
+)
 
-// nextRound forgets what is asked for no more.
-func (p *Projects) nextRound() {
+// forget forgets what is asked for no more.
+func (p *Projects) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.round++
-	for id, s := range p.seen {
-		if s.round+keepRounds < p.round {
-			delete(p.seen, id)
-		}
+	if now := time.Now(); now.Sub(p.turned) >= keepSightings {
+		p.turned = now
+		p.seen.turn()
 	}
 }

@@ -167,6 +167,52 @@ func TestTheFirstTokenIsUnscoped(t *testing.T) {
 	})
 }
 
+// Who sees which image is remembered for as long as somebody asks for it, however many others are asked for meanwhile in
+// collections of their own, as those of shards are; and not for ever.
+func TestWhoSeesAnImageIsRemembered(t *testing.T) {
+	roaming(t, func(t *testing.T, w *fakecloud.Cloud, _ *gate, p *client.Projects) {
+		var ids []string
+		for i := range 8 {
+			ids = append(ids, fmt.Sprintf("00000000-0000-4000-8000-%012d", i))
+			w.AddImage(fakecloud.Image{ID: ids[i], Name: "one of many", Owner: consumerA, Visibility: "shared"})
+		}
+		collect := func(id string) {
+			t.Helper()
+			if _, err := p.Enter(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := p.Members(t.Context(), id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		round := func() (records int) {
+			before := w.Count(fakecloud.OpGetImage)
+			for _, id := range ids {
+				collect(id)
+				time.Sleep(5 * time.Second)
+			}
+			return w.Count(fakecloud.OpGetImage) - before
+		}
+		if got, want := round(), 2*len(ids); got > want {
+			t.Errorf("%d records are read at first, want %d at most", got, want)
+		}
+		for i := range 200 { // more than two hours
+			if got := round(); got > 0 {
+				t.Fatalf("round %d: %d records are read again", i, got)
+			}
+		}
+		before := w.Count(fakecloud.OpGetImage)
+		for range 180 {
+			collect(ids[0])
+			time.Sleep(time.Minute)
+		}
+		collect(ids[1])
+		if got := w.Count(fakecloud.OpGetImage) - before; got == 0 {
+			t.Error("an image that nobody asked for in three hours is remembered")
+		}
+	})
+}
+
 // A server that quotes what it got shows no secret, however it writes it.
 func TestSecretsInOtherSpellings(t *testing.T) {
 	for _, secret := range []string{`pa"ss-word-1`, "pässwort-geheim", `back\slash-pw`, "a&b<c>d-long", "smile-\U0001F600-pw", "blank s in it"} {
