@@ -158,6 +158,9 @@ func decodePage(body []byte) (ImagePage, error) {
 		if page.Next == "" {
 			return ImagePage{}, errors.New(`a 200 whose "next" has no marker: ` + strconv.Quote(clean(list.Next)))
 		}
+		if len(page.Next) > maxMarker {
+			return ImagePage{}, errors.New(`a 200 whose "next" has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
+		}
 	case len(list.Images) >= MaxImagesPerPage && len(page.Images) > 0:
 		// A full page without a link may still not be the last one.
 		page.Next = page.Images[len(page.Images)-1].ID
