@@ -19,37 +19,61 @@ const (
 	maxBody      = 16 << 20 // bytes of an answer; 1,000 records of images are about 1 MB, 5,000 members the same
 	maxErrorBody = 64 << 10
 	bigBody      = 1 << 20 // from here on, few bodies are read at a time
+	manyValues   = 10_000  // and from so many entries on, few are decoded: an empty row of 3 bytes takes a hundred then
 	maxBigBodies = 4
 
-	maxMembers = 10_000  // of one image
-	maxValues  = 500_000 // of one answer: its objects and arrays have no more entries than that
-	maxText    = 512     // bytes of a text that are kept
-	maxID      = 256     // bytes of a member's ID that are kept, as many as a label shows: two members never look the same
-	maxMarker  = 4096
+	maxMembers      = 10_000          // of one image
+	maxValues       = 500_000         // of one answer: its objects and arrays have no more entries than that
+	maxMemberValues = 16 * maxMembers // of one list of members, whose rows have eight
+	maxText         = 512             // bytes of a text that are kept
+	maxID           = 256             // bytes of a member's ID that are kept, as many as a label shows: two members never look the same
+	maxMarker       = 4096
 )
 
-// readBody reads a whole body of at most maxBody bytes into buf. Only few long ones are read at once, so that a hundred
-// endless ones do not take a hundred times the memory.
-func (c *Client) readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader) (tooLong bool, release func(), err error) {
-	release = func() {}
-	n, err := buf.ReadFrom(io.LimitReader(body, bigBody))
-	if err != nil || n < bigBody {
-		return false, release, err
+// turn is the right to have a body in memory that is long, or large once decoded. There are few, so that a hundred of
+// those do not take a hundred times the memory.
+type turn struct {
+	all   chan struct{}
+	taken bool
+}
+
+func (t *turn) take(ctx context.Context) error {
+	if t.taken {
+		return nil
 	}
 	select {
-	case c.pace.big <- struct{}{}:
-		release = func() { <-c.pace.big }
+	case t.all <- struct{}{}:
+		t.taken = true
+		return nil
 	case <-ctx.Done():
-		return false, release, ctx.Err()
+		return ctx.Err()
 	}
-	n, err = buf.ReadFrom(io.LimitReader(body, maxBody-bigBody+1))
-	return n > maxBody-bigBody, release, err
+}
+
+func (t *turn) end() {
+	if t.taken {
+		<-t.all
+	}
+}
+
+// readBody reads a body of at most maxBody bytes into buf. It takes the turn for a long one, and for one of many values.
+func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn) (tooLong bool, err error) {
+	n, err := buf.ReadFrom(io.LimitReader(body, bigBody))
+	if err == nil && n == bigBody {
+		if err = turn.take(ctx); err == nil {
+			_, err = buf.ReadFrom(io.LimitReader(body, maxBody-bigBody+1))
+		}
+	}
+	if err == nil && bytes.Count(buf.Bytes(), []byte(",")) > manyValues {
+		err = turn.take(ctx)
+	}
+	return buf.Len() > maxBody, err
 }
 
 // checkSize returns an error for an answer that is small in bytes and large once decoded, as a million empty rows are.
-func checkSize(body []byte) error {
-	if n := bytes.Count(body, []byte(",")); n > maxValues {
-		return fmt.Errorf("a 200 with more than %d values", maxValues)
+func checkSize(body []byte, most int) error {
+	if n := bytes.Count(body, []byte(",")); n > most {
+		return fmt.Errorf("a 200 with more than %d values", most)
 	}
 	return nil
 }

@@ -283,15 +283,16 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 		}
 	}()
 	buf.Reset()
-	tooLong, release, err := c.readBody(ctx, buf, resp.Body)
-	defer release()
+	turn := turn{all: c.pace.big}
+	defer turn.end()
+	tooLong, err := readBody(ctx, buf, resp.Body, &turn)
 	switch {
 	case err != nil:
 		return bodyError(ctx, resp, err)
 	case tooLong:
 		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "a body of more than " + strconv.Itoa(maxBody>>20) + " MiB"}
 	}
-	if err = checkSize(buf.Bytes()); err == nil {
+	if err = checkSize(buf.Bytes(), maxValues); err == nil {
 		err = decode(answer{body: buf.Bytes(), date: date})
 	}
 	if err != nil {

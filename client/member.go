@@ -159,6 +159,9 @@ type memberPage struct {
 
 // decodeMembers reads a page of a member list. now is the server's clock at the answer, or zero.
 func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, error) {
+	if err := checkSize(body, maxMemberValues); err != nil {
+		return memberPage{}, err
+	}
 	rows, next, err := memberRows(body)
 	if err != nil {
 		return memberPage{}, err
@@ -273,6 +276,9 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 	}
 	if list.Members == nil {
 		return nil, "", errors.New(`a 200 without "members"` + hint(body))
+	}
+	if len(*list.Members) > maxMembers {
+		return nil, "", errTooManyMembers
 	}
 	rows = make([]memberJSON, 0, len(*list.Members))
 	for _, r := range *list.Members {
