@@ -91,12 +91,39 @@ func bounded(s string, most int) string {
 	return strings.Clone(cut) + "-" + hex.EncodeToString(sum[:])
 }
 
-// checkKeys returns an error if an object has one of the keys more than once, in whatever letters. Go's decoder takes them all,
-// and the last one wins: an empty list could hide another, and an end of the pages a next one.
-func checkKeys(body []byte, keys ...string) error {
-	if plain(body) && !repeated(body, keys) {
+// checkKeys returns an error if the outermost object has one of the keys outer more than once, in whatever letters, or an
+// object right inside of it, or in a list right inside of it, one of the keys inner. Go's decoder takes them all, and the
+// last one wins: an empty list could hide another, an end of the pages a next one, and a member another member.
+func checkKeys(body []byte, outer, inner []string) error {
+	if plain(body) && !repeated(body, outer, inner) {
 		return nil
 	}
+	return checkObject(body, outer, func(value json.RawMessage) error {
+		var rows []json.RawMessage
+		switch {
+		case len(inner) == 0:
+			return nil
+		case value[0] == '{':
+			rows = append(rows, value)
+		case value[0] == '[':
+			if err := json.Unmarshal(value, &rows); err != nil {
+				return shapeError(err)
+			}
+		}
+		for _, row := range rows {
+			if row[0] != '{' {
+				continue
+			}
+			if err := checkObject(row, inner, func(json.RawMessage) error { return nil }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkObject returns an error if an object has one of the keys more than once, or if check does for one of its values.
+func checkObject(body []byte, keys []string, check func(value json.RawMessage) error) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil {
 		return shapeError(err)
@@ -119,6 +146,9 @@ func checkKeys(body []byte, keys ...string) error {
 		if err := dec.Decode(&value); err != nil {
 			return shapeError(err)
 		}
+		if err := check(value); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -131,26 +161,38 @@ func plain(body []byte) bool {
 // The letters outside of ASCII that fold to one in it.
 var longS, kelvinSign = []byte("\u017f"), []byte("\u212a")
 
-// repeated reports whether a plain body has one of the keys more than once, be it as a value, or as a key of something inside.
-func repeated(body []byte, keys []string) bool {
-	counts := make([]int, len(keys))
-	for {
-		i := bytes.IndexByte(body, '"')
-		if i < 0 {
-			return false
-		}
-		body = body[i+1:]
-		n := bytes.IndexByte(body, '"')
-		if n < 0 {
-			return false // and no JSON
-		}
-		for k, key := range keys {
-			if n == len(key) && strings.EqualFold(string(body[:n]), key) {
-				if counts[k]++; counts[k] > 1 {
-					return true
+// repeated reports whether a plain body has one of the keys outer more than once in the outermost object, or one of the
+// keys inner in one right inside of it, be it as a value. A key of something further inside may make it report that as well.
+func repeated(body []byte, outer, inner []string) bool {
+	var top, row, depth int // the keys that the outermost object has, and the one inside, as bits
+	for i := 0; i < len(body); i++ {
+		switch body[i] {
+		case '{':
+			if depth++; depth == 2 {
+				row = 0
+			}
+		case '}':
+			depth--
+		case '"':
+			n := bytes.IndexByte(body[i+1:], '"')
+			if n < 0 {
+				return false // and no JSON
+			}
+			text := body[i+1 : i+1+n]
+			i += n + 1
+			keys, seen := outer, &top
+			if depth != 1 {
+				keys, seen = inner, &row
+			}
+			for k, key := range keys {
+				if n == len(key) && (string(text) == key || strings.EqualFold(string(text), key)) {
+					if *seen&(1<<k) != 0 {
+						return true
+					}
+					*seen |= 1 << k
 				}
 			}
 		}
-		body = body[n+1:]
 	}
+	return false
 }

@@ -48,6 +48,18 @@ func TestMemberLists(t *testing.T) {
 		{name: "a list in other letters alone", body: `{"Members": []}`, err: `decode: a 200 without "members": {"Members": []}`},
 		{name: "an error that is taken back", body: `{"members": [], "error": {"message": "no"}, "error": null}`, err: `decode: a 200 with more than one "error"`},
 		{name: "two ends of the pages", body: `{"members": [], "page_info": {"next_marker": "x"}, "page_info": {"next_marker": ""}}`, err: `decode: a 200 with more than one "page_info"`},
+		{name: "an end of the pages that is taken back", body: `{"members": [], "page_info": {"next_marker": "x", "next_marker": null}}`, err: `decode: a 200 with more than one "next_marker"`},
+		{name: "an end of the pages in other letters", body: `{"members": [` + row("a", "accepted", "") + `], "page_info": {"next_marker": "x", "NEXT_MARKER": ""}}`, err: `decode: a 200 with more than one "next_marker"`},
+		{name: "a member behind another", body: `{"members": [{"member_id": "intruder", "member_id": "a", "status": "accepted"}]}`, err: `decode: a 200 with more than one "member_id"`},
+		{name: "a member behind another, in other letters", body: `{"members": [` + row("b", "accepted", "") + `, {"member_id": "intruder", "status": "accepted", "MEMBER_ID": "a"}]}`, err: `decode: a 200 with more than one "member_id"`},
+		{name: "a member behind another, in escapes", body: `{"members": [{"member_id": "intruder", "member\u005fid": "a"}]}`, err: `decode: a 200 with more than one "member_id"`},
+		{name: "a status in old letters", body: `{"members": [{"member_id": "a", "status": "accepted", "statuſ": "pending"}]}`, err: `decode: a 200 with more than one "status"`},
+		{name: "a member behind another, and a status of another type", body: `{"members": [{"member_id": "b", "status": 7}, {"member_id": "intruder", "Member_ID": "a"}]}`, err: `decode: a 200 with more than one "member_id"`},
+		{name: "a member behind an object of its own", body: `{"members": [{"member_id": "intruder", "more": [{"x": {}}], "member_id": "a"}]}`, err: `decode: a 200 with more than one "member_id"`},
+		{
+			name: "keys that are called so further inside, and values", body: `{"members": [{"member_id": "status", "status": "accepted", "more": {"member_id": "b", "Member_ID": ["c"]}}, null], "page_info": null, "links": [[{"status": "status"}], 7]}`,
+			want: []client.Member{{Type: "project", Status: "unknown"}, {Type: "project", ID: "status", Status: "accepted"}},
+		},
 		{name: "IDs that are halves of letters", body: `{"members": [{"member_id": "a\ud800"}, {"member_id": "a\ud801"}]}`, err: "decode: a member_id that is no text: two members could look the same"},
 		{
 			name: "members that are called members", body: `{"members": [` + row("members", "accepted", "") + `], "more": {"members": []}}`,

@@ -25,6 +25,8 @@ func FuzzMembers(f *testing.F) {
 		"{\"members\": [{\"member_id\": \"\xff\"}]}",
 		`{"members": null}`, `{"members": {}}`, `{"members": [null]}`, `{"error": {"message": "no"}}`, `[]`, `null`, ``, `{"members": []} {}`,
 		`{"members": [{"member_id": "a", "member_id": "b"}]}`, `{"members": [{"Member_ID": "a"}]}`,
+		`{"members": [{"member_id": "a", "x": {"member_id": "c"}, "Member_ID": "b"}]}`, `{"members": [], "page_info": {"next_marker": "x", "next_mar\u212aer": ""}}`,
+		`{"members": [{"member_id": "status", "status": "x"}], "page_info": null}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -52,40 +54,79 @@ func FuzzMembers(f *testing.F) {
 	})
 }
 
-// independentRows counts the rows of the one list in an object, token by token.
+// independentRows counts the rows of the one list in an object, token by token. It is not ok if the list, or a part of it that is
+// looked at, is there more than once.
 func independentRows(body []byte) (n int, ok bool) {
-	dec := json.NewDecoder(bytes.NewReader(body))
-	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+	keys, values, ok := independentKeys(body)
+	if !ok {
 		return 0, false
 	}
 	lists := 0
+	for i, key := range keys {
+		switch {
+		case strings.EqualFold(key, "page_info"):
+			if independentRepeats(values[i], "next_marker") {
+				return 0, false
+			}
+		case strings.EqualFold(key, "members"):
+			if lists++; key != "members" {
+				return 0, false
+			}
+			var rows []json.RawMessage
+			if json.Unmarshal(values[i], &rows) != nil || rows == nil {
+				return 0, false
+			}
+			for _, row := range rows {
+				if independentRepeats(row, "member_id", "member_type", "status") {
+					return 0, false
+				}
+			}
+			n = len(rows)
+		}
+	}
+	return n, lists == 1
+}
+
+// independentKeys are the keys of an object in their order, with their values.
+func independentKeys(body []byte) (keys []string, values []json.RawMessage, ok bool) {
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return nil, nil, false
+	}
 	for dec.More() {
 		key, err := dec.Token()
 		if err != nil {
-			return 0, false
+			return nil, nil, false
 		}
 		var value json.RawMessage
 		if dec.Decode(&value) != nil {
-			return 0, false
+			return nil, nil, false
 		}
 		name, _ := key.(string)
-		if !strings.EqualFold(name, "members") {
-			continue
-		}
-		if lists++; name != "members" {
-			return 0, false
-		}
-		var rows []json.RawMessage
-		if json.Unmarshal(value, &rows) != nil || rows == nil {
-			return 0, false
-		}
-		n = len(rows)
+		keys, values = append(keys, name), append(values, value)
 	}
-	if _, err := dec.Token(); err != nil || lists != 1 {
-		return 0, false
+	if _, err := dec.Token(); err != nil {
+		return nil, nil, false
 	}
 	_, err := dec.Token()
-	return n, errors.Is(err, io.EOF)
+	return keys, values, errors.Is(err, io.EOF)
+}
+
+// independentRepeats reports whether an object has one of the keys more than once, in whatever letters.
+func independentRepeats(body []byte, once ...string) bool {
+	keys, _, _ := independentKeys(body)
+	for _, key := range once {
+		n := 0
+		for _, k := range keys {
+			if strings.EqualFold(k, key) {
+				n++
+			}
+		}
+		if n > 1 {
+			return true
+		}
+	}
+	return false
 }
 
 // FuzzImagePage: every record of a page is there, or counted as unreadable.

@@ -118,6 +118,9 @@ func readableImages(body []byte) ([]imageJSON, error) {
 	return images, nil
 }
 
+// pageKeys are the keys of a page that are looked at.
+var pageKeys = []string{"images", "next", "error", "error_code"}
+
 func decodePage(body []byte) (ImagePage, error) {
 	var list struct {
 		Others ignored     `json:"IMAGES"` // in other letters, as in otherLetters
@@ -135,7 +138,8 @@ func decodePage(body []byte) (ImagePage, error) {
 	if err := list.check(body); err != nil {
 		return ImagePage{}, err
 	}
-	if err := checkKeys(body, "images", "next", "error", "error_code"); err != nil {
+	// A record's own keys are another thing: an image may have properties that are called like them but for the letters.
+	if err := checkKeys(body, pageKeys, nil); err != nil {
 		return ImagePage{}, err
 	}
 	if list.Images == nil {

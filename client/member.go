@@ -192,6 +192,12 @@ type envelope struct {
 	refusal
 }
 
+// The keys that are looked at, of an envelope and of what is in it: a row, or the page_info.
+var (
+	envelopeKeys = []string{"members", "page_info", "error", "error_code", "next"}
+	rowKeys      = []string{"member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker"}
+)
+
 // refusal is an error that comes as a 200.
 type refusal struct {
 	Error     json.RawMessage `json:"error"`
@@ -222,7 +228,7 @@ func (e *envelope) check(body []byte) (next string, err error) {
 	case !utf8.Valid(body):
 		return "", errors.New("a 200 that is not UTF-8: two members could look the same")
 	}
-	if err := checkKeys(body, "members", "page_info", "error", "error_code", "next"); err != nil {
+	if err := checkKeys(body, envelopeKeys, rowKeys); err != nil {
 		return "", err
 	}
 	if says(e.PageInfo.NextMarker) && json.Unmarshal(e.PageInfo.NextMarker, &next) != nil {
