@@ -85,6 +85,7 @@ func (c *Client) Close() {
 // collection: it reads the secrets anew, logs in where there is no token or the secrets changed, and renews a token that
 // is about to end. Its error is an [*Error] with Op OpAuthenticate.
 func (c *Client) Connect(ctx context.Context) (Access, error) {
+	c.pace.pause.begin()
 	if c.keys != nil {
 		if _, err := c.keys.Key(ctx); err != nil {
 			return Access{}, err
@@ -212,13 +213,19 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 }
 
 // attempt makes one request with one token, when its turn comes, and tells the observer how it ended.
-func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) *Error {
-	ctx, cancel, apiErr := c.pace.start(ctx)
+func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) (apiErr *Error) {
+	tries, apiErr := c.pace.pause.enter(ctx)
+	if apiErr == nil {
+		defer func() { c.pace.pause.leave(tries, req.key(), apiErr) }()
+		var cancel context.CancelFunc
+		if ctx, cancel, apiErr = c.pace.start(ctx); apiErr == nil {
+			defer cancel()
+		}
+	}
 	if apiErr != nil {
 		apiErr.Op, apiErr.ImageID = req.op, req.imageID
 		return apiErr
 	}
-	defer cancel()
 	start := time.Now()
 	apiErr = c.exchange(ctx, tok, req, decode)
 	took := time.Since(start)

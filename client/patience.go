@@ -46,13 +46,14 @@ func WithPatience(ctx context.Context, p Patience) context.Context {
 type pacer struct {
 	limiter *rate.Limiter
 	big     chan struct{} // one for each long body that is read
+	pause   *apiPause
 
 	mu     sync.Mutex
 	credit float64 // of attempts that may be repeated
 }
 
 func newPacer() *pacer {
-	return &pacer{limiter: rate.NewLimiter(rate.Inf, 1), big: make(chan struct{}, maxBigBodies), credit: retryReserve}
+	return &pacer{limiter: rate.NewLimiter(rate.Inf, 1), big: make(chan struct{}, maxBigBodies), pause: newAPIPause(), credit: retryReserve}
 }
 
 // set limits the attempts per second; 0: no limit.

@@ -195,3 +195,138 @@ func TestRequestsPerSecond(t *testing.T) {
 		}
 	})
 }
+
+// limited makes the cloud answer the questions about images with a status and a Retry-After, so many times each.
+func limited(w *fakecloud.Cloud, status, times int, retryAfter string, ids ...string) {
+	for _, id := range ids {
+		w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == id },
+			Status: status, Times: times, Header: http.Header{"Retry-After": {retryAfter}},
+		})
+	}
+}
+
+// Who gets a 429 asks too much, whatever for: all wait then. One image may be limited alone, and a 503 be of one backend.
+func TestWhomAPauseIsFor(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		status int
+		ids    []string
+		want   time.Duration
+	}{
+		{"two of 429", 429, []string{golden, hidden}, 3 * time.Second},
+		{"one of 429", 429, []string{golden}, 0},
+		{"two of 503", 503, []string{golden, hidden}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			observed(t, func(t *testing.T, w *fakecloud.Cloud, c *client.Client, _ *attempts) {
+				if _, err := c.Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				limited(w, test.status, 1, "3", test.ids...)
+				var all sync.WaitGroup
+				for _, id := range test.ids {
+					all.Go(func() {
+						if _, err := c.Members(t.Context(), id); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				synctest.Wait()
+				began := time.Now()
+				if _, err := c.Members(t.Context(), absent); asError(t, err).Code != "404" {
+					t.Error(err)
+				}
+				if took := time.Since(began); took != test.want {
+					t.Errorf("another one took %s, want %s", took, test.want)
+				}
+				all.Wait()
+			})
+		})
+	}
+}
+
+// While the API asks to be left alone, a collection makes one request. If that is let in, the others are made after all.
+func TestOneRequestTriesWhetherAPauseIsOver(t *testing.T) {
+	for name, still := range map[string]bool{"it is": false, "it is not": true} {
+		t.Run(name, func(t *testing.T) {
+			observed(t, func(t *testing.T, w *fakecloud.Cloud, c *client.Client, _ *attempts) {
+				// collect asks forty times at once, and returns how the questions ended.
+				collect := func() map[string]int {
+					ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+					defer cancel()
+					if _, err := c.Connect(ctx); err != nil {
+						t.Fatal(err)
+					}
+					var (
+						mu   sync.Mutex
+						all  sync.WaitGroup
+						ends = map[string]int{}
+					)
+					for i := range 40 {
+						all.Go(func() {
+							_, err := c.Members(ctx, []string{golden, hidden}[i%2])
+							mu.Lock()
+							defer mu.Unlock()
+							if err == nil {
+								ends["read"]++
+							} else {
+								ends[asError(t, err).Code]++
+							}
+						})
+					}
+					all.Wait()
+					return ends
+				}
+				w.SetLatency(100 * time.Millisecond)
+				limited(w, 429, 0, "120", golden, hidden)
+				if diff := cmp.Diff(map[string]int{"429": 40}, collect()); diff != "" { // all at once
+					t.Error(diff)
+				}
+				want := map[string]int{"429": 1, "not_asked": 39}
+				if !still {
+					w.ClearFaults()
+					want = map[string]int{"read": 40}
+				}
+				for range 3 {
+					time.Sleep(20 * time.Second)
+					if diff := cmp.Diff(want, collect()); diff != "" {
+						t.Error(diff)
+					}
+				}
+			})
+		})
+	}
+}
+
+// No header makes us blind for long, also where nobody tries.
+func TestALongPause(t *testing.T) {
+	observed(t, func(t *testing.T, w *fakecloud.Cloud, c *client.Client, _ *attempts) {
+		if _, err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		ask := func(id string) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+			defer cancel()
+			_, err := c.Members(ctx, id)
+			return err
+		}
+		limited(w, 429, 1, "86400", golden, hidden)
+		for _, id := range []string{golden, hidden} {
+			if err := ask(id); asError(t, err).Code != "429" {
+				t.Error(err)
+			}
+		}
+		want := "listing members of image " + golden + ": not asked: the API asks for a pause until " + began.Add(5*time.Minute).UTC().Format(time.RFC3339)
+		for err := ask(golden); err != nil && time.Since(began) < time.Hour; err = ask(golden) {
+			if err.Error() != want {
+				t.Fatalf("got  %s\nwant %s", err, want)
+			}
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took < 4*time.Minute || took > 5*time.Minute+time.Second {
+			t.Errorf("over after %s", took)
+		}
+	})
+}

@@ -54,15 +54,14 @@ type scope struct {
 // NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
 // request. Close must be called in the end.
 func NewProjects(opts Options) (*Projects, error) {
-	pace := newPacer()
 	if opts.Transport != nil {
 		opts.Transport = newWitness(opts.Transport) // for all of them
 	}
-	people, err := newClient(opts, pace, true)
+	people, err := newClient(opts, newPacer(), true) // Keystone is asked, and paces nothing of the image API
 	if err != nil {
 		return nil, err
 	}
-	return &Projects{opts: opts, pace: pace, people: people, settings: opts.Settings, seen: newRecent[sighting](maxSightings), turned: time.Now()}, nil
+	return &Projects{opts: opts, pace: newPacer(), people: people, settings: opts.Settings, seen: newRecent[sighting](maxSightings), turned: time.Now()}, nil
 }
 
 // Set replaces the settings. What is under way goes on with the old ones. Projects that the user lost its role in are

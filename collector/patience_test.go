@@ -24,9 +24,9 @@ func TestAPauseKeepsNobodyWaiting(t *testing.T) {
 	opts := options(ids...)
 	opts.Concurrency = 2
 	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
-		// The first three each ask for a pause of a second, and all take 100 ms.
+		// The first three each ask for a pause of a second, with a 503, which stops no other, and all take 100 ms.
 		for _, id := range ids[:3] {
-			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 503, Header: http.Header{"Retry-After": {"1"}}})
 		}
 		b.world.SetLatency(100 * time.Millisecond)
 		if diff := cmp.Diff(ids, read(b.scrape(t))); diff != "" {
@@ -36,7 +36,7 @@ func TestAPauseKeepsNobodyWaiting(t *testing.T) {
 		s := b.scrape(t)
 		clean := s.Duration
 		for _, id := range ids[:3] {
-			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 429, Header: http.Header{"Retry-After": {"1"}}})
+			b.world.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1, Status: 503, Header: http.Header{"Retry-After": {"1"}}})
 		}
 		s = b.scrape(t)
 		if diff := cmp.Diff(ids, read(s)); diff != "" {
@@ -45,6 +45,33 @@ func TestAPauseKeepsNobodyWaiting(t *testing.T) {
 		// Three more requests for two workers, and no pause of either.
 		if most := clean + 400*time.Millisecond; s.Duration > most {
 			t.Errorf("took %s, want at most %s", s.Duration, most)
+		}
+	})
+}
+
+// An API that asks to be left alone is: each collection asks only what is under way when it says so. What is not asked is not read,
+// and all is read again as soon as the API lets us.
+func TestAnAPIThatAsksToBeLeftAlone(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 300)
+	opts := options(ids...)
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		w.Inject(fakecloud.Fault{Match: about("list_members", ""), Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
+		for i := range 3 {
+			s := b.scrape(t)
+			for _, img := range s.Images {
+				if img.Sight != collector.Unread || code(img.Err) != "429" && code(img.Err) != client.CodeNotAsked {
+					t.Fatalf("scrape %d: sight %d, %v", i, img.Sight, img.Err)
+				}
+			}
+			if got := w.Count("list_members"); got > (i+1)*opts.Concurrency {
+				t.Errorf("scrape %d: %d requests by now", i, got)
+			}
+			time.Sleep(time.Minute)
+		}
+		w.ClearFaults()
+		if diff := cmp.Diff(ids, read(b.scrape(t))); diff != "" {
+			t.Error(diff)
 		}
 	})
 }
