@@ -105,7 +105,7 @@ func (d *daemon) signalAll(sig syscall.Signal) {
 // await waits until url gives any HTTP answer.
 func (d *daemon) await(t testing.TB, url string) {
 	t.Helper()
-	err := poll(30*time.Second, func() error {
+	err := poll(time.Minute, func() error {
 		select {
 		case <-d.done:
 			t.Fatalf("%s ended at its start; its log:\n%s", d.name, tail(d.log, 40))
