@@ -57,6 +57,8 @@ type part struct {
 	running *collection
 	memory  memory
 	used    time.Time
+	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
+	before  map[string]Before // replaced, never changed
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
@@ -85,17 +87,21 @@ func (c *Cloud) options() *Options {
 }
 
 // SetOptions replaces the options, all but the name. A collection that is under way goes on with the old ones; the next scrape does not
-// join it.
+// join it, and what was seen with them is forgotten. Options that say the same change nothing.
 func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.refresh != nil {
+		defer c.refresh.again()
+	}
+	if c.opts.same(&opts) {
+		return
+	}
 	c.opts = &opts
 	c.forgetSweep(c.opts)
 	for _, p := range c.parts {
 		p.memory.keep(c.opts)
-	}
-	if c.refresh != nil {
-		c.refresh.again()
+		p.last, p.before = nil, nil
 	}
 }
 
@@ -168,7 +174,11 @@ func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Sn
 	if opts.RefreshInterval > 0 && !limits.Fresh {
 		return c.latest(ctx, deadline)
 	}
-	return c.collect(ctx, shard, deadline)
+	s := c.collect(ctx, shard, deadline)
+	if ctx.Err() == nil { // else nobody was given it, and what it was about to read is not read
+		c.remember(shard, &s)
+	}
+	return s
 }
 
 func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Snapshot {

@@ -100,6 +100,7 @@ func (c *Cloud) startRefresh() *refresher {
 			if ctx.Err() != nil {
 				return
 			}
+			c.remember(Shard{}, &s)
 			c.mu.Lock()
 			if r.last == nil {
 				close(r.first)

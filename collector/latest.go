@@ -1,0 +1,127 @@
+package collector
+
+import (
+	"reflect"
+	"time"
+)
+
+// Latest is the last collection of a part of a cloud that a scrape was given. Nobody may change what it points to.
+type Latest struct {
+	// Shard is the part, zero for the whole cloud.
+	Shard Shard
+	// Snapshot is nil where no collection of it has ended since the start, or since the options changed.
+	Snapshot *Snapshot
+	// Before has those of the snapshot's images that are Unread and were read before, by ID.
+	Before map[string]Before
+}
+
+// Before is what was seen of an image when it was last read.
+type Before struct {
+	Image ImageSnapshot
+	// At is when that collection began.
+	At time.Time
+}
+
+// Latest returns what scrapes saw last, and asks for nothing. It is one entry for a cloud that is scraped whole, else one for
+// each of its shards, in their order: those of the last scrape, as the number of shards may have changed meanwhile. What was seen
+// with other options is not returned: other images are watched, and judged in another way.
+func (c *Cloud) Latest() []Latest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	parts, newest := c.opts.Shards, time.Time{}
+	for shard, p := range c.parts {
+		if p.last != nil && p.last.end().After(newest) {
+			parts, newest = shard.Of, p.last.end()
+		}
+	}
+	if parts < 2 {
+		one := c.latestOf(Shard{})
+		if other := c.latestOf(Shard{1, 1}); one.Snapshot == nil || other.Snapshot != nil && other.Snapshot.end().After(one.Snapshot.end()) {
+			one.Snapshot, one.Before = other.Snapshot, other.Before
+		}
+		return []Latest{one}
+	}
+	list := make([]Latest, parts)
+	for i := range list {
+		list[i] = c.latestOf(Shard{i + 1, parts})
+	}
+	return list
+}
+
+// latestOf needs mu.
+func (c *Cloud) latestOf(shard Shard) Latest {
+	l := Latest{Shard: shard}
+	if p := c.parts[shard]; p != nil {
+		l.Snapshot, l.Before = p.last, p.before
+	}
+	return l
+}
+
+func (s *Snapshot) end() time.Time { return s.Start.Add(s.Duration) }
+
+// forgetAfter is when Prometheus forgets what it was told: its lookback.
+const forgetAfter = 5 * time.Minute
+
+// FreshFor is how long after its start a snapshot tells how things are; afterwards, how they were.
+func (s *Snapshot) FreshFor() time.Duration {
+	if s.opts.RefreshInterval > 0 {
+		return s.opts.staleness()
+	}
+	return forgetAfter
+}
+
+// remember keeps what a scrape was given, unless that is old already.
+func (c *Cloud) remember(shard Shard, s *Snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.opts != c.opts {
+		return
+	}
+	p := c.part(shard)
+	if p.last != nil && p.last.end().After(s.end()) {
+		return
+	}
+	p.before = p.seenBefore(s)
+	p.last = s
+	for _, o := range c.parts { // as after a change of the number of shards
+		if o.last != nil && o.shard.Of != shard.Of && time.Since(o.last.Start) > keepParts {
+			o.last, o.before = nil, nil
+		}
+	}
+}
+
+// seenBefore returns what is known from earlier of the images that are not read in s.
+func (p *part) seenBefore(s *Snapshot) map[string]Before {
+	var before map[string]Before
+	unread := map[string]bool{}
+	for i := range s.Images {
+		img := &s.Images[i]
+		if img.Sight != Unread {
+			continue
+		}
+		unread[img.ID] = true
+		if b, ok := p.before[img.ID]; ok {
+			before = put(before, b)
+		}
+	}
+	if p.last == nil || len(unread) == 0 {
+		return before
+	}
+	for i := range p.last.Images {
+		if img := &p.last.Images[i]; img.Sight != Unread && unread[img.ID] {
+			before = put(before, Before{*img, p.last.Start})
+		}
+	}
+	return before
+}
+
+func put(m map[string]Before, b Before) map[string]Before {
+	if m == nil {
+		m = map[string]Before{}
+	}
+	m[b.Image.ID] = b
+	return m
+}
+
+// same reports whether options are those at work, in all that they say.
+func (o *Options) same(other *Options) bool { return reflect.DeepEqual(o, other) }

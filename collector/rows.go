@@ -1,0 +1,96 @@
+package collector
+
+import (
+	"slices"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+// Judgement is what the configuration says of a member.
+type Judgement int
+
+// The judgements, in the order in which people want to see them.
+const (
+	// UnexpectedMember has the image and is not meant to.
+	UnexpectedMember Judgement = iota
+	// MissingMember is meant to have the image, and is no member.
+	MissingMember
+	// UnjudgedMember has the image, and nobody said who is meant to.
+	UnjudgedMember
+	// ExpectedMemberSeen has the image and is meant to.
+	ExpectedMemberSeen
+)
+
+// Row is a member for people to read. Its texts are as labels have them.
+type Row struct {
+	ID, Name, Type string // an ID that is empty: the API does not say whose row it is
+	Status         string // empty for a missing one
+	Created        time.Time
+	Updated        time.Time
+	Judgement      Judgement
+}
+
+// Rows returns at most so many of an image's members and of those that are missing, in the order of the judgements, and how many it
+// left out. The image may be one of [Before].
+func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
+	missing := img.Missing()
+	total := len(img.Members) + len(missing)
+	rows = make([]Row, 0, min(total, most))
+	for judgement := UnexpectedMember; judgement <= ExpectedMemberSeen; judgement++ {
+		if judgement == MissingMember {
+			for i := 0; i < len(missing) && len(rows) < most; i++ {
+				m := &missing[i]
+				rows = append(rows, Row{
+					ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, m)), Type: string(m.Type), Judgement: judgement,
+				})
+			}
+			continue
+		}
+		for i := 0; i < len(img.Members) && len(rows) < most; i++ {
+			m := &img.Members[i]
+			expected := img.Policy.find(m)
+			if img.judge(expected) != judgement {
+				continue
+			}
+			rows = append(rows, Row{
+				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, expected)), Type: labelValue(string(m.Type)),
+				Status: string(m.Status), Created: m.Created, Updated: m.Updated, Judgement: judgement,
+			})
+		}
+	}
+	return rows, total - len(rows)
+}
+
+func (s *ImageSnapshot) judge(expected *ExpectedMember) Judgement {
+	switch {
+	case !s.Policy.judged():
+		return UnjudgedMember
+	case expected != nil:
+		return ExpectedMemberSeen
+	}
+	return UnexpectedMember
+}
+
+// Judged reports whether anybody said who may have the image.
+func (s *ImageSnapshot) Judged() bool { return s.Policy.judged() }
+
+// Label is the value of the label image_name.
+func (s *ImageSnapshot) Label() string { return labelValue(s.Name) }
+
+// Open reports whether the image's record shows that everyone in the cloud can use it, as a member or not.
+func (s *ImageSnapshot) Open() bool {
+	return s.Record != nil && (s.Record.Visibility == client.Public || s.Record.Visibility == client.Community)
+}
+
+// Misplaced reports whether the image has a visibility that it is not meant to have. Where nobody said which are, that is one that opens
+// it to everyone.
+func (s *ImageSnapshot) Misplaced() bool {
+	if len(s.Policy.Visibility) == 0 {
+		return s.Open()
+	}
+	return s.Record != nil && s.Record.Visibility != "" && !slices.Contains(s.Policy.Visibility, s.Record.Visibility)
+}
+
+// MembersLimit is how many members the cloud allows an image, 0: not told.
+func (s *Snapshot) MembersLimit(img *ImageSnapshot) int { return s.opts.membersLimit(img.Record) }
