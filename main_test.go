@@ -368,7 +368,7 @@ func TestPages(t *testing.T) {
 		status int
 		has    string
 	}{
-		{name: "landing page", path: "/", status: 200, has: `<a href="/metrics">`},
+		{name: "status page", path: "/", status: 200, has: `<a href="/metrics">`},
 		{name: "healthy", path: "/-/healthy", status: 200, has: "Healthy."},
 		{name: "ready", path: "/-/ready", status: 200, has: "Ready."},
 		{name: "configuration", path: "/config", status: 200, has: "password: <secret>"},

@@ -41,6 +41,11 @@ func whole(next http.Handler) http.Handler {
 	})
 }
 
+// contentPolicy is a Content-Security-Policy that allows nothing but what is named.
+func contentPolicy(more ...string) string {
+	return strings.Join(append([]string{"default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"}, more...), "; ")
+}
+
 // hardened tells browsers to believe the content types, to run and load nothing, and to show the pages nowhere else.
 func hardened(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +53,7 @@ func hardened(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("X-Frame-Options", "DENY")
 		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
+		h.Set("Content-Security-Policy", contentPolicy("form-action 'none'"))
 		next.ServeHTTP(w, r)
 	})
 }
@@ -83,8 +88,13 @@ func (l limit) of(next http.Handler) http.Handler {
 // addPprof adds the pages of net/http/pprof, which that package puts on a mux of its own that nobody serves.
 func addPprof(mux *http.ServeMux, prefix string) {
 	const root = "/debug/pprof/"
+	policy := contentPolicy("form-action 'none'", "style-src 'unsafe-inline'") // of its index
 	add := func(name string, page http.HandlerFunc) {
-		mux.Handle("GET "+prefix+root+name, http.StripPrefix(prefix, page))
+		page = http.StripPrefix(prefix, page).ServeHTTP
+		mux.HandleFunc("GET "+prefix+root+name, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Security-Policy", policy)
+			page(w, r)
+		})
 	}
 	add("", pprof.Index) // and the profiles by their names
 	add("cmdline", pprof.Cmdline)

@@ -1,4 +1,4 @@
-// Package web is the exporter's HTTP surface: metrics, targets, health, the configuration, reload, and a page that links them.
+// Package web is the exporter's HTTP surface: metrics, targets, health, the configuration, reload, and a page for people.
 package web
 
 import (
@@ -12,7 +12,6 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
-	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"glance_share_exporter/collector"
 )
@@ -53,13 +52,13 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	landing, err := landingPage(opts, external, telemetry)
+	status, err := newStatusPage(opts, external, telemetry)
 	if err != nil {
 		return nil, err
 	}
 	scrapes := newLimit(opts.MaxRequests)
 	mux := http.NewServeMux()
-	mux.Handle("GET "+prefix+"/{$}", landing)
+	mux.Handle("GET "+prefix+"/{$}", status)
 	mux.Handle("GET "+prefix+telemetry, scrapes.of(&metricsHandler{opts: opts, probe: prefix + "/probe"}))
 	mux.Handle("GET "+prefix+"/probe", scrapes.of(&probeHandler{opts: opts, took: map[string]*rendering{}}))
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
@@ -69,7 +68,10 @@ func New(opts Options) (http.Handler, error) {
 	mux.HandleFunc("POST "+prefix+"/-/reload", opts.reload)
 	mux.HandleFunc("PUT "+prefix+"/-/reload", opts.reload)
 	if prefix != "" {
-		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
+		mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+			to := url.URL{Path: prefix + "/", RawQuery: r.URL.RawQuery}
+			http.Redirect(w, r, to.String(), http.StatusFound)
+		})
 	}
 	if opts.Pprof {
 		addPprof(mux, prefix)
@@ -130,29 +132,6 @@ func prefixes(externalURL, routePrefix string) (external, prefix string, err err
 		external = prefix
 	}
 	return external, prefix, nil
-}
-
-func landingPage(opts Options, prefix, telemetry string) (http.Handler, error) {
-	page, err := toolkit.NewLandingPage(toolkit.LandingConfig{
-		RoutePrefix: prefix + "/",
-		Name:        "glance_share_exporter",
-		Description: "Who can use which image: the members of OpenStack Glance images, for Prometheus.",
-		Version:     opts.Version,
-		Profiling:   "false",
-		Links: []toolkit.LandingLinks{
-			{Address: telemetry, Text: "Metrics", Description: "every cloud with scrape_via: metrics, asked anew on each scrape"},
-			{Address: "/sd", Text: "Targets", Description: "for http_sd_configs: a target per cloud with scrape_via: probe, on /probe"},
-			{Address: "/config", Text: "Configuration", Description: "with defaults, without secrets"},
-			{Address: "/-/healthy", Text: "Health"},
-			{Address: "/-/ready", Text: "Readiness"},
-		},
-	})
-	// The page answers only under the prefix that people see, which something in front may have taken away.
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.URL.Path = prefix + "/"
-		page.ServeHTTP(w, r)
-	}), err
 }
 
 func (o *Options) config(w http.ResponseWriter, _ *http.Request) {

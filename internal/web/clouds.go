@@ -1,0 +1,293 @@
+package web
+
+import (
+	"net/url"
+	"strings"
+	"time"
+
+	"glance_share_exporter/collector"
+)
+
+// sight is how much is known of a cloud or of a part of it, the least first.
+type sight int
+
+const (
+	notYet sight = iota
+	outdated
+	paused
+	unreadable
+	readInPart
+	readWhole
+)
+
+// state is the word for a sight.
+func (s sight) state() string {
+	return [...]string{"Not read yet", "Old", "Logins paused", "Blind", "Read in part", "Read"}[s]
+}
+
+// cloudView is a cloud for the template.
+type cloudView struct {
+	Name  string
+	Sight sight
+	Says  []string
+	Facts []string
+	Read  *moment // when its last collection began; of several parts, the oldest
+	Took  string  // the longest
+	Probe string  // address of the page that reads it; empty where /metrics does
+	Parts []partView
+
+	background     bool // it is collected there
+	entries        []*entry
+	images, unread int
+	foreign        int  // images seen in the view of another project, or of nobody knows which
+	listing        bool // its list of images was not read to its end
+	project        bool // a project could not be entered
+}
+
+// partView is a shard of a cloud.
+type partView struct {
+	Name   string
+	Sight  sight
+	Read   *moment
+	Took   string
+	Images int
+	Probe  string
+}
+
+// Seen reports whether the cloud's images can be believed.
+func (c *cloudView) Seen() bool { return c.Sight >= readInPart }
+
+// Last says what the time is that stands beside.
+func (c *cloudView) Last() string {
+	switch {
+	case len(c.Parts) > 1:
+		return "Oldest part:"
+	case c.Seen() || c.Sight == outdated:
+		return "Last read"
+	}
+	return "Last tried"
+}
+
+// State is the cloud's state in words.
+func (c *cloudView) State() string {
+	n := c.alike()
+	if n == len(c.Parts) {
+		return c.Sight.state()
+	}
+	return c.Sight.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " parts)"
+}
+
+// alike is how many parts are as badly seen as the worst one.
+func (c *cloudView) alike() (n int) {
+	for i := range c.Parts {
+		if c.Parts[i].Sight == c.Sight {
+			n++
+		}
+	}
+	return n
+}
+
+// State is the part's state in words.
+func (p *partView) State() string { return p.Sight.state() }
+
+// look looks at what was seen of a cloud last.
+func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
+	v := &cloudView{Name: c.Name(), Sight: readWhole, background: c.Refreshes()}
+	latest := c.Latest()
+	if c.ByProbe() {
+		v.Probe = probe + "?" + url.Values{"cloud": {v.Name}}.Encode()
+	}
+	yet := 0
+	for i := range latest {
+		l := &latest[i]
+		p := partView{Name: l.Shard.String(), Sight: notYet}
+		if v.Probe != "" {
+			p.Probe = v.Probe
+			if l.Shard != (collector.Shard{}) {
+				p.Probe += "&shard=" + l.Shard.String()
+			}
+		}
+		if l.Snapshot == nil {
+			yet++
+		} else {
+			v.take(&p, l, now)
+		}
+		v.Sight = min(v.Sight, p.Sight)
+		v.Parts = append(v.Parts, p)
+	}
+	v.explain(latest, yet)
+	if len(latest) == 1 && latest[0].Shard == (collector.Shard{}) {
+		v.Parts = nil
+	} else {
+		v.Probe = ""
+	}
+	return v
+}
+
+// take takes over a part that was read.
+func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
+	s := l.Snapshot
+	unread, foreign := 0, 0
+	old := now.Sub(s.Start) > s.FreshFor()
+	for i := range s.Images {
+		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], old: old, now: now}
+		e.judge()
+		switch e.img.Sight {
+		case collector.Unread:
+			unread++
+		case collector.Partial:
+			foreign++
+		}
+		c.entries = append(c.entries, e)
+	}
+	c.images, c.unread, c.foreign = c.images+len(s.Images), c.unread+unread, c.foreign+foreign
+	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
+	c.listing, c.project = c.listing || listing, c.project || project
+	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
+	switch {
+	case old:
+		p.Sight = outdated
+	case !s.Up && s.State.Paused:
+		p.Sight = paused
+	case nothingToAsk(s):
+		p.Sight = readWhole
+	case !s.Up:
+		p.Sight = unreadable
+	case unread+foreign > 0 || listing || project:
+		p.Sight = readInPart
+	default:
+		p.Sight = readWhole
+	}
+	if c.Read == nil || p.Read.at.Before(c.Read.at) {
+		c.Read, c.Took = p.Read, p.Took
+	}
+}
+
+// nothingToAsk reports whether a part has no image, so that nobody could answer anything.
+func nothingToAsk(s *collector.Snapshot) bool {
+	return s.Err == nil && !s.Discovers && len(s.Images) == 0
+}
+
+func lacksProject(s *collector.Snapshot) bool {
+	for _, scope := range s.Scopes {
+		if scope.Err != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// explain says why the cloud was not read, or not all of it, and what is to know of it besides.
+func (c *cloudView) explain(latest []collector.Latest, yet int) {
+	switch {
+	case yet == 0:
+	case len(latest) == 1:
+		c.Says = append(c.Says, "No collection of it has ended since this exporter started, or since its configuration changed. Nothing is known of its images.")
+	default:
+		c.Says = append(c.Says, "Of "+number(len(latest))+" parts, "+number(yet)+" not read by this exporter; another one may have. Nothing is known of their images here.")
+	}
+	if c.Sight == outdated {
+		since := "Nobody has scraped it since"
+		if c.background {
+			since = "No collection in the background has ended since"
+		}
+		c.Says = append(c.Says, since+". What is shown was so then; nobody knows how it is now.")
+	}
+	said := map[string]bool{}
+	for i := range latest {
+		s := latest[i].Snapshot
+		if s == nil {
+			continue
+		}
+		for _, line := range troubles(s) {
+			if !said[line] && len(said) < 10 {
+				c.Says = append(c.Says, line)
+			}
+			said[line] = true
+		}
+	}
+	if c.foreign > 0 {
+		c.Says = append(c.Says, "The credential's project is not known to own "+count(c.foreign, "image", "images")+", and another project sees its own row alone: the lists may be short.")
+	}
+	for i := range latest {
+		if s := latest[i].Snapshot; s != nil {
+			c.Facts = facts(s)
+			break
+		}
+	}
+	if c.unread > 0 {
+		c.Facts = append(c.Facts, number(c.unread)+" of "+count(c.images, "image", "images")+" not read")
+	} else if c.Read != nil {
+		c.Facts = append(c.Facts, count(c.images, "image", "images")+" watched")
+	}
+}
+
+// troubles are why a cloud was not read, or not all of it.
+func troubles(s *collector.Snapshot) (lines []string) {
+	say := func(line string) { lines = append(lines, sentence(line)) }
+	switch {
+	case s.Err != nil:
+		say("It could not be read: " + visible(s.Err.Error()))
+	case s.NoImageAPI:
+		say("What answers at its endpoint seems to be no image API")
+	case !s.Up && !nothingToAsk(s):
+		line := "The image API answered no question"
+		if img := firstUnread(s); img != nil {
+			line += ". For one, " + visible(img.Err.Error())
+		}
+		say(line)
+	}
+	if s.State.Paused {
+		say("Logins pause, because the last one was refused. The next one follows within 5 minutes, or at once when the credential or the configuration changes")
+	}
+	for _, scope := range s.Scopes {
+		if scope.Err != nil {
+			say("Project " + named(scope.Access.ProjectName, scope.Access.ProjectID) + " could not be entered: " + visible(scope.Err.Error()))
+		}
+	}
+	if s.Discovers && !s.Discovered && s.Err == nil && !s.NoImageAPI && s.DiscoveryErr != nil {
+		say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+	}
+	return lines
+}
+
+func firstUnread(s *collector.Snapshot) *collector.ImageSnapshot {
+	for i := range s.Images {
+		if s.Images[i].Sight == collector.Unread {
+			return &s.Images[i]
+		}
+	}
+	return nil
+}
+
+// facts are what else is to know of a cloud.
+func facts(s *collector.Snapshot) (lines []string) {
+	var projects []string
+	for _, scope := range s.Scopes {
+		if scope.Access.ProjectID != "" {
+			projects = append(projects, named(scope.Access.ProjectName, scope.Access.ProjectID))
+		}
+	}
+	switch len(projects) {
+	case 0:
+	case 1:
+		lines = append(lines, "as project "+projects[0])
+	default:
+		lines = append(lines, "as "+number(len(projects))+" projects: "+listed(projects, len(projects)))
+	}
+	if s.Discovers && s.Discovered {
+		lines = append(lines, "list of images read to its end")
+	}
+	for _, i := range s.IdleRules {
+		lines = append(lines, "discover["+number(i)+"] takes no image")
+	}
+	if s.State.SkewKnown && s.State.Skew.Abs() > time.Minute {
+		lines = append(lines, "its clock is "+lasting(s.State.Skew.Abs())+map[bool]string{true: " ahead", false: " behind"}[s.State.Skew > 0])
+	}
+	return lines
+}
+
+// named is a name with its ID, as far as they are known.
+func named(name, id string) string {
+	return strings.TrimSpace(visible(name) + " " + visible(id))
+}

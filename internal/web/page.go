@@ -1,0 +1,537 @@
+package web
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-kit/log/level"
+
+	"glance_share_exporter/collector"
+)
+
+// What a page holds at most, so that a browser stays quick. The worst comes first, and the page says what it leaves out.
+const (
+	maxImages  = 2_000  // images
+	maxRows    = 10_000 // rows of members in all
+	imageRows  = 100    // rows of members of one image
+	singleRows = 2_000  // of the image that was asked for alone
+	maxQuery   = 256    // bytes of a parameter
+)
+
+var (
+	//go:embed page.html
+	pageHTML string
+	//go:embed page.css
+	pageCSS string
+	//go:embed page.js
+	pageJS string
+)
+
+// rendersAtOnce bounds the pages that are made at a time: a wall of screens must not take the processor from scrapes.
+const rendersAtOnce = 2
+
+// statusPage shows people what the last scrapes saw. It asks no cloud.
+type statusPage struct {
+	opts     Options
+	base     string // what people see before the path
+	links    []link
+	template *template.Template
+	policy   string
+	build    string
+	renders  chan struct{}
+}
+
+type link struct{ Address, Text string }
+
+func newStatusPage(opts Options, prefix, telemetry string) (*statusPage, error) {
+	parsed, err := template.New("page").Parse(pageHTML)
+	if err != nil {
+		return nil, err
+	}
+	all := sha256.Sum256([]byte(pageHTML + pageCSS + pageJS))
+	return &statusPage{
+		opts: opts, base: prefix, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]), renders: make(chan struct{}, rendersAtOnce),
+		policy: contentPolicy("style-src "+hashOf(pageCSS), "script-src "+hashOf(pageJS), "img-src data:", "connect-src 'self'", "form-action 'self'"),
+		links: []link{
+			{prefix + telemetry, "Metrics"},
+			{prefix + "/sd", "Targets"},
+			{prefix + "/config", "Configuration"},
+			{prefix + "/-/healthy", "Health"},
+			{prefix + "/-/ready", "Readiness"},
+		},
+	}, nil
+}
+
+// hashOf is how a Content-Security-Policy names a text that stands in the page itself.
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// filter says which images to show. The zero value shows all.
+type filter struct {
+	Text, Cloud, Image string
+	Problems           bool
+}
+
+// filterOf reads the parameters of the page's address. Others are ignored, as whoever makes a link may add his own.
+func filterOf(query url.Values) filter {
+	text := func(name string) string {
+		s := strings.TrimSpace(query.Get(name))
+		return strings.ToValidUTF8(s[:min(len(s), maxQuery)], "")
+	}
+	return filter{Text: text("q"), Cloud: text("cloud"), Image: strings.ToLower(text("image")), Problems: query.Get("problems") == "1"}
+}
+
+// Any reports whether something may be left out.
+func (f filter) Any() bool { return f != filter{} }
+
+func (f filter) takes(e *entry, s *collector.Snapshot) bool {
+	switch {
+	case f.Cloud != "" && e.cloud != f.Cloud,
+		f.Image != "" && e.img.ID != f.Image,
+		f.Problems && e.rank >= unjudged:
+		return false
+	case f.Text == "":
+		return true
+	}
+	text := haystack(e, s)
+	for _, word := range strings.Fields(strings.ToLower(f.Text)) {
+		if !strings.Contains(text, word) {
+			return false
+		}
+	}
+	return true
+}
+
+// haystack is what a text is looked for in: the names and IDs of an image, its owner and all who have it or should.
+func haystack(e *entry, s *collector.Snapshot) string {
+	texts := []string{e.img.ID, e.img.Label(), e.word}
+	if r := e.img.Record; r != nil {
+		texts = append(texts, r.Name, r.Owner, string(r.Visibility))
+	}
+	images := []*collector.ImageSnapshot{e.img}
+	if before, ok := e.before(); ok {
+		images = append(images, &before.Image)
+	}
+	for _, img := range images {
+		rows, _ := s.Rows(img, len(img.Members)+len(img.Policy.Members))
+		for i := range rows {
+			texts = append(texts, rows[i].ID, rows[i].Name)
+		}
+	}
+	return strings.ToLower(strings.Join(texts, "\n"))
+}
+
+// view is the page for the template.
+type view struct {
+	Base, Version, Build string
+	CSS                  template.CSS
+	JS                   template.JS
+	Icon                 template.URL
+	Now                  moment
+	Links                []link
+	Clouds               []*cloudView
+	Names                []string // of the clouds, as configured
+	CloudsOpen           bool
+	Verdict              verdict
+	Filter               filter
+	Shows                string
+	Notes                []string
+	Groups               []*group
+}
+
+// verdict is what a person must know at once, of all clouds, whatever the filter.
+type verdict struct {
+	Class, Symbol, Title string
+	Worst                []worst
+	Says                 []string
+}
+
+// worst is an image that the verdict names.
+type worst struct{ Address, Cloud, Name, Word, Says string }
+
+// group are the images of one rank.
+type group struct {
+	Key, Symbol, Title string
+	Count              int
+	Images             []*imageView
+}
+
+func (g *group) Left() int { return g.Count - len(g.Images) }
+
+var groups = [...]group{
+	danger:   {Key: "danger", Symbol: "✖", Title: "Someone can use these who is not meant to"},
+	blind:    {Key: "blind", Symbol: "?", Title: "Not seen, or not all of it"},
+	amiss:    {Key: "amiss", Symbol: "!", Title: "Not as meant, but nobody is unexpected"},
+	unjudged: {Key: "unjudged", Symbol: "–", Title: "Not judged: nobody said who may have them"},
+	asMeant:  {Key: "good", Symbol: "✔", Title: "As meant"},
+}
+
+// imageView is an image for the template.
+type imageView struct {
+	Key, Cloud, ID, Name, Word, Symbol string
+	Address                            string // of the page with this image alone
+	Says                               []string
+	Facts                              []string
+	Open                               bool
+	Rows                               []rowView
+	RowsOf                             string
+	Left                               int
+}
+
+type rowView struct {
+	Name, ID, Type, Verdict, Class, Status string
+	Created, Updated                       *stamp
+}
+
+func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var page bytes.Buffer
+	switch err := p.turn(r, &page); {
+	case r.Context().Err() != nil:
+		return
+	case err != nil:
+		_ = level.Error(p.opts.Logger).Log("msg", "rendering the status page", "err", err)
+		http.Error(w, "the page cannot be shown; the log says why", http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Security-Policy", p.policy)
+	h.Set("Cache-Control", "no-store") // who can use what is no business of a cache
+	h.Set("Vary", "Accept-Encoding")
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
+	write(w, r, page.Bytes())
+	_ = connection.SetWriteDeadline(time.Time{})
+}
+
+// write sends a page, compressed for who can read that. Whoever asked may have gone.
+func write(w http.ResponseWriter, r *http.Request, page []byte) {
+	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || len(page) < 4<<10 {
+		_, _ = w.Write(page)
+		return
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is one
+	_, _ = z.Write(page)
+	_ = z.Close()
+}
+
+// turn waits for its turn and makes the page.
+func (p *statusPage) turn(r *http.Request, w io.Writer) error {
+	select {
+	case p.renders <- struct{}{}:
+		defer func() { <-p.renders }()
+		return p.render(w, filterOf(r.URL.Query()), time.Now())
+	case <-r.Context().Done():
+		return r.Context().Err()
+	}
+}
+
+func (p *statusPage) render(w io.Writer, f filter, now time.Time) error {
+	v := &view{
+		Base: p.base, Version: p.opts.Version, Build: p.build, CSS: template.CSS(pageCSS), JS: template.JS(pageJS),
+		Now: moment{now, now}, Links: p.links, Filter: f,
+	}
+	known := false
+	for _, c := range p.opts.Clouds() {
+		v.Clouds = append(v.Clouds, look(c, p.base+"/probe", now))
+		v.Names = append(v.Names, c.Name())
+		known = known || c.Name() == f.Cloud
+	}
+	if f.Cloud != "" && !known {
+		v.Notes = append(v.Notes, "There is no cloud "+quoted(f.Cloud)+" in the configuration.")
+	}
+	v.Verdict = p.judge(v.Clouds)
+	v.Icon = icon(v.Verdict.Class)
+	p.list(v)
+	// Where there is trouble, first.
+	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Sight, b.Sight) })
+	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Sight < readWhole
+	return p.template.Execute(w, v)
+}
+
+// list selects the images to show.
+func (p *statusPage) list(v *view) {
+	var found []*entry
+	all := 0
+	for _, c := range v.Clouds {
+		all += len(c.entries)
+		for _, e := range c.entries {
+			if v.Filter.takes(e, e.part.Snapshot) {
+				found = append(found, e)
+			}
+		}
+	}
+	slices.SortStableFunc(found, func(a, b *entry) int {
+		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID), strings.Compare(a.cloud, b.cloud))
+	})
+	counts := [len(groups)]int{}
+	for _, e := range found {
+		counts[e.rank]++
+	}
+	rows := maxRows
+	for i, e := range found[:min(len(found), maxImages)] {
+		if i == 0 || e.rank != found[i-1].rank {
+			g := groups[e.rank]
+			g.Count = counts[e.rank]
+			v.Groups = append(v.Groups, &g)
+		}
+		most := imageRows
+		if v.Filter.Image != "" {
+			most = singleRows
+		}
+		img := p.image(e, min(most, rows))
+		rows -= len(img.Rows)
+		img.Open = e.rank == danger && i < 100 || e.rank <= amiss && counts[e.rank] <= 5 || len(found) <= 3
+		g := v.Groups[len(v.Groups)-1]
+		g.Images = append(g.Images, img)
+	}
+	v.Shows = "Shows " + number(len(found)) + " of " + count(all, "image", "images") + "."
+	if all == 0 {
+		v.Shows = "No image to show."
+	}
+	if left := len(found) - maxImages; left > 0 {
+		v.Notes = append(v.Notes, "The worst "+number(maxImages)+" are shown. "+number(left)+" more fit and are left out: filter by a text, a cloud, or problems.")
+	}
+	v.Notes = append(v.Notes, nothing(v, len(found))...)
+}
+
+// nothing says what it means that no image is shown.
+func nothing(v *view, found int) []string {
+	if found > 0 {
+		return nil
+	}
+	var unseen []string
+	for _, c := range v.Clouds {
+		if !c.Seen() && (v.Filter.Cloud == "" || v.Filter.Cloud == c.Name) {
+			unseen = append(unseen, c.Name)
+		}
+	}
+	lines := []string{}
+	switch {
+	case !v.Filter.Any() && len(unseen) > 0:
+		return append(lines, "Nothing is known of "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
+	case v.Filter.Image != "":
+		lines = append(lines, "No image "+quoted(v.Filter.Image)+" is among those that the last scrapes watched.")
+	case v.Filter.Any():
+		lines = append(lines, "No image fits this filter.")
+	default:
+		lines = append(lines, "No image was watched by the last scrapes.")
+	}
+	if len(unseen) > 0 {
+		lines = append(lines, "That says nothing of "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
+	}
+	return lines
+}
+
+func (p *statusPage) image(e *entry, most int) *imageView {
+	img, g := e.img, groups[e.rank]
+	v := &imageView{
+		Key: "image-" + e.cloud + "-" + img.ID, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
+		Address: p.address(e), Says: e.says(), Facts: recordFacts(e),
+	}
+	shown := img
+	if before, ok := e.before(); ok {
+		shown = &before.Image
+		v.RowsOf = "as last read, " + moment{before.At, e.now}.Ago()
+	}
+	rows, left := e.part.Snapshot.Rows(shown, most)
+	v.Left = left
+	for i := range rows {
+		v.Rows = append(v.Rows, rowOf(&rows[i], e.now))
+	}
+	return v
+}
+
+// address is the page with one image alone.
+func (p *statusPage) address(e *entry) string {
+	return p.base + "/?" + url.Values{"cloud": {e.cloud}, "image": {e.img.ID}}.Encode()
+}
+
+// recordFacts are what the record tells, and the quota.
+func recordFacts(e *entry) (lines []string) {
+	img := e.img
+	if r := img.Record; r != nil {
+		if r.Name != img.Name {
+			lines = append(lines, "called "+quoted(r.Name)+" now")
+		}
+		lines = append(lines, "visibility "+quotedWord(string(r.Visibility)), "status "+quotedWord(r.Status), "owner "+quotedWord(r.Owner))
+		if r.Hidden {
+			lines = append(lines, "hidden in lists")
+		}
+	}
+	if limit := e.part.Snapshot.MembersLimit(img); limit > 0 && len(img.Members) > 0 {
+		lines = append(lines, number(len(img.Members))+" of at most "+count(limit, "member", "members"))
+	}
+	if img.Discovered {
+		lines = append(lines, "found by a rule of discover")
+	}
+	return lines
+}
+
+func quotedWord(s string) string {
+	if s == "" {
+		return "not told"
+	}
+	return visible(s)
+}
+
+func rowOf(r *collector.Row, now time.Time) rowView {
+	v := rowView{Name: visible(r.Name), ID: visible(r.ID), Status: r.Status}
+	if r.Type != "project" {
+		v.Type = visible(r.Type)
+	}
+	switch r.Judgement {
+	case collector.UnexpectedMember:
+		v.Class, v.Verdict = "danger", "✖ unexpected"
+	case collector.MissingMember:
+		v.Class, v.Verdict, v.Status = "amiss", "! missing", "no member"
+	case collector.UnjudgedMember:
+		v.Class, v.Verdict = "unjudged", "– not judged"
+	default:
+		v.Class, v.Verdict = "good", "✔ expected"
+	}
+	if !r.Created.IsZero() {
+		v.Created = moment{r.Created, now}.stamp()
+	}
+	if !r.Updated.IsZero() && !r.Updated.Equal(r.Created) {
+		v.Updated = moment{r.Updated, now}.stamp()
+	}
+	return v
+}
+
+// maxWorst is how many images the verdict names.
+const maxWorst = 5
+
+// judge says of everything together what a person must know at once.
+func (p *statusPage) judge(clouds []*cloudView) verdict {
+	var v verdict
+	var counts [len(groups)]int
+	for _, c := range clouds {
+		for _, e := range c.entries {
+			counts[e.rank]++
+			if e.rank == danger && len(v.Worst) < maxWorst {
+				v.Worst = append(v.Worst, p.worst(e))
+			}
+		}
+	}
+	unseen := v.unseen(clouds, counts[blind])
+	switch n := counts[danger]; {
+	case n > 0:
+		v.Class, v.Symbol = "danger", "✖"
+		v.Title = count(n, "image can be used by someone who is not meant to", "images can be used by someone who is not meant to")
+		if unseen {
+			v.Says = append([]string{"And not everything was seen:"}, v.Says...)
+		}
+		if n > len(v.Worst) {
+			v.Says = append([]string{"And " + count(n-len(v.Worst), "more image", "more images") + ", below."}, v.Says...)
+		}
+		return v
+	case unseen:
+		v.Class, v.Symbol, v.Title = "blind", "?", "Not everything was seen: "+lacking(clouds, counts[blind])
+		if len(v.Says) == 1 && counts[blind] > 0 {
+			v.Says = nil // the title says it
+		}
+		if counts[amiss]+counts[unjudged]+counts[asMeant] > 0 {
+			v.Says = append(v.Says, "In what was seen, nobody is unexpected.")
+		}
+	case counts[amiss] > 0:
+		v.Class, v.Symbol, v.Title = "amiss", "!", "Nobody is unexpected, but "+count(counts[amiss], "image is not as it is meant to be", "images are not as they are meant to be")
+	case counts[unjudged] > 0:
+		v.Class, v.Symbol, v.Title = "unjudged", "–", "Nobody is unexpected where anybody was expected"
+	case counts[asMeant] == 0:
+		v.Class, v.Symbol, v.Title = "unjudged", "–", "No image is watched"
+	default:
+		v.Class, v.Symbol, v.Title = "good", "✔", "Nobody is unexpected"
+		v.Says = append(v.Says, "All "+count(counts[asMeant], "watched image was", "watched images were")+" read whole.")
+	}
+	if n := counts[unjudged]; n > 0 {
+		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members: who may use them is not judged.")
+	}
+	return v
+}
+
+// unseen tells what was not seen, and reports whether anything was not.
+func (v *verdict) unseen(clouds []*cloudView, images int) bool {
+	for _, c := range clouds {
+		if !c.Seen() {
+			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
+		} else if c.listing {
+			v.Says = append(v.Says, "Cloud "+c.Name+": its list of images was not read to its end.")
+		} else if c.project {
+			v.Says = append(v.Says, "Cloud "+c.Name+": a project could not be entered.")
+		}
+	}
+	if images > 0 {
+		v.Says = append(v.Says, "Nobody knows for certain who can use "+count(images, "image", "images")+" now.")
+	}
+	return len(v.Says) > 0
+}
+
+// lacking is in a few words what was not seen.
+func lacking(clouds []*cloudView, images int) string {
+	var unread []*cloudView
+	for _, c := range clouds {
+		if !c.Seen() {
+			unread = append(unread, c)
+		}
+	}
+	switch {
+	case len(unread) == 1 && unread[0].alike() < len(unread[0].Parts):
+		return "parts of cloud " + unread[0].Name + " were not read"
+	case len(unread) == 1 && unread[0].Sight == outdated:
+		return "cloud " + unread[0].Name + " was not read for long"
+	case len(unread) == 1:
+		return "cloud " + unread[0].Name + " was not read"
+	case len(unread) > 1:
+		return number(len(unread)) + " clouds were not read"
+	case images > 0:
+		return "nobody knows who can use " + count(images, "image", "images")
+	}
+	return "there may be images that nobody watches"
+}
+
+func (p *statusPage) worst(e *entry) worst {
+	w := worst{Address: p.address(e), Cloud: e.cloud, Name: cmp.Or(short(visible(e.img.Label())), e.img.ID), Word: e.word}
+	s, img := e.part.Snapshot, e.img
+	if before, ok := e.before(); ok {
+		img = &before.Image
+	}
+	if n := img.Unexpected(); n > 0 {
+		rows, _ := s.Rows(img, min(n, 3))
+		names := make([]string, len(rows))
+		for i := range rows {
+			names[i] = calledAs(&rows[i]) + " (" + rows[i].Status + ")"
+		}
+		w.Says = listed(names, n)
+	}
+	return w
+}
+
+// icon is a tab's picture: a form and a colour for each class.
+func icon(class string) template.URL {
+	shape := map[string]string{
+		"danger": `<path fill="#b3261e" d="M5 0h6l5 5v6l-5 5H5l-5-5V5z"/><path stroke="#fff" stroke-width="2" d="M5 5l6 6m0-6l-6 6"/>`,
+		"blind":  `<circle cx="8" cy="8" r="7" fill="none" stroke="#8a5a00" stroke-width="2" stroke-dasharray="3 2"/>`,
+		"amiss":  `<path fill="#6a4fb0" d="M8 1l7 14H1z"/>`,
+		"good":   `<circle cx="8" cy="8" r="8" fill="#1e6b3a"/><path fill="none" stroke="#fff" stroke-width="2" d="M4 8l3 3 5-6"/>`,
+	}[class]
+	if shape == "" {
+		shape = `<path fill="#5a6470" d="M1 6h14v4H1z"/>`
+	}
+	return template.URL("data:image/svg+xml," + url.PathEscape(fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">%s</svg>`, shape)))
+}

@@ -1,0 +1,161 @@
+'use strict';
+// The page works without this. It adds a refresh that moves nothing, and a filter that need not be sent.
+(() => {
+  const pause = 15000;
+  const $ = (id) => document.getElementById(id);
+  const form = $('filter'), box = $('refresh'), lost = $('lost');
+  const regions = ['top', 'list'];
+  let shown = Date.now(); // when the page was made that is shown
+  let tried = shown, timer, running, title = document.title;
+
+  const focusable = 'a[href],summary,input,select,button,[tabindex]';
+
+  // What has the focus, so that its like can be found in a new page.
+  function focused() {
+    const a = document.activeElement, home = a && a !== document.body && regions.some((r) => $(r).contains(a)) && a.closest('[id]');
+    return home ? { id: home.id, n: home === a ? -1 : [...home.querySelectorAll(focusable)].indexOf(a) } : null;
+  }
+  function refocus(f) {
+    const home = f && $(f.id), a = home && (f.n < 0 ? home : home.querySelectorAll(focusable)[f.n]);
+    if (a) a.focus({ preventScroll: true });
+  }
+
+  // Where things stand in the window, so that one of them can be put there again: what has the focus, else the first that has not moved to
+  // another group. At the top of the page news may push the rest down.
+  function places() {
+    if (window.scrollY <= 0) return [];
+    const list = [];
+    const add = (e) => {
+      const r = e.getBoundingClientRect();
+      if (r.height > 0 && r.bottom > 0 && r.top < window.innerHeight) list.push({ id: e.id, top: r.top, group: group(e) });
+    };
+    const f = document.activeElement.closest('#top details[id],#list details[id]');
+    if (f) add(f);
+    document.querySelectorAll('#top details[id],#list details[id]').forEach(add);
+    return list;
+  }
+  function putBack(list) {
+    for (const p of list) {
+      const e = $(p.id);
+      if (e && group(e) === p.group) {
+        window.scrollBy(0, e.getBoundingClientRect().top - p.top);
+        return;
+      }
+    }
+  }
+
+  function busySelecting() {
+    const s = window.getSelection();
+    return s && !s.isCollapsed && regions.some((r) => $(r).contains(s.anchorNode));
+  }
+
+  // A block that somebody opened or closed stays so, as long as its image is in the same group.
+  const group = (d) => d.parentElement.closest('[class]')?.className || '';
+  function keepOpen(doc) {
+    for (const r of regions) {
+      for (const d of doc.getElementById(r).querySelectorAll('details[id]')) {
+        const old = $(d.id);
+        if (old && group(old) === group(d)) d.open = old.open;
+      }
+    }
+  }
+
+  function swap(doc) {
+    const f = focused(), stood = places(), before = $('title').textContent;
+    keepOpen(doc);
+    for (const id of regions) $(id).replaceChildren(...document.adoptNode(doc.getElementById(id)).childNodes);
+    $('asof').replaceChildren(...doc.getElementById('asof').childNodes);
+    document.querySelector('link[rel=icon]').href = doc.querySelector('link[rel=icon]').href;
+    title = document.title = doc.title;
+    putBack(stood);
+    refocus(f);
+    return before === $('title').textContent ? '' : $('title').textContent.trim();
+  }
+
+  function trouble(why) {
+    if (lost.hidden) {
+      lost.textContent = '✖ This page is not current: ' + why + '. It shows what was so at ' + $('asof').querySelector('time').textContent + '.';
+      lost.hidden = false;
+      document.body.dataset.stale = 'true';
+      $('title').prepend('When this page was current: '); // a swap takes it away
+      document.title = '✖ not current · ' + title;
+    }
+  }
+
+  async function load(asked) {
+    if (running) running.abort();
+    const mine = running = new AbortController();
+    const limit = setTimeout(() => mine.abort(), 30000);
+    tried = Date.now();
+    try {
+      const r = await fetch(location.href, { cache: 'no-store', signal: mine.signal, headers: { Accept: 'text/html' } });
+      if (!r.ok) throw new Error('the exporter answered ' + r.status);
+      const doc = new DOMParser().parseFromString(await r.text(), 'text/html');
+      if (mine !== running) return;
+      const build = doc.documentElement.dataset.build;
+      if (!build || !doc.getElementById('list')) throw new Error('something else answered');
+      if (build !== document.documentElement.dataset.build) {
+        location.reload();
+        return;
+      }
+      if (!asked && busySelecting()) return;
+      const news = swap(doc);
+      shown = Date.now();
+      lost.hidden = true;
+      delete document.body.dataset.stale;
+      const said = news || (asked ? $('shows').textContent.trim() : '');
+      if (said) $('announce').textContent = said;
+    } catch (e) {
+      if (mine === running) trouble(e.name === 'Error' ? e.message : 'the exporter did not answer');
+    } finally {
+      clearTimeout(limit);
+      if (mine === running) {
+        running = null;
+        next();
+      }
+    }
+  }
+
+  function next() {
+    clearTimeout(timer);
+    if (!document.hidden && box.checked) timer = setTimeout(load, Math.max(pause - (Date.now() - tried), 0), false);
+  }
+
+  // The address says what is shown, so that it can be sent to somebody. The way back leads to what was shown before the filter was touched.
+  let typing, asked = location.search, touched = false;
+  function filter() {
+    const query = new URLSearchParams([...new FormData(form)].filter(([, v]) => v !== ''));
+    history[touched ? 'replaceState' : 'pushState'](null, '', location.pathname + (query.size ? '?' + query : ''));
+    asked = location.search;
+    touched = true;
+    load(true);
+  }
+  form.addEventListener('input', (e) => {
+    clearTimeout(typing);
+    typing = setTimeout(filter, e.target.id === 'q' ? 250 : 0);
+  });
+  form.addEventListener('focusout', (e) => {
+    if (!form.contains(e.relatedTarget)) touched = false;
+  });
+  form.addEventListener('submit', (e) => {
+    e.preventDefault();
+    clearTimeout(typing);
+    filter();
+  });
+  window.addEventListener('popstate', () => {
+    if (location.search !== asked) location.reload(); // else it is the way to the images
+  });
+
+  box.addEventListener('change', () => {
+    if (box.checked) load(true);
+    else clearTimeout(timer);
+  });
+  document.addEventListener('visibilitychange', next);
+  // A page that nobody refreshes says how old it is.
+  setInterval(() => {
+    const old = Math.floor((Date.now() - shown) / 60000);
+    if (old >= 2) trouble('it is ' + old + ' minutes old');
+  }, 10000);
+  $('auto').hidden = false;
+  next();
+})();
