@@ -234,7 +234,7 @@ func TestRecordsDoNotTakeTheTimeOfMembers(t *testing.T) {
 				opts.Images = append(opts.Images, collector.Image{ID: id})
 			}
 			connection := byKey(client.MembersV2)
-			connection.Settings.RequestsPerSecond = 10
+			connection.RequestsPerSecond = 10
 			return newBenchWith(t, w, connection, opts)
 		},
 		"a list that has nothing": func(t *testing.T) *bench {
