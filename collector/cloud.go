@@ -41,6 +41,7 @@ type Cloud struct {
 	mu      sync.Mutex
 	opts    *Options // replaced, never changed
 	parts   map[Shard]*part
+	memory  memory
 	sweep   *sweep
 	told    []client.Scope // the log has these
 	listing chan struct{}  // a sweep that is under way; nil: none is
@@ -50,20 +51,21 @@ type Cloud struct {
 	ended   sync.Cond
 }
 
-// part is a shard of the cloud, and what is remembered of it.
+// part is a shard of the cloud.
 type part struct {
-	shard   Shard
-	logger  log.Logger
-	running *collection
-	memory  memory
-	used    time.Time
-	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
-	before  map[string]Before // replaced, never changed
+	shard    Shard
+	logger   log.Logger
+	running  *collection
+	problems map[problem]bool // the log has these
+	used     time.Time
+	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
+	before   map[string]Before // replaced, never changed
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
 	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}}
+	c.memory.images = map[string]memo{}
 	c.ended.L = &c.mu
 	return c
 }
@@ -99,8 +101,8 @@ func (c *Cloud) SetOptions(opts Options) {
 	}
 	c.opts = &opts
 	c.forgetSweep(c.opts)
+	c.memory.keep(c.opts)
 	for _, p := range c.parts {
-		p.memory.keep(c.opts)
 		p.last, p.before = nil, nil
 	}
 }
@@ -222,7 +224,7 @@ func (c *Cloud) part(shard Shard) *part {
 	p := c.parts[shard]
 	if p == nil {
 		c.forgetParts()
-		p = &part{shard: shard, logger: c.logger, memory: newMemory()}
+		p = &part{shard: shard, logger: c.logger, problems: map[problem]bool{}}
 		if shard != (Shard{}) {
 			p.logger = log.With(c.logger, "shard", shard)
 		}
@@ -232,12 +234,21 @@ func (c *Cloud) part(shard Shard) *part {
 	return p
 }
 
-// forgetParts drops what nobody asks for any more, as after a change of the number of shards. The caller holds mu.
+// forgetParts drops what nobody asks for any more, as after a change of the number of shards, and the one that was not asked
+// for the longest where there are too many. The caller holds mu.
 func (c *Cloud) forgetParts() {
+	var oldest *part
 	for shard, p := range c.parts {
-		if p.running == nil && (time.Since(p.used) > keepParts || len(c.parts) >= maxParts) {
+		switch {
+		case p.running != nil:
+		case time.Since(p.used) > keepParts:
 			delete(c.parts, shard)
+		case oldest == nil || p.used.Before(oldest.used):
+			oldest = p
 		}
+	}
+	if oldest != nil && len(c.parts) >= maxParts {
+		delete(c.parts, oldest.shard)
 	}
 }
 
@@ -283,7 +294,7 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 	}
 	c.swept(coll, nil) // if it was to list and did not come to its end
 	if coll.opts == c.opts {
-		p.memory.learn(coll)
+		c.memory.learn(coll)
 	}
 	if !givenUp {
 		p.report(coll)

@@ -72,18 +72,18 @@ type collection struct {
 
 // newCollection needs the cloud's mu.
 func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *collection {
-	past := p.memory.past
 	coll := &collection{
-		cloud: c, part: p, opts: opts, past: past, cancel: cancel,
+		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(), used: map[*Rule]bool{},
-		targets: make([]*target, 0, len(opts.Images)+len(past.known)), byID: make(map[string]*target, len(opts.Images)+len(past.known)),
+		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
 			coll.add(target{Image: img})
 		}
 	}
-	coll.remember(past.projects)
+	coll.past = c.memory.recall(p.shard, coll.targets)
+	coll.remember(coll.past.projects)
 	return coll
 }
 
@@ -99,9 +99,9 @@ func (c *collection) add(t target) *target {
 func (c *collection) remember(own []string) {
 	for _, id := range slices.Sorted(maps.Keys(c.past.known)) {
 		img := c.past.known[id]
-		if rule := c.opts.rule(&img, own); rule != nil && c.byID[id] == nil {
+		if rule := c.opts.rule(img, own); rule != nil && c.byID[id] == nil {
 			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, discovered: true})
-			c.weight += imageWeight(&img)
+			c.weight += imageWeight(img)
 		}
 	}
 }
@@ -298,7 +298,7 @@ func (c *collection) askMembers() {
 	c.mu.Unlock()
 	c.past.order(targets)
 	for _, t := range targets {
-		if v := c.past.visibility[t.ID]; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
+		if v := c.past.images[t.ID].visibility; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
 			c.queue.add(&c.queue.rest, func(ctx context.Context) { c.begin(ctx, t) }) // settleRecord will ask
 			continue
 		}
@@ -315,7 +315,7 @@ func (c *collection) askMembersOf(t *target) {
 		return
 	}
 	to := &c.queue.rest
-	if c.past.hung[t.ID] {
+	if c.past.images[t.ID].hung {
 		to = &c.queue.slow
 	}
 	c.queue.add(to, func(ctx context.Context) {
@@ -439,8 +439,8 @@ func (c *collection) imageName(t *target) string {
 	if t.Name != "" {
 		return t.Name
 	}
-	if name, ok := c.past.names[t.ID]; ok {
-		return name
+	if image := c.past.images[t.ID]; image.named {
+		return image.name
 	}
 	if t.record != nil {
 		return t.record.Name

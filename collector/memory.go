@@ -7,117 +7,114 @@ import (
 	"glance_share_exporter/client"
 )
 
-// memory is what a cloud's collector keeps from one collection to the next. No answer needs it to be true: names keep
-// labels steady, the rest decides in which order things are asked.
+// memory is what a cloud's collector keeps from one collection to the next, once for all of its shards: whoever asks for
+// others takes nothing from them. No answer needs it to be true: names keep labels steady, the rest decides in which order
+// things are asked, and what is asked while images cannot be listed.
 type memory struct {
-	past     *past
-	problems map[problem]bool
+	images   map[string]memo
+	number   int      // of the last collection
+	projects []string // the credential's, as of the last login
 }
 
-// past is what earlier collections left. It is replaced, never changed.
+// memo is what is remembered of an image. The zero value is nothing.
+type memo struct {
+	name       string
+	named      bool // a record was read
+	visibility client.Visibility
+	hung       bool          // no answer in time, when it was last asked
+	answered   int           // number of the last collection in which the question for members had an answer
+	known      *client.Image // the last record that was read of an image that was discovered; nil: it was not
+}
+
+// past is what earlier collections left of a shard's images. It does not change.
 type past struct {
-	names      map[string]string
-	visibility map[string]client.Visibility
-	hung       map[string]bool         // no answer in time, when it was last asked
-	answered   map[string]int          // number of the last collection in which the question for members had an answer
-	number     int                     // of the last collection
-	known      map[string]client.Image // discovered, with the last record that was read
-	projects   []string                // the credential's, as of the last login
+	images   map[string]memo
+	known    map[string]*client.Image // of the images, those that were discovered
+	projects []string
 }
 
-func newMemory() memory {
-	return memory{past: &past{}, problems: map[problem]bool{}}
+// recall returns what is remembered of configured images of a shard, and of all that were discovered.
+func (m *memory) recall(shard Shard, configured []*target) *past {
+	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects}
+	for _, t := range configured {
+		p.images[t.ID] = m.images[t.ID]
+	}
+	for id, image := range m.images {
+		if _, ok := p.images[id]; !ok && image.known != nil && shard.has(id) {
+			p.images[id], p.known[id] = image, image.known
+		}
+	}
+	return p
 }
 
 // keep forgets the images that are not watched with opts.
 func (m *memory) keep(opts *Options) {
-	old := m.past
-	next := newPast(len(opts.Images) + len(old.known))
-	next.number, next.projects = old.number, old.projects
+	kept := make(map[string]memo, len(m.images))
 	for _, img := range opts.Images {
-		next.take(old, img.ID)
-	}
-	for id, img := range old.known {
-		if opts.rule(&img, old.projects) != nil {
-			next.known[id] = img
-			next.take(old, id)
+		if image, ok := m.images[img.ID]; ok {
+			kept[img.ID] = image
 		}
 	}
-	m.past = next
-}
-
-// take takes over what an earlier past knows of an image.
-func (p *past) take(from *past, id string) {
-	move(p.names, from.names, id)
-	move(p.visibility, from.visibility, id)
-	move(p.hung, from.hung, id)
-	move(p.answered, from.answered, id)
-}
-
-func newPast(size int) *past {
-	return &past{
-		names: make(map[string]string, size), visibility: make(map[string]client.Visibility, size),
-		hung: map[string]bool{}, answered: make(map[string]int, size), known: map[string]client.Image{},
+	for id, image := range m.images {
+		if image.known != nil && opts.rule(image.known, m.projects) != nil {
+			kept[id] = image
+		}
 	}
-}
-
-func move[V any](to, from map[string]V, id string) {
-	if v, ok := from[id]; ok {
-		to[id] = v
-	}
+	m.images = kept
 }
 
 // learn takes over what a finished collection found.
 func (m *memory) learn(c *collection) {
-	old := m.past
-	next := newPast(len(c.targets))
-	next.number, next.projects = old.number+1, c.projects
-	if c.err != nil {
-		next.projects = old.projects
+	m.number++
+	if c.err == nil {
+		m.projects = c.projects
+	}
+	for id := range c.past.images {
+		if c.byID[id] == nil {
+			delete(m.images, id)
+		}
 	}
 	for _, t := range c.targets {
-		if !c.gone(t) {
-			next.learn(old, t, c)
+		if c.gone(t) {
+			delete(m.images, t.ID)
+			continue
 		}
+		image := m.images[t.ID]
+		image.learn(t, m.number, c)
+		m.images[t.ID] = image
 	}
-	m.past = next
 }
 
-// learn takes over what one image's questions brought.
-func (p *past) learn(old *past, t *target, c *collection) {
-	move(p.names, old.names, t.ID)
-	move(p.visibility, old.visibility, t.ID)
-	if t.discovered {
-		if t.swept != nil {
-			p.known[t.ID] = *t.swept
-		}
-		move(p.known, old.known, t.ID)
+// learn takes over what the image's questions brought.
+func (m *memo) learn(t *target, number int, c *collection) {
+	switch {
+	case !t.discovered:
+		m.known = nil
+	case t.record != nil:
+		m.known = t.record
+	case t.swept != nil:
+		record := *t.swept // alone: the sweep's others need not stay
+		m.known = &record
 	}
 	if t.record != nil {
-		if _, ok := p.names[t.ID]; !ok {
-			p.names[t.ID] = t.record.Name
+		if !m.named {
+			m.name, m.named = t.record.Name, true
 		}
-		p.visibility[t.ID] = t.record.Visibility
-		if t.discovered {
-			p.known[t.ID] = *t.record
-		}
+		m.visibility = t.record.Visibility
 	}
 	hung := code(t.membersErr) == client.CodeTimeout
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled
 	switch {
 	case t.notApplicable(c.opts):
-		p.answered[t.ID] = p.number
+		m.hung, m.answered = false, number
 	case hung || cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
-		move(p.answered, old.answered, t.ID)
-		if hung || old.hung[t.ID] {
-			p.hung[t.ID] = true
-		}
+		m.hung = m.hung || hung
 	default:
-		p.answered[t.ID] = p.number
+		m.hung, m.answered = false, number
 	}
 }
 
 // order sorts targets in the order in which to ask: those first that were answered the longest ago.
 func (p *past) order(targets []*target) {
-	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(p.answered[a.ID], p.answered[b.ID]) })
+	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(p.images[a.ID].answered, p.images[b.ID].answered) })
 }

@@ -48,7 +48,7 @@ func (p *part) report(coll *collection) {
 	}
 	now := coll.troubles()
 	for kind, t := range now {
-		if !p.memory.problems[kind] {
+		if !p.problems[kind] {
 			p.logTrouble(kind, t, coll.endpoint())
 		}
 	}
@@ -56,7 +56,7 @@ func (p *part) report(coll *collection) {
 	for kind := range now {
 		next[kind] = true
 	}
-	for kind := range p.memory.problems {
+	for kind := range p.problems {
 		switch {
 		case next[kind]:
 		case coll.err != nil || coll.noImageAPI():
@@ -69,7 +69,7 @@ func (p *part) report(coll *collection) {
 			_ = level.Info(p.logger).Log(fields...)
 		}
 	}
-	p.memory.problems = next
+	p.problems = next
 }
 
 // reportAccess logs what is new of the projects. The caller holds mu.
@@ -167,7 +167,7 @@ func (c *collection) troubles() map[problem]*trouble {
 	for i := range c.opts.Discover {
 		// A listing that broke off shows no rule to be idle, and none to be so no more.
 		what := fmt.Sprintf(idleRule, i)
-		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.part.memory.problems[problem{what: what}]) {
+		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.part.problems[problem{what: what}]) {
 			note(what, "", nil)
 		}
 	}

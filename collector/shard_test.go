@@ -1,6 +1,7 @@
 package collector_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -199,6 +200,49 @@ func TestDiscoveryInterval(t *testing.T) {
 		}
 		if got := sweeps() - before; got != 2 {
 			t.Errorf("%d listings for new rules", got)
+		}
+	})
+}
+
+// Anybody may ask for any number of shards. Whoever does takes nothing from those that Prometheus asks for: what is known of an
+// image is known once, for all of them.
+func TestShardsOfStrangers(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 8)
+	bubble(t, w, user("producer"), discovering(collector.Rule{Name: "image *"}), func(t *testing.T, b *bench) {
+		watched := func(of int) (images []string, names map[string]bool) {
+			names = map[string]bool{}
+			for k := range of {
+				for _, img := range b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: of}, limits(9*time.Second)).Images {
+					images, names[img.Name] = append(images, img.ID), true
+				}
+			}
+			slices.Sort(images)
+			return images, names
+		}
+		_, names := watched(2)
+		w.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusInternalServerError})
+		w.SetImage(ids[0], func(img *fakecloud.Image) { img.Name = "image renamed" })
+		watched(2)
+		b.log.take()
+
+		gone, cancel := context.WithCancel(t.Context())
+		cancel() // they do not even wait
+		for of := 1000; of <= 1002; of++ {
+			for k := range of {
+				b.cloud.CollectShard(gone, collector.Shard{Number: k + 1, Of: of}, limits(9*time.Second))
+			}
+		}
+		b.cloud.Wait()
+		// Those who were there before, and some who come later, as after a change of the number of shards.
+		for _, of := range []int{2, 7} {
+			got, now := watched(of)
+			if diff := cmp.Diff(ids, got); diff != "" {
+				t.Errorf("%d shards, while there is no listing: %s", of, diff)
+			}
+			if diff := cmp.Diff(names, now); diff != "" {
+				t.Errorf("%d shards, names: %s", of, diff)
+			}
 		}
 	})
 }
