@@ -42,6 +42,7 @@ type Cloud struct {
 	opts    *Options // replaced, never changed
 	parts   map[Shard]*part
 	memory  memory
+	slots   *slots // has a lock of its own
 	sweep   *sweep
 	told    []client.Scope // the log has these
 	listing chan struct{}  // a sweep that is under way; nil: none is
@@ -65,7 +66,7 @@ type part struct {
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
 	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}}
-	c.memory.images = map[string]memo{}
+	c.memory.images, c.slots = map[string]memo{}, newSlots(opts.Concurrency)
 	c.ended.L = &c.mu
 	return c
 }
@@ -102,6 +103,7 @@ func (c *Cloud) SetOptions(opts Options) {
 	c.opts = &opts
 	c.forgetSweep(c.opts)
 	c.memory.keep(c.opts)
+	c.slots.resize(opts.Concurrency)
 	for _, p := range c.parts {
 		p.last, p.before = nil, nil
 	}

@@ -74,7 +74,7 @@ type collection struct {
 func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *collection {
 	coll := &collection{
 		cloud: c, part: p, opts: opts, cancel: cancel,
-		start: time.Now(), done: make(chan struct{}), queue: newQueue(), used: map[*Rule]bool{},
+		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
 	}
 	for _, img := range opts.Images {

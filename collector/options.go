@@ -30,7 +30,7 @@ type Options struct {
 	TimeoutOffset time.Duration
 	// RequestTimeout bounds one request; 0: half of the time that is left when it starts.
 	RequestTimeout time.Duration
-	// Concurrency is the number of requests in flight.
+	// Concurrency is the number of requests in flight, all shards together.
 	Concurrency int
 
 	// DiscoveryInterval is how long the images found by listing are good for; 0: for one collection.

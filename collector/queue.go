@@ -21,14 +21,18 @@ type queue struct {
 	surplus int // workers that are to end
 
 	all   sync.WaitGroup
-	slots chan struct{} // one for each task that does not pause
-	more  func()        // starts another worker
+	slots *slots           // one for each task that does not pause
+	more  func()           // starts another worker
+	take  func(*slot) bool // waits for a slot, as long as the queue is not over
+
+	held   int     // slots; guarded by the slots' mu
+	wanted []*slot // likewise
 }
 
 type task func(ctx context.Context)
 
-func newQueue() *queue {
-	q := &queue{}
+func newQueue(slots *slots) *queue {
+	q := &queue{slots: slots}
 	q.changed.L = &q.mu
 	return q
 }
@@ -88,8 +92,8 @@ func (q *queue) done(slow bool) {
 // work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
 func (q *queue) work(ctx context.Context, workers int) {
 	q.workers = workers
-	q.slots = make(chan struct{}, workers)
 	q.more = func() { q.all.Go(func() { q.run(ctx) }) }
+	q.take = func(s *slot) bool { return q.slots.take(ctx, s) }
 	for range workers {
 		q.more()
 	}
@@ -103,11 +107,11 @@ func (q *queue) run(ctx context.Context) {
 		if !ok {
 			return
 		}
-		q.slots <- struct{}{}
-		if ctx.Err() == nil { // else only empty the queue
-			t(ctx)
+		s := &slot{queue: q, slow: slow}
+		if q.take(s) && ctx.Err() == nil { // else only empty the queue
+			t(context.WithValue(ctx, slotKey{}, s))
 		}
-		<-q.slots
+		q.slots.give(s)
 		q.done(slow)
 	}
 }
@@ -118,7 +122,8 @@ func (q *queue) pause(ctx context.Context, d time.Duration) { q.wait(ctx, nil, d
 // wait is pause, until something happens.
 func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
 	q.more()
-	<-q.slots
+	s := slotOf(ctx)
+	q.slots.give(s)
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
@@ -126,7 +131,7 @@ func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Durat
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	q.slots <- struct{}{}
+	q.take(s) // whatever became of ctx: the task may have more to ask
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.surplus++

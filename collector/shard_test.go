@@ -246,3 +246,99 @@ func TestShardsOfStrangers(t *testing.T) {
 		}
 	})
 }
+
+// All shards together have no more requests in flight than the cloud is to have, and each gets its part of them, whatever hangs
+// in others.
+func TestShardsShareConcurrency(t *testing.T) {
+	w := newWorld()
+	many := addImages(w, 2200)
+	ids := many[:200]
+	opts := options(ids...)
+	opts.Concurrency = 4
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		round := func(of int) []collector.Snapshot {
+			shards := make([]collector.Snapshot, of)
+			var all sync.WaitGroup
+			for k := range of {
+				all.Go(func() {
+					shards[k] = b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: of}, limits(9*time.Second))
+				})
+			}
+			all.Wait()
+			b.cloud.Wait()
+			return shards
+		}
+		w.SetLatency(50 * time.Millisecond)
+		w.Inject(fakecloud.Fault{Match: about("list_members", ""), Times: 8, Status: http.StatusServiceUnavailable})
+		for _, of := range []int{1, 40, 1, 8} {
+			w.ResetLog()
+			n := 0
+			for _, s := range round(of) {
+				n += len(read(s))
+			}
+			if n != len(ids) {
+				t.Errorf("%d shards: %d of %d images read", of, n, len(ids))
+			}
+			if got := w.MostInFlight(); got != 4 {
+				t.Errorf("%d shards: %d requests in flight, want 4", of, got)
+			}
+		}
+
+		// A shard with more to ask than there is time for, and others beside it.
+		big := options(many...)
+		big.Concurrency = 4
+		b.cloud.SetOptions(big)
+		for n := range 2 {
+			var whole collector.Snapshot
+			var all sync.WaitGroup
+			all.Go(func() { whole = b.cloud.CollectShard(t.Context(), collector.Shard{}, limits(9*time.Second)) })
+			time.Sleep(time.Second)
+			s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 30}, limits(9*time.Second))
+			all.Wait()
+			if len(read(s)) != len(s.Images) || len(read(whole)) < 500 {
+				t.Errorf("round %d: %d of %d read in a small shard, %d of a cloud that is too large", n, len(read(s)), len(s.Images), len(read(whole)))
+			}
+			b.cloud.Wait()
+		}
+	})
+}
+
+// What hangs in one shard takes no more than half of the cloud's requests from the others, once it is known to.
+func TestWhatHangsInAShardStarvesNoOther(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 160)
+	opts := options(ids...)
+	opts.Concurrency = 4
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		w.SetLatency(50 * time.Millisecond)
+		hangs := map[string]bool{}
+		for _, id := range ids[:100] {
+			hangs[id] = true
+			w.Inject(fakecloud.Fault{Match: about("list_members", id), Hang: true})
+		}
+		var last []collector.Snapshot
+		for range 12 { // some do not get their turn to hang before
+			last = make([]collector.Snapshot, 8)
+			var all sync.WaitGroup
+			for k := range last {
+				all.Go(func() {
+					last[k] = b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: 8}, limits(9*time.Second))
+				})
+			}
+			all.Wait()
+			time.Sleep(50 * time.Second)
+		}
+		n := 0
+		for k, s := range last {
+			n += len(read(s))
+			for _, img := range s.Images {
+				if !hangs[img.ID] && img.Sight != collector.Whole {
+					t.Errorf("shard %d: %s is not read: %v", k+1, img.ID, img.Err)
+				}
+			}
+		}
+		if n != len(ids)-len(hangs) {
+			t.Errorf("%d images read, want %d", n, len(ids)-len(hangs))
+		}
+	})
+}

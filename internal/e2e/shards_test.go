@@ -48,7 +48,7 @@ func TestShards(t *testing.T) {
 	binary, dir := build(t), t.TempDir()
 	var backends []*url.URL
 	var daemons []*daemon
-	writeFile(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`scrape: {concurrency: 32, discovery_interval: 10m}
+	writeFile(t, filepath.Join(dir, "exporter.yml"), fmt.Sprintf(`scrape: {concurrency: 64, discovery_interval: 10m}
 clouds:
   - name: wide
     auth: {password: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: hunter2, project_name: images}}
