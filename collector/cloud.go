@@ -45,7 +45,7 @@ type Cloud struct {
 	slots   *slots // has a lock of its own
 	sweep   *sweep
 	told    []client.Scope // the log has these
-	listing chan struct{}  // a sweep that is under way; nil: none is
+	listing *listing       // a sweep that is under way; nil: none is
 	refresh *refresher     // nil: nobody collects in the background
 	closed  bool
 	active  int // collections that have not ended

@@ -68,6 +68,8 @@ type collection struct {
 	swept        bool
 	used         map[*Rule]bool // that took an image
 	discoveryErr error          // why a listing was not read to its end
+	passing      bool           // for a reason, among others, that may be over soon
+	cutOff       bool           // as nobody waited any more, for one
 }
 
 // newCollection needs the cloud's mu.

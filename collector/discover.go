@@ -245,6 +245,8 @@ func (o *Options) withHidden(list []client.ImageQuery) []client.ImageQuery {
 	return list
 }
 
+var errUnreadable = errors.New("records cannot be read")
+
 var errGoingRound = errors.New("listing images: the pages go round, the same image marks two of them")
 
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
@@ -255,9 +257,16 @@ func (c *collection) discover() {
 	c.mu.Lock()
 	queries, err := c.opts.queries(c.projects, c.admin())
 	c.discoveryErr, c.listings = cmp.Or(err, c.scopesErr), len(queries)
+	c.passing = c.scopesErr != nil
+	watched := len(c.targets)
 	c.mu.Unlock()
 	if len(queries) == 0 {
-		c.askRecords()
+		c.share()
+		if watched > 0 {
+			c.askRecords()
+		} else {
+			c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, nil) })
+		}
 		return
 	}
 	for _, q := range queries {
@@ -316,7 +325,7 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 		seen[page.Next], marker = true, page.Next
 	}
 	if unreadable > 0 {
-		return false, fmt.Errorf("listing images: %d records cannot be read", unreadable)
+		return false, fmt.Errorf("listing images: %d %w", unreadable, errUnreadable)
 	}
 	return false, nil
 }
@@ -361,24 +370,35 @@ func (c *collection) ended(err error) {
 	if c.discoveryErr == nil {
 		c.discoveryErr = err
 	}
+	c.cutOff = c.cutOff || notAsked(err) || code(err) == client.CodeCanceled
+	c.passing = c.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
 	c.listings--
 	c.swept = c.listings == 0
 	last, targets := c.swept, slices.Clone(c.targets)
-	var whole *sweep
-	if c.complete() {
-		whole = &sweep{began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found}
-	}
 	c.mu.Unlock()
 	if !last {
 		return
 	}
-	c.cloud.mu.Lock()
-	c.cloud.swept(c, whole)
-	c.cloud.mu.Unlock()
+	c.share()
 	for _, t := range targets {
 		c.doubt(t)
 	}
 	c.askRecords()
+}
+
+// share lets others use what this collection listed, unless they may have more time for it.
+func (c *collection) share() {
+	c.mu.Lock()
+	var s *sweep
+	if !c.cutOff {
+		s = &sweep{
+			began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found, err: c.discoveryErr, passing: c.passing,
+		}
+	}
+	c.mu.Unlock()
+	c.cloud.mu.Lock()
+	defer c.cloud.mu.Unlock()
+	c.cloud.swept(c, s)
 }
 
 // complete reports whether every listing was read to its end. The caller holds mu.

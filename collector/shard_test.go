@@ -342,3 +342,129 @@ func TestWhatHangsInAShardStarvesNoOther(t *testing.T) {
 		}
 	})
 }
+
+func isSweep(r fakecloud.Request) bool {
+	return r.Operation == "list_images" && !strings.Contains(r.RawQuery, "in%3A")
+}
+
+// collectShards collects all shards at the same time.
+func collectShards(t *testing.T, b *bench, of int) []collector.Snapshot {
+	t.Helper()
+	shards := make([]collector.Snapshot, of)
+	var all sync.WaitGroup
+	for k := range shards {
+		all.Go(func() {
+			shards[k] = b.cloud.CollectShard(t.Context(), collector.Shard{Number: k + 1, Of: of}, limits(9*time.Second))
+		})
+	}
+	all.Wait()
+	return shards
+}
+
+// Where no listing is ever whole, the shards list no more than where it is, and show what it has all the same.
+func TestShardsShareAListingThatIsNotWhole(t *testing.T) {
+	bad := fakecloud.Image{ID: "not a UUID", Name: "image x", Owner: producer, Visibility: "shared"}
+	for _, test := range []struct {
+		name     string
+		spoil    func(w *fakecloud.Cloud)
+		rules    []collector.Rule
+		images   int
+		listings int // in three rounds within an interval
+	}{
+		{"another project's images", func(*fakecloud.Cloud) {}, []collector.Rule{{Name: "image *"}, {Owners: []string{consumerB}}}, 80, 2},
+		{"nothing but another project's images", func(*fakecloud.Cloud) {}, []collector.Rule{{Owners: []string{consumerB}}}, 0, 24}, // each asks whether the API is there
+		{"a record that cannot be read", func(w *fakecloud.Cloud) { w.AddImage(bad) }, []collector.Rule{{Name: "image *"}}, 80, 2},
+		{"hidden images that fail", func(w *fakecloud.Cloud) {
+			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+				return isSweep(r) && strings.Contains(r.RawQuery, "hidden")
+			}, Status: http.StatusInternalServerError})
+		}, []collector.Rule{{Name: "image *"}}, 80, 6}, // which may pass: each round tries again
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld()
+			addImages(w, 80)
+			test.spoil(w)
+			opts := discovering(test.rules...)
+			opts.DiscoveryInterval = 10 * time.Minute
+			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+				w.Inject(fakecloud.Fault{Match: isSweep, Latency: 2 * time.Second})
+				for n := range 3 {
+					images := 0
+					for _, s := range collectShards(t, b, 8) {
+						images += len(read(s))
+						if s.Discovered || !s.Up {
+							t.Errorf("round %d: discovered %t, up %t", n, s.Discovered, s.Up)
+						}
+					}
+					if images != test.images {
+						t.Errorf("round %d: %d images read, want %d", n, images, test.images)
+					}
+					time.Sleep(time.Minute)
+				}
+				listings := 0
+				for _, r := range w.Requests() {
+					if isSweep(r) {
+						listings++
+					}
+				}
+				if listings != test.listings {
+					t.Errorf("%d listings in three rounds, want %d", listings, test.listings)
+				}
+			})
+		})
+	}
+}
+
+// Who gives up before its listing ends leaves it to one who waits for it.
+func TestAListingThatIsGivenUp(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 8)
+	opts := discovering(collector.Rule{Name: "image *"})
+	opts.DiscoveryInterval = 10 * time.Minute
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		w.Inject(fakecloud.Fault{Match: isSweep, Latency: 2 * time.Second})
+		ctx, hangUp := context.WithCancel(t.Context())
+		go b.cloud.CollectShard(ctx, collector.Shard{Number: 1, Of: 2}, limits(9*time.Second))
+		time.AfterFunc(time.Second, hangUp)
+		time.Sleep(100 * time.Millisecond)
+		if s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 1}, limits(9*time.Second)); len(read(s)) != len(ids) || !s.Discovered {
+			t.Errorf("%d of %d images read, discovered %t", len(read(s)), len(ids), s.Discovered)
+		}
+	})
+}
+
+// An old list of images is good while another one is on its way, and not for ever.
+func TestAnOldListIsNoSuccess(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 8)
+	opts := discovering(collector.Rule{Name: "image *"})
+	opts.DiscoveryInterval = time.Minute
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		began := time.Now()
+		scrape := func() (list []collector.Snapshot) {
+			one := make(chan collector.Snapshot)
+			go func() {
+				one <- b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 2}, limits(9*time.Second))
+			}()
+			time.Sleep(100 * time.Millisecond) // it lists, if there is need to
+			two := b.cloud.CollectShard(t.Context(), collector.Shard{Number: 2, Of: 2}, limits(9*time.Second))
+			return []collector.Snapshot{<-one, two}
+		}
+		scrape()
+		w.Inject(fakecloud.Fault{Match: isSweep, Hang: true})
+		for range 5 {
+			time.Sleep(40 * time.Second)
+			old := time.Since(began) >= 2*opts.DiscoveryInterval
+			images := 0
+			for k, s := range scrape() {
+				images += len(read(s))
+				if s.Discovered && (old || k == 0 && time.Since(began) > opts.DiscoveryInterval+10*time.Second) {
+					t.Errorf("shard %d says that all are discovered, %s after the last list", k+1, time.Since(began))
+				}
+			}
+			if images != len(ids) {
+				t.Errorf("%d of %d images read", images, len(ids))
+			}
+		}
+	})
+}

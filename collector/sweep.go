@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -10,13 +11,22 @@ import (
 	"glance_share_exporter/client"
 )
 
-// sweep is what all listings of a cloud brought, for [Options].DiscoveryInterval. It does not change.
+// sweep is what all listings of a cloud brought, read to their ends or not, for [Options].DiscoveryInterval. It does not
+// change.
 type sweep struct {
 	began    time.Time
 	opts     *Options
 	projects []string // of the credential
 	admin    bool
 	images   []client.Image // that a rule takes, in any shard
+	err      error          // why they may not be all
+	passing  bool           // the next listing may well be read to its end
+}
+
+// listing is a sweep that is under way.
+type listing struct {
+	done  chan struct{}
+	sweep *sweep // of which the collections that wait for it need none of their own; nil: it was given up
 }
 
 // fits reports whether a collection would list the same.
@@ -24,38 +34,64 @@ func (s *sweep) fits(c *collection) bool {
 	return s != nil && slices.Equal(s.projects, c.projects) && s.admin == c.admin()
 }
 
-// sweepFor returns the sweep that a collection may use instead of one of its own. Without one it returns what to wait for,
-// as another collection is listing; without that either, the collection is to list itself.
-func (c *Cloud) sweepFor(coll *collection) (s *sweep, listing <-chan struct{}) {
+// sweepFor returns the sweep that a collection may use instead of one of its own, past where it waited for that listing.
+// Without one it returns what to wait for, as another collection is listing; without that either, the collection is to list
+// itself.
+func (c *Cloud) sweepFor(coll *collection, past *listing) (*sweep, *listing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	coll.mu.Lock()
-	fits := c.sweep.fits(coll)
-	coll.mu.Unlock()
-	switch {
-	case coll.opts != c.opts: // which was replaced meanwhile
-	case fits && (time.Since(c.sweep.began) < coll.opts.DiscoveryInterval || c.listing != nil):
-		return c.sweep, nil
-	case c.listing != nil:
-		return nil, c.listing
-	default:
-		c.listing = make(chan struct{})
-		coll.leads = true
+	defer coll.mu.Unlock()
+	if coll.opts != c.opts { // which was replaced meanwhile
+		return nil, nil
 	}
-	return nil, nil
+	if past != nil && past.ended() && past.sweep.fits(coll) && past.sweep.opts == coll.opts {
+		return past.sweep, nil
+	}
+	if c.sweep.fits(coll) {
+		good := coll.opts.DiscoveryInterval
+		if c.listing != nil {
+			good *= 2 // while another one is on its way
+		}
+		if age(c.sweep.began) < good {
+			return c.sweep, nil
+		}
+	}
+	if c.listing == nil {
+		c.listing = &listing{done: make(chan struct{})}
+		coll.leads = true
+		return nil, nil
+	}
+	return nil, c.listing
 }
 
-// swept takes over what a collection listed, nil where it was not all, and lets others list. The caller holds the cloud's mu.
+func (l *listing) ended() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// swept takes over what a collection listed, nil where it did not come to an end, and lets others list. The caller holds the
+// cloud's mu.
 func (c *Cloud) swept(coll *collection, s *sweep) {
 	if !coll.leads {
 		return
 	}
 	coll.leads = false
-	if s != nil && s.opts == c.opts {
+	if s != nil && s.opts == c.opts && !s.passing {
 		c.sweep = s
 	}
-	close(c.listing)
+	c.listing.sweep = s
+	close(c.listing.done)
 	c.listing = nil
+}
+
+// age is how long ago something was. The clock that only runs forward stands still while a machine sleeps.
+func age(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t))
 }
 
 // forgetSweep drops the sweep unless it is good for other options too. The caller holds mu.
@@ -75,13 +111,15 @@ func (c *Cloud) forgetSweep(opts *Options) {
 
 // discoverNowAndThen uses the last sweep, that of another collection, or lists itself.
 func (c *collection) discoverNowAndThen(ctx context.Context) {
+	var s *sweep
+	var under *listing
 	for {
-		s, listing := c.cloud.sweepFor(c)
+		s, under = c.cloud.sweepFor(c, under)
 		switch {
 		case s != nil:
 			c.adopt(s)
 			return
-		case listing == nil:
+		case under == nil:
 			c.discover()
 			return
 		}
@@ -92,7 +130,7 @@ func (c *collection) discoverNowAndThen(ctx context.Context) {
 			c.mu.Unlock()
 			return
 		}
-		c.queue.wait(ctx, listing, left)
+		c.queue.wait(ctx, under.done, left)
 	}
 }
 
@@ -119,7 +157,7 @@ func (c *collection) adopt(s *sweep) {
 		c.discoveryErr = nil
 	}
 	if c.discoveryErr == nil {
-		c.discoveryErr = c.scopesErr
+		c.discoveryErr = cmp.Or(s.err, c.scopesErr)
 	}
 	targets := slices.Clone(c.targets)
 	c.mu.Unlock()
