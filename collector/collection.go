@@ -245,6 +245,13 @@ func (c *collection) moreTime(ctx context.Context, than time.Time) bool {
 // left is how long somebody still waits for the collection.
 func (c *collection) left() time.Duration { return time.Until(c.latest()) }
 
+// late reports whether nearly all of the collection's time is over, so that a request that gets no answer in the rest need not hang.
+func (c *collection) late() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Until(c.deadline) < c.deadline.Sub(c.start)/10
+}
+
 // request runs the requests of one question until they are answered, or nobody waits any more. What could not be asked, or was
 // not answered in time, is asked again if somebody with more time has joined meanwhile.
 func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) (err error) {
@@ -325,6 +332,7 @@ func (c *collection) askMembersOf(t *target) {
 		if c.settled(t) {
 			return
 		}
+		late := c.late()
 		var list client.MemberList
 		err := c.request(ctx, func(ctx context.Context) (err error) {
 			list, err = c.cloud.api.Members(ctx, t.ID)
@@ -335,7 +343,7 @@ func (c *collection) askMembersOf(t *target) {
 			c.single = true
 			err = c.take(listWeight(list.Members))
 		}
-		t.members, t.membersErr, t.membersRead = list, err, err == nil
+		t.members, t.membersErr, t.membersRead, t.late = list, err, err == nil, late
 		if err != nil {
 			t.members = client.MemberList{}
 		}

@@ -102,12 +102,13 @@ func (m *memo) learn(t *target, number int, c *collection) {
 		}
 		m.visibility = t.record.Visibility
 	}
-	hung := code(t.membersErr) == client.CodeTimeout
-	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled
+	timeout := code(t.membersErr) == client.CodeTimeout
+	hung := timeout && !t.late
+	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
 	case t.notApplicable(c.opts):
 		m.hung, m.answered = false, number
-	case hung || cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
+	case cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
 		m.hung = m.hung || hung
 	default:
 		m.hung, m.answered = false, number

@@ -127,6 +127,30 @@ func TestALimitOfRequestsIsFair(t *testing.T) {
 	})
 }
 
+// What is asked at the end of a scrape gets too little time for its answer. That is no reason to say that it hangs, and to ask
+// for it after all others from then on.
+func TestWhatIsAskedAtTheEndDoesNotHang(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 60)
+	opts := options(ids...)
+	opts.Concurrency = 1
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		w.SetLatency(300 * time.Millisecond)
+		last := map[string]int{}
+		for n := range 40 {
+			for _, id := range read(b.scrape(t)) {
+				last[id] = n
+			}
+			time.Sleep(time.Minute)
+		}
+		for _, id := range ids {
+			if last[id] < 36 {
+				t.Errorf("%s was read in scrape %d for the last time, of 40 that read %d of %d images", id, last[id], 27, len(ids))
+			}
+		}
+	})
+}
+
 // A scrape that joins with more time gets what the first one had no time for.
 func TestJoiningWhereTheLimitLeavesNoTime(t *testing.T) {
 	w := newWorld()

@@ -20,6 +20,7 @@ type target struct {
 	membersRead  bool
 	members      client.MemberList
 	membersErr   error
+	late         bool // its members were asked for when nearly all of the time was over
 
 	listed   bool // a listing has it, and a rule takes it
 	unlisted bool // a list of this collection that would have it has it not
