@@ -48,7 +48,8 @@ type Cloud struct {
 	listing *listing       // a sweep that is under way; nil: none is
 	refresh *refresher     // nil: nobody collects in the background
 	closed  bool
-	active  int // collections that have not ended
+	retired bool // nothing begins in the background any more
+	active  int  // collections that have not ended
 	ended   sync.Cond
 }
 
@@ -122,11 +123,11 @@ func (c *Cloud) Close() {
 	c.Retire()
 }
 
-// Retire waits until no collection is under way and ends those in the background.
+// Retire waits until no collection is under way and ends those in the background, for good.
 func (c *Cloud) Retire() {
 	c.mu.Lock()
+	c.retired = true
 	refresh := c.refresh
-	c.refresh = nil
 	c.mu.Unlock()
 	if refresh != nil {
 		refresh.stop()
@@ -300,6 +301,9 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 	}
 	if !givenUp {
 		p.report(coll)
+		if c.refresh != nil && p.shard == (Shard{}) {
+			c.refresh.learn(coll)
+		}
 	}
 	close(coll.done)
 	c.active--

@@ -111,7 +111,7 @@ func (c *collection) remember(own []string) {
 // youngFor reports whether somebody with a deadline may take what is read already for what is so now. Otherwise scrapes that
 // overlap, one after the other, would share a collection that never ends, and show for ever what it read first.
 func (c *collection) youngFor(deadline time.Time) bool {
-	return time.Since(c.start) <= time.Until(deadline)/2
+	return age(c.start) <= time.Until(deadline)/2
 }
 
 func (c *collection) join(deadline time.Time) {
@@ -405,28 +405,43 @@ func (c *collection) snapshot() Snapshot {
 	state := c.cloud.api.State()
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	s := c.head()
+	s.State = state
+	s.Images = c.images(func(t *target) sighting { return sighting{target: t} })
+	return s
+}
+
+// head is what a snapshot says of the cloud. The caller holds mu.
+func (c *collection) head() Snapshot {
 	end := c.end
 	if end.IsZero() {
 		end = time.Now()
 	}
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
-		State: state, Images: make([]ImageSnapshot, 0, len(c.targets)), opts: c.opts,
 		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete() && !c.noImageAPI(), Scopes: c.scopes, ScopesErr: c.scopesErr, NoImageAPI: c.err == nil && c.noImageAPI(),
+		opts: c.opts,
 	}
 	c.discovery(&s)
+	return s
+}
+
+// images are those of a snapshot, each as it is to be seen. The caller holds mu.
+func (c *collection) images(see func(t *target) sighting) []ImageSnapshot {
+	images := make([]ImageSnapshot, 0, len(c.targets))
 	for _, t := range c.targets {
 		if c.gone(t) {
 			continue
 		}
-		img := ImageSnapshot{Name: c.imageName(t)}
-		t.judge(c.opts, &img)
-		s.Images = append(s.Images, img)
+		s := see(t)
+		img := ImageSnapshot{Name: c.imageName(t), Taken: s.taken}
+		s.target.judge(c.opts, &img)
+		images = append(images, img)
 	}
 	if c.opts.MemberDetails {
-		limit(s.Images)
+		limit(images)
 	}
-	return s
+	return images
 }
 
 // discovery says what became of the listings. The caller holds mu.

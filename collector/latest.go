@@ -109,7 +109,11 @@ func (p *part) seenBefore(s *Snapshot) map[string]Before {
 	}
 	for i := range p.last.Images {
 		if img := &p.last.Images[i]; img.Sight != Unread && unread[img.ID] {
-			before = put(before, Before{*img, p.last.Start})
+			at := img.Taken
+			if at.IsZero() {
+				at = p.last.Start
+			}
+			before = put(before, Before{*img, at})
 		}
 	}
 	return before

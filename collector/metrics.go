@@ -35,7 +35,7 @@ var (
 	durationDesc = newDesc("scrape_duration_seconds",
 		"How long this collection of the cloud took, in seconds.", cloudLabels)
 	snapshotDesc = newDesc("snapshot_timestamp_seconds",
-		"When the collection began that all of this is from, in seconds since 1970. Only with refresh_interval, where scrapes show the last collection in the background.", cloudLabels)
+		"When the oldest collection began that any of this is from, in seconds since 1970. Only with refresh_interval, where scrapes show what was read last in the background.", cloudLabels)
 	watchedDesc = newDesc("watched_images",
 		"Number of images that this collection was to read.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",

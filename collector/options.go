@@ -37,7 +37,7 @@ type Options struct {
 	DiscoveryInterval time.Duration
 	// RefreshInterval is how often the cloud is collected in the background; 0: for each scrape.
 	RefreshInterval time.Duration
-	// MaxStaleness is how old a collection in the background may be that is shown; 0: three times RefreshInterval.
+	// MaxStaleness is how long what a collection in the background read may be shown; 0: three times RefreshInterval.
 	MaxStaleness time.Duration
 
 	// AdminRoles are the roles of a token that sees the members of every project's images whole.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
@@ -12,9 +13,18 @@ type refresher struct {
 	cancel context.CancelFunc
 	kick   chan struct{} // begin anew
 	done   chan struct{} // it has ended
-	first  chan struct{} // a snapshot is there
+	first  chan struct{} // a collection has ended
 
-	last *Snapshot // guarded by the cloud's mu; nil: none yet
+	// Guarded by the cloud's mu:
+
+	last *collection         // that has ended; nil: none yet
+	seen map[string]sighting // by image ID, up to then; replaced, never changed
+}
+
+// sighting is an image that was read. One that a later collection cannot read is shown as it was, with its age.
+type sighting struct {
+	target *target
+	taken  time.Time // when the collection began that read its members
 }
 
 // stop ends it, and the collection that is under way.
@@ -31,15 +41,53 @@ func (r *refresher) again() {
 	}
 }
 
-var errNoSnapshot = errors.New("not asked: the first collection in the background has not ended yet")
+// learn takes over a collection that has ended. The caller holds the cloud's mu.
+func (r *refresher) learn(c *collection) {
+	if r.last != nil && r.last.start.After(c.start) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	seen := make(map[string]sighting, len(c.targets))
+	for _, t := range c.targets {
+		if s := c.sight(t, r.seen[t.ID]); s.target != nil && !c.gone(t) {
+			seen[t.ID] = s
+		}
+	}
+	r.last, r.seen = c, seen
+}
 
-// latest returns the last snapshot, waiting for the first one.
+// sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
+// its record says now. A 403 or 404 is an answer, and so is a record's 404. The zero value is an image that is not read. The
+// caller holds mu.
+func (c *collection) sight(t *target, before sighting) sighting {
+	if t.membersRead || t.notApplicable(c.opts) {
+		return sighting{t, c.start}
+	}
+	told := t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound
+	if before.target == nil || told && !c.noImageAPI() {
+		return sighting{}
+	}
+	again := *t
+	again.membersRead, again.members, again.membersErr = before.target.membersRead, before.target.members, nil
+	if again.record == nil {
+		again.record = before.target.record
+	}
+	if !again.membersRead && !again.notApplicable(c.opts) {
+		return sighting{}
+	}
+	return sighting{&again, before.taken}
+}
+
+var errNoSnapshot = errors.New("not asked: the first collection in the background has not begun yet")
+
+// latest returns what was seen last, waiting for the first collection's end.
 func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	c.mu.Lock()
-	r := c.refresh
-	if r == nil && !c.closed {
-		r = c.startRefresh()
+	if c.refresh == nil && !c.closed && !c.retired {
+		c.startRefresh()
 	}
+	r := c.refresh
 	c.mu.Unlock()
 	if r == nil {
 		return c.blank(context.Canceled)
@@ -51,19 +99,74 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return c.shown(r)
+}
+
+// shown is what the collections in the background have seen by now.
+func (c *Cloud) shown(r *refresher) Snapshot {
 	c.mu.Lock()
-	last, opts := r.last, c.opts
+	opts, last, seen, now := c.opts, r.last, r.seen, c.part(Shard{}).running
 	c.mu.Unlock()
-	if last == nil {
+	newest := now
+	if now == nil {
+		newest = last
+	}
+	if newest == nil {
 		return c.blank(errNoSnapshot)
 	}
-	s := *last
-	if age := time.Since(s.Start); age > opts.staleness() {
-		stale := c.blank(fmt.Errorf("the last collection in the background began %s ago, more than max_staleness", age.Round(time.Second)))
-		stale.Taken = s.Start
-		return stale
+	if now == nil && age(last.start) > 2*opts.RefreshInterval {
+		r.again() // the machine slept, and its timers with it
 	}
-	s.Taken, s.State = s.Start, c.api.State()
+	s := c.head(last, now, opts)
+	s.opts, s.State, s.Taken = newest.opts, c.api.State(), s.Start
+	newest.mu.Lock()
+	defer newest.mu.Unlock()
+	s.Images = newest.images(func(t *target) sighting {
+		if err := opts.tooOld(newest.start); err != nil {
+			return sighting{target: &target{Image: t.Image, discovered: t.discovered, membersErr: err}}
+		}
+		if s := newest.sight(t, seen[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
+			return s
+		}
+		return sighting{target: t}
+	})
+	for i := range s.Images {
+		if taken := s.Images[i].Taken; !taken.IsZero() && taken.Before(s.Taken) {
+			s.Taken = taken
+		}
+	}
+	return s
+}
+
+// head is what is to be said of the cloud itself. The last collection tells, unless it could not see and the one that is under
+// way does, or it is too old. One of them is nil at most.
+func (c *Cloud) head(last, now *collection, opts *Options) Snapshot {
+	of := func(c *collection) Snapshot {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.head()
+	}
+	if last == nil {
+		return of(now)
+	}
+	s, old := of(last), opts.tooOld(last.start)
+	if now != nil {
+		under := of(now)
+		under.Duration = s.Duration
+		switch {
+		case under.opts != s.opts:
+			under.Up = under.Up || s.Up && under.Err == nil && old == nil
+			return under
+		case under.Up && (old != nil || !s.Up):
+			return under
+		}
+	}
+	if old != nil {
+		s = Snapshot{Cloud: s.Cloud, Start: s.Start, Duration: s.Duration, Err: old, Discovers: s.Discovers}
+		if s.Discovers {
+			s.DiscoveryErr = old
+		}
+	}
 	return s
 }
 
@@ -80,12 +183,14 @@ func (c *Cloud) blank(why error) Snapshot {
 }
 
 // startRefresh begins to collect in the background. The caller holds mu.
-func (c *Cloud) startRefresh() *refresher {
+func (c *Cloud) startRefresh() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &refresher{cancel: cancel, kick: make(chan struct{}, 1), done: make(chan struct{}), first: make(chan struct{})}
 	c.refresh = r
 	go func() {
 		defer close(r.done)
+		var again retries
+		var first sync.Once
 		for ctx.Err() == nil {
 			opts := c.options()
 			if opts.RefreshInterval == 0 {
@@ -96,18 +201,21 @@ func (c *Cloud) startRefresh() *refresher {
 				continue
 			}
 			began := time.Now()
-			s := c.collect(ctx, Shard{}, began.Add(opts.cycle()))
+			c.collect(ctx, Shard{}, began.Add(opts.cycle()))
 			if ctx.Err() != nil {
 				return
 			}
+			s := c.shown(r)
 			c.remember(Shard{}, &s)
 			c.mu.Lock()
-			if r.last == nil {
-				close(r.first)
-			}
-			r.last = &s
+			last := r.last
 			c.mu.Unlock()
-			timer := time.NewTimer(time.Until(began.Add(opts.RefreshInterval)))
+			wait := time.Until(began.Add(opts.RefreshInterval))
+			if pause := again.pause(last, opts.RefreshInterval); pause > 0 {
+				wait = min(wait, pause)
+			}
+			first.Do(func() { close(r.first) })
+			timer := time.NewTimer(wait)
 			select {
 			case <-ctx.Done():
 			case <-r.kick:
@@ -116,7 +224,53 @@ func (c *Cloud) startRefresh() *refresher {
 			timer.Stop()
 		}
 	}()
-	return r
+}
+
+// retries decide how soon a collection is repeated that could not see everything.
+type retries struct {
+	blind int // what the last one could not see
+	next  time.Duration
+}
+
+// firstRetry is which part of the interval passes before a collection is repeated; then twice as much, and so on.
+const firstRetry = 16
+
+// pause is how long to wait before a collection is repeated; 0: until its interval is over.
+func (r *retries) pause(last *collection, interval time.Duration) time.Duration {
+	blind := 1
+	if last != nil {
+		blind = last.blind()
+	}
+	if blind == 0 || blind > r.blind {
+		r.next = max(interval/firstRetry, time.Second)
+	}
+	r.blind = blind
+	if blind == 0 {
+		return 0
+	}
+	pause := min(r.next, interval)
+	r.next = 2 * pause
+	return pause
+}
+
+// blind counts what the collection could not see and may see soon. It has ended.
+func (c *collection) blind() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil || c.noImageAPI() {
+		return max(len(c.targets), 1)
+	}
+	if c.passing {
+		n++
+	}
+	for _, t := range c.targets {
+		switch {
+		case c.gone(t):
+		case !t.membersRead && !t.notApplicable(c.opts) && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
+			n++
+		}
+	}
+	return n
 }
 
 // cycle is how long one collection in the background may take.
@@ -127,10 +281,18 @@ func (o *Options) cycle() time.Duration {
 	return o.RefreshInterval
 }
 
-// staleness is how old a snapshot may be that is shown.
+// staleness is how old something may be that is shown.
 func (o *Options) staleness() time.Duration {
 	if o.MaxStaleness > 0 {
 		return o.MaxStaleness
 	}
 	return 3 * o.RefreshInterval
+}
+
+// tooOld says why what a collection read is not shown any more, by when it began; nil: it is.
+func (o *Options) tooOld(began time.Time) error {
+	if old := age(began); old > o.staleness() {
+		return fmt.Errorf("the last collection in the background began %s ago, more than max_staleness", old.Round(time.Second))
+	}
+	return nil
 }

@@ -29,7 +29,7 @@ type Snapshot struct {
 	Cloud    string
 	Start    time.Time
 	Duration time.Duration
-	// Taken is when a snapshot's collection in the background began, zero where each scrape collects.
+	// Taken is when the oldest collection in the background began that any of this is from, zero where each scrape collects.
 	Taken time.Time
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool
@@ -73,6 +73,8 @@ type ImageSnapshot struct {
 	StatusCode int
 	// Err is why Sight is Unread.
 	Err error
+	// Taken is when the collection in the background began that read this, zero where none did.
+	Taken time.Time
 }
 
 // Complete reports whether Members are all there are, each with an ID of its own, and none is left out.
