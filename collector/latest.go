@@ -84,7 +84,8 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	p.before = p.seenBefore(s)
 	p.last = s
 	for _, o := range c.parts { // as after a change of the number of shards
-		if o.last != nil && o.shard.Of != shard.Of && time.Since(o.last.Start) > keepParts {
+		stranger := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more
+		if o.last != nil && o.shard.Of != shard.Of && (stranger || age(o.last.Start) > keepParts) {
 			o.last, o.before = nil, nil
 		}
 	}
