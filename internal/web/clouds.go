@@ -130,12 +130,13 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	unread, foreign := 0, 0
 	old := now.Sub(s.Start) > s.FreshFor()
 	for i := range s.Images {
-		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], old: old, now: now}
+		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now}
+		e.old = now.Sub(e.at()) > s.FreshFor()
 		e.judge()
-		switch e.img.Sight {
-		case collector.Unread:
+		switch {
+		case e.img.Sight == collector.Unread || e.stale():
 			unread++
-		case collector.Partial:
+		case e.img.Sight == collector.Partial:
 			foreign++
 		}
 		c.entries = append(c.entries, e)

@@ -406,6 +406,14 @@ func TestWhatThePageSays(t *testing.T) {
 			api.change(func() { api.hang = true }) // so that the next one takes its whole hour
 			time.Sleep(90 * time.Minute)
 		}},
+		{name: "no answer since, in the background", opts: func(o *collector.Options) {
+			o.RefreshInterval, o.MaxStaleness = time.Hour, 24*time.Hour
+		}, do: func(t *testing.T, s *site, api *shop) {
+			s.scrape(t)
+			api.change(func() { api.errs = map[string]error{debian: status(client.OpListMembers, debian, 503)} })
+			time.Sleep(3*time.Hour + time.Minute)
+			s.scrape(t)
+		}},
 		{name: "a listing broke off", opts: func(o *collector.Options) {
 			o.Discover = []collector.Rule{{Policy: expected()}}
 		}, do: func(t *testing.T, s *site, api *shop) {

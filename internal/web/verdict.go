@@ -43,7 +43,7 @@ func (e *entry) judge() {
 			}
 		}
 	}
-	if e.old && e.rank > blind {
+	if (e.old || e.stale()) && e.rank > blind {
 		e.rank, e.word = blind, "Old"
 	}
 }
@@ -104,14 +104,28 @@ func knownVisibility(img *collector.ImageSnapshot) bool {
 	return img.Record != nil && img.Record.Visibility.Known()
 }
 
+// at is when the collection began that read the image.
+func (e *entry) at() time.Time {
+	if !e.img.Taken.IsZero() {
+		return e.img.Taken // in the background, where an image without an answer is shown as it was before
+	}
+	return e.part.Snapshot.Start
+}
+
+// stale reports whether the image is shown as an earlier collection in the background read it.
+func (e *entry) stale() bool { return e.img.Sight != collector.Unread && e.at().Before(e.part.Snapshot.Start) }
+
 // says tells what was seen of the image, in sentences.
 func (e *entry) says() []string {
 	var lines []string
 	switch {
 	case e.img.Sight != collector.Unread && !e.old:
-		return seen(e.part.Snapshot, e.img)
+		if e.stale() {
+			lines = append(lines, "Its last question had no answer. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+		}
+		return append(lines, seen(e.part.Snapshot, e.img)...)
 	case e.img.Sight != collector.Unread:
-		lines = append(lines, "Nobody knows who can use it now. When it was last read, "+moment{e.part.Snapshot.Start, e.now}.Ago()+":")
+		lines = append(lines, "Nobody knows who can use it now. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	}
 	if e.img.Open() {
