@@ -23,17 +23,12 @@ type Before struct {
 }
 
 // Latest returns what scrapes saw last, and asks for nothing. It is one entry for a cloud that is scraped whole, else one for
-// each of its shards, in their order: those of the last scrape, as the number of shards may have changed meanwhile. What was seen
+// each of its shards, in their order: those of the last scrape, if that was none of a stranger's. What was seen
 // with other options is not returned: other images are watched, and judged in another way.
 func (c *Cloud) Latest() []Latest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	parts, newest := c.opts.Shards, time.Time{}
-	for shard, p := range c.parts {
-		if p.last != nil && p.last.end().After(newest) {
-			parts, newest = shard.Of, p.last.end()
-		}
-	}
+	parts := c.shownParts()
 	if parts < 2 {
 		one := c.latestOf(Shard{})
 		if other := c.latestOf(Shard{1, 1}); one.Snapshot == nil || other.Snapshot != nil && other.Snapshot.end().After(one.Snapshot.end()) {
@@ -46,6 +41,33 @@ func (c *Cloud) Latest() []Latest {
 		list[i] = c.latestOf(Shard{i + 1, parts})
 	}
 	return list
+}
+
+// shownParts is of how many parts Latest tells: those of the last scrape, but not those that a stranger asks for while the
+// configured shards are scraped. The caller holds mu.
+func (c *Cloud) shownParts() int {
+	type choice struct {
+		parts int
+		end   time.Time
+	}
+	latest, meant, scraped := choice{parts: c.opts.Shards}, choice{parts: c.opts.Shards}, false
+	for shard, p := range c.parts {
+		if p.last == nil {
+			continue
+		}
+		this := choice{shard.Of, p.last.end()}
+		if this.end.After(latest.end) {
+			latest = this
+		}
+		if (this.parts < 2 || this.parts == c.opts.Shards) && this.end.After(meant.end) {
+			meant = this
+		}
+		scraped = scraped || this.parts == c.opts.Shards && age(this.end) < forgetAfter
+	}
+	if scraped {
+		return meant.parts
+	}
+	return latest.parts
 }
 
 // latestOf needs mu.

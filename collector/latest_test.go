@@ -182,7 +182,14 @@ func TestLatestShards(t *testing.T) {
 		}
 		shard(1, 1)
 		wantSaid(t, b.cloud, ": 40 of 40")
+		// A stranger asks for shards of its own.
+		shard(1, 2)
+		shard(1, 1000)
+		if got := b.cloud.Latest(); len(got) != 2 {
+			t.Errorf("%d parts", len(got))
+		}
 		// More shards: those before are forgotten when they are old.
+		time.Sleep(10 * time.Minute)
 		shard(3, 4)
 		if got := b.cloud.Latest(); len(got) != 4 || got[2].Snapshot == nil || got[0].Snapshot != nil {
 			t.Error(said(b.cloud))
