@@ -113,7 +113,9 @@ func (e *entry) at() time.Time {
 }
 
 // stale reports whether the image is shown as an earlier collection in the background read it.
-func (e *entry) stale() bool { return e.img.Sight != collector.Unread && e.at().Before(e.part.Snapshot.Start) }
+func (e *entry) stale() bool {
+	return e.img.Sight != collector.Unread && e.at().Before(e.part.Snapshot.Start)
+}
 
 // says tells what was seen of the image, in sentences.
 func (e *entry) says() []string {
