@@ -111,7 +111,7 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 		*fakecloud.Demo
 		URL, Address, Path string
 		Pace               time.Duration
-	}{cloud, "http://" + listener.Addr().String(), demoAddress(flags), path, demoPace}
+	}{cloud, "http://" + listener.Addr().String(), localAddress(flags), path, demoPace}
 	var text bytes.Buffer
 	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once && !flags.preflight {
 		err = demoHint.Execute(stdout, values)
@@ -124,8 +124,8 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 	return d, nil
 }
 
-// demoAddress is where the metrics are, as far as the flags tell.
-func demoAddress(flags *flags) string {
+// localAddress is where the pages are, as far as the flags tell.
+func localAddress(flags *flags) string {
 	host, port, err := net.SplitHostPort((*flags.toolkit.WebListenAddresses)[0])
 	if err != nil || host == "" {
 		host = "localhost"

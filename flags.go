@@ -21,6 +21,7 @@ type flags struct {
 	once                   bool
 	preflight              bool
 	demo                   bool
+	healthcheck            bool
 	toolkit                *toolkit.FlagConfig
 	telemetryPath          string
 	externalURL            string
@@ -39,6 +40,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	printed := false
 	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
 	app.Version(versionText())
+	app.UsageFuncs(manFuncs)
 	app.HelpFlag.Short('h')
 	f := &flags{}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)
@@ -47,6 +49,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
 	app.Flag("preflight", "Log in to each cloud, say what the exporter would see there and what right it needs, and exit: with 1 if it would not see everything.").BoolVar(&f.preflight)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
+	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&f.telemetryPath)
 	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. Its path becomes the route prefix.").StringVar(&f.externalURL)
@@ -55,8 +58,8 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&f.enablePprof)
 	app.Flag("web.max-requests", "How many scrapes may be under way at once; 0: any number.").Default("40").IntVar(&f.maxRequests)
 	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").BoolVar(&f.disableExporterMetrics)
-	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").StringVar(&f.logLevel)
-	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").StringVar(&f.logFormat)
+	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").HintOptions("debug", "info", "warn", "error").StringVar(&f.logLevel)
+	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").HintOptions("logfmt", "json").StringVar(&f.logFormat)
 	_, err := app.Parse(args)
 	if printed {
 		return nil, nil

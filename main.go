@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -44,6 +45,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags, err := parseFlags(args, stdout)
 	if err != nil || flags == nil {
 		return err
+	}
+	if flags.healthcheck {
+		return healthcheck(ctx, flags, stdout)
 	}
 	if flags.preflight {
 		stderr = io.Discard // the page says it all, and better
@@ -105,6 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	server := web.Server(handler)
+	server.ErrorLog = slog.NewLogLogger(toolkitLogger.Handler(), slog.LevelWarn)
 	listen := func() error { return toolkit.ListenAndServe(server, flags.toolkit, toolkitLogger) }
 	var check <-chan time.Time // never, if nil
 	if flags.autoReload > 0 {

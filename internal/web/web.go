@@ -98,6 +98,12 @@ func MetricsPath(externalURL, routePrefix, telemetry string) (string, error) {
 	return prefix + telemetry, err
 }
 
+// HealthPath returns the path of the page that tells whether the process serves, or what is wrong with one of the two.
+func HealthPath(externalURL, routePrefix string) (string, error) {
+	_, prefix, err := prefixes(externalURL, routePrefix)
+	return prefix + "/-/healthy", err
+}
+
 func telemetryPath(p string) (string, error) {
 	if p == "" {
 		return "/metrics", nil
