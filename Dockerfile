@@ -1,21 +1,33 @@
-FROM golang:1.26-bookworm AS build
+# Builds for any platform that Go knows, on the one that it runs on: docker build --platform linux/amd64,linux/arm64
+# buildah and podman keep HEALTHCHECK only with --format docker.
+FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
 WORKDIR /src
+# Where the modules come from, if not from where Go looks by itself.
+ARG GOPROXY
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
+ARG TARGETOS
+ARG TARGETARCH
 ARG VERSION=unknown
-RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=${VERSION}" -o /glance_share_exporter .
+ARG REVISION=unknown
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
+    -ldflags "-s -w -X main.version=$VERSION -X github.com/prometheus/common/version.Revision=$REVISION" \
+    -o /glance_share_exporter .
 
 FROM scratch
 ARG VERSION=unknown
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="glance_share_exporter" \
       org.opencontainers.image.description="Tells Prometheus who can use which OpenStack image" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /glance_share_exporter /bin/glance_share_exporter
-COPY exporter.yml /etc/glance_share_exporter/exporter.yml
+# No exporter.yml: whoever has put a password into the one beside this file must not find it in a layer.
 EXPOSE 10292
 USER 65532:65532
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/bin/glance_share_exporter", "--healthcheck"]
 ENTRYPOINT ["/bin/glance_share_exporter"]
 CMD ["--config.file=/etc/glance_share_exporter/exporter.yml"]

@@ -14,5 +14,5 @@ alerts: ; dashboards/check.sh
 e2e: ; go test -tags e2e -count=1 -timeout 15m -v ./internal/e2e
 page: ; cd internal/pagetest && go test -count=1 -parallel 6 -v .
 demo: ; go run . --demo
-docker: ; docker build --build-arg VERSION=$(VERSION) -t glance_share_exporter:$(VERSION) .
+docker: ; docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t glance_share_exporter:$(VERSION) .
 clean: ; rm -f glance_share_exporter
