@@ -50,6 +50,7 @@ func TestMain(m *testing.M) {
 var exporter = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(buildDir, "glance_share_exporter")
 	build := exec.Command("go", "build", "-C", root, "-buildvcs=false", "-o", path, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as it is released
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
