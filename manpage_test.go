@@ -94,7 +94,7 @@ func TestCompletion(t *testing.T) {
 	if got, want := words("--log.level", ""), []string{"debug", "info", "warn", "error"}; !slices.Equal(got, want) {
 		t.Errorf("log levels: got %v, want %v", got, want)
 	}
-	for flag, want := range map[string]string{"--completion-script-bash": "complete -F _glance_share_exporter_bash_autocomplete", "--completion-script-zsh": "#compdef glance_share_exporter"} {
+	for flag, want := range map[string]string{"--completion-script-bash": "complete -F _glance_share_exporter_bash_autocomplete", "--completion-script-zsh": "#compdef glance_share_exporter\n\n_glance_share_exporter() {"} {
 		if script, code := command(t, flag); code != 0 || !strings.Contains(script, want) {
 			t.Errorf("%s: exit %d, no %q in\n%s", flag, code, want, script)
 		}

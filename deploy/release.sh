@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Makes dist/: per platform an archive with the program and what belongs to it, and a list of what it was built from
+# (SBOM, CycloneDX); and the SHA-256 checksums of all. The same sources, Go and version make the same bytes.
+#
+#     deploy/release.sh 1.2.3
+#
+# SOURCE_DATE_EPOCH is the time of all files, by default that of the last commit.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+version=${1:?usage: deploy/release.sh VERSION}
+version=${version#v}
+name=glance_share_exporter
+revision=$(git rev-parse HEAD)
+[ -z "$(git status --porcelain --untracked-files=no)" ] || revision+=-dirty
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} CGO_ENABLED=0 LC_ALL=C TZ=UTC
+umask 022
+
+dist=${DIST:-dist}
+rm -rf "$dist"
+mkdir -p "$dist"
+dist=$(cd "$dist" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+build() { # GOARCH OUTPUT
+  GOOS=linux GOARCH=$1 go build -trimpath -buildvcs=false \
+    -ldflags "-s -w -X main.version=$version -X github.com/prometheus/common/version.Revision=$revision" -o "$2" .
+}
+
+go build -C deploy/tools -buildvcs=false -o "$work/sbom" ./sbom
+build "$(go env GOHOSTARCH)" "$work/host"
+for arch in amd64 arm64; do
+  base=$name-$version.linux-$arch
+  dir=$work/$base
+  mkdir -p "$dir"/{dashboards,systemd,completion}
+  build "$arch" "$dir/$name"
+  cp LICENSE README.md README.zh-CN.md CHANGELOG.md exporter.yml "$dir/"
+  cp dashboards/{README.md,alerts.rules.yml,alertmanager.yml,image-sharing.json,mixin.libsonnet,runbooks.md,*.png} "$dir/dashboards/"
+  cp deploy/systemd/* "$dir/systemd/"
+  "$work/host" --help-man >"$dir/$name.1"
+  "$work/host" --completion-script-bash >"$dir/completion/$name.bash"
+  "$work/host" --completion-script-zsh >"$dir/completion/_$name"
+  find "$dir" -type f -exec chmod 644 {} +
+  chmod 755 "$dir/$name"
+  tar --create --directory "$work" --format gnu --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner "$base" |
+    gzip --no-name --best >"$dist/$base.tar.gz"
+  "$work/sbom" -version "$version" -time "$SOURCE_DATE_EPOCH" "$dir/$name" >"$dist/$base.cdx.json"
+done
+cd "$dist"
+sha256sum -- *.tar.gz *.cdx.json >sha256sums.txt
