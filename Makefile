@@ -1,7 +1,7 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test soak chaos bench race lint alerts e2e page demo docker clean
+.PHONY: build test soak chaos bench race lint alerts e2e page demo docker release release-check clean
 
 build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o glance_share_exporter .
 test: ; go test ./...
@@ -15,4 +15,6 @@ e2e: ; go test -tags e2e -count=1 -timeout 15m -v ./internal/e2e
 page: ; cd internal/pagetest && go test -count=1 -parallel 6 -v .
 demo: ; go run . --demo
 docker: ; docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t glance_share_exporter:$(VERSION) .
-clean: ; rm -f glance_share_exporter
+release: ; deploy/release.sh $(VERSION)
+release-check: ; deploy/check.sh
+clean: ; rm -rf glance_share_exporter dist

@@ -565,7 +565,8 @@ func TestNotes(t *testing.T) {
 		"many":   {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
 		"by hand": {
 			[]string{ci("shards"), "--set=serviceMonitor.enabled=false,scrapeConfig.enabled=false"},
-			[]string{"https://prod-glance-share-exporter.images.svc:10292/sd", "nobody watches prod otherwise"}, nil,
+			[]string{"https://prod-glance-share-exporter.images.svc:10292/sd", "nobody watches prod otherwise"},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
