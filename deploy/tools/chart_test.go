@@ -588,3 +588,26 @@ func TestNotes(t *testing.T) {
 		})
 	}
 }
+
+// The chart is for the version that is released with it.
+func TestVersionOfTheChart(t *testing.T) {
+	changes, err := os.ReadFile(root + "/CHANGELOG.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := regexp.MustCompile(`(?m)^## (\S+) / `).FindSubmatch(changes)
+	text, err := os.ReadFile(chart + "/Chart.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var about struct {
+		Version    string `json:"version"`
+		AppVersion string `json:"appVersion"`
+	}
+	if err := yaml.Unmarshal(text, &about); err != nil {
+		t.Fatal(err)
+	}
+	if newest == nil || about.AppVersion != string(newest[1]) || about.Version != about.AppVersion {
+		t.Errorf("Chart.yaml has %+v, and CHANGELOG.md begins with %s", about, newest)
+	}
+}
