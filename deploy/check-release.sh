@@ -17,6 +17,8 @@ same() { if [ "$2" != "$3" ]; then fail "$1: $3, want $2"; fi; printf '%s: %s\n'
 name=glance_share_exporter
 version=9.9.9
 
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)    # so that a commit meanwhile changes nothing
+export SOURCE_DATE_EPOCH
 DIST=$dir/first deploy/release.sh v$version
 # A copy elsewhere, with other times, and under another umask.
 git clone -q --shared --no-checkout . "$dir/copy"
@@ -31,7 +33,7 @@ for archive in "$dir"/first/*.tar.gz; do
   printf '%s: %s bytes\n' "${archive##*/}" "$(stat -c %s "$archive")"
   same "files" "CHANGELOG.md LICENSE README.md README.zh-CN.md completion/_$name completion/$name.bash dashboards/README.md dashboards/alertmanager.yml dashboards/alerts.rules.yml dashboards/image-sharing-api-away.png dashboards/image-sharing.json dashboards/image-sharing.png dashboards/mixin.libsonnet dashboards/runbooks.md dashboards/status-page-phone.png dashboards/status-page.png exporter.yml $name $name.1 systemd/$name.service systemd/override.conf" \
     "$(LC_ALL=C tar tzf "$archive" | sed "s#^[^/]*/##; /^\$/d; /\/\$/d" | LC_ALL=C sort | xargs)"
-  same 'owners and times' "0/0 $(date -u -d "@$(git log -1 --format=%ct)" +'%F %H:%M')" "$(TZ=UTC tar tzvf "$archive" --numeric-owner | awk '{print $2, $4, $5}' | sort -u)"
+  same 'owners and times' "0/0 $(date -u -d "@$SOURCE_DATE_EPOCH" +'%F %H:%M')" "$(TZ=UTC tar tzvf "$archive" --numeric-owner | awk '{print $2, $4, $5}' | sort -u)"
 done
 
 cd "$dir"
