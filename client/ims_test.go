@@ -263,3 +263,25 @@ func TestCloudImages(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// There is no list of all, and none of the hidden ones: each status has its own.
+func TestListingWhatOthersShareOnIMS(t *testing.T) {
+	var asked []string
+	c, _ := newIMS(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL.RequestURI())
+		_, _ = fmt.Fprint(w, `{"images": []}`)
+	}), client.MembersV2)
+	for _, status := range []client.Status{client.Accepted, client.Pending, client.Rejected} {
+		if _, err := c.ImagePage(t.Context(), client.ImageQuery{SharedWith: producer, MemberStatus: status}, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := []string{
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=accepted",
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=pending",
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=rejected",
+	}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -24,10 +25,24 @@ type ImageQuery struct {
 	Tags []string
 	// Hidden selects the images that are hidden (os_hidden), instead of the ones that are not: no list has both.
 	Hidden bool
+	// SharedWith, if not empty, selects the shared images that a project, the credential's own, is a member of, whoever
+	// owns them: Owner, Visibility and Tags don't count. The images that the project itself shares come along, for the API
+	// can't leave an owner out, and to an administrator's credential all of the cloud's shared images.
+	SharedWith string
+	// MemberStatus is, with SharedWith, the status of that membership; empty: any, which Huawei Cloud can't be asked for.
+	MemberStatus Status
 }
 
 func (q ImageQuery) values() url.Values {
 	v := url.Values{"limit": {strconv.Itoa(MaxImagesPerPage)}, "sort": {"created_at:asc,id:asc"}}
+	if q.Hidden {
+		v.Set("os_hidden", "true")
+	}
+	if q.SharedWith != "" {
+		v.Set("visibility", string(Shared))
+		v.Set("member_status", cmp.Or(string(q.MemberStatus), "all"))
+		return v
+	}
 	if q.Owner != "" {
 		v.Set("owner", q.Owner)
 	}
@@ -40,19 +55,22 @@ func (q ImageQuery) values() url.Values {
 	if len(q.Tags) > 0 {
 		v["tag"] = q.Tags
 	}
-	if q.Hidden {
-		v.Set("os_hidden", "true")
-	}
 	return v
 }
 
 // maxCloudImages is how many records a page of Huawei Cloud's listing has.
 const maxCloudImages = 500
 
-// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: the images that the owner shares. Tags are
-// not asked for, since they are written in another way there.
+// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: the images that the owner shares, or those
+// that are shared with a project. Tags are not asked for, since they are written in another way there.
 func (q ImageQuery) cloudImages() url.Values {
-	return url.Values{"__imagetype": {"shared"}, "owner": {q.Owner}, "limit": {strconv.Itoa(maxCloudImages)}}
+	v := url.Values{"__imagetype": {"shared"}, "limit": {strconv.Itoa(maxCloudImages)}}
+	if q.SharedWith != "" {
+		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))
+	} else {
+		v.Set("owner", q.Owner)
+	}
+	return v
 }
 
 // ImagePage is one page of a listing.

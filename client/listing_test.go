@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gophercloud/gophercloud/v2"
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/internal/fakecloud"
@@ -84,6 +85,84 @@ func TestListing(t *testing.T) {
 	}
 }
 
+func TestListingWhatOthersShare(t *testing.T) {
+	w := fakecloud.New(fakecloud.Options{MaxPageSize: 2})
+	for id, name := range map[string]string{producer: "producer", consumerA: "consumer-a", consumerB: "consumer-b"} {
+		w.AddProjectID(id, name)
+		w.AddUser("watcher", password, id, "reader")
+	}
+	for _, img := range []struct {
+		name, owner, member, status string
+		hidden                      bool
+	}{
+		{"own", producer, consumerA, "accepted", false},
+		{"pending", consumerA, producer, "pending", false},
+		{"accepted", consumerA, producer, "accepted", false},
+		{"rejected", consumerB, producer, "rejected", false},
+		{"hidden", consumerB, producer, "pending", true},
+		{"of others", consumerA, consumerB, "accepted", false},
+	} {
+		w.AddMember(w.AddImage(fakecloud.Image{Name: img.name, Owner: img.owner, Hidden: img.hidden}), fakecloud.Member{MemberID: img.member, Status: img.status})
+	}
+	url := start(t, w) + "/identity/v3"
+	one, _ := newClient(t, client.Options{Auth: byPassword(url)})
+	for _, test := range []struct {
+		name  string
+		query client.ImageQuery
+		want  string
+	}{
+		{"of any status, and its own", client.ImageQuery{SharedWith: producer}, "own,pending accepted,rejected "},
+		{"pending", client.ImageQuery{SharedWith: producer, MemberStatus: client.Pending}, "own,pending "},
+		{"accepted", client.ImageQuery{SharedWith: producer, MemberStatus: client.Accepted}, "own,accepted "},
+		{"rejected", client.ImageQuery{SharedWith: producer, MemberStatus: client.Rejected}, "own,rejected "},
+		{"hidden", client.ImageQuery{SharedWith: producer, Hidden: true}, "hidden"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := walk(t, one, test.query); got != test.want {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+		})
+	}
+
+	// Each of several projects has a view of its own.
+	several, err := client.NewProjects(client.Options{Transport: http.DefaultTransport, Auth: func() (gophercloud.AuthOptions, error) {
+		return gophercloud.AuthOptions{IdentityEndpoint: url, Username: "watcher", Password: password, DomainName: "Default"}, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer several.Close()
+	if _, err := several.Enter(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for project, want := range map[string]string{producer: "[own pending]", consumerA: "[own pending]", consumerB: "[rejected of others]"} {
+		page, err := several.ImagePage(t.Context(), client.ImageQuery{SharedWith: project}, "")
+		var names []string
+		for _, img := range page.Images {
+			names = append(names, img.Name)
+		}
+		if got := fmt.Sprint(names); err != nil || got != want || page.Access.ProjectID != project {
+			t.Errorf("as %s, %s: got %s, %v, want %s", project, page.Access.ProjectID, got, err, want)
+		}
+	}
+	pending := w.AddImage(fakecloud.Image{Owner: consumerA})
+	for _, id := range []string{producer, consumerB} {
+		w.Share(pending, id)
+	}
+	for project, want := range map[string]int{producer: 1, consumerA: 2, consumerB: 1} {
+		list, err := several.MembersAs(t.Context(), project, pending)
+		if err != nil || len(list.Members) != want || list.Access.ProjectID != project {
+			t.Errorf("as %s: got %+v, %v, want %d members", project, list, err, want)
+		}
+	}
+	if _, err := several.ImagePage(t.Context(), client.ImageQuery{SharedWith: "another"}, ""); err == nil {
+		t.Error("a page for a project that is none of them")
+	}
+	if _, err := several.MembersAs(t.Context(), "another", pending); err == nil {
+		t.Error("members for a project that is none of them")
+	}
+}
+
 func TestPages(t *testing.T) {
 	records := func(n int) string {
 		var b strings.Builder
@@ -157,6 +236,8 @@ func TestListingRequest(t *testing.T) {
 		{Owner: "own", Visibility: client.Shared, Tags: []string{"a", "b&c"}, Hidden: true},
 		{Owner: "other", Foreign: true},
 		{Tags: []string{"a"}},
+		{SharedWith: "own"},
+		{SharedWith: "own", MemberStatus: client.Pending, Hidden: true},
 	} {
 		if _, err := c.ImagePage(t.Context(), q, ""); err != nil {
 			t.Fatal(err)
@@ -174,6 +255,10 @@ func TestListingRequest(t *testing.T) {
 		"/v2/images?limit=1000&marker=last+one&owner=other&sort=created_at%3Aasc%2Cid%3Aasc&visibility=all",
 		"/v2/images?limit=1000&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&visibility=all",
 		"/v2/images?limit=1000&marker=last+one&sort=created_at%3Aasc%2Cid%3Aasc&tag=a&visibility=all",
+		"/v2/images?limit=1000&member_status=all&sort=created_at%3Aasc%2Cid%3Aasc&visibility=shared",
+		"/v2/images?limit=1000&marker=last+one&member_status=all&sort=created_at%3Aasc%2Cid%3Aasc&visibility=shared",
+		"/v2/images?limit=1000&member_status=pending&os_hidden=true&sort=created_at%3Aasc%2Cid%3Aasc&visibility=shared",
+		"/v2/images?limit=1000&marker=last+one&member_status=pending&os_hidden=true&sort=created_at%3Aasc%2Cid%3Aasc&visibility=shared",
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)

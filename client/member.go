@@ -125,6 +125,11 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 	return list, nil
 }
 
+// MembersAs is Members, as [Projects] has it: the client is of one project.
+func (c *Client) MembersAs(ctx context.Context, _, imageID string) (MemberList, error) {
+	return c.Members(ctx, imageID)
+}
+
 // membersRequest is for the page that begins after marker, which is sent back as it came.
 func (c *Client) membersRequest(imageID, marker string) request {
 	req := request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}

@@ -434,29 +434,46 @@ func (p *Projects) Members(ctx context.Context, imageID string) (MemberList, err
 	return list, err
 }
 
-// ImagePage is [Client.ImagePage] in the view of the owner that is asked for, or of a project with an administrator's role.
+// MembersAs is [Client.Members] in the view of one of the projects.
+func (p *Projects) MembersAs(ctx context.Context, project, imageID string) (MemberList, error) {
+	s, err := p.scope(func(s *scope) bool { return s.id == project })
+	if err != nil {
+		return MemberList{}, err
+	}
+	return s.client.Members(ctx, imageID)
+}
+
+// ImagePage is [Client.ImagePage] in the view of the owner or member that is asked for, or of a project with an
+// administrator's role.
 func (p *Projects) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
-	p.mu.Lock()
-	i := slices.IndexFunc(p.scopes, func(s *scope) bool {
-		if q.Owner == "" || q.Foreign {
+	s, err := p.scope(func(s *scope) bool {
+		switch {
+		case q.SharedWith != "":
+			return s.id == q.SharedWith
+		case q.Owner == "" || q.Foreign:
 			return s.err == nil && s.access.HasRole(p.settings.AdminRoles)
 		}
 		return s.id == q.Owner
 	})
-	var s *scope
-	if i >= 0 {
-		s = p.scopes[i]
-	}
-	p.mu.Unlock()
-	if s == nil {
-		return ImagePage{}, errNoProject()
-	}
-	if err := p.errOf(s); err != nil {
+	if err != nil {
 		return ImagePage{}, err
 	}
 	page, err := s.client.ImagePage(ctx, q, marker)
-	p.learn(s, page.Images...)
+	if q.SharedWith == "" { // else anybody could offer images to be remembered
+		p.learn(s, page.Images...)
+	}
 	return page, err
+}
+
+// scope returns the first project that fits. takes is called with the mutex held.
+func (p *Projects) scope(takes func(*scope) bool) (*scope, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := slices.IndexFunc(p.scopes, takes)
+	if i < 0 {
+		return nil, errNoProject()
+	}
+	return p.scopes[i], p.scopes[i].err
 }
 
 // State is the first token's end, whether logins pause, and the largest difference of the clocks.

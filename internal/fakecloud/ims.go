@@ -1,6 +1,7 @@
 package fakecloud
 
 import (
+	"cmp"
 	"encoding/base64"
 	"net/http"
 	"net/url"
@@ -180,6 +181,9 @@ func (c *Cloud) cloudImages(q url.Values, who caller) answer {
 	if bad != nil {
 		return *bad
 	}
+	if status := q.Get("member_status"); !slices.Contains([]string{"", "accepted", "rejected", "pending"}, status) {
+		return imsError(http.StatusBadRequest, "IMG.0105", "member_status ["+status+"] is not accepted, rejected or pending")
+	}
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	start := 0
@@ -203,11 +207,14 @@ func (c *Cloud) cloudImages(q url.Values, who caller) answer {
 	return jsonAnswer(http.StatusOK, append(b, `], "schema": "/v2/schemas/images"}`...))
 }
 
+// inCloudImages tells whether an image is in the list: the caller's own, and those of others that it is a member of with
+// member_status, by default accepted.
 func (img *imageRecord) inCloudImages(q url.Values, who caller) bool {
+	status := cmp.Or(q.Get("member_status"), "accepted")
 	shared := slices.ContainsFunc(img.members, func(m *memberRecord) bool { return !m.deleted })
 	own := img.Owner == who.projectID
 	switch owner := q.Get("owner"); {
-	case owner != "" && img.Owner != owner, q.Get("id") != "" && q.Get("id") != img.ID, !own && !img.hasMember(who.projectID, "accepted"):
+	case owner != "" && img.Owner != owner, q.Get("id") != "" && q.Get("id") != img.ID, !own && !img.hasMember(who.projectID, status):
 		return false
 	}
 	switch q.Get("__imagetype") {

@@ -187,3 +187,30 @@ func TestErrorsOfIMS(t *testing.T) {
 	c.Inject(FlowControl())
 	is(v2, 400, "IMG.0060")
 }
+
+func TestInboundImagesOfIMS(t *testing.T) {
+	c := newIMSWorld()
+	for _, status := range []string{"accepted", "pending", "rejected"} {
+		c.AddMember(c.AddImage(Image{Name: status, Owner: "another"}), Member{MemberID: imsProject, Status: status})
+	}
+	c.AddMember(c.AddImage(Image{Name: "of others", Owner: "another"}), Member{MemberID: "somebody", Status: "accepted"})
+	for query, want := range map[string]string{
+		"": "200 accepted", "&member_status=accepted": "200 accepted", "&member_status=pending": "200 pending",
+		"&member_status=rejected": "200 rejected", "&member_status=all": "400 ", "&owner=another&member_status=pending": "200 pending",
+	} {
+		code, body := ask(t, c, "/ims/v2/cloudimages?__imagetype=shared"+query, nil, nil)
+		var list struct {
+			Images []struct{ Name, Visibility string }
+		}
+		if err := json.Unmarshal([]byte(body), &list); err != nil {
+			t.Fatal(err)
+		}
+		got := strconv.Itoa(code) + " "
+		for _, img := range list.Images {
+			got += img.Name
+		}
+		if got != want {
+			t.Errorf("%q: got %s, want %s", query, got, want)
+		}
+	}
+}
