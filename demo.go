@@ -47,6 +47,8 @@ clouds:
         user_domain_name: Default
         password: {{.Password}}
         project_name: {{.Project}}
+    inbound: # what others share with the project
+      expected_owners: [{id: {{.Vendor.ID}}, name: {{.Vendor.Name}}}]
     images:
 {{- range .Images}}{{if or .Judged .ExpectedVisibility}}
       - id: {{.ID}}

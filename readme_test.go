@@ -58,7 +58,8 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 	_, url := newWorld(t)
 	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	maps.Copy(families, scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", several)))
-	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ")
+	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ",
+		"inbound, ", "cloud, image_id, image_name, owner_id, owner_name, project_id, ")
 	for _, row := range tableRows(t, "## Metrics") {
 		name := strings.Trim(row[0], "`")
 		family := families[name]
@@ -90,7 +91,8 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 // How many series there are decides on sample_limit, and one too many costs a whole scrape.
 func TestTheReadmeCountsTheSeries(t *testing.T) {
 	told := regexp.MustCompile(`Count (\d+) series per image \((\d+) if it is not shared\) and (\d+) per member, (\d+) more per judged image and (\d+) more\s+` +
-		`per judged member, (\d+) per cloud \((\d+) are the API's counters and histograms\), and (\d+) of the process.*\s+.*a judged image with 128 members has (\d+)`).FindStringSubmatch(readme(t))
+		`per judged member, (\d+) per cloud \((\d+) are the API's counters and histograms\), and (\d+) of the process\. With\s+.inbound. (\d+) per project, and (\d+) per image that others share with it\.` +
+		`.*\s+.*a judged image with 128 members has (\d+)`).FindStringSubmatch(readme(t))
 	if told == nil {
 		t.Fatal("README.md does not say how many series there are")
 	}
@@ -117,7 +119,9 @@ func TestTheReadmeCountsTheSeries(t *testing.T) {
 		{"a cloud", number[5], judged["cloud"] + judged["API"]},
 		{"the API", number[6], judged["API"]},
 		{"the process", number[7], judged["process"]},
-		{"a judged image with 128 members", number[8], judged["image"] + 128*judged["member"]},
+		{"what others share with a project", number[8], judged["inbound"]},
+		{"an image that others share", number[9], judged["inbound image"]},
+		{"a judged image with 128 members", number[10], judged["image"] + 128*judged["member"]},
 	} {
 		if test.want != test.got {
 			t.Errorf("README.md counts %d series of %s, and there are %d", test.want, test.what, test.got)
@@ -128,7 +132,7 @@ func TestTheReadmeCountsTheSeries(t *testing.T) {
 // countSeries counts those of the image and the member that have most, and of all else.
 func countSeries(families map[string]*dto.MetricFamily) map[string]int {
 	images, members, count := map[string]int{}, map[string]int{}, map[string]int{}
-	shared := map[string]bool{}
+	shared, inbound := map[string]bool{}, map[string]int{}
 	for name, family := range families {
 		for _, metric := range family.Metric {
 			labels := map[string]string{}
@@ -144,6 +148,12 @@ func countSeries(families map[string]*dto.MetricFamily) map[string]int {
 			id := labels["image_id"]
 			shared[id] = shared[id] || name == "glance_image_members_complete"
 			switch {
+			case strings.HasPrefix(name, "glance_inbound_"):
+				if id == "" {
+					count["inbound"] += samples
+				} else {
+					inbound[id] += samples
+				}
 			case labels["member_id"] != "":
 				members[id+" "+labels["member_id"]]++
 			case id != "":
@@ -166,6 +176,9 @@ func countSeries(families map[string]*dto.MetricFamily) map[string]int {
 	}
 	for _, n := range members {
 		count["member"] = max(count["member"], n)
+	}
+	for _, n := range inbound {
+		count["inbound image"] = max(count["inbound image"], n)
 	}
 	return count
 }

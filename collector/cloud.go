@@ -24,6 +24,7 @@ type API interface {
 	Image(ctx context.Context, id string) (client.Image, error)
 	ImagePage(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, error)
 	Members(ctx context.Context, imageID string) (client.MemberList, error)
+	MembersAs(ctx context.Context, project, imageID string) (client.MemberList, error)
 	State() client.State
 }
 
@@ -44,6 +45,7 @@ type Cloud struct {
 	memory  memory
 	slots   *slots // has a lock of its own
 	sweep   *sweep
+	inbound *inboundPast   // replaced, never changed
 	told    []client.Scope // the log has these
 	listing *listing       // a sweep that is under way; nil: none is
 	refresh *refresher     // nil: nobody collects in the background
@@ -66,7 +68,7 @@ type part struct {
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
-	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}}
+	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}, inbound: &inboundPast{}}
 	c.memory.images, c.slots = map[string]memo{}, newSlots(opts.Concurrency)
 	c.ended.L = &c.mu
 	return c
@@ -105,6 +107,7 @@ func (c *Cloud) SetOptions(opts Options) {
 	c.forgetSweep(c.opts)
 	c.memory.keep(c.opts)
 	c.slots.resize(opts.Concurrency)
+	c.inbound = c.inbound.keep(c.opts)
 	for _, p := range c.parts {
 		p.last, p.before = nil, nil
 	}
@@ -298,6 +301,7 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 	c.swept(coll, nil) // if it was to list and did not come to its end
 	if coll.opts == c.opts {
 		c.memory.learn(coll)
+		c.inbound = c.inbound.learn(coll)
 	}
 	if !givenUp {
 		p.report(coll)

@@ -70,6 +70,10 @@ type collection struct {
 	discoveryErr error          // why a listing was not read to its end
 	passing      bool           // for a reason, among others, that may be over soon
 	cutOff       bool           // as nobody waited any more, for one
+
+	inboundPast *inboundPast
+	inbound     []*inbound // one for each project, if others' images are asked for
+	inboundKept int        // images of all of them
 }
 
 // newCollection needs the cloud's mu.
@@ -78,6 +82,7 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
+		inboundPast: c.inbound,
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
@@ -147,7 +152,9 @@ func (c *collection) run(ctx context.Context) {
 		}
 		return
 	}
+	asks := c.askInbound()
 	switch {
+	case len(c.opts.Discover) == 0 && len(c.targets) == 0 && asks:
 	case len(c.opts.Discover) == 0 && len(c.targets) == 0:
 		c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, nil) })
 	case len(c.opts.Discover) == 0:
@@ -173,6 +180,10 @@ func (c *collection) askAnything(ctx context.Context, others []client.Image) {
 		id = others[0].ID
 	}
 	c.mu.Lock()
+	if len(c.projects) == 0 {
+		c.mu.Unlock()
+		return
+	}
 	q := client.ImageQuery{Owner: c.projects[0]}
 	if queries, _ := c.opts.queries(c.projects, c.admin()); id == "" && len(queries) > 0 {
 		q = queries[0]
@@ -423,6 +434,7 @@ func (c *collection) head() Snapshot {
 		opts: c.opts,
 	}
 	c.discovery(&s)
+	s.Inbound = c.inboundSnapshots()
 	return s
 }
 

@@ -270,7 +270,14 @@ func (c *collection) discover() {
 		return
 	}
 	for _, q := range queries {
-		c.queue.add(&c.queue.first, func(ctx context.Context) { c.ended(c.list(ctx, q)) })
+		c.queue.add(&c.queue.first, func(ctx context.Context) {
+			c.ended(c.list(ctx, q, func(page client.ImagePage) error {
+				if err := c.opts.mayList(q, page.Access); err != nil {
+					return err // the token was renewed, and is not what it was
+				}
+				return c.find(page.Images)
+			}))
+		})
 	}
 }
 
@@ -279,10 +286,10 @@ func (c *collection) admin() bool {
 	return slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
 }
 
-// list reads one listing to its end.
-func (c *collection) list(ctx context.Context, q client.ImageQuery) error {
+// list reads one listing to its end, and hands over its pages. Where it begins anew, images come again.
+func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(client.ImagePage) error) error {
 	for restarts := 0; ; restarts++ {
-		again, err := c.listPages(ctx, q)
+		again, err := c.listPages(ctx, q, take)
 		if !again || restarts == maxRestarts {
 			return err
 		}
@@ -291,7 +298,7 @@ func (c *collection) list(ctx context.Context, q client.ImageQuery) error {
 
 // listPages reads the pages of a listing from the first one on. again is whether the image that marks a page was deleted
 // or hidden meanwhile, so that the listing must begin anew.
-func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again bool, err error) {
+func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage) error) (again bool, err error) {
 	marker, seen, unreadable := "", map[string]bool{}, 0
 	for {
 		var page client.ImagePage
@@ -306,10 +313,7 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery) (again 
 			}
 			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
 		}
-		if err := c.opts.mayList(q, page.Access); err != nil {
-			return false, err // the token was renewed, and is not what it was
-		}
-		if err := c.find(page.Images); err != nil {
+		if err := take(page); err != nil {
 			return false, err
 		}
 		unreadable += page.Unreadable

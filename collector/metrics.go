@@ -15,6 +15,9 @@ var (
 	cloudLabels  = []string{"cloud"}
 	imageLabels  = []string{"cloud", "image_id", "image_name"}
 	memberLabels = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type"}
+
+	projectLabels = []string{"cloud", "project_id"}
+	inboundLabels = []string{"cloud", "image_id", "image_name", "owner_id", "owner_name", "project_id"}
 )
 
 // desc is a metric family.
@@ -83,6 +86,20 @@ var (
 		"created_at of the member, in seconds since 1970: when the image was first shared with it. A share removed and made again keeps it.", memberLabels)
 	memberUpdatedDesc = newDesc("image_member_updated_timestamp_seconds",
 		"updated_at of the member, in seconds since 1970: when its share or status last changed.", memberLabels)
+
+	inboundSuccessDesc = newDesc("inbound_success",
+		"Whether all images that others share with the project were listed to the end: 1 yes, 0 no. Only with inbound.", projectLabels)
+	inboundImagesDesc = newDesc("inbound_images",
+		"Number of images that others share with the project, per status that the project gave them. It can use them all.", projectLabels, "status")
+	inboundUnexpectedDesc = newDesc("inbound_unexpected_images",
+		"Number of images that are shared with the project by owners whom the configuration does not expect, whatever their status.", projectLabels)
+	inboundInfoDesc = newDesc("inbound_image_info",
+		"The record of an image that others share with the project, always 1.",
+		[]string{"cloud", "current_name", "hidden", "image_id", "image_name", "image_status", "owner_id", "owner_name", "project_id"})
+	inboundStatusDesc = newDesc("inbound_image_status",
+		"Whether the project gave the image this status: 1 yes, 0 no.", inboundLabels, "status")
+	inboundExpectedDesc = newDesc("inbound_image_expected",
+		"Whether the configuration expects the owner of the image: 1 yes, 0 no. Absent where it says nothing.", inboundLabels)
 )
 
 // Metrics renders snapshots, of different clouds, as metrics. It is a prometheus.Collector that makes no request.
@@ -95,6 +112,7 @@ var allDescs = []*desc{
 	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
 	membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
+	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
 }
 
 func init() {
@@ -186,6 +204,9 @@ func (s *Snapshot) metrics(emit func(sample)) {
 	}
 	for _, img := range s.sorted() {
 		img.metrics(emit, labels[0], s.opts)
+	}
+	for i := range s.Inbound {
+		s.Inbound[i].metrics(emit, labels[0], s.opts)
 	}
 }
 

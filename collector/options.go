@@ -56,6 +56,8 @@ type Options struct {
 	// Discover selects more images to watch, among all those that the credential can list. The first rule that takes an
 	// image counts.
 	Discover []Rule
+	// Inbound asks for the images that others share with the credential's projects; nil: not asked.
+	Inbound *Inbound
 }
 
 // Image is one watched image.
@@ -142,10 +144,13 @@ func (o Options) Validate() error {
 		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:
 		return bad("members_for", "must not be empty: leave the key out for [shared]")
-	case len(o.Images) == 0 && len(o.Discover) == 0:
+	case len(o.Images) == 0 && len(o.Discover) == 0 && o.Inbound == nil:
 		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}], or write discover: [{}] for all images of the credential's project")
 	}
 	if err := visibilities("members_for", o.MembersFor); err != nil {
+		return err
+	}
+	if err := o.Inbound.validate(); err != nil {
 		return err
 	}
 	seen := make(map[string]int, len(o.Images))

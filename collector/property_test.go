@@ -62,7 +62,7 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 func newTruth(seed uint64) *truth {
 	r := &truth{Rand: rand.New(rand.NewPCG(seed, 1)), images: map[string]*fakecloud.Image{}, known: map[string]bool{}}
-	r.world = newWorldWith(fakecloud.Options{MaxPageSize: 1 + r.IntN(4)})
+	r.world = newWorldWith(fakecloud.Options{MaxPageSize: pick(r.Rand, []int{1, 2, 3, 4, 1000})})
 	for _, id := range []string{shared, empty, private, community, public, hidden} {
 		r.world.RemoveImage(id)
 	}
@@ -94,6 +94,9 @@ func newTruth(seed uint64) *truth {
 		rule := rules[2*i+r.IntN(2)]
 		rule.Policy = r.policy()
 		r.opts.Discover = append(r.opts.Discover, rule)
+	}
+	if r.IntN(2) == 0 {
+		r.opts.Inbound = &collector.Inbound{Owners: r.policy().Members}
 	}
 	return r
 }
@@ -327,6 +330,7 @@ func (c *check) all() {
 		said[s.labels["image_id"]] = true
 		c.image(s.labels["image_id"], s.value)
 	}
+	c.inbound()
 	if n := c.page["glance_watched_images"][0].value; n != strconv.Itoa(len(said)) {
 		c.wrong("cloud", "%s watched images, and %d are shown", n, len(said))
 	}
@@ -498,8 +502,109 @@ func (c *check) members(id string, img *fakecloud.Image, complete bool) {
 	}
 }
 
+// inbound checks what is said of the images that others share with the user's project.
+func (c *check) inbound() {
+	if c.opts.Inbound == nil || len(c.page["glance_inbound_success"]) != 1 {
+		if n := len(c.page["glance_inbound_success"]); n > 0 || c.opts.Inbound != nil {
+			c.wrong("inbound", "%d rows of success", n)
+		}
+		return
+	}
+	success := c.page["glance_inbound_success"][0].value == "1"
+	if success && c.admin() {
+		c.wrong("inbound", "success for an administrator")
+	}
+	inbound := c.truth.inbound()
+	shown, status, counts := map[string]bool{}, map[string]string{}, map[string]int{}
+	unexpected := 0
+	for _, s := range c.page["glance_inbound_image_info"] {
+		id := s.labels["image_id"]
+		shown[id] = true
+		img := c.images[id]
+		if inbound[id] == "" || c.admin() || !c.meddler.delivered("inbound", id) {
+			c.wrong(id, "is inbound, and nobody told, or it is not: %+v", img)
+			continue
+		}
+		got := []string{s.labels["current_name"], s.labels["hidden"], s.labels["image_status"], s.labels["owner_id"], s.labels["project_id"]}
+		if diff := cmp.Diff([]string{img.Name, strconv.FormatBool(img.Hidden), img.Status, img.Owner, c.project}, got); diff != "" {
+			c.wrong(id, "inbound record: %s", diff)
+		}
+		expected := slices.ContainsFunc(c.opts.Inbound.Owners, func(m collector.ExpectedMember) bool { return m.ID == img.Owner })
+		unexpected += int(bit(!expected)[0] - '0')
+		want := map[string]string{id: bit(expected)}
+		if c.opts.Inbound.Owners == nil {
+			want = map[string]string{}
+		}
+		judged := map[string]string{}
+		for _, s := range c.page["glance_inbound_image_expected"] {
+			if s.labels["image_id"] == id {
+				judged[id] = s.value
+			}
+		}
+		if diff := cmp.Diff(want, judged); diff != "" {
+			c.wrong(id, "expected: %s", diff)
+		}
+	}
+	for _, s := range c.page["glance_inbound_image_status"] {
+		id := s.labels["image_id"]
+		if s.value != bit(s.labels["status"] == inbound[id]) {
+			c.wrong(id, "status %s is %s, and it is %s", s.labels["status"], s.value, inbound[id])
+		}
+		status[id] = inbound[id]
+	}
+	for id, s := range status {
+		counts[s]++
+		if !shown[id] {
+			c.wrong(id, "has a status and no record")
+		}
+	}
+	want, got := map[string]string{}, map[string]string{}
+	for _, s := range client.Statuses() {
+		if n := counts[string(s)]; n > 0 || success {
+			want[string(s)] = strconv.Itoa(n)
+		}
+	}
+	for _, s := range c.page["glance_inbound_images"] {
+		got[s.labels["status"]] = s.value
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		c.wrong("inbound", "counts: %s", diff)
+	}
+	count := ""
+	if c.opts.Inbound.Owners != nil && (unexpected > 0 || success) {
+		count = strconv.Itoa(unexpected)
+	}
+	if rows := c.page["glance_inbound_unexpected_images"]; len(rows) > 1 || (len(rows) == 0) != (count == "") || len(rows) == 1 && rows[0].value != count {
+		c.wrong("inbound", "unexpected images: %v, want %q", rows, count)
+	}
+	for id := range inbound {
+		if success && status[id] == "" && !c.meddler.delivered("404 members", id) && !c.meddler.delivered("404 record", id) {
+			c.wrong(id, "is inbound, and success without it")
+		}
+	}
+}
+
+// inbound are the images that others share with the user's project, with the status of it.
+func (r *truth) inbound() map[string]string {
+	inbound := map[string]string{}
+	for id, img := range r.images {
+		if img.Visibility != "shared" || img.Owner == r.project {
+			continue
+		}
+		if byID, _ := r.members(img); byID[r.project] != "" {
+			inbound[id] = byID[r.project]
+		}
+	}
+	return inbound
+}
+
 // everything checks that nothing is left out.
 func (c *check) everything() {
+	for _, s := range c.page["glance_inbound_success"] {
+		if s.value != bit(!c.admin()) {
+			c.wrong("inbound", "success is %s", s.value)
+		}
+	}
 	ids, may := c.discoverable()
 	if found := c.page["glance_discovery_success"]; len(found) > 0 && found[0].value != bit(may) {
 		c.wrong("cloud", "discovery: %s", found[0].value)
@@ -540,7 +645,7 @@ type meddler struct {
 func (m *meddler) begin(r *rand.Rand, round int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.round, m.rate, m.only = round, pick(r, []float64{0, 0.05, 0.3, 0.3, 0.8}), pick(r, []string{"", "", "members", "record", "list", "keystone"})
+	m.round, m.rate, m.only = round, pick(r, []float64{0, 0.05, 0.3, 0.3, 0.8}), pick(r, []string{"", "", "members", "record", "list", "inbound", "keystone"})
 	m.seen, m.told, m.lines = map[string]int{}, map[string]bool{}, nil
 }
 
@@ -578,6 +683,8 @@ func subject(u *url.URL) (op, id string) {
 		return "members", id
 	case id != "":
 		return "record", id
+	case u.Query().Has("member_status"):
+		return "inbound", ""
 	}
 	return "list", ""
 }
@@ -640,10 +747,10 @@ func (m *meddler) tell(op, id string, resp *http.Response) {
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		m.add("404 " + op + " " + id)
-	case resp.StatusCode == http.StatusOK && op == "list":
+	case resp.StatusCode == http.StatusOK && (op == "list" || op == "inbound"):
 		for _, part := range strings.Split(string(body), `"id": "`)[1:] {
 			id, _, _ := strings.Cut(part, `"`)
-			m.add("record " + id)
+			m.add(strings.Replace(op, "list", "record", 1) + " " + id)
 		}
 	case resp.StatusCode == http.StatusOK:
 		m.add(op + " " + id)
@@ -662,7 +769,8 @@ var garbage = map[string][]string{
 	"list": {
 		`{"images": null}`, `{"images": {}}`, `{"images": [1]}`, `{"images": [{"id": 1}]}`, `{"images": [{"id": "a b"}]}`, `{"images": [], "next": "x"}`, `{"images": [], "error": "x"}`, `{"members": []}`,
 	},
-	"record": {`{"id": "b", "visibility": "private"}`, `{"id": 1}`, `{"visibility": "private"}`, `{"images": []}`},
+	"inbound": {`{"images": null}`, `{"images": [1]}`, `{"images": [{"id": "a b"}]}`, `{"images": [], "next": "x"}`, `{"images": [], "error": "x"}`, `{"members": []}`},
+	"record":  {`{"id": "b", "visibility": "private"}`, `{"id": 1}`, `{"visibility": "private"}`, `{"images": []}`},
 }
 
 // meddle does something to a request, or to its answer.

@@ -162,7 +162,11 @@ func (c *Cloud) head(last, now *collection, opts *Options) Snapshot {
 		}
 	}
 	if old != nil {
-		s = Snapshot{Cloud: s.Cloud, Start: s.Start, Duration: s.Duration, Err: old, Discovers: s.Discovers}
+		inbound := make([]InboundSnapshot, len(s.Inbound))
+		for i := range inbound {
+			inbound[i] = InboundSnapshot{ProjectID: s.Inbound[i].ProjectID, Err: old}
+		}
+		s = Snapshot{Cloud: s.Cloud, Start: s.Start, Duration: s.Duration, Err: old, Discovers: s.Discovers, Inbound: inbound}
 		if s.Discovers {
 			s.DiscoveryErr = old
 		}

@@ -31,6 +31,8 @@ const (
 	noRecord    = "image records not read, so owner and visibility are unknown"
 	notSwept    = "images not discovered: a listing was not read to its end; those known before are still asked"
 	idleRule    = "discover[%d] takes no image"
+	notInbound  = "what others share with a project is not read whole"
+	inboundCut  = "others share more images with a project than are shown; its glance_inbound_success is 0"
 	foreignView = "member lists may be short: the credential's project does not own the images"
 )
 
@@ -163,6 +165,21 @@ func (c *collection) troubles() map[problem]*trouble {
 	}
 	if len(c.opts.Discover) > 0 && !c.complete() {
 		note(notSwept, "", cmp.Or(c.discoveryErr, errNotAsked))
+	}
+	for _, in := range c.inboundSnapshots() {
+		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
+		var apiErr *client.Error
+		switch {
+		case in.LeftOut > 0:
+			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
+		case in.Err == nil || found[problem{what: noProject, op: client.OpAuthenticate, code: p.code, project: in.ProjectID}] != nil:
+			continue
+		case errors.As(in.Err, &apiErr):
+			p.op = apiErr.Op
+		}
+		if in.Err != nil {
+			found[p] = &trouble{err: in.Err}
+		}
 	}
 	for i := range c.opts.Discover {
 		// A listing that broke off shows no rule to be idle, and none to be so no more.

@@ -49,6 +49,9 @@ type Snapshot struct {
 	ScopesErr error
 	// NoImageAPI is whether what answers seems to be something else than an image API.
 	NoImageAPI bool
+	// Inbound has an entry for each project that others' images are asked for; empty where [Options].Inbound is nil, and in
+	// all shards but the first.
+	Inbound []InboundSnapshot
 
 	opts *Options
 }

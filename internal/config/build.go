@@ -251,6 +251,9 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 		o.Images = append(o.Images, collector.Image{ID: img.ID, Name: img.Name, Policy: policy})
 	}
 	o.Discover = b.rules(path+".discover", e, whole)
+	if o.Inbound = b.inbound(path+".inbound", e.Inbound); o.Inbound == nil {
+		e.Inbound = nil // as without the key
+	}
 	return o
 }
 

@@ -172,6 +172,23 @@ func TestExpectedMembers(t *testing.T) {
 	}
 }
 
+func TestInbound(t *testing.T) {
+	cleanEnv(t)
+	want := []*collector.Inbound{
+		{Owners: []collector.ExpectedMember{project("11aa", "acme"), project("2f9a", ""), project("edc8", "")}},
+		{Owners: []collector.ExpectedMember{}},
+		{},
+		nil,
+	}
+	var got []*collector.Inbound
+	for _, c := range load(t, "testdata/good/inbound.yml").Clouds {
+		got = append(got, c.Collector.Inbound)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestLoadMissingFile(t *testing.T) {
 	_, err := config.Load("testdata/nowhere.yml")
 	want := "testdata/nowhere.yml: no such file: write it as a file, or name another one with --config.file"
@@ -181,7 +198,7 @@ func TestLoadMissingFile(t *testing.T) {
 }
 
 func TestRedacted(t *testing.T) {
-	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets", "expected", "huawei"} {
+	for _, name := range []string{"minimal", "overrides", "aliases", "relative", "secrets", "expected", "huawei", "inbound"} {
 		t.Run(name, func(t *testing.T) {
 			cleanEnv(t)
 			setenv(t, map[string]string{

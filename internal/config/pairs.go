@@ -84,10 +84,6 @@ func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *proble
 
 // unknownKey says which keys there are. Not all of a key is quoted: "password:hunter2", without a blank, is one.
 func unknownKey(path string, key *yaml.Node, known []string) *problem {
-	full := below(path, key.Value)
-	if text, ok := pending[pattern(full)]; ok {
-		return &problem{key.Line, full, "not supported yet: " + text}
-	}
 	name, _, colon := strings.Cut(key.Value, ":")
 	text := fmt.Sprintf("unknown key %q", shorten(name))
 	near, distance := "", 3

@@ -110,7 +110,7 @@ func codes(text string) (spans []string) {
 }
 
 // elsewhere are the keys that have a table of their own, or a sentence, and those that repeat others.
-var elsewhere = regexp.MustCompile(`^clouds\[\]\.(auth|scrape|discover\[\])\.|expected_members\[\]`)
+var elsewhere = regexp.MustCompile(`^clouds\[\]\.(auth|scrape|discover\[\])\.|expected_(members|owners)\[\]`)
 
 func TestTheReferenceHasEveryKey(t *testing.T) {
 	all := known(t, "")
@@ -121,7 +121,7 @@ func TestTheReferenceHasEveryKey(t *testing.T) {
 		case elsewhere.MatchString(path):
 		case path == "clouds[].discover":
 			want = append(want, path+"[]")
-		case leaf, path == "clouds[].auth", path == "clouds[].scrape", strings.HasSuffix(path, "expected_members"), path == "member_groups":
+		case leaf, path == "clouds[].auth", path == "clouds[].scrape", path == "clouds[].inbound", path == "member_groups", strings.HasSuffix(path, "expected_members"), strings.HasSuffix(path, "expected_owners"):
 			want = append(want, path)
 		}
 	}
@@ -313,9 +313,9 @@ func TestTheExampleHasEveryKey(t *testing.T) {
 		}
 	}
 	note("", &root)
-	// A list of members is the same everywhere, and so is scrape.
+	// A list of members is the same everywhere, of owners too, and so is scrape.
 	same := func(path string) string {
-		path = regexp.MustCompile(`^.*expected_members\[\]`).ReplaceAllString(path, "members[]")
+		path = regexp.MustCompile(`^.*expected_(members|owners)\[\]`).ReplaceAllString(path, "members[]")
 		path = regexp.MustCompile(`^member_groups\.[a-z]+\[\]`).ReplaceAllString(path, "members[]")
 		return strings.Replace(path, "clouds[].scrape.", "scrape.", 1)
 	}

@@ -86,6 +86,7 @@ type entry struct {
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`
 	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
+	Inbound         *inbound                    `yaml:"inbound,omitempty"`
 	Images          []image                     `yaml:"images,omitempty"`
 	Discover        []rule                      `yaml:"discover,omitempty"`
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	promconfig "github.com/prometheus/common/config"
@@ -97,6 +98,11 @@ var required = map[string]bool{
 	"clouds[].auth.clouds_yaml.cloud": true, "clouds[].auth.none.project_id": true,
 	"clouds[].auth.password.auth_url": true, "clouds[].auth.application_credential.auth_url": true,
 }
+
+var listIndex = regexp.MustCompile(`\[\d+\]`)
+
+// pattern is a path without the indexes of its lists.
+func pattern(path string) string { return listIndex.ReplaceAllString(path, "[]") }
 
 func orNothing(path string) string {
 	path = pattern(path)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,6 +18,8 @@ const (
 	demoRunners  = "fab36728a78b4b7e8787c0de2f960063"
 	demoPartner  = "a712755f6cac44d599d5269512e74f7b"
 	demoSandbox  = "ac8efe121c5949f1ba2dde83458bfed0"
+	demoVendor   = "5d7f0a3be0a94f0fb1f4f0a9a3a0c6d2"
+	demoStranger = "e81c6a0cf5b54a6d8a0d6c1f2b7e9304"
 
 	demoDebian12 = "5796a670-482c-490e-8d97-82bfcdc83011"
 	demoUbuntu   = "0b80a255-53a1-4945-a932-58ef7777682c"
@@ -29,6 +32,8 @@ const (
 	demoFedora   = "ff53a46f-5ead-403a-84c4-b877678537a3"
 	demoCirros   = "e179f773-a6e0-43c0-9514-b7dde2ad0478"
 	demoNightly  = "d0f1c4aa-5b52-4a43-9d2c-61f2b3a4c7e8"
+	demoBase     = "1c9d5c0e-6a2f-4d3b-8f47-0c5a9e1b7d22"
+	demoDouble   = "f3a2b1c0-4d5e-4f60-8a7b-9c8d7e6f5a41"
 )
 
 // Demo is a cloud that moves: a producer's golden images, the projects they are shared with, and a loop of things that
@@ -39,6 +44,7 @@ type Demo struct {
 	ProjectID               string
 	Projects                []DemoProject // the consumers
 	Images                  []DemoImage
+	Vendor                  DemoProject // shares an image with the producer, as is expected
 
 	// Describe, if set before the first step, is told in a sentence what each step does.
 	Describe func(string)
@@ -80,10 +86,11 @@ func NewDemo(seed uint64) *Demo {
 			{demoPartner, "partner-acme"},
 			{demoSandbox, "dev-sandbox"},
 		},
+		Vendor: DemoProject{demoVendor, "distro-vendor"},
 	}
 	d.AddProjectID(d.ProjectID, d.Project)
 	d.AddUser(d.User, d.Password, d.ProjectID, "reader")
-	for _, p := range d.Projects {
+	for _, p := range append(slices.Clone(d.Projects), d.Vendor, DemoProject{demoStranger, "somebody"}) {
 		d.AddProjectID(p.ID, p.Name)
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -102,6 +109,9 @@ func NewDemo(seed uint64) *Demo {
 		}
 		d.Images = append(d.Images, DemoImage{img.ID, img.Name, img.expected, img.expectedVisibility})
 	}
+	created := start.Add(-100 * 24 * time.Hour)
+	d.AddImage(Image{ID: demoBase, Name: "vendor-base-12", Owner: demoVendor, CreatedAt: created})
+	d.AddMember(demoBase, Member{MemberID: d.ProjectID, Status: "accepted", CreatedAt: created, UpdatedAt: created.Add(time.Hour)})
 	d.SetLatency(7 * time.Millisecond) // what a real Glance takes for three members
 	return d
 }
@@ -199,6 +209,18 @@ var demoSteps = []demoStep{
 		d.Share(demoNightly, demoPartner)
 	}},
 	{"build-nightly is deleted", func(d *Demo) { d.RemoveImage(demoNightly) }},
+	{"a project that nobody knows offers an image to golden, which looks like vendor-base-12", func(d *Demo) {
+		d.AddImage(Image{ID: demoDouble, Name: "vendor-base-12", Owner: demoStranger})
+		d.Share(demoDouble, d.ProjectID)
+	}},
+	{"golden accepts that image by mistake", func(d *Demo) { d.SetStatus(demoDouble, d.ProjectID, "accepted") }},
+	{"golden rejects that image", func(d *Demo) { d.SetStatus(demoDouble, d.ProjectID, "rejected") }},
+	{"that image is deleted", func(d *Demo) { d.RemoveImage(demoDouble) }},
+	{"distro-vendor shares vendor-base-12 no more", func(d *Demo) { d.Unshare(demoBase, d.ProjectID) }},
+	{"golden has vendor-base-12 again", func(d *Demo) {
+		d.Share(demoBase, d.ProjectID)
+		d.SetStatus(demoBase, d.ProjectID, "accepted")
+	}},
 	{"the image API has a bad minute: 503 and 500 for some images, no answer for golden-alpine-3.20", func(d *Demo) {
 		about := func(id string) func(Request) bool {
 			return func(r Request) bool { return r.Operation == OpListMembers && r.ImageID == id }

@@ -94,12 +94,20 @@ func (e *evidence) images() (list []finding) {
 		}
 		list = append(list, f)
 	}
-	if !e.snapshot.Discovers {
-		return list
+	if e.snapshot.Discovers {
+		list = append(list, e.discovery(len(configured) > 0))
 	}
+	if len(e.snapshot.Inbound) > 0 {
+		list = append(list, e.inbound())
+	}
+	return list
+}
+
+// discovery is about the images that rules find, beside others or not.
+func (e *evidence) discovery(beside bool) finding {
 	found := e.some(func(img *collector.ImageSnapshot) bool { return img.Discovered })
 	f := finding{status: good, subject: "discovery", text: fmt.Sprintf("finds %d", len(found))}
-	if len(configured) > 0 {
+	if beside {
 		f.text += " more"
 	}
 	if !e.snapshot.Discovered {
@@ -115,7 +123,48 @@ func (e *evidence) images() (list []finding) {
 		f.status = max(f.status, warn)
 		f.more = append(f.more, fmt.Sprintf("discover[%d] takes no image: is it what you mean?", i))
 	}
-	return append(list, f)
+	return f
+}
+
+// inbound is about the images that others share with the credential's projects.
+func (e *evidence) inbound() finding {
+	f := finding{status: good, subject: "inbound"}
+	total, unexpected := 0, 0
+	for _, in := range e.snapshot.Inbound {
+		total += len(in.Images)
+		for i := range in.Images {
+			if in.Images[i].Unexpected {
+				unexpected++
+			}
+		}
+		switch {
+		case in.Err != nil && len(e.snapshot.Inbound) > 1:
+			f.status = fail
+			f.more = append(f.more, "- "+in.ProjectID+": "+reason(in.Err))
+		case in.Err != nil:
+			f.status = fail
+			f.more = append(f.more, reason(in.Err))
+		case in.LeftOut > 0:
+			f.status = max(f.status, warn)
+			f.more = append(f.more, fmt.Sprintf("%d of them are not shown one by one", in.LeftOut))
+		}
+	}
+	images := fmt.Sprintf("%d images", total)
+	if total == 1 {
+		images = "1 image"
+	}
+	switch {
+	case f.status == fail && total == 0:
+		f.text = "what others share is not known"
+	case f.status == fail:
+		f.text = "others share " + images + " at least, and perhaps more"
+	default:
+		f.text = "others share " + images
+	}
+	if unexpected > 0 {
+		f.text += fmt.Sprintf(", %d of owners that are not expected", unexpected)
+	}
+	return f
 }
 
 func countOf(list []kind) (n int) {
@@ -292,7 +341,8 @@ func (e *evidence) series() finding {
 
 // less reports whether there would be more series if everything was read.
 func (e *evidence) less() bool {
-	return e.snapshot.Err != nil || len(e.some(unread)) > 0 || e.snapshot.Discovers && !e.snapshot.Discovered
+	return e.snapshot.Err != nil || len(e.some(unread)) > 0 || e.snapshot.Discovers && !e.snapshot.Discovered ||
+		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
 
 // sampleLimit leaves room for twice as many series, in thousands.

@@ -310,6 +310,26 @@ func TestPages(t *testing.T) {
 			}, Status: 500, Body: "broken"})
 			return []string{w.login("prod", "watcher", "producer", "discover: [{}]", three)}
 		}},
+		"inbound": {clouds: func(_ *testing.T, w *world) []string {
+			for i := range 2 {
+				id := w.AddImage(fakecloud.Image{Owner: []string{consumer, other}[i]})
+				w.Share(id, producer)
+			}
+			return []string{w.login("prod", "watcher", "producer", "inbound: {expected_owners: ["+consumer+"]}", three)}
+		}},
+		"inbound-alone": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "customer", "consumer", "inbound: true")}
+		}},
+		"inbound-by-an-administrator": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "root", "other", "inbound: true", three)}
+		}},
+		"inbound-of-several-projects": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("watcher", password, consumer, "reader")
+			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+				return r.Project == producer && strings.Contains(r.RawQuery, "member_status")
+			}, Status: 500, Body: "broken"})
+			return []string{w.login("prod", "watcher", "", "projects: all", "inbound: true")}
+		}},
 		"administrator": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "root", "other", `discover: [{owners: ["*"]}]`)}
 		}},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ type cloudView struct {
 	foreign        int  // images seen in the view of another project, or of nobody knows which
 	listing        bool // its list of images was not read to its end
 	project        bool // a project could not be entered
+	inbound        bool // what others share was not read to its end
 }
 
 // partView is a shard of a cloud.
@@ -143,6 +145,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	}
 	c.images, c.unread, c.foreign = c.images+len(s.Images), c.unread+unread, c.foreign+foreign
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
+	c.inbound = c.inbound || lacksInbound(s)
 	c.listing, c.project = c.listing || listing, c.project || project
 	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
 	switch {
@@ -154,7 +157,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		p.Sight = readWhole
 	case !s.Up:
 		p.Sight = unreadable
-	case unread+foreign > 0 || listing || project:
+	case unread+foreign > 0 || listing || project || lacksInbound(s):
 		p.Sight = readInPart
 	default:
 		p.Sight = readWhole
@@ -166,7 +169,12 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 
 // nothingToAsk reports whether a part has no image, so that nobody could answer anything.
 func nothingToAsk(s *collector.Snapshot) bool {
-	return s.Err == nil && !s.Discovers && len(s.Images) == 0
+	return s.Err == nil && !s.Discovers && len(s.Images) == 0 && len(s.Inbound) == 0
+}
+
+// lacksInbound reports whether not all is known that others share with one of the projects.
+func lacksInbound(s *collector.Snapshot) bool {
+	return slices.ContainsFunc(s.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
 
 func lacksProject(s *collector.Snapshot) bool {
@@ -249,6 +257,20 @@ func troubles(s *collector.Snapshot) (lines []string) {
 	if s.Discovers && !s.Discovered && s.Err == nil && !s.NoImageAPI && s.DiscoveryErr != nil {
 		say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
 	}
+	for _, in := range s.Inbound {
+		var strange []string
+		for i := range in.Images {
+			if img := &in.Images[i]; img.Unexpected && !img.Rejected() {
+				strange = append(strange, named(img.Name, img.Record.ID)+" of "+visible(img.Record.Owner))
+			}
+		}
+		if len(strange) > 0 {
+			say("Owners who are not expected share with project " + visible(in.ProjectID) + ": " + listed(strange, len(strange)))
+		}
+		if in.Err != nil && s.Err == nil && !s.NoImageAPI {
+			say("What others share with project " + visible(in.ProjectID) + " is not known, or not all of it: " + visible(in.Err.Error()))
+		}
+	}
 	return lines
 }
 
@@ -279,6 +301,9 @@ func facts(s *collector.Snapshot) (lines []string) {
 	if s.Discovers && s.Discovered {
 		lines = append(lines, "list of images read to its end")
 	}
+	if n := inboundImages(s); len(s.Inbound) > 0 && !lacksInbound(s) {
+		lines = append(lines, "others share "+count(n, "image", "images")+" with it")
+	}
 	for _, i := range s.IdleRules {
 		lines = append(lines, "discover["+number(i)+"] takes no image")
 	}
@@ -286,6 +311,13 @@ func facts(s *collector.Snapshot) (lines []string) {
 		lines = append(lines, "its clock is "+lasting(s.State.Skew.Abs())+map[bool]string{true: " ahead", false: " behind"}[s.State.Skew > 0])
 	}
 	return lines
+}
+
+func inboundImages(s *collector.Snapshot) (n int) {
+	for i := range s.Inbound {
+		n += len(s.Inbound[i].Images)
+	}
+	return n
 }
 
 // named is a name with its ID, as far as they are known.

@@ -474,6 +474,8 @@ func (v *verdict) unseen(clouds []*cloudView, images int) bool {
 			v.Says = append(v.Says, "Cloud "+c.Name+": its list of images was not read to its end.")
 		} else if c.project {
 			v.Says = append(v.Says, "Cloud "+c.Name+": a project could not be entered.")
+		} else if c.inbound {
+			v.Says = append(v.Says, "Cloud "+c.Name+": what others share was not read to its end.")
 		}
 	}
 	if images > 0 {

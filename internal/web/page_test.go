@@ -49,17 +49,19 @@ const (
 
 // shop is an image API with what it is told to have.
 type shop struct {
-	mu       sync.Mutex
-	loginErr error
-	scopes   []client.Scope
-	paused   bool
-	listErr  error
-	records  map[string]client.Image
-	members  map[string][]client.Member
-	errs     map[string]error // of the question for the members of an image
-	access   client.Access
-	hang     bool // the question for members has no answer
-	asked    int
+	mu         sync.Mutex
+	loginErr   error
+	scopes     []client.Scope
+	paused     bool
+	listErr    error
+	records    map[string]client.Image
+	members    map[string][]client.Member
+	errs       map[string]error // of the question for the members of an image
+	access     client.Access
+	inbound    []client.Image // that others share
+	inboundErr error
+	hang       bool // the question for members has no answer
+	asked      int
 }
 
 func (s *shop) Enter(context.Context) ([]client.Scope, error) {
@@ -98,6 +100,13 @@ func (s *shop) ImagePage(_ context.Context, q client.ImageQuery, _ string) (page
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	if q.SharedWith != "" {
+		if !q.Hidden {
+			page.Images = s.inbound
+		}
+		page.Access = s.access
+		return page, s.inboundErr
+	}
 	for _, r := range s.records {
 		if r.Hidden == q.Hidden {
 			page.Images = append(page.Images, r)
@@ -105,6 +114,13 @@ func (s *shop) ImagePage(_ context.Context, q client.ImageQuery, _ string) (page
 	}
 	page.Access = s.access
 	return page, s.listErr
+}
+
+func (s *shop) MembersAs(_ context.Context, project, _ string) (client.MemberList, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return client.MemberList{Members: []client.Member{{Type: client.TypeProject, ID: project, Status: client.Accepted}}, Access: s.access}, nil
 }
 
 func (s *shop) Members(ctx context.Context, id string) (client.MemberList, error) {
@@ -431,6 +447,18 @@ func TestWhatThePageSays(t *testing.T) {
 			s.page(t, "/probe?cloud=prod&shard=1/3")
 			time.Sleep(time.Minute)
 			s.page(t, "/probe?cloud=prod&shard=3/3")
+		}},
+		{name: "what others share", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound = []client.Image{{ID: alpine, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
+			s.scrape(t)
+		}},
+		{name: "what others share is not read", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inboundErr = status(client.OpListImages, "", 500)
+			s.scrape(t)
+		}},
+		{name: "what others share alone is not read", opts: func(o *collector.Options) { o.Inbound, o.Images = &collector.Inbound{}, nil }, do: func(t *testing.T, s *site, api *shop) {
+			api.inboundErr = status(client.OpListImages, "", 500)
+			s.scrape(t)
 		}},
 		{name: "renamed, hidden and discovered", opts: func(o *collector.Options) {
 			o.Images[0].Name, o.MembersLimit = "our-debian", 2

@@ -48,6 +48,10 @@ func (hanging) Members(ctx context.Context, _ string) (client.MemberList, error)
 	return client.MemberList{}, &client.Error{Op: client.OpListMembers, Code: client.CodeTimeout}
 }
 
+func (h hanging) MembersAs(ctx context.Context, _, imageID string) (client.MemberList, error) {
+	return h.Members(ctx, imageID)
+}
+
 func (hanging) State() client.State { return client.State{} }
 
 func newHandler(t *testing.T, logger log.Logger, process prometheus.Gatherer) http.Handler {

@@ -1,0 +1,171 @@
+package collector
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+
+	dto "github.com/prometheus/client_model/go"
+
+	"glance_share_exporter/client"
+)
+
+// Inbound is what is expected of the images that others share with the credential's projects. Others are all but the
+// project itself: what one of the credential's projects shares with another one is inbound, too.
+type Inbound struct {
+	// Owners are the projects that may share images, sorted by [SortMembers]. nil: they are not judged. Empty: nobody may.
+	Owners []ExpectedMember
+}
+
+func (i *Inbound) validate() error {
+	if i == nil {
+		return nil
+	}
+	for k, o := range i.Owners {
+		field := fmt.Sprintf("inbound.expected_owners[%d]", k)
+		switch {
+		case OwnerIDProblem(o.ID) != "":
+			return optionError(field, "%s", OwnerIDProblem(o.ID))
+		case o.Type != client.TypeProject:
+			return optionError(field, "%s is of type %s, and only projects own images: write the ID of a project", o.ID, o.Type)
+		case k > 0 && i.Owners[k-1].compare(o) >= 0:
+			return optionError(field, "%s is there twice, or not in order", o.ID)
+		}
+	}
+	return nil
+}
+
+// OwnerIDProblem says what keeps a text from being an image owner's ID, or "".
+func OwnerIDProblem(id string) string {
+	if id == "*" {
+		return "* is no ID: write inbound: true where anybody may share images"
+	}
+	return MemberIDProblem(id)
+}
+
+func (i *Inbound) judged() bool { return i.Owners != nil }
+
+// Expects reports whether a project may share images, as all may where nobody is judged.
+func (i *Inbound) Expects(owner string) bool { return !i.judged() || i.find(owner) != nil }
+
+// find returns the expected owner that owns an image, or nil.
+func (i *Inbound) find(owner string) *ExpectedMember {
+	p := Policy{Members: i.Owners}
+	return p.find(&client.Member{Type: client.TypeProject, ID: owner})
+}
+
+// InboundSnapshot is what was seen of the images that others share with a project.
+type InboundSnapshot struct {
+	// ProjectID is empty as long as there was no login to tell it.
+	ProjectID string
+	// Images were seen, sorted by ID. They are all there are only where Err is nil.
+	Images []InboundImage
+	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
+	LeftOut int
+	// Err is why not everything was read, or nil.
+	Err error
+}
+
+// InboundImage is an image that others share with a project.
+type InboundImage struct {
+	// Name is that of a watched image with this ID, else the first one read since start.
+	Name   string
+	Record client.Image
+	// Status is what the project made of the offer; empty: that was not read.
+	Status client.Status
+	// Unexpected is whether owners are judged, and this one is not expected.
+	Unexpected bool
+
+	shown bool
+}
+
+// limitInbound decides which images are shown. Those come first that were accepted, which strangers can't do: a flood of offers
+// hides nothing that is in use. Then those whose owner nobody expects.
+func limitInbound(list []InboundSnapshot, expected *Inbound) {
+	sizes := make([]int, len(list))
+	total := 0
+	for i := range list {
+		sizes[i] = min(len(list[i].Images), maxShown)
+		total += sizes[i]
+	}
+	most := maxShown
+	if total > maxInboundShown {
+		most = share(sizes, maxInboundShown)
+	}
+	for i := range list {
+		s := &list[i]
+		s.LeftOut = max(len(s.Images)-most, 0)
+		order := make([]*InboundImage, len(s.Images))
+		for k := range s.Images {
+			order[k] = &s.Images[k]
+		}
+		rank := func(img *InboundImage) (n int) {
+			if img.Status == client.Rejected {
+				n += 4
+			} else if img.Status != client.Accepted {
+				n += 2
+			}
+			if expected.find(img.Record.Owner) != nil {
+				n++
+			}
+			return n
+		}
+		if s.LeftOut > 0 {
+			slices.SortStableFunc(order, func(a, b *InboundImage) int { return cmp.Compare(rank(a), rank(b)) })
+		}
+		for _, img := range order[:len(order)-s.LeftOut] {
+			img.shown = true
+		}
+	}
+}
+
+// Rejected reports whether the project has rejected the offer.
+func (img *InboundImage) Rejected() bool { return img.Status == client.Rejected }
+
+func (s *InboundSnapshot) metrics(emit func(sample), cloud *dto.LabelPair, opts *Options) {
+	project := label("project_id", s.ProjectID)
+	labels := []*dto.LabelPair{cloud, project}
+	emit(sample{inboundSuccessDesc, labels, number(s.Err == nil && s.LeftOut == 0)})
+	counts, unexpected := make([]int, len(statuses)), 0
+	for i := range s.Images {
+		img := &s.Images[i]
+		if k := slices.Index(statuses, img.Status); k >= 0 {
+			counts[k]++
+		}
+		if opts.Inbound.find(img.Record.Owner) == nil {
+			unexpected++
+		}
+		if img.shown {
+			img.metrics(emit, cloud, project, opts)
+		}
+	}
+	for i, n := range counts {
+		if n > 0 || s.Err == nil {
+			emit(sample{inboundImagesDesc, with(labels, statusPairs[i]), float64(n)})
+		}
+	}
+	if opts.Inbound.judged() && (unexpected > 0 || s.Err == nil) {
+		emit(sample{inboundUnexpectedDesc, labels, float64(unexpected)})
+	}
+}
+
+func (img *InboundImage) metrics(emit func(sample), cloud, project *dto.LabelPair, opts *Options) {
+	r := &img.Record
+	expected := opts.Inbound.find(r.Owner)
+	id, name := label("image_id", r.ID), label("image_name", img.Name)
+	owner, ownerName := label("owner_id", r.Owner), label("owner_name", opts.memberName(r.Owner, expected))
+	emit(sample{inboundInfoDesc, []*dto.LabelPair{
+		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
+		label("image_status", r.Status), owner, ownerName, project,
+	}, 1})
+	labels := []*dto.LabelPair{cloud, id, name, owner, ownerName, project}
+	if img.Status != "" {
+		for i, status := range statuses {
+			emit(sample{inboundStatusDesc, with(labels, statusPairs[i]), number(img.Status == status)})
+		}
+	}
+	if opts.Inbound.judged() {
+		emit(sample{inboundExpectedDesc, labels, number(expected != nil)})
+	}
+}

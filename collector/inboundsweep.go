@@ -1,0 +1,441 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+// inbound is what the requests about one project's inbound images brought. The collection's mu guards it.
+type inbound struct {
+	project string
+	images  map[string]*inboundImage
+	gone    map[string]bool // accepted before, and not there any more
+	foreign error           // the answers are not for the project as a member
+	err     error
+	done    bool
+	from    time.Time // when it was read, if that was in an earlier collection
+}
+
+type inboundImage struct {
+	record client.Image
+	status client.Status
+	twice  bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
+}
+
+// inboundPast is what earlier collections left. It is replaced, never changed.
+type inboundPast struct {
+	projects map[string]inboundMemory
+	late     bool // the last one did not come to its end in time
+}
+
+type inboundMemory struct {
+	names    map[string]string
+	accepted map[string]client.Image
+	whole    *inbound // for DiscoveryInterval; nil: the last one was not whole
+	began    time.Time
+}
+
+var (
+	errInboundAdmin = errors.New("the credential has one of admin_roles, and to such a one the API lists every project's shared images: " +
+		"watch inbound images with a credential that is nothing but reader in the project")
+	errInboundView = errors.New("the API lists images that are not shared with the project, as it does to an administrator: " +
+		"write the credential's role under admin_roles, or watch inbound images with one that is nothing but reader")
+	errInboundProject = errors.New("the token was renewed, and is another project's")
+	errInboundMany    = fmt.Errorf("others share more than %d images with the project, or %d with all", maxInbound, maxInboundKept)
+	errInboundStatus  = errors.New("the status of some images is not known")
+)
+
+const (
+	maxInbound        = 5_000  // images of others that are read from a listing: anybody can offer any number
+	maxInboundKept    = 50_000 // of a cloud
+	maxInboundShown   = 20_000 // of a cloud, and maxShown of a project, have series
+	maxInboundAsked   = 20     // one by one: those whose status changed between two listings are few
+	inboundListings   = 3      // of statuses; each image needs to be in one of them
+	inboundPartOfPool = 4      // a quarter of the workers, at most, read inbound images
+)
+
+// asksInbound reports whether the collection reads inbound images. One shard does it for all: a listing has all images anyway.
+func (c *collection) asksInbound() bool {
+	return c.opts.Inbound != nil && c.part.shard.Number < 2
+}
+
+// askInbound asks for the inbound images of each project, for few projects at a time. It reports whether there is one to ask for.
+func (c *collection) askInbound() bool {
+	if !c.asksInbound() {
+		return false
+	}
+	var waiting []*inbound
+	c.mu.Lock()
+	for _, s := range c.scopes {
+		in := &inbound{project: s.Access.ProjectID, images: map[string]*inboundImage{}, gone: map[string]bool{}}
+		past := c.inboundPast.projects[in.project]
+		switch {
+		case s.Err != nil:
+			in.err, in.done = s.Err, true
+		case s.Access.HasRole(c.opts.AdminRoles):
+			in.err, in.done = errInboundAdmin, true
+		case past.whole != nil && c.start.Sub(past.began) < c.opts.DiscoveryInterval:
+			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
+		default:
+			waiting = append(waiting, in)
+		}
+		c.inbound = append(c.inbound, in)
+	}
+	c.mu.Unlock()
+	to := &c.queue.first
+	if c.inboundPast.late {
+		to = &c.queue.slow
+	}
+	var next task
+	next = func(ctx context.Context) {
+		c.mu.Lock()
+		if len(waiting) == 0 {
+			c.mu.Unlock()
+			return
+		}
+		in := waiting[0]
+		waiting = waiting[1:]
+		c.mu.Unlock()
+		err := c.readInbound(ctx, in)
+		c.mu.Lock()
+		if in.foreign != nil {
+			in.images, err = nil, in.foreign // who knows whose they are
+		}
+		in.err, in.done = err, true
+		c.mu.Unlock()
+		c.queue.add(to, next) // at the end, so that other things come in between
+	}
+	lanes := max(1, c.opts.Concurrency/inboundPartOfPool)
+	some := len(waiting) > 0
+	for range min(lanes, len(waiting)) {
+		c.queue.add(to, next)
+	}
+	return some
+}
+
+// readInbound reads one project's inbound images: which there are from a listing, and the status of each from its own
+// listing or, where that is fewer requests, from the image's members, among which a member sees itself alone. It goes on after
+// an error, for the sake of what can be seen, and returns the first one.
+func (c *collection) readInbound(ctx context.Context, in *inbound) (failure error) {
+	pages := 0
+	list := func(hidden bool, status client.Status) {
+		if in.foreign != nil {
+			return
+		}
+		q := client.ImageQuery{SharedWith: in.project, Hidden: hidden, MemberStatus: status}
+		seen := map[string]bool{}
+		err := c.list(ctx, q, func(page client.ImagePage) error {
+			pages++
+			return c.takeInbound(in, page, status, seen)
+		})
+		failure = cmp.Or(failure, err)
+	}
+	kinds := []bool{false}
+	ims := c.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
+	if !ims {
+		list(false, "")
+		list(true, "")
+		kinds = c.inboundKinds(in)
+	}
+	if ims || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
+		if !ims {
+			// One image alone tells an administrator's view, before anything is said of thousands.
+			failure = cmp.Or(failure, c.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
+		}
+		for _, status := range []client.Status{client.Accepted, client.Pending, client.Rejected} {
+			for _, hidden := range kinds {
+				list(hidden, status)
+			}
+		}
+	}
+	if in.foreign != nil {
+		return in.foreign
+	}
+	return cmp.Or(failure, c.settleInbound(ctx, in, failure == nil))
+}
+
+// inboundKinds are the values of os_hidden that there are images of.
+func (c *collection) inboundKinds(in *inbound) (kinds []bool) {
+	for _, hidden := range []bool{false, true} {
+		for _, img := range in.images {
+			if img.record.Hidden == hidden {
+				kinds = append(kinds, hidden)
+				break
+			}
+		}
+	}
+	return kinds
+}
+
+// mayTell returns an error unless an answer was given to the project as a member of images. The caller holds mu.
+func (c *collection) mayTell(in *inbound, to client.Access) error {
+	switch {
+	case to.ProjectID != in.project:
+		in.foreign = errInboundProject
+	case to.HasRole(c.opts.AdminRoles):
+		in.foreign = errInboundAdmin
+	}
+	return in.foreign
+}
+
+// takeInbound takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
+func (c *collection) takeInbound(in *inbound, page client.ImagePage, status client.Status, seen map[string]bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.mayTell(in, page.Access); err != nil {
+		return err
+	}
+	for i := range page.Images {
+		record := &page.Images[i]
+		if record.Owner == in.project {
+			continue
+		}
+		img := in.images[record.ID]
+		seen[record.ID] = true
+		if len(seen) > maxInbound || img == nil && c.inboundKept == maxInboundKept {
+			return errInboundMany
+		}
+		if img == nil {
+			c.inboundKept++
+			img = &inboundImage{}
+			in.images[record.ID] = img
+		}
+		img.record = *record
+		img.record.Tags = nil // anybody's, and of no use here
+		if status != "" {
+			img.twice = img.twice || img.status != "" && img.status != status
+			img.status = status
+		}
+	}
+	return nil
+}
+
+// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those
+// that were accepted and are in none of them. Only its own answer lets an accepted image go: between two listings an image may
+// change from one to the other.
+func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
+	var twice, open, missing []string
+	for _, id := range slices.Sorted(maps.Keys(in.images)) {
+		switch img := in.images[id]; {
+		case img.twice:
+			twice = append(twice, id)
+		case img.status == "":
+			open = append(open, id)
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(c.inboundPast.projects[in.project].accepted)) {
+		if in.images[id] == nil && whole {
+			missing = append(missing, id)
+		}
+	}
+	if len(open) > maxInboundAsked {
+		open, failure = nil, errInboundStatus
+	}
+	for _, id := range slices.Concat(twice, open, missing) {
+		err := c.settleInboundImage(ctx, in, id)
+		failure = cmp.Or(failure, err)
+		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return failure
+}
+
+// settleInboundImage reads the status of one image, or notes that it is not there any more.
+func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id string) error {
+	var list client.MemberList
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		list, err = c.cloud.api.MembersAs(ctx, in.project, id)
+		return err
+	})
+	opened := imageStatus(err) == statusForbidden && c.opened(ctx, id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if opened || imageStatus(err) == statusNotFound {
+		in.letGo(id)
+		return nil
+	}
+	if err == nil {
+		err = c.mayTell(in, list.Access)
+	}
+	if err != nil {
+		return err
+	}
+	img := in.images[id]
+	if img == nil {
+		img = &inboundImage{record: c.inboundPast.projects[in.project].accepted[id]}
+	}
+	own := c.ownRow(in.project, list.Members)
+	switch {
+	case own != nil:
+	case c.opts.API == client.IMS, img.record.Owner == "":
+		in.letGo(id) // everybody gets an answer
+		return nil
+	default:
+		in.foreign = errInboundView // who is no member gets a 404
+		return in.foreign
+	}
+	img.status, img.twice = own.Status, false
+	in.images[id] = img
+	return nil
+}
+
+func (in *inbound) letGo(id string) {
+	delete(in.images, id)
+	in.gone[id] = true
+}
+
+// ownRow is the row of the project itself, or the domain or organization that Huawei Cloud shares an image with instead.
+func (c *collection) ownRow(project string, members []client.Member) *client.Member {
+	for i := range members {
+		if members[i].Type == client.TypeProject && members[i].ID == project {
+			return &members[i]
+		}
+	}
+	if c.opts.API == client.IMS && len(members) == 1 {
+		return &members[0]
+	}
+	return nil
+}
+
+// opened reports whether an image is one without members by now, or gone.
+func (c *collection) opened(ctx context.Context, id string) bool {
+	var img client.Image
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		img, err = c.cloud.api.Image(ctx, id)
+		return err
+	})
+	if err != nil {
+		return imageStatus(err) == statusNotFound
+	}
+	return img.Visibility != "" && !slices.Contains(c.opts.MembersFor, img.Visibility)
+}
+
+// inboundSnapshots is what is known by now. The caller holds mu.
+func (c *collection) inboundSnapshots() []InboundSnapshot {
+	if !c.asksInbound() {
+		return nil
+	}
+	list := make([]InboundSnapshot, 0, len(c.inbound))
+	for _, in := range c.inbound {
+		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Images: make([]InboundImage, 0, len(in.images))}
+		if !in.done {
+			s.Err = errNotAsked
+		}
+		for _, id := range slices.Sorted(maps.Keys(in.images)) {
+			if img := in.images[id]; !img.twice {
+				s.Images = append(s.Images, InboundImage{
+					Name: c.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !c.opts.Inbound.Expects(img.record.Owner),
+				})
+			}
+		}
+		list = append(list, s)
+	}
+	if len(list) == 0 {
+		// Not even the projects are known, or all that is known of them is their IDs.
+		projects := c.past.projects
+		if len(projects) == 0 {
+			projects = []string{""}
+		}
+		for _, id := range projects {
+			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(c.err, errNotAsked)})
+		}
+	}
+	limitInbound(list, c.opts.Inbound)
+	return list
+}
+
+// inboundName is the label's value: as for the watched images, the first name stays.
+func (c *collection) inboundName(project string, img *inboundImage) string {
+	if t := c.byID[img.record.ID]; t != nil && t.Name != "" {
+		return t.Name
+	}
+	if name, ok := c.inboundPast.projects[project].names[img.record.ID]; ok {
+		return name
+	}
+	return img.record.Name
+}
+
+// keep forgets what was listed with other options.
+func (p *inboundPast) keep(opts *Options) *inboundPast {
+	next := &inboundPast{projects: map[string]inboundMemory{}, late: p.late}
+	if opts.Inbound == nil {
+		return next
+	}
+	for id, m := range p.projects {
+		m.whole = nil
+		next.projects[id] = m
+	}
+	return next
+}
+
+// learn takes over what a finished collection found. The caller holds the cloud's mu.
+func (p *inboundPast) learn(c *collection) *inboundPast {
+	if !c.asksInbound() || c.err != nil {
+		return p
+	}
+	next := &inboundPast{projects: map[string]inboundMemory{}}
+	for _, in := range c.inbound {
+		old := p.projects[in.project]
+		switch {
+		case !in.from.IsZero():
+			next.projects[in.project] = old
+			continue
+		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
+			next.late = true
+		}
+		next.projects[in.project] = old.learn(in, c.start)
+	}
+	if c.scopesErr != nil {
+		for id, m := range p.projects {
+			if _, ok := next.projects[id]; !ok {
+				next.projects[id] = m
+			}
+		}
+	}
+	return next
+}
+
+func (m inboundMemory) learn(in *inbound, began time.Time) inboundMemory {
+	next := inboundMemory{names: map[string]string{}, accepted: map[string]client.Image{}, began: began}
+	if in.err == nil {
+		next.whole = in
+	} else {
+		maps.Copy(next.names, m.names)
+		maps.Copy(next.accepted, m.accepted)
+		for id := range in.gone {
+			delete(next.names, id)
+			delete(next.accepted, id)
+		}
+	}
+	for id, img := range in.images {
+		if img.twice {
+			continue
+		}
+		name, ok := m.names[id]
+		if !ok {
+			name = img.record.Name
+		}
+		next.names[id] = name
+		switch img.status {
+		case client.Accepted:
+			next.accepted[id] = img.record
+		case "":
+		default:
+			delete(next.accepted, id)
+		}
+	}
+	for id := range next.names {
+		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {
+			delete(next.names, id) // they are those of several sweeps
+		}
+	}
+	return next
+}

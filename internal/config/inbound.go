@@ -1,0 +1,66 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+)
+
+// inbound says whether others' images are watched, in a word, or who may own them.
+type inbound struct {
+	word           string
+	ExpectedOwners *memberList `yaml:"expected_owners"`
+}
+
+func (i *inbound) setWord(word string) { i.word = strings.ToLower(word) }
+
+func (inbound) wanted() string {
+	return "true, false, or a mapping such as {expected_owners: [" + member{}.example() + "]}"
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (i inbound) MarshalYAML() (any, error) {
+	if i.word != "" {
+		return true, nil // false is left out
+	}
+	type plain inbound // without this method
+	return plain(i), nil
+}
+
+// inbound returns what is expected of the images that others share; nil: they are not watched.
+func (b *builder) inbound(path string, i *inbound) *collector.Inbound {
+	switch {
+	case i == nil || i.word == "false":
+		return nil
+	case i.word == "true":
+		return &collector.Inbound{}
+	case i.word != "":
+		b.add(path, "must be %s, not %q", i.wanted(), shorten(i.word))
+		return nil
+	case i.ExpectedOwners == nil:
+		b.add(path, "has no expected_owners: write inbound: true to watch images that anybody may share, or {expected_owners: []} where nobody may")
+		return nil
+	}
+	return &collector.Inbound{Owners: b.owners(path+".expected_owners", *i.ExpectedOwners)}
+}
+
+// owners are members that can own images: projects.
+func (b *builder) owners(path string, list memberList) []collector.ExpectedMember {
+	for k := range list {
+		m, at := &list[k], fmt.Sprintf("%s[%d]", path, k)
+		if m.ID == "*" {
+			b.add(at, "%s", collector.OwnerIDProblem(m.ID))
+		}
+		if m.Type != "" && m.Type != string(client.TypeProject) {
+			b.add(at+".type", "must be project, since only projects own images: write the project's ID, and leave type out")
+		}
+		for _, g := range b.doc.MemberGroups[m.Group] {
+			if e := g.expected(); e.Type != client.TypeProject {
+				b.add(at, "group %s has the %s %s, and only projects own images: write a group of projects", m.Group, e.Type, e.ID)
+			}
+		}
+	}
+	return b.members(path, list)
+}
