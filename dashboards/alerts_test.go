@@ -48,6 +48,7 @@ var alerts = []string{
 	"GlanceImageMembersNearLimit", "GlanceImageNotFound", "GlanceImageForbidden", "GlanceImageScrapeFailing", "GlanceImageWatcherBlind",
 	"GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
 	"GlanceExporterDown", "GlanceExporterAbsent", "GlanceExporterScrapeSlow", "GlanceExporterConfigReloadFailed", "GlanceExporterLabelClash",
+	"GlanceInboundUnknownOwner", "GlanceInboundUnknownOwnerOffered", "GlanceInboundImageVanished", "GlanceInboundIncomplete",
 }
 
 // The rules ask for metrics and labels that there are, and everybody who is woken is told what to do.
@@ -56,7 +57,7 @@ func TestAlerts(t *testing.T) {
 	for _, r := range rules {
 		if r.Record != "" {
 			// What a recorded series is made of is checked in its own rule.
-			k[r.Record] = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type", "status", "visibility", "expected", "state"}
+			k[r.Record] = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type", "status", "visibility", "expected", "state", "project_id", "owner_id", "owner_name"}
 		}
 	}
 	runbooks, err := os.ReadFile("runbooks.md")
@@ -97,7 +98,7 @@ func TestAlerts(t *testing.T) {
 	}
 	// What a security team must hear of is not delayed.
 	for _, r := range rules {
-		if strings.HasPrefix(r.Alert, "GlanceImageUnexpected") || r.Alert == "GlanceImageExposedByVisibility" {
+		if strings.HasPrefix(r.Alert, "GlanceImageUnexpected") || r.Alert == "GlanceImageExposedByVisibility" || strings.HasPrefix(r.Alert, "GlanceInboundUnknown") {
 			if r.For != "0m" {
 				t.Errorf("%s waits for %s", r.Alert, r.For)
 			}

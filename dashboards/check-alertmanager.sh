@@ -33,6 +33,10 @@ GlanceExporterAbsent                security,operations
 GlanceExporterScrapeSlow            operations
 GlanceExporterConfigReloadFailed    operations
 GlanceExporterLabelClash            operations
+GlanceInboundUnknownOwner           security
+GlanceInboundUnknownOwnerOffered    operations
+GlanceInboundImageVanished          operations
+GlanceInboundIncomplete             operations
 '
 alerts=$(sed -n 's/^ *- alert: //p' alerts.rules.yml)
 bad=0
@@ -53,7 +57,7 @@ done
 
 # An inhibited alert is never told resolved: these must not be.
 if sed -n '/^inhibit_rules:/,/^receivers:/p' alertmanager.yml | grep target_matchers |
-  grep -E 'GlanceImageUnexpected|GlanceImageExposed|GlanceImage\.|GlanceImage\[|Glance\.'; then
+  grep -E 'GlanceImageUnexpected|GlanceImageExposed|GlanceInboundUnknown|GlanceImage\.|GlanceImage\[|Glance\.'; then
   complain 'an alert about access is inhibited'
 fi
 if grep 'equal:.*instance' alertmanager.yml | grep -Ev 'equal: \[job, instance\]'; then complain 'an inhibition about a cloud or an image is equal on instance'; fi

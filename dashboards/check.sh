@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 for promtool; do
   printf -- '-- %s: %s\n' "$promtool" "$("$promtool" --version 2>&1 | head -1)"
   "$promtool" check rules alerts.rules.yml
-  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml
+  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml
 done
 
 printf -- '-- runbooks\n'
@@ -22,7 +22,7 @@ for alert in $alerts; do
   anchor=$(tr '[:upper:]' '[:lower:]' <<<"$alert")
   grep -qx "## $alert" runbooks.md || { echo "runbooks.md: no section $alert" >&2; bad=1; }
   grep -q "runbook_url: https://.*/runbooks.md#$anchor\$" alerts.rules.yml || { echo "alerts.rules.yml: no runbook_url of $alert" >&2; bad=1; }
-  grep -q "alertname: $alert\$" alerts.test.yml || { echo "alerts.test.yml: no test of the text of $alert" >&2; bad=1; }
+  grep -q "alertname: $alert\$" alerts.test.yml alerts.inbound.test.yml || { echo "alerts.*test.yml: no test of the text of $alert" >&2; bad=1; }
 done
 for section in $(sed -n 's/^## \(Glance.*\)$/\1/p' runbooks.md); do
   grep -q "alert: $section\$" alerts.rules.yml || { echo "runbooks.md: there is no alert $section" >&2; bad=1; }

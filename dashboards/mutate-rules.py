@@ -13,7 +13,7 @@ import concurrent.futures, os, re, shutil, subprocess, sys, tempfile, threading,
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROMTOOL = os.environ.get("PROMTOOL", "promtool")
 RULES = "alerts.rules.yml"
-TESTS = ["alerts.test.yml", "alerts.gaps.test.yml"]
+TESTS = ["alerts.test.yml", "alerts.gaps.test.yml", "alerts.inbound.test.yml"]
 
 # A process that lives for a tenth of a second needs no garbage collection, and a database for a test no disk.
 TEMPORARY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
@@ -22,6 +22,8 @@ ENVIRONMENT = dict(os.environ, GOGC="off", GOMAXPROCS="1", TMPDIR=TEMPORARY)
 # Mutations that change nothing, or nothing that a unit test can see: (rule, mutation) and why.
 EQUIVALENT = {
     ("GlanceAPIUnauthorized", "0 at 5:15 -> 1"): "the increase of a counter is 0, or 1 extrapolated to more",
+    ("GlanceInboundImageVanished", "[6h] at 2:72 -> [12h]"): "the two must be equal, and the other one is as short",
+    ("GlanceInboundImageVanished", "[6h] at 4:91 -> [12h]"): "what is older is no maximum",
 }
 
 
@@ -35,7 +37,7 @@ def rules(text):
 TOKEN = re.compile(r'"[^"]*"|\[[^\]]*\]|[0-9]+(?:\.[0-9]+)?|[A-Za-z_][\w:]*|=~|!~|==|!=|>=|<=|[-+*/%^<>=(){},]')
 COMPARISONS = {"==": ["!="], "!=": ["=="], ">": ["<=", ">="], "<": [">=", "<="], ">=": ["<", ">"], "<=": [">", "<"]}
 MATCHERS = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
-RANGES = {"[1h]": ["[10m]"], "[5m]": ["[1m]", "[15m]"], "[10m]": ["[1m]", "[30m]"]}
+RANGES = {"[1h]": ["[10m]"], "[5m]": ["[1m]", "[15m]"], "[10m]": ["[1m]", "[30m]"], "[6h]": ["[1h]", "[12h]"]}
 LISTS = {"by", "on", "ignoring", "without"}
 SETS = {"and": 2, "unless": 2, "or": 1}  # and their precedence
 
