@@ -132,7 +132,7 @@ func (w *world) testProjects(t *testing.T) {
 	}
 	auth := fmt.Sprintf("{password: {auth_url: %q, username: roamer, user_domain_name: Default, password: roamer-secret}}", w.KeystoneURL+"/v3")
 	e := w.startExporter(t, "projects",
-		cloud{name: "discovered", auth: auth, more: []string{"projects: all"}, discover: []string{"{}"}},
+		cloud{name: "discovered", auth: auth, more: []string{"projects: all", "inbound: {expected_owners: []}"}, discover: []string{"{}"}},
 		cloud{name: "configured", auth: auth, more: []string{"projects: all"}, images: []image{both, own, opened}},
 		cloud{name: "listed", auth: auth, more: []string{fmt.Sprintf("projects: [%s, %s]", south.projectID, w.producer.projectID)}, discover: []string{"{}"}})
 	w.prometheus.scrape(t, "projects", e.addr, 3*time.Second)
@@ -150,6 +150,12 @@ func (w *world) testProjects(t *testing.T) {
 			w.prometheus.eventually(t, cloud+": names", by("glance_project_info", cloud, "project_name"), "north 1", "east 1", "south 1", "west 1")
 		}
 		w.prometheus.eventually(t, "discovery", `max by (cloud) (glance_discovery_success{exporter="projects"})`, "discovered 1", "listed 0")
+	})
+	t.Run("what one of them shares with another is inbound there", func(t *testing.T) {
+		w.prometheus.eventually(t, "inbound", `max by (image_name, owner_id, project_id, status) (glance_inbound_image_status{exporter="projects"} == 1)`,
+			"for-east "+north.projectID+" "+east.projectID+" accepted 1")
+		w.prometheus.eventually(t, "not expected", by("glance_inbound_unexpected_images", "discovered", "project_id"),
+			north.projectID+" 0", east.projectID+" 1", south.projectID+" 0", west.projectID+" 0")
 	})
 	t.Run("a project that can't be entered costs the others nothing", func(t *testing.T) {
 		w.prometheus.eventually(t, "listed: projects", by("glance_project_success", "listed", "project_id"), south.projectID+" 1", w.producer.projectID+" 0")

@@ -48,6 +48,7 @@ func TestExporter(t *testing.T) {
 	t.Run("discovery", w.testDiscovery)
 	t.Run("clouds", w.testClouds)
 	t.Run("projects", w.testProjects)
+	t.Run("inbound", w.testInbound)
 	t.Run("process", w.testProcess)
 	t.Run("preflight", w.testPreflight)
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
@@ -62,6 +63,8 @@ func (w *world) testNeverWrong(t *testing.T, start time.Time) {
 		`glance_image_member_status unless `+image+`(glance_image_scrape_success == 1)`, start)
 	w.prometheus.never(t, "a zero under a partial view",
 		`(glance_image_members == 0) unless `+image+`(glance_image_members_complete == 1)`, start)
+	w.prometheus.never(t, "a zero of inbound images that were not all read",
+		`(glance_inbound_images == 0) unless on (exporter, cloud, project_id) (glance_inbound_success == 1)`, start)
 }
 
 // checkPrerequisites fails where a package is missing: a scenario that is silently skipped proves nothing.
