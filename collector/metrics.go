@@ -257,9 +257,9 @@ func (s *ImageSnapshot) recordMetrics(emit func(sample), labels []*dto.LabelPair
 	if !r.Visibility.Known() {
 		return // four zeros would say that nobody may use it
 	}
-	for i, v := range shownVisibility {
-		emit(sample{visibilityDesc, with(labels, visibilityPairs[i]), number(r.Visibility == v)})
-	}
+	withEach(labels, visibilityPairs, func(i int, labels []*dto.LabelPair) {
+		emit(sample{visibilityDesc, labels, number(r.Visibility == shownVisibility[i])})
+	})
 }
 
 func (s *ImageSnapshot) countMetrics(emit func(sample), labels []*dto.LabelPair, opts *Options) {
@@ -299,9 +299,9 @@ func (s *ImageSnapshot) memberMetrics(emit func(sample), image []*dto.LabelPair,
 		}
 		expected := s.Policy.find(m)
 		labels := memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, expected))
-		for i, status := range statuses {
-			emit(sample{memberStatusDesc, with(labels, statusPairs[i]), number(m.Status == status)})
-		}
+		withEach(labels, statusPairs, func(i int, labels []*dto.LabelPair) {
+			emit(sample{memberStatusDesc, labels, number(m.Status == statuses[i])})
+		})
 		if s.Policy.judged() {
 			emit(sample{memberExpectedDesc, labels, number(expected != nil)})
 		}
@@ -337,8 +337,26 @@ func (s sample) Write(m *dto.Metric) error {
 	return nil
 }
 
+// pair is a label with what it points to.
+type pair struct {
+	dto.LabelPair
+	name, value string
+}
+
 func label(name, value string) *dto.LabelPair {
-	return &dto.LabelPair{Name: new(name), Value: new(labelValue(value))}
+	p := &pair{name: name, value: labelValue(value)}
+	p.Name, p.Value = &p.name, &p.value
+	return &p.LabelPair
+}
+
+// withEach is with for each of some pairs, in one piece of memory.
+func withEach(base, pairs []*dto.LabelPair, f func(i int, labels []*dto.LabelPair)) {
+	n := len(base) + 1
+	all := make([]*dto.LabelPair, 0, n*len(pairs))
+	for i, p := range pairs {
+		all = append(append(all, base...), p)
+		f(i, all[i*n:(i+1)*n:(i+1)*n])
+	}
 }
 
 // with returns the labels of base and more. The names of more must come after those of base.

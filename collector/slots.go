@@ -45,6 +45,11 @@ func (s *slots) resize(limit int) {
 // take waits for a slot and reports whether it is held: not where ctx was done before.
 func (s *slots) take(ctx context.Context, want *slot) bool {
 	s.mu.Lock()
+	if len(s.waiting) == 0 && s.held < s.limit {
+		s.grant(want)
+		s.mu.Unlock()
+		return true
+	}
 	q := want.queue
 	want.given = make(chan struct{})
 	if len(q.wanted) == 0 {
@@ -90,13 +95,18 @@ func (s *slots) share() {
 			return
 		}
 		s.drop(next)
-		next.held = true
-		s.held++
-		next.queue.held++
-		if next.slow {
-			s.slow++
-		}
+		s.grant(next)
 		close(next.given)
+	}
+}
+
+// grant notes that a slot is held. The caller holds mu.
+func (s *slots) grant(to *slot) {
+	to.held = true
+	s.held++
+	to.queue.held++
+	if to.slow {
+		s.slow++
 	}
 }
 
