@@ -3,6 +3,7 @@ package collector
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"time"
 
 	"glance_share_exporter/client"
@@ -42,7 +43,7 @@ type Options struct {
 
 	// AdminRoles are the roles of a token that sees the members of every project's images whole.
 	AdminRoles []string
-	// MembersFor are the visibilities of the images that have members.
+	// MembersFor are the visibilities of the images that have members, client.Shared always among them.
 	MembersFor []client.Visibility
 	// MembersLimit is the cloud's quota of members per image; 0: none.
 	MembersLimit int
@@ -149,6 +150,10 @@ func (o Options) Validate() error {
 	}
 	if err := visibilities("members_for", o.MembersFor); err != nil {
 		return err
+	}
+	if !slices.Contains(o.MembersFor, client.Shared) {
+		// Every shared image would count as one that nobody but its owner can use.
+		return bad("members_for", "must have shared, since images that are shared have members: write [shared, %s]", o.MembersFor[0])
 	}
 	if err := o.Inbound.validate(); err != nil {
 		return err

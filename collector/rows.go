@@ -83,6 +83,12 @@ func (s *ImageSnapshot) Open() bool {
 	return s.Record != nil && (s.Record.Visibility == client.Public || s.Record.Visibility == client.Community)
 }
 
+// Unasked reports whether the image may well have members, and nobody asked for them: among those that are not open to everyone,
+// only a private one has none for sure.
+func (s *ImageSnapshot) Unasked() bool {
+	return s.Sight == NotApplicable && !s.Open() && s.Record.Visibility != client.Private
+}
+
 // Misplaced reports whether the image has a visibility that it is not meant to have. Where nobody said which are, that is one that opens
 // it to everyone.
 func (s *ImageSnapshot) Misplaced() bool {

@@ -149,6 +149,7 @@ var mistakes = []struct{ file, want string }{
 	{"members-for-empty", "5: clouds[0].members_for: must not be empty: leave the key out for [shared]"},
 	{"members-for-twice", "5: clouds[0].members_for[1]: shared is there twice: leave one out"},
 	{"members-for-unknown", `5: clouds[0].members_for[1]: must be private, shared, community or public, not "secret"`},
+	{"members-for-without-shared", "5: clouds[0].members_for: must have shared, since images that are shared have members: write [shared, private]"},
 	{"members-limit-word", `5: clouds[0].members_limit: must be a whole number such as 8, not "many"`},
 	{"requests-per-second-for-all", "1: scrape.requests_per_second: must be from 0.01 to 100000, or 0 for no limit"},
 	{"requests-per-second", "5: clouds[0].scrape.requests_per_second: must be from 0.01 to 100000, or 0 for no limit"},

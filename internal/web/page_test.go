@@ -337,6 +337,11 @@ func TestWhatThePageSays(t *testing.T) {
 			opts: func(o *collector.Options) { o.Images[3].Policy.Visibility = []client.Visibility{client.Community} },
 			do:   func(t *testing.T, s *site, _ *shop) { s.scrape(t) },
 		},
+		{
+			name: "shared, and nobody asks for members", // which no configuration says, and other callers of the collector may
+			opts: func(o *collector.Options) { o.MembersFor = []client.Visibility{client.Community} },
+			do:   func(t *testing.T, s *site, _ *shop) { s.scrape(t) },
+		},
 		{name: "missing, not shared, and of another visibility", opts: func(o *collector.Options) {
 			o.Images[2].Policy.Visibility = []client.Visibility{client.Private}
 			o.Images[4].Policy = expected(payments, search)

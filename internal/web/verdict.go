@@ -72,6 +72,8 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 		return blind, "Seen in part"
 	case !knownVisibility(img):
 		return blind, "Visibility not read"
+	case img.Unasked():
+		return blind, "Members not asked for"
 	case img.Misplaced():
 		return amiss, "Wrong visibility"
 	case img.Sight == collector.NotApplicable && !img.Open() && len(img.Policy.Members) > 0:
@@ -166,7 +168,11 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which is none that the API knows: it may be open to everyone.")
 	}
 	if img.Sight == collector.NotApplicable {
-		if !img.Open() {
+		switch {
+		case img.Open():
+		case img.Unasked():
+			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not asked for: nobody knows who can use it.")
+		default:
 			line := "It is " + string(img.Record.Visibility) + ": nobody but its owner can use it"
 			if n := len(img.Policy.Members); n > 0 {
 				line += ", so " + count(n, "expected member", "expected members") + " cannot"
