@@ -81,7 +81,7 @@ func (c *collection) askInbound() bool {
 			in.err, in.done = s.Err, true
 		case s.Access.HasRole(c.opts.AdminRoles):
 			in.err, in.done = errInboundAdmin, true
-		case past.whole != nil && c.start.Sub(past.began) < c.opts.DiscoveryInterval:
+		case past.whole != nil && age(past.began) < c.opts.DiscoveryInterval:
 			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
 		default:
 			waiting = append(waiting, in)
