@@ -57,7 +57,8 @@ func (i *Inbound) find(owner string) *ExpectedMember {
 
 // InboundSnapshot is what was seen of the images that others share with a project.
 type InboundSnapshot struct {
-	// ProjectID is empty as long as there was no login to tell it.
+	// ProjectID is empty as long as there was no login to tell it, and for the projects that may be missing from a list that was not
+	// read.
 	ProjectID string
 	// Images were seen, sorted by ID. They are all there are only where Err is nil.
 	Images []InboundImage

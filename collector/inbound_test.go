@@ -455,6 +455,32 @@ func TestInboundImagesOfSeveralProjects(t *testing.T) {
 	})
 }
 
+// While nobody knows whether there are more projects, it is not said that all is seen; what is seen of the others stays.
+func TestInboundImagesWhileProjectsCannotBeListed(t *testing.T) {
+	projectsBubble(t, nil, watchingInbound(expect(producer)), func(t *testing.T, b *bench) {
+		before := series(t, b.scrape(t), "glance_inbound_success", "glance_inbound_images")
+		b.log.take()
+		b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects }, Status: http.StatusServiceUnavailable})
+		want := slices.Sorted(slices.Values(append(slices.Clone(before), `glance_inbound_success{cloud="prod",project_id=""} 0`)))
+		for range 2 {
+			s := b.scrape(t)
+			if diff := cmp.Diff(want, slices.Sorted(slices.Values(series(t, s, "glance_inbound_success", "glance_inbound_images")))); diff != "" {
+				t.Error(diff)
+			}
+			if problems, err := testutil.GatherAndLint(gatherer(s)); err != nil || len(problems) > 0 {
+				t.Error(err, problems)
+			}
+		}
+		if told := b.log.take(); len(told) != 1 || !strings.Contains(told[0], "the user's projects cannot be listed") {
+			t.Errorf("the log says\n%s", strings.Join(told, "\n"))
+		}
+		b.world.ClearFaults()
+		if diff := cmp.Diff(before, series(t, b.scrape(t), "glance_inbound_success", "glance_inbound_images")); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 func TestInboundImagesWithoutALogin(t *testing.T) {
 	opts := watchingInbound(expect())
 	bubble(t, newInboundWorld(fakecloud.Options{}), user("producer"), opts, func(t *testing.T, b *bench) {

@@ -338,7 +338,11 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 		}
 		list = append(list, s)
 	}
-	if len(list) == 0 {
+	switch {
+	case len(list) > 0 && c.scopesErr != nil:
+		// There may be projects that nobody knows of, and what others share with them.
+		list = append(list, InboundSnapshot{Err: c.scopesErr})
+	case len(list) == 0:
 		// Not even the projects are known, or all that is known of them is their IDs.
 		projects := c.past.projects
 		if len(projects) == 0 {

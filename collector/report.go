@@ -170,6 +170,8 @@ func (c *collection) troubles() map[problem]*trouble {
 		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
 		var apiErr *client.Error
 		switch {
+		case in.ProjectID == "" && c.scopesErr != nil:
+			continue // notListed says it
 		case in.LeftOut > 0:
 			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
 		case in.Err == nil || found[problem{what: noProject, op: client.OpAuthenticate, code: p.code, project: in.ProjectID}] != nil:

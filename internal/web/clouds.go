@@ -267,7 +267,11 @@ func troubles(s *collector.Snapshot) (lines []string) {
 		if len(strange) > 0 {
 			say("Owners who are not expected share with project " + visible(in.ProjectID) + ": " + listed(strange, len(strange)))
 		}
-		if in.Err != nil && s.Err == nil && !s.NoImageAPI {
+		switch {
+		case in.Err == nil || s.Err != nil || s.NoImageAPI:
+		case in.ProjectID == "":
+			say("The list of the credential's projects was not read, so there may be more of them, with images that others share: " + visible(in.Err.Error()))
+		default:
 			say("What others share with project " + visible(in.ProjectID) + " is not known, or not all of it: " + visible(in.Err.Error()))
 		}
 	}
