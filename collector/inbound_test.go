@@ -314,6 +314,24 @@ func TestAnAcceptedImageGoesByItsOwnAnswer(t *testing.T) {
 		{"unhidden between the two listings", func(w *fakecloud.Cloud) {
 			once(w, inboundList("os_hidden"), func() { w.SetImage(vendorHidden, func(img *fakecloud.Image) { img.Hidden = false }) })
 		}, wholeInbound},
+		{"the project's own by now, and shared with it still", func(w *fakecloud.Cloud) {
+			w.SetImage(vendorBase, func(img *fakecloud.Image) { img.Owner = producer })
+		}, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
+		{"the project's own by now, and shared with another one", func(w *fakecloud.Cloud) {
+			w.SetImage(vendorBase, func(img *fakecloud.Image) { img.Owner = producer })
+			w.Unshare(vendorBase, producer)
+			w.Share(vendorBase, consumerA)
+		}, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
+		{"the project's own by now, and not shared", func(w *fakecloud.Cloud) {
+			w.SetImage(vendorBase, func(img *fakecloud.Image) { img.Owner, img.Visibility = producer, "private" })
+		}, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
+		{"the project's own after the listings", func(w *fakecloud.Cloud) {
+			w.Unshare(vendorBase, producer)
+			once(w, about("list_members", vendorBase), func() {
+				w.SetImage(vendorBase, func(img *fakecloud.Image) { img.Owner = producer })
+				w.Share(vendorBase, consumerA)
+			})
+		}, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
 		{"its question fails", func(w *fakecloud.Cloud) {
 			w.Unshare(vendorBase, producer)
 			w.Inject(fakecloud.Fault{Match: about("list_members", vendorBase), Status: http.StatusInternalServerError})
@@ -752,6 +770,18 @@ func TestInboundImagesOfHuaweiCloud(t *testing.T) {
 		once(world, inboundList("member_status=rejected"), func() { world.SetStatus(vendorHidden, producer, "pending") })
 		if got := inboundOf(b.scrape(t)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
+		}
+		// By now the project's own, whose only member is no answer about the project.
+		world.SetStatus(vendorHidden, producer, "accepted")
+		b.scrape(t)
+		world.SetImage(vendorHidden, func(img *fakecloud.Image) { img.Owner = producer })
+		world.Unshare(vendorHidden, producer)
+		world.Share(vendorHidden, consumerA)
+		want = "base-next=pending debian-11=rejected debian-12=pending"
+		for range 2 {
+			if got := inboundOf(b.scrape(t)); got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
 		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 type inbound struct {
 	project string
 	images  map[string]*inboundImage
-	gone    map[string]bool // accepted before, and not there any more
+	gone    map[string]bool // there before, and not there any more, or the project's own
 	foreign error           // the answers are not for the project as a member
 	err     error
 	done    bool
@@ -195,6 +195,10 @@ func (c *collection) takeInbound(in *inbound, page client.ImagePage, status clie
 	for i := range page.Images {
 		record := &page.Images[i]
 		if record.Owner == in.project {
+			_, accepted := c.inboundPast.projects[in.project].accepted[record.ID]
+			if accepted || in.images[record.ID] != nil {
+				in.letGo(record.ID) // it was another one's
+			}
 			continue
 		}
 		img := in.images[record.ID]
@@ -231,7 +235,7 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.inboundPast.projects[in.project].accepted)) {
-		if in.images[id] == nil && whole {
+		if in.images[id] == nil && whole && !in.gone[id] {
 			missing = append(missing, id)
 		}
 	}
@@ -255,21 +259,32 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 		list, err = c.cloud.api.MembersAs(ctx, in.project, id)
 		return err
 	})
-	opened := imageStatus(err) == statusForbidden && c.opened(ctx, id)
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if opened || imageStatus(err) == statusNotFound {
-		in.letGo(id)
-		return nil
-	}
+	img := in.images[id]
 	if err == nil {
 		err = c.mayTell(in, list.Access)
+	}
+	c.mu.Unlock()
+	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
+	doubtful := err == nil && (img == nil || c.ownRow(in.project, list.Members) == nil)
+	var recordErr error
+	over := imageStatus(err) == statusNotFound
+	if doubtful || imageStatus(err) == statusForbidden {
+		over, recordErr = c.inboundOver(ctx, in.project, id)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if over {
+		in.letGo(id)
+		return nil
 	}
 	if err != nil {
 		return err
 	}
-	img := in.images[id]
 	if img == nil {
+		if recordErr != nil {
+			return recordErr
+		}
 		img = &inboundImage{record: c.inboundPast.projects[in.project].accepted[id]}
 	}
 	own := c.ownRow(in.project, list.Members)
@@ -305,17 +320,18 @@ func (c *collection) ownRow(project string, members []client.Member) *client.Mem
 	return nil
 }
 
-// opened reports whether an image is one without members by now, or gone.
-func (c *collection) opened(ctx context.Context, id string) bool {
+// inboundOver reports whether an image's own record says that it is none of others with members: it has none by now, or is gone, or
+// the project's own.
+func (c *collection) inboundOver(ctx context.Context, project, id string) (bool, error) {
 	var img client.Image
 	err := c.request(ctx, func(ctx context.Context) (err error) {
 		img, err = c.cloud.api.Image(ctx, id)
 		return err
 	})
 	if err != nil {
-		return imageStatus(err) == statusNotFound
+		return imageStatus(err) == statusNotFound, err
 	}
-	return img.Visibility != "" && !slices.Contains(c.opts.MembersFor, img.Visibility)
+	return img.Owner == project || img.Visibility != "" && !slices.Contains(c.opts.MembersFor, img.Visibility), nil
 }
 
 // inboundSnapshots is what is known by now. The caller holds mu.
