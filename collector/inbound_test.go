@@ -669,6 +669,44 @@ func TestAFloodOfOffers(t *testing.T) {
 	}
 }
 
+// Offers to some projects hide nothing that another one has accepted, hidden or not.
+func TestAFloodOfOffersToOtherProjects(t *testing.T) {
+	opts := watchingInbound(nil)
+	opts.Concurrency = 1 // one project after the other
+	projectsBubble(t, nil, opts, func(t *testing.T, b *bench) {
+		w := b.world
+		var flooded []string
+		for i := range 10 {
+			id := fmt.Sprintf("%032x", i+1) // listed before the others
+			w.AddProjectID(id, fmt.Sprintf("a%d", i))
+			w.AddUser("roamer", "roamer-secret", id, "reader")
+			flooded = append(flooded, id)
+		}
+		for i := range 5_000 {
+			id := w.AddImage(fakecloud.Image{ID: fmt.Sprintf("dddddddd-0000-4000-8000-%012d", i), Owner: stranger})
+			for _, project := range flooded {
+				w.AddMember(id, fakecloud.Member{MemberID: project, Status: "pending"})
+			}
+		}
+		want := map[string]string{producer: "roamer's=accepted ...", consumerA: "golden-debian-11=accepted golden-debian-12=accepted ...", consumerB: "..."}
+		for _, in := range b.scrape(t).Inbound {
+			if slices.Contains(flooded, in.ProjectID) {
+				if len(in.Images) != 5_000 || in.Err != nil {
+					t.Errorf("%s: %d images, %v", in.ProjectID, len(in.Images), in.Err)
+				}
+				continue
+			}
+			if got := inboundOf(collector.Snapshot{Inbound: []collector.InboundSnapshot{in}}); got != want[in.ProjectID] {
+				t.Errorf("%s: got %s, want %s", in.ProjectID, got, want[in.ProjectID])
+			}
+			delete(want, in.ProjectID)
+		}
+		if len(want) > 0 {
+			t.Errorf("nothing is said of %v", want)
+		}
+	})
+}
+
 // What the project itself shares is in the listings too, and is none of these.
 func TestInboundImagesAmongManyOfItsOwn(t *testing.T) {
 	world := newInboundWorld(fakecloud.Options{})

@@ -55,6 +55,7 @@ var (
 const (
 	maxInbound        = 5_000  // images of others that are read from a listing: anybody can offer any number
 	maxInboundKept    = 50_000 // of a cloud
+	maxAcceptedKept   = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
 	maxInboundShown   = 20_000 // of a cloud, and maxShown of a project, have series
 	maxInboundAsked   = 20     // one by one: those whose status changed between two listings are few
 	inboundListings   = 3      // of statuses; each image needs to be in one of them
@@ -124,7 +125,7 @@ func (c *collection) askInbound() bool {
 // listing or, where that is fewer requests, from the image's members, among which a member sees itself alone. It goes on after
 // an error, for the sake of what can be seen, and returns the first one.
 func (c *collection) readInbound(ctx context.Context, in *inbound) (failure error) {
-	pages := 0
+	pages, cut := 0, false
 	list := func(hidden bool, status client.Status) {
 		if in.foreign != nil {
 			return
@@ -136,6 +137,7 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 			return c.takeInbound(in, page, status, seen)
 		})
 		failure = cmp.Or(failure, err)
+		cut = cut || errors.Is(err, errInboundMany)
 	}
 	kinds := []bool{false}
 	ims := c.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
@@ -144,8 +146,11 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 		list(true, "")
 		kinds = c.inboundKinds(in)
 	}
-	if ims || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
-		if !ims {
+	if cut {
+		kinds = []bool{false, true} // what was not kept may be of either
+	}
+	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
+		if !ims && len(in.images) > 0 {
 			// One image alone tells an administrator's view, before anything is said of thousands.
 			failure = cmp.Or(failure, c.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
@@ -203,7 +208,11 @@ func (c *collection) takeInbound(in *inbound, page client.ImagePage, status clie
 		}
 		img := in.images[record.ID]
 		seen[record.ID] = true
-		if len(seen) > maxInbound || img == nil && c.inboundKept == maxInboundKept {
+		kept := maxInboundKept
+		if status == client.Accepted {
+			kept += maxAcceptedKept
+		}
+		if len(seen) > maxInbound || img == nil && c.inboundKept >= kept {
 			return errInboundMany
 		}
 		if img == nil {
