@@ -495,6 +495,53 @@ func TestOldCluster(t *testing.T) {
 	}
 }
 
+// inline is a configuration of one cloud with something more.
+func inline(more string) []string {
+	return []string{"--set-json=config=" + fmt.Sprintf("%q", "clouds: [{name: prod, "+more+"}]")}
+}
+
+// What has the name of a secret, and is none.
+func TestConfigurationsWithoutSecrets(t *testing.T) {
+	config := `
+# password: a comment
+member_names: {token: team-a}
+clouds:
+  - name: prod
+    auth:
+      password:
+        password_file: /secrets/prod/password
+    http: {http_headers: {X-Key: {values: [a], files: [/secrets/prod/key]}}, basic_auth: {password_file: /secrets/prod/basic}}
+  - {name: keys, auth: {aksk: {access_key: abc, secret_key_file: /secrets/prod/key}}}
+  - {name: token, auth: {token: {token_file: /secrets/prod/token}}}
+`
+	checkRelease(t, render(t, "--set-json=config="+fmt.Sprintf("%q", config)))
+}
+
+// What values have in common with what the chart says is there once, as values say it.
+func TestValuesThatTheChartHasToo(t *testing.T) {
+	r := render(t, "--set=demo=true,serviceMonitor.enabled=true,scrapeConfig.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true",
+		`--set-json=serviceMonitor={"endpoint": {"scheme": "https", "interval": "2m", "relabelings": [{"targetLabel": "team", "replacement": "a"}]}, "labels": {"app.kubernetes.io/instance": "x"}}`,
+		`--set-json=scrapeConfig.labels={"app.kubernetes.io/instance": "x"}`, `--set-json=prometheusRule.labels={"app.kubernetes.io/instance": "x"}`,
+		`--set-json=dashboard.labels={"app.kubernetes.io/instance": "x"}`, `--set-json=podLabels={"app.kubernetes.io/version": "x", "team": "a"}`,
+		`--set-json=podAnnotations={"kubectl.kubernetes.io/default-container": "other", "team": "a"}`)
+	checkRelease(t, r)
+	for what, labels := range map[string]map[string]string{
+		"ServiceMonitor": r.serviceMonitor.Labels, "ScrapeConfig": r.scrapeConfig.Labels, "PrometheusRule": r.rule.Labels, "dashboard": r.dashboard.Labels,
+	} {
+		equal(t, "label of the "+what, "x", labels["app.kubernetes.io/instance"])
+		equal(t, "name in the labels of the "+what, "glance-share-exporter", labels["app.kubernetes.io/name"])
+	}
+	pod := r.deployment.Spec.Template
+	equal(t, "pod labels", "x a", pod.Labels["app.kubernetes.io/version"]+" "+pod.Labels["team"])
+	equal(t, "pod annotations", "exporter a", pod.Annotations["kubectl.kubernetes.io/default-container"]+" "+pod.Annotations["team"])
+	endpoint := r.serviceMonitor.Spec.Endpoints[0]
+	equal(t, "interval", "2m 30s", string(endpoint.Interval)+" "+string(endpoint.ScrapeTimeout))
+	equal(t, "scheme", "https", strings.ToLower(string(*endpoint.Scheme)))
+	if len(endpoint.RelabelConfigs) != 2 || *endpoint.RelabelConfigs[0].Replacement != "glance" || endpoint.RelabelConfigs[1].TargetLabel != "team" {
+		t.Errorf("relabelings %+v", endpoint.RelabelConfigs)
+	}
+}
+
 func TestMistakesInValues(t *testing.T) {
 	config := "clouds: [{name: prod, scrape_via: probe}]"
 	for name, test := range map[string]struct {
@@ -511,12 +558,33 @@ func TestMistakesInValues(t *testing.T) {
 			[]string{"--set-json=config=" + fmt.Sprintf("%q", config), "--set=serviceMonitor.enabled=true"},
 			"nobody would scrape prod, which is scraped via probe: set scrapeConfig.enabled, or serviceMonitor.enabled to false and scrape by means of your own",
 		},
+		"a password":                     {inline("auth: {password: {username: u, password: hunter2}}"), "config: clouds[0].auth.password.password is a secret, and config becomes a ConfigMap: write password_file: /secrets/NAME/password instead, and the name of the Secret that has it under secrets"},
+		"a password of digits":           {inline("auth: {password: {password: 12345678}}"), "clouds[0].auth.password.password is a secret"},
+		"a password in a block":          {inline("auth: {password: {password: \"two\\nlines\"}}"), "clouds[0].auth.password.password is a secret"},
+		"an application's":               {inline("auth: {application_credential: {id: abc, secret: hunter2}}"), "write secret_file: /secrets/NAME/secret instead"},
+		"a token":                        {inline("auth: {token: {token: hunter2}}"), "write token_file: "},
+		"a secret key":                   {inline("auth: {aksk: {access_key: abc, secret_key: hunter2}}"), "write secret_key_file: "},
+		"a temporary key's":              {inline("auth: {aksk: {access_key: abc, security_token: hunter2}}"), "write security_token_file: "},
+		"a proxy's password":             {inline("http: {basic_auth: {username: u, password: hunter2}}"), "clouds[0].http.basic_auth.password is a secret"},
+		"a bearer's":                     {inline("http: {authorization: {credentials: hunter2}}"), "write credentials_file: "},
+		"a header's":                     {inline("http: {http_headers: {X-Key: {secrets: [hunter2]}}}"), "clouds[0].http.http_headers.X-Key.secrets is a secret, and config becomes a ConfigMap: write files: [/secrets/NAME/KEY] instead"},
+		"a private key":                  {inline("http: {tls_config: {key: hunter2}}"), "write key_file: "},
+		"pods of another name":           {[]string{"--set=demo=true", `--set=podLabels.app\.kubernetes\.io/name=x`}, "podLabels: the pods are selected by app.kubernetes.io/name: leave it out"},
+		"another port to scrape":         {[]string{"--set=demo=true,serviceMonitor.endpoint.port=metrics"}, "serviceMonitor.endpoint.port: that is the Service's"},
+		"another job":                    {[]string{"--set=demo=true,scrapeConfig.client.jobName=x"}, "scrapeConfig.client.jobName: the chart says that"},
+		"a name with a dot":              {[]string{"--set=demo=true,nameOverride=a.b"}, "/nameOverride"},
+		"a name in capitals":             {[]string{"--set=demo=true,fullnameOverride=Exporter"}, "/fullnameOverride"},
+		"a Service's name":               {[]string{"--set=demo=true,fullnameOverride=2nd"}, "/fullnameOverride"},
+		"a name too long":                {[]string{"--set=demo=true,fullnameOverride=" + strings.Repeat("a", 64)}, "/fullnameOverride"},
 		"a policy that lets everyone in": {[]string{"--set=demo=true,networkPolicy.enabled=true", "--set-json=networkPolicy.from=[]"}, "minItems: got 0, want 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := helm(t, append([]string{"template", "prod", chart}, test.args...)...)
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("want an error with %q, got %v\n%.500s", test.err, err, out)
+			}
+			if _, said, _ := strings.Cut(fmt.Sprint(err), "Error: "); strings.Contains(said, "hunter2") {
+				t.Errorf("the secret is in the error: %s", said)
 			}
 		})
 	}

@@ -27,6 +27,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
+{{- /* The labels of ROOT's objects, and MORE, which has the last word. */ -}}
+{{- define "exporter.labelsWith" -}}
+{{- toYaml (mergeOverwrite (include "exporter.labels" .root | fromYaml) .more) -}}
+{{- end -}}
+
 {{- define "exporter.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "exporter.fullname" .) .Values.serviceAccount.name -}}
@@ -60,12 +65,49 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- join ", " $names -}}
 {{- end -}}
 
+{{- /* Fails if there is a secret IN a part of config, which is AT a place in it. Whoever may read ConfigMaps would have it. */ -}}
+{{- define "exporter.noSecret" -}}
+{{- $at := .at -}}
+{{- if kindIs "map" .in -}}
+{{- range $key, $value := .in -}}
+{{- $here := trimPrefix "." (printf "%s.%s" $at $key) -}}
+{{- if or (kindIs "map" $value) (and (kindIs "slice" $value) (ne $key "secrets")) -}}
+{{- include "exporter.noSecret" (dict "in" $value "at" $here) -}}
+{{- else if and $value (has $key (list "password" "secret" "secret_key" "token" "security_token" "credentials" "client_secret" "client_certificate_key" "bearer_token" "key" "secrets")) -}}
+{{- $instead := printf "%s_file: /secrets/NAME/%s" $key $key -}}
+{{- if eq $key "secrets" -}}{{- $instead = "files: [/secrets/NAME/KEY]" -}}{{- end -}}
+{{- fail (printf "config: %s is a secret, and config becomes a ConfigMap: write %s instead, and the name of the Secret that has it under secrets" $here $instead) -}}
+{{- end -}}
+{{- end -}}
+{{- else if kindIs "slice" .in -}}
+{{- range $i, $value := .in -}}
+{{- include "exporter.noSecret" (dict "in" $value "at" (printf "%s[%d]" $at $i)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "exporter.check" -}}
 {{- $sources := compact (list .Values.config .Values.existingConfigMap (ternary "demo" "" .Values.demo)) -}}
 {{- if ne (len $sources) 1 -}}
 {{- fail "what is to be watched? Give exporter.yml by --set-file config=exporter.yml, or set one of existingConfigMap and demo: true" -}}
 {{- end -}}
+{{- range $key := list "port" "targetPort" "path" -}}
+{{- if hasKey $.Values.serviceMonitor.endpoint $key -}}
+{{- fail (printf "serviceMonitor.endpoint.%s: that is the Service's, which the chart makes: leave it out" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "url" "refreshInterval" "jobName" "httpSDConfigs" "scheme" "scrapeInterval" "scrapeTimeout" -}}
+{{- if hasKey $.Values.scrapeConfig.client $key -}}
+{{- fail (printf "scrapeConfig.client.%s: the chart says that, of web.scheme and scrapeConfig.interval and the like: leave it out" $key) -}}
+{{- end -}}
+{{- end -}}
+{{- range $key := list "app.kubernetes.io/name" "app.kubernetes.io/instance" -}}
+{{- if hasKey $.Values.podLabels $key -}}
+{{- fail (printf "podLabels: the pods are selected by %s: leave it out, or set nameOverride" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- $probed := include "exporter.clouds" (dict "config" .Values.config "via" "probe") -}}
+{{- include "exporter.noSecret" (dict "in" (omit (fromYaml .Values.config) "member_names") "at" "") -}}
 {{- if and $probed .Values.serviceMonitor.enabled (not .Values.scrapeConfig.enabled) -}}
 {{- fail (printf "nobody would scrape %s, which is scraped via probe: set scrapeConfig.enabled, or serviceMonitor.enabled to false and scrape by means of your own" $probed) -}}
 {{- end -}}
