@@ -121,6 +121,9 @@ func limitInbound(list []InboundSnapshot, expected *Inbound) {
 	}
 }
 
+// Accepted reports whether the project has accepted the offer.
+func (img *InboundImage) Accepted() bool { return img.Status == client.Accepted }
+
 // Rejected reports whether the project has rejected the offer.
 func (img *InboundImage) Rejected() bool { return img.Status == client.Rejected }
 

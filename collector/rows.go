@@ -100,3 +100,11 @@ func (s *ImageSnapshot) Misplaced() bool {
 
 // MembersLimit is how many members the cloud allows an image, 0: not told.
 func (s *Snapshot) MembersLimit(img *ImageSnapshot) int { return s.opts.membersLimit(img.Record) }
+
+// OwnerName is the name of the project that shares an image, as the label owner_name has it: empty where nobody named it.
+func (s *Snapshot) OwnerName(img *InboundImage) string {
+	return labelValue(s.opts.memberName(img.Record.Owner, s.opts.Inbound.find(img.Record.Owner)))
+}
+
+// JudgesOwners reports whether anybody said who may share images with the credential's projects.
+func (s *Snapshot) JudgesOwners() bool { return s.opts.Inbound != nil && s.opts.Inbound.judged() }

@@ -44,6 +44,7 @@ type cloudView struct {
 	listing        bool // its list of images was not read to its end
 	project        bool // a project could not be entered
 	inbound        bool // what others share was not read to its end
+	asksInbound    bool
 }
 
 // partView is a shard of a cloud.
@@ -132,7 +133,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	unread, foreign := 0, 0
 	old := now.Sub(s.Start) > s.FreshFor()
 	for i := range s.Images {
-		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now}
+		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
 		e.old = now.Sub(e.at()) > s.FreshFor()
 		e.judge()
 		switch {
@@ -143,9 +144,11 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		}
 		c.entries = append(c.entries, e)
 	}
+	c.takeInbound(l, now, old)
 	c.images, c.unread, c.foreign = c.images+len(s.Images), c.unread+unread, c.foreign+foreign
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
 	c.inbound = c.inbound || lacksInbound(s)
+	c.asksInbound = c.asksInbound || len(s.Inbound) > 0
 	c.listing, c.project = c.listing || listing, c.project || project
 	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
 	switch {
@@ -258,15 +261,6 @@ func troubles(s *collector.Snapshot) (lines []string) {
 		say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
 	}
 	for _, in := range s.Inbound {
-		var strange []string
-		for i := range in.Images {
-			if img := &in.Images[i]; img.Unexpected && !img.Rejected() {
-				strange = append(strange, named(img.Name, img.Record.ID)+" of "+visible(img.Record.Owner))
-			}
-		}
-		if len(strange) > 0 {
-			say("Owners who are not expected share with project " + visible(in.ProjectID) + ": " + listed(strange, len(strange)))
-		}
 		switch {
 		case in.Err == nil || s.Err != nil || s.NoImageAPI:
 		case in.ProjectID == "":

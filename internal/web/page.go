@@ -122,6 +122,9 @@ func haystack(e *entry, s *collector.Snapshot) string {
 	if r := e.img.Record; r != nil {
 		texts = append(texts, r.Name, r.Owner, string(r.Visibility))
 	}
+	if e.inbound != nil {
+		return strings.ToLower(strings.Join(append(texts, e.inbound.owner, e.inbound.project), "\n"))
+	}
 	images := []*collector.ImageSnapshot{e.img}
 	if before, ok := e.before(); ok {
 		images = append(images, &before.Image)
@@ -279,15 +282,12 @@ func (p *statusPage) list(v *view) {
 	slices.SortStableFunc(found, func(a, b *entry) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID), strings.Compare(a.cloud, b.cloud))
 	})
-	counts := [len(groups)]int{}
-	for _, e := range found {
-		counts[e.rank]++
-	}
+	watched, others := tally(found)
 	rows := maxRows
 	for i, e := range found[:min(len(found), maxImages)] {
 		if i == 0 || e.rank != found[i-1].rank {
 			g := groups[e.rank]
-			g.Count = counts[e.rank]
+			g.Title, g.Count = groupTitle(e.rank, watched[e.rank], others[e.rank]), watched[e.rank]+others[e.rank]
 			v.Groups = append(v.Groups, &g)
 		}
 		most := imageRows
@@ -296,7 +296,7 @@ func (p *statusPage) list(v *view) {
 		}
 		img := p.image(e, min(most, rows))
 		rows -= len(img.Rows)
-		img.Open = e.rank == danger && i < 100 || e.rank <= amiss && counts[e.rank] <= 5 || len(found) <= 3
+		img.Open = e.rank == danger && i < 100 || e.rank <= amiss && watched[e.rank]+others[e.rank] <= 5 || len(found) <= 3
 		g := v.Groups[len(v.Groups)-1]
 		g.Images = append(g.Images, img)
 	}
@@ -341,8 +341,11 @@ func nothing(v *view, found int) []string {
 func (p *statusPage) image(e *entry, most int) *imageView {
 	img, g := e.img, groups[e.rank]
 	v := &imageView{
-		Key: "image-" + e.cloud + "-" + img.ID, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
+		Key: e.key, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
 		Address: p.address(e), Says: e.says(), Facts: recordFacts(e),
+	}
+	if e.inbound != nil {
+		return v
 	}
 	shown := img
 	if before, ok := e.before(); ok {
@@ -373,6 +376,9 @@ func recordFacts(e *entry) (lines []string) {
 		if r.Hidden {
 			lines = append(lines, "hidden in lists")
 		}
+	}
+	if e.inbound != nil {
+		return lines
 	}
 	if limit := e.part.Snapshot.MembersLimit(img); limit > 0 && len(img.Members) > 0 {
 		lines = append(lines, number(len(img.Members))+" of at most "+count(limit, "member", "members"))
@@ -417,23 +423,47 @@ func rowOf(r *collector.Row, now time.Time) rowView {
 // maxWorst is how many images the verdict names.
 const maxWorst = 5
 
+// tally counts by rank the images that are watched, and those that others share.
+func tally(entries []*entry) (watched, others [len(groups)]int) {
+	for _, e := range entries {
+		if e.inbound != nil {
+			others[e.rank]++
+		} else {
+			watched[e.rank]++
+		}
+	}
+	return watched, others
+}
+
 // judge says of everything together what a person must know at once.
 func (p *statusPage) judge(clouds []*cloudView) verdict {
 	var v verdict
-	var counts [len(groups)]int
+	var counts, others [len(groups)]int
+	asksInbound := false
 	for _, c := range clouds {
+		watched, shared := tally(c.entries)
+		for r := range groups {
+			counts[r] += watched[r]
+			others[r] += shared[r]
+		}
 		for _, e := range c.entries {
-			counts[e.rank]++
 			if e.rank == danger && len(v.Worst) < maxWorst {
 				v.Worst = append(v.Worst, p.worst(e))
 			}
 		}
+		asksInbound = asksInbound || c.asksInbound
 	}
-	unseen := v.unseen(clouds, counts[blind])
-	switch n := counts[danger]; {
+	unseen := v.unseen(clouds, counts[blind], others[blind])
+	switch n := counts[danger] + others[danger]; {
 	case n > 0:
 		v.Class, v.Symbol = "danger", "✖"
-		v.Title = count(n, "image can be used by someone who is not meant to", "images can be used by someone who is not meant to")
+		v.Title = count(counts[danger], "image can be used by someone who is not meant to", "images can be used by someone who is not meant to")
+		switch {
+		case counts[danger] == 0:
+			v.Title = acceptedOf(n)
+		case others[danger] > 0:
+			v.Title += ", and " + acceptedOf(others[danger])
+		}
 		if unseen {
 			v.Says = append([]string{"And not everything was seen:"}, v.Says...)
 		}
@@ -442,31 +472,53 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		}
 		return v
 	case unseen:
-		v.Class, v.Symbol, v.Title = "blind", "?", "Not everything was seen: "+lacking(clouds, counts[blind])
-		if len(v.Says) == 1 && counts[blind] > 0 {
+		v.Class, v.Symbol, v.Title = "blind", "?", "Not everything was seen: "+lacking(clouds, counts[blind], others[blind])
+		if len(v.Says) == 1 && counts[blind]+others[blind] > 0 {
 			v.Says = nil // the title says it
 		}
-		if counts[amiss]+counts[unjudged]+counts[asMeant] > 0 {
+		switch {
+		case others[amiss] > 0:
+			v.Says = append(v.Says, "In what was seen, nobody has an image who is not meant to, but "+offeredOf(others[amiss])+".")
+		case counts[amiss]+counts[unjudged]+counts[asMeant]+others[unjudged]+others[asMeant] > 0:
 			v.Says = append(v.Says, "In what was seen, nobody is unexpected.")
 		}
-	case counts[amiss] > 0:
-		v.Class, v.Symbol, v.Title = "amiss", "!", "Nobody is unexpected, but "+count(counts[amiss], "image is not as it is meant to be", "images are not as they are meant to be")
-	case counts[unjudged] > 0:
+	case counts[amiss]+others[amiss] > 0:
+		v.Class, v.Symbol = "amiss", "!"
+		wrong := count(counts[amiss], "image is not as it is meant to be", "images are not as they are meant to be")
+		switch {
+		case others[amiss] == 0:
+			v.Title = "Nobody is unexpected, but " + wrong
+		case counts[amiss] == 0:
+			v.Title = "Nobody has an image who is not meant to, but " + offeredOf(others[amiss])
+		default:
+			v.Title = "Nobody has an image who is not meant to, but " + wrong + ", and " + offeredOf(others[amiss])
+		}
+	case counts[unjudged]+others[unjudged] > 0:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "Nobody is unexpected where anybody was expected"
-	case counts[asMeant] == 0:
+	case counts[asMeant]+others[asMeant] == 0 && !asksInbound:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "No image is watched"
 	default:
 		v.Class, v.Symbol, v.Title = "good", "✔", "Nobody is unexpected"
-		v.Says = append(v.Says, "All "+count(counts[asMeant], "watched image was", "watched images were")+" read whole.")
+		if n := counts[asMeant]; n > 0 {
+			v.Says = append(v.Says, "All "+count(n, "watched image was", "watched images were")+" read whole.")
+		}
+		if n := others[asMeant]; n > 0 {
+			v.Says = append(v.Says, "Others share "+count(n, "image", "images")+", and are expected to.")
+		} else if asksInbound {
+			v.Says = append(v.Says, "Others share no image.")
+		}
 	}
 	if n := counts[unjudged]; n > 0 {
 		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members: who may use them is not judged.")
+	}
+	if n := others[unjudged]; n > 0 {
+		v.Says = append(v.Says, "Others share "+count(n, "image", "images")+", and there are no expected_owners: who may share is not judged.")
 	}
 	return v
 }
 
 // unseen tells what was not seen, and reports whether anything was not.
-func (v *verdict) unseen(clouds []*cloudView, images int) bool {
+func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 	for _, c := range clouds {
 		if !c.Seen() {
 			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
@@ -481,13 +533,18 @@ func (v *verdict) unseen(clouds []*cloudView, images int) bool {
 	if images > 0 {
 		v.Says = append(v.Says, "Nobody knows for certain who can use "+count(images, "image", "images")+" now.")
 	}
+	if others > 0 {
+		v.Says = append(v.Says, "Nobody knows for certain whether "+count(others, "image that others share is", "images that others share are")+" accepted now.")
+	}
 	return len(v.Says) > 0
 }
 
 // lacking is in a few words what was not seen.
-func lacking(clouds []*cloudView, images int) string {
+func lacking(clouds []*cloudView, images, others int) string {
 	var unread []*cloudView
+	listing := false
 	for _, c := range clouds {
+		listing = listing || c.listing || c.project
 		if !c.Seen() {
 			unread = append(unread, c)
 		}
@@ -503,6 +560,10 @@ func lacking(clouds []*cloudView, images int) string {
 		return number(len(unread)) + " clouds were not read"
 	case images > 0:
 		return "nobody knows who can use " + count(images, "image", "images")
+	case others > 0:
+		return "nobody knows whether " + count(others, "image that others share is", "images that others share are") + " accepted"
+	case !listing:
+		return "others may share images that nobody sees"
 	}
 	return "there may be images that nobody watches"
 }
@@ -510,6 +571,10 @@ func lacking(clouds []*cloudView, images int) string {
 func (p *statusPage) worst(e *entry) worst {
 	w := worst{Address: p.address(e), Cloud: e.cloud, Name: cmp.Or(short(visible(e.img.Label())), e.img.ID), Word: e.word}
 	s, img := e.part.Snapshot, e.img
+	if e.inbound != nil {
+		w.Says = "owner " + short(e.inbound.owner)
+		return w
+	}
 	if before, ok := e.before(); ok {
 		img = &before.Image
 	}

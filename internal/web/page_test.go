@@ -60,7 +60,8 @@ type shop struct {
 	access     client.Access
 	inbound    []client.Image // that others share
 	inboundErr error
-	hang       bool // the question for members has no answer
+	answers    map[string]client.Status // to what others share; default: accepted
+	hang       bool                     // the question for members has no answer
 	asked      int
 }
 
@@ -116,11 +117,15 @@ func (s *shop) ImagePage(_ context.Context, q client.ImageQuery, _ string) (page
 	return page, s.listErr
 }
 
-func (s *shop) MembersAs(_ context.Context, project, _ string) (client.MemberList, error) {
+func (s *shop) MembersAs(_ context.Context, project, id string) (client.MemberList, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
-	return client.MemberList{Members: []client.Member{{Type: client.TypeProject, ID: project, Status: client.Accepted}}, Access: s.access}, nil
+	answer, ok := s.answers[id]
+	if !ok {
+		answer = client.Accepted
+	}
+	return client.MemberList{Members: []client.Member{{Type: client.TypeProject, ID: project, Status: answer}}, Access: s.access}, nil
 }
 
 func (s *shop) Members(ctx context.Context, id string) (client.MemberList, error) {
@@ -457,6 +462,39 @@ func TestWhatThePageSays(t *testing.T) {
 			api.inbound = []client.Image{{ID: alpine, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
 			s.scrape(t)
 		}},
+		{name: "what others offer", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: client.Pending, vendorTools: client.Rejected}
+			s.scrape(t)
+		}},
+		{name: "what others offer beside a missing member", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
+			api.add(debian, "golden-debian-12", client.Shared, payments)
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: client.Pending, vendorTools: client.Rejected}
+			s.scrape(t)
+		}},
+		{name: "what others share with an answer that nobody knows", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: "maybe", vendorTools: client.Rejected}
+			s.scrape(t)
+		}},
+		{name: "what others are expected to share", opts: func(o *collector.Options) {
+			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{{Type: client.TypeProject, ID: search, Name: "the vendor"}}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
+			s.scrape(t)
+		}},
+		{name: "what others share is not judged", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound = vendors()
+			s.scrape(t)
+		}},
+		{name: "what others share long ago", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
+			s.scrape(t)
+			time.Sleep(3 * time.Hour)
+		}},
+		{name: "others share nothing", opts: func(o *collector.Options) {
+			o.Inbound, o.Images = &collector.Inbound{Owners: []collector.ExpectedMember{}}, nil
+		}, do: func(t *testing.T, s *site, _ *shop) {
+			s.scrape(t)
+		}},
 		{name: "what others share is not read", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} }, do: func(t *testing.T, s *site, api *shop) {
 			api.inboundErr = status(client.OpListImages, "", 500)
 			s.scrape(t)
@@ -496,6 +534,70 @@ func TestWhatThePageSays(t *testing.T) {
 			})
 		})
 	}
+}
+
+const (
+	vendorBase  = "0d9c1c1e-5f7e-4d62-8a52-6f2b7c1f6a01"
+	vendorTools = "7b1f3c90-2a44-4b7c-9a55-0c1d2e3f4a02"
+)
+
+// vendors are images that another project shares.
+func vendors() []client.Image {
+	return []client.Image{
+		{ID: vendorBase, Name: "vendor-base", Owner: search, Visibility: client.Shared, Status: "active"},
+		{ID: vendorTools, Name: "vendor-tools", Owner: search, Visibility: client.Shared, Status: "active"},
+	}
+}
+
+// An image that a stranger shares is an image of the page: an alert's link finds it, and so do a text, a cloud, and problems. One that
+// is watched too is there twice.
+func TestFindWhatOthersShare(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t, nil)
+		for i, name := range []string{"quiet", "prod"} {
+			api, opts := stocked(), judged()
+			opts.Name = name
+			if i == 1 {
+				opts.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}}
+				api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
+				api.inbound = append(api.inbound, client.Image{ID: debian, Name: "golden-debian-12", Owner: sandbox, Visibility: client.Shared})
+			}
+			s.add(t, api, opts)
+		}
+		s.scrape(t)
+		for path, want := range map[string]string{
+			"/?image=" + vendorBase:                "Shows 1 of 13 images.",
+			"/?cloud=prod&image=" + vendorBase:     "Shows 1 of 13 images.",
+			"/?image=" + debian + "&cloud=prod":    "Shows 2 of 13 images.",
+			"/?q=unexpected+owner":                 "Shows 3 of 13 images.",
+			"/?q=vendor-tools":                     "Shows 1 of 13 images.",
+			"/?q=dev-sandbox":                      "Shows 1 of 13 images.",
+			"/?cloud=prod":                         "Shows 8 of 13 images.",
+			"/?problems=1":                         "Shows 3 of 13 images.",
+			"/?cloud=quiet&problems=1":             "Shows 0 of 13 images.",
+			"/?cloud=quiet&image=" + vendorBase:    "Shows 0 of 13 images.",
+			"/?q=" + search + "+vendor&problems=1": "Shows 2 of 13 images.",
+		} {
+			page := s.page(t, path)
+			if !strings.Contains(page, want) {
+				t.Errorf("%s:\n%s", path, words(t, page))
+			}
+			if !strings.Contains(page, "<title>✖ 2 images are accepted from owners who are not expected · ") {
+				t.Errorf("%s: another verdict: %.400s", path, page)
+			}
+		}
+		page := s.page(t, "/")
+		if !strings.Contains(page, `<a href="/?cloud=prod&amp;image=`+vendorBase+`"><bdi>vendor-base</bdi></a> in prod: <strong>Accepted from an unexpected owner</strong>`) {
+			t.Errorf("the verdict does not lead there: %s", words(t, page))
+		}
+		ids := map[string]bool{}
+		for _, found := range regexp.MustCompile(` id="([^"]*)"`).FindAllStringSubmatch(page, -1) {
+			if ids[found[1]] {
+				t.Errorf("two elements are %s", found[1])
+			}
+			ids[found[1]] = true
+		}
+	})
 }
 
 // Two clouds, one of which was never read: what is good in one says nothing of the other.

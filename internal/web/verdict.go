@@ -29,13 +29,20 @@ type entry struct {
 	old   bool // the part was read too long ago
 	now   time.Time
 
+	inbound *inbound // of an image that others share; nil: it is watched
+	key     string   // of the page's element
+
 	rank rank
 	word string
 }
 
 // judge sets the rank, and the word for it.
 func (e *entry) judge() {
-	e.rank, e.word = standing(e.img)
+	if e.inbound != nil {
+		e.rank, e.word = e.inbound.standing()
+	} else {
+		e.rank, e.word = standing(e.img)
+	}
 	if e.img.Sight == collector.Unread {
 		if before, ok := e.before(); ok {
 			if r, word := standing(&before.Image); r == danger && e.now.Sub(before.At) < holdFor {
@@ -50,6 +57,9 @@ func (e *entry) judge() {
 
 // before is what was seen of an image that is not read any more.
 func (e *entry) before() (collector.Before, bool) {
+	if e.inbound != nil {
+		return collector.Before{}, false // that is of a watched image
+	}
 	b, ok := e.part.Before[e.img.ID]
 	return b, ok
 }
@@ -121,6 +131,9 @@ func (e *entry) stale() bool {
 
 // says tells what was seen of the image, in sentences.
 func (e *entry) says() []string {
+	if e.inbound != nil {
+		return e.inbound.says(e)
+	}
 	var lines []string
 	switch {
 	case e.img.Sight != collector.Unread && !e.old:
