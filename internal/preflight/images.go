@@ -162,6 +162,7 @@ func (e *evidence) inbound() finding {
 		f.text = "others share " + images
 	}
 	if unexpected > 0 {
+		f.status = max(f.status, warn)
 		f.text += fmt.Sprintf(", %d of owners that are not expected", unexpected)
 	}
 	return f
