@@ -32,7 +32,9 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.imageAPI(), e.clock())
 	list = append(list, e.transport()...)
 	list = append(list, e.images()...)
-	return append(list, e.lists(), e.series())
+	list = append(list, e.lists())
+	list = append(list, e.records()...)
+	return append(list, e.series())
 }
 
 // signs reports whether requests are signed with an access key.

@@ -200,6 +200,8 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 		case e.Options.API == client.IMS:
 		case img.Record == nil && img.RecordErr != nil:
 			return "403 Forbidden, perhaps since they are private, community or public: their records were not read. " + e.why(img.RecordErr)
+		case img.Record != nil && !img.Record.Visibility.Known():
+			return "403 Forbidden, perhaps since their visibility is one without members: " + strangeVisibility(img)
 		default:
 			return "403 Forbidden: the credential may not list members. Give it the role reader in the project that owns the image"
 		}
@@ -300,13 +302,49 @@ func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 		return fmt.Sprintf("project %s owns them, and the credential is %s: a project sees its own row alone of others' images. Grant it reader in %s, and name that project in auth",
 			owner, e.whose(), owner)
 	case img.Sight == collector.Partial && img.Record == nil && img.RecordErr != nil:
-		return "who owns them is not known, since their records were not read. " + e.why(img.RecordErr)
+		return unknownRecord + e.why(img.RecordErr)
 	case img.Sight == collector.Partial:
 		return "who owns them is not known: the API does not tell"
 	case img.LeftOut > 0:
 		return "there are more members than are shown one by one; all are counted"
 	}
 	return "a row of the list has no member's ID"
+}
+
+const unknownRecord = "who owns them and whether they are open to everyone is not known: their records were not read. "
+
+// records are what the images say of themselves, where that is not known though their members are. [evidence.lists] tells of the lists
+// that are not whole for that reason.
+func (e *evidence) records() []finding {
+	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) })
+	bad := kinds(read, func(img *collector.ImageSnapshot) string {
+		switch {
+		case img.Record == nil && img.Sight == collector.Partial:
+			return ""
+		case img.Record == nil && img.RecordErr != nil:
+			return unknownRecord + e.why(img.RecordErr)
+		case img.Record == nil:
+			return strings.TrimSuffix(unknownRecord, " ")
+		case !img.Record.Visibility.Known():
+			return strangeVisibility(img)
+		}
+		return ""
+	})
+	if len(bad) == 0 {
+		return nil
+	}
+	return []finding{{status: fail, subject: "records", text: fmt.Sprintf("not enough is known of %d of %d images", countOf(bad), len(read)), more: told(bad)}}
+}
+
+func strangeVisibility(img *collector.ImageSnapshot) string {
+	return fmt.Sprintf("whether they are open to everyone is not known, as it is %q, which the exporter does not know", img.Record.Visibility)
+}
+
+// ownerless reports whether the owner of an image is not known whose members are.
+func (e *evidence) ownerless() bool {
+	return len(e.some(func(img *collector.ImageSnapshot) bool {
+		return !unread(img) && (img.Record == nil || img.Record.Owner == "")
+	})) > 0
 }
 
 // whose is to which projects the credential belongs.

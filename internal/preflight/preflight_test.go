@@ -333,6 +333,29 @@ func TestPages(t *testing.T) {
 		"administrator": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "root", "other", `discover: [{owners: ["*"]}]`)}
 		}},
+		"administrator-without-records": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("root", password, producer, "admin")
+			w.Inject(fakecloud.Fault{Match: records, Status: 403})
+			return []string{w.login("prod", "root", "producer", "images: [{id: "+golden+"}, {id: "+appliance+"}]")}
+		}},
+		"administrator-without-records-for-now": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("root", password, producer, "admin")
+			w.Inject(fakecloud.Fault{Match: records, Status: 500})
+			return []string{w.login("prod", "root", "producer", "images: [{id: "+golden+"}]")}
+		}},
+		"reader-without-records": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.Inject(fakecloud.Fault{Match: records, Status: 403})
+			return []string{w.login("prod", "watcher", "producer", "images: [{id: "+golden+"}]")}
+		}},
+		"visibility-nobody-knows": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			for _, id := range []string{golden, appliance} {
+				w.SetImage(id, func(img *fakecloud.Image) { img.Visibility = "federated" })
+			}
+			w.Inject(fakecloud.Fault{
+				Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == golden }, Status: 200, Body: `{"members": []}`,
+			})
+			return []string{w.login("prod", "watcher", "producer", three)}
+		}},
 		"several-projects": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			w.AddUser("watcher", password, consumer, "reader", "member")
 			return []string{w.login("prod", "watcher", "", "projects: ["+producer+", "+consumer+", "+other+"]", three)}
@@ -435,6 +458,11 @@ func checkPage(t *testing.T, page string) {
 			t.Errorf("what is this: %q", line)
 		}
 	}
+}
+
+// records are the requests for images' own records.
+func records(r fakecloud.Request) bool {
+	return r.Operation == fakecloud.OpGetImage || r.Operation == fakecloud.OpListImages
 }
 
 func compare(t *testing.T, name, got string) {

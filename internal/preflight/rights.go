@@ -51,6 +51,8 @@ func (e *evidence) rights() finding {
 		f.text += ": it can do everything, in every project. "
 		if e.foreign() {
 			f.text += "Images of other projects take that much: keep it to reading by access rules, below, or use projects, with reader in each of them"
+		} else if e.ownerless() {
+			f.text += "Whether reader is enough is not known, since not all owners of the images are"
 		} else {
 			f.text += "The exporter needs reader, see below"
 		}
@@ -166,7 +168,7 @@ func (e *evidence) foreign() bool {
 		return false
 	}
 	for i := range e.snapshot.Images {
-		if img := &e.snapshot.Images[i]; img.Sight == collector.Whole && !e.owns(img) {
+		if img := &e.snapshot.Images[i]; img.Sight == collector.Whole && img.Record != nil && img.Record.Owner != "" && !e.owns(img) {
 			return true
 		}
 	}
@@ -226,6 +228,8 @@ func (e *evidence) grant() grant {
 	switch err := e.snapshot.Err; {
 	case err != nil && !refusal(err), err == nil && !e.snapshot.Up:
 		return g // something else is to be mended first
+	case err == nil && slices.ContainsFunc(e.roles(), e.admin) && !e.foreign() && e.ownerless():
+		return g // less could be too little
 	case err == nil && app != nil && len(app.Rules) > 0 && len(owners) == 0 && e.rights().status == good:
 		return g
 	}
