@@ -43,6 +43,7 @@ type cloudView struct {
 	foreign        int  // images seen in the view of another project, or of nobody knows which
 	listing        bool // its list of images was not read to its end
 	project        bool // a project could not be entered
+	projects       bool // the list of the user's projects could not be read
 	inbound        bool // what others share was not read to its end
 	asksInbound    bool
 }
@@ -149,7 +150,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
 	c.inbound = c.inbound || lacksInbound(s)
 	c.asksInbound = c.asksInbound || len(s.Inbound) > 0
-	c.listing, c.project = c.listing || listing, c.project || project
+	c.listing, c.project, c.projects = c.listing || listing, c.project || project, c.projects || s.ScopesErr != nil
 	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
 	switch {
 	case old:
@@ -160,7 +161,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		p.Sight = readWhole
 	case !s.Up:
 		p.Sight = unreadable
-	case unread+foreign > 0 || listing || project || lacksInbound(s):
+	case unread+foreign > 0 || listing || project || s.ScopesErr != nil || lacksInbound(s):
 		p.Sight = readInPart
 	default:
 		p.Sight = readWhole
@@ -251,6 +252,9 @@ func troubles(s *collector.Snapshot) (lines []string) {
 	}
 	if s.State.Paused {
 		say("Logins pause, because the last one was refused. The next one follows within 5 minutes, or at once when the credential or the configuration changes")
+	}
+	if s.ScopesErr != nil {
+		say("The user's projects cannot be listed, so there may be some that nobody looks at; those known before are still asked: " + visible(s.ScopesErr.Error()))
 	}
 	for _, scope := range s.Scopes {
 		if scope.Err != nil {

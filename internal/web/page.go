@@ -524,6 +524,8 @@ func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
 		} else if c.listing {
 			v.Says = append(v.Says, "Cloud "+c.Name+": its list of images was not read to its end.")
+		} else if c.projects {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the user's projects could not be listed.")
 		} else if c.project {
 			v.Says = append(v.Says, "Cloud "+c.Name+": a project could not be entered.")
 		} else if c.inbound {
@@ -544,7 +546,7 @@ func lacking(clouds []*cloudView, images, others int) string {
 	var unread []*cloudView
 	listing := false
 	for _, c := range clouds {
-		listing = listing || c.listing || c.project
+		listing = listing || c.listing || c.project || c.projects
 		if !c.Seen() {
 			unread = append(unread, c)
 		}

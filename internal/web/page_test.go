@@ -52,6 +52,7 @@ type shop struct {
 	mu         sync.Mutex
 	loginErr   error
 	scopes     []client.Scope
+	scopesErr  error // scopes are those of before
 	paused     bool
 	listErr    error
 	records    map[string]client.Image
@@ -72,7 +73,7 @@ func (s *shop) Enter(context.Context) ([]client.Scope, error) {
 	if s.loginErr != nil {
 		return nil, s.loginErr
 	}
-	return s.scopes, nil
+	return s.scopes, s.scopesErr
 }
 
 func (s *shop) Images(_ context.Context, ids []string, hidden bool) (list []client.Image, err error) {
@@ -450,6 +451,13 @@ func TestWhatThePageSays(t *testing.T) {
 		{name: "a project that cannot be entered", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
 			api.scopes = append(api.scopes, client.Scope{
 				Access: client.Access{ProjectID: payments, ProjectName: "payments"}, Err: &client.Error{Op: client.OpAuthenticate, Code: "403", StatusCode: 403},
+			})
+			s.scrape(t)
+		}},
+		{name: "the projects cannot be listed", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
+			s.scrape(t)
+			api.change(func() {
+				api.scopesErr = &client.Error{Op: client.OpListProjects, Code: "503", StatusCode: 503}
 			})
 			s.scrape(t)
 		}},
