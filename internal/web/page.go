@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
@@ -13,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,8 +41,13 @@ var (
 	pageJS string
 )
 
-// rendersAtOnce bounds the pages that are made at a time: a wall of screens must not take the processor from scrapes.
-const rendersAtOnce = 2
+// How many pages are made at a time, and how many may wait for that: a wall of screens, or who reads slowly, must take neither the
+// processor nor the memory from scrapes. A page holds its place until it is written.
+const (
+	rendersAtOnce = 1
+	writesAtOnce  = 4
+	mostWait      = 8
+)
 
 // statusPage shows people what the last scrapes saw. It asks no cloud.
 type statusPage struct {
@@ -50,7 +57,9 @@ type statusPage struct {
 	template *template.Template
 	policy   string
 	build    string
-	renders  chan struct{}
+	places   chan struct{} // of those who wait, or whose page is made or written
+	pages    chan struct{} // of those whose page is made or written
+	renders  chan struct{} // of those whose page is made
 }
 
 type link struct{ Address, Text string }
@@ -62,7 +71,8 @@ func newStatusPage(opts Options, prefix, telemetry string) (*statusPage, error) 
 	}
 	all := sha256.Sum256([]byte(pageHTML + pageCSS + pageJS))
 	return &statusPage{
-		opts: opts, base: prefix, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]), renders: make(chan struct{}, rendersAtOnce),
+		opts: opts, base: prefix, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]),
+		places: make(chan struct{}, writesAtOnce+mostWait), pages: make(chan struct{}, writesAtOnce), renders: make(chan struct{}, rendersAtOnce),
 		policy: contentPolicy("style-src "+hashOf(pageCSS), "script-src "+hashOf(pageJS), "img-src data:", "connect-src 'self'", "form-action 'self'"),
 		links: []link{
 			{prefix + telemetry, "Metrics"},
@@ -201,8 +211,21 @@ type rowView struct {
 }
 
 func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var page bytes.Buffer
-	switch err := p.turn(r, &page); {
+	select {
+	case p.places <- struct{}{}:
+		defer func() { <-p.places }()
+	default:
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, fmt.Sprintf("%d requests wait for this page already: try again later", mostWait), http.StatusServiceUnavailable)
+		return
+	}
+	if !enter(r.Context(), p.pages) {
+		return
+	}
+	defer func() { <-p.pages }()
+	compressed := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
+	page, err := p.make(r, &compressed)
+	switch {
 	case r.Context().Err() != nil:
 		return
 	case err != nil:
@@ -215,42 +238,57 @@ func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("Cache-Control", "no-store") // who can use what is no business of a cache
 	h.Set("Vary", "Accept-Encoding")
+	if compressed {
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("Content-Length", strconv.Itoa(len(page)))
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
-	write(w, r, page.Bytes())
+	_, _ = w.Write(page)                                          // whoever asked may have gone
+	_ = connection.Flush()                                        // what net/http keeps is written while the place is held
 	_ = connection.SetWriteDeadline(time.Time{})
 }
 
-// write sends a page, compressed for who can read that. Whoever asked may have gone.
-func write(w http.ResponseWriter, r *http.Request, page []byte) {
-	if !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") || len(page) < 4<<10 {
-		_, _ = w.Write(page)
-		return
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is one
-	_, _ = z.Write(page)
-	_ = z.Close()
-}
-
-// turn waits for its turn and makes the page.
-func (p *statusPage) turn(r *http.Request, w io.Writer) error {
+// enter waits for a place, unless whoever asked leaves.
+func enter(ctx context.Context, places chan struct{}) bool {
 	select {
-	case p.renders <- struct{}{}:
-		defer func() { <-p.renders }()
-		return p.render(w, filterOf(r.URL.Query()), time.Now())
-	case <-r.Context().Done():
-		return r.Context().Err()
+	case places <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
-func (p *statusPage) render(w io.Writer, f filter, now time.Time) error {
+// make waits for its turn and makes the page, compressed for who can read that if it is worth it.
+func (p *statusPage) make(r *http.Request, compressed *bool) ([]byte, error) {
+	if !enter(r.Context(), p.renders) {
+		return nil, r.Context().Err()
+	}
+	defer func() { <-p.renders }()
+	var page bytes.Buffer
+	if err := p.render(r.Context(), &page, filterOf(r.URL.Query()), time.Now()); err != nil {
+		return nil, err
+	}
+	if *compressed = *compressed && page.Len() >= 4<<10; !*compressed {
+		return page.Bytes(), nil
+	}
+	var small bytes.Buffer
+	z, _ := gzip.NewWriterLevel(&small, gzip.BestSpeed) // the level is one
+	_, _ = z.Write(page.Bytes())                        // a buffer takes all
+	_ = z.Close()
+	return small.Bytes(), nil
+}
+
+func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time.Time) error {
 	v := &view{
 		Base: p.base, Version: p.opts.Version, Build: p.build, CSS: template.CSS(pageCSS), JS: template.JS(pageJS),
 		Now: moment{now, now}, Links: p.links, Filter: f,
 	}
 	known := false
 	for _, c := range p.opts.Clouds() {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		v.Clouds = append(v.Clouds, look(c, p.base+"/probe", now))
 		v.Names = append(v.Names, c.Name())
 		known = known || c.Name() == f.Cloud
@@ -260,20 +298,25 @@ func (p *statusPage) render(w io.Writer, f filter, now time.Time) error {
 	}
 	v.Verdict = p.judge(v.Clouds)
 	v.Icon = icon(v.Verdict.Class)
-	p.list(v)
+	if err := p.list(ctx, v); err != nil {
+		return err
+	}
 	// Where there is trouble, first.
 	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Sight, b.Sight) })
 	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Sight < readWhole
 	return p.template.Execute(w, v)
 }
 
-// list selects the images to show.
-func (p *statusPage) list(v *view) {
+// list selects the images to show, as long as somebody wants to see them.
+func (p *statusPage) list(ctx context.Context, v *view) error {
 	var found []*entry
 	all := 0
 	for _, c := range v.Clouds {
 		all += len(c.entries)
 		for _, e := range c.entries {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
 			if v.Filter.takes(e, e.part.Snapshot) {
 				found = append(found, e)
 			}
@@ -285,6 +328,9 @@ func (p *statusPage) list(v *view) {
 	watched, others := tally(found)
 	rows := maxRows
 	for i, e := range found[:min(len(found), maxImages)] {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if i == 0 || e.rank != found[i-1].rank {
 			g := groups[e.rank]
 			g.Title, g.Count = groupTitle(e.rank, watched[e.rank], others[e.rank]), watched[e.rank]+others[e.rank]
@@ -308,6 +354,7 @@ func (p *statusPage) list(v *view) {
 		v.Notes = append(v.Notes, "The worst "+number(maxImages)+" are shown. "+number(left)+" more fit and are left out: filter by a text, a cloud, or problems.")
 	}
 	v.Notes = append(v.Notes, nothing(v, len(found))...)
+	return nil
 }
 
 // nothing says what it means that no image is shown.

@@ -20,6 +20,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -931,9 +932,106 @@ func TestThePageForOneWhoLeft(t *testing.T) {
 		all.Go(func() {
 			s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
 		})
-		all.Go(func() { s.page(t, "/") })
+		all.Go(func() {
+			if rec := get(t, s, "/", ""); rec.Code != http.StatusOK && rec.Code != http.StatusServiceUnavailable {
+				t.Errorf("%d", rec.Code)
+			}
+		})
 	}
 	all.Wait()
+	s.page(t, "/") // all have given back their places
+}
+
+// leaving is the context of one who leaves while his page is made.
+type leaving struct {
+	context.Context
+	asked, stays int
+}
+
+func (l *leaving) Err() error {
+	if l.asked++; l.asked > l.stays {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A text is looked for in every image and every member: for nobody, no longer.
+func TestThePageForOneWhoLeaves(t *testing.T) {
+	s := many(t, 1000, 3)
+	ctx := &leaving{Context: t.Context(), stays: 500}
+	rec := httptest.NewRecorder()
+	s.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, "/?q=nobody", nil))
+	if rec.Body.Len() > 0 || ctx.asked > ctx.stays+5 {
+		t.Errorf("%d bytes, asked %d times", rec.Body.Len(), ctx.asked)
+	}
+}
+
+// stuck is a client that takes nothing until it is let go.
+type stuck struct {
+	*httptest.ResponseRecorder
+	writes *atomic.Int64
+	letGo  chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.writes.Add(1)
+	<-s.letGo
+	return s.ResponseRecorder.Write(p)
+}
+
+// Who reads slowly keeps no more than a few pages in memory, and others are told to come again.
+func TestSlowReadersOfThePage(t *testing.T) {
+	for _, encoding := range []string{"", "gzip"} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSite(t, nil)
+			s.add(t, stocked(), judged())
+			s.scrape(t)
+			var writes atomic.Int64
+			letGo := make(chan struct{})
+			ask := func(ctx context.Context) (*httptest.ResponseRecorder, chan struct{}) {
+				rec, done := httptest.NewRecorder(), make(chan struct{})
+				r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil)
+				r.Header.Set("Accept-Encoding", encoding)
+				go func() {
+					defer close(done)
+					s.ServeHTTP(stuck{rec, &writes, letGo}, r)
+				}()
+				return rec, done
+			}
+			var recs []*httptest.ResponseRecorder
+			for range 11 {
+				rec, _ := ask(t.Context())
+				recs = append(recs, rec)
+			}
+			synctest.Wait()
+			ctx, leave := context.WithCancel(t.Context())
+			_, left := ask(ctx)
+			synctest.Wait()
+			if n := writes.Load(); n != 4 {
+				t.Errorf("%d pages are kept", n)
+			}
+			if rec := get(t, s, "/", ""); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") != "1" ||
+				rec.Body.String() != "8 requests wait for this page already: try again later\n" {
+				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+			}
+			leave() // whose place the next one takes
+			<-left
+			rec, _ := ask(t.Context())
+			recs = append(recs, rec)
+			synctest.Wait()
+			if s.page(t, "/-/healthy") == "" || writes.Load() != 4 {
+				t.Errorf("%d pages are kept", writes.Load())
+			}
+			close(letGo)
+			synctest.Wait()
+			for _, rec := range recs {
+				if rec.Code != http.StatusOK || rec.Header().Get("Content-Encoding") != encoding || rec.Header().Get("Content-Length") != strconv.Itoa(rec.Body.Len()) {
+					t.Errorf("%d %v", rec.Code, rec.Header())
+				}
+			}
+			s.page(t, "/")
+		})
+	}
 }
 
 // BenchmarkPage: the whole page, as the exporter makes it.
