@@ -132,10 +132,10 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
 	unread, foreign := 0, 0
-	old := now.Sub(s.Start) > s.FreshFor()
+	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
 		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
-		e.old = now.Sub(e.at()) > s.FreshFor()
+		e.old = since(e.at(), now) > s.FreshFor()
 		e.judge()
 		switch {
 		case e.img.Sight == collector.Unread || e.stale():

@@ -45,7 +45,7 @@ func (e *entry) judge() {
 	}
 	if e.img.Sight == collector.Unread {
 		if before, ok := e.before(); ok {
-			if r, word := standing(&before.Image); r == danger && e.now.Sub(before.At) < holdFor {
+			if r, word := standing(&before.Image); r == danger && since(before.At, e.now) < holdFor {
 				e.rank, e.word = danger, word+" when last read"
 			}
 		}

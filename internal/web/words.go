@@ -85,6 +85,10 @@ func lasting(d time.Duration) string {
 	return number(int(d.Hours()/24)) + " days"
 }
 
+// since is how long before now something was. The clock that only runs forward stands still while a machine sleeps, and the other one may
+// be set back: the longer age is the one to believe.
+func since(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(0).Sub(at)) }
+
 // moment is a time for people and for machines.
 type moment struct{ at, now time.Time }
 
@@ -96,7 +100,7 @@ func (m moment) Clock() string { return m.at.UTC().Format("2006-01-02 15:04:05 U
 
 // Ago is how long ago it was.
 func (m moment) Ago() string {
-	switch d := m.now.Sub(m.at); {
+	switch d := since(m.at, m.now); {
 	case d < -time.Minute:
 		return "in the future"
 	case d < time.Second:
