@@ -140,7 +140,7 @@ func (e *evidence) inbound() finding {
 		switch {
 		case in.Err != nil && len(e.snapshot.Inbound) > 1:
 			f.status = fail
-			f.more = append(f.more, "- "+in.ProjectID+": "+reason(in.Err))
+			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects that the list may lack")+": "+reason(in.Err))
 		case in.Err != nil:
 			f.status = fail
 			f.more = append(f.more, reason(in.Err))

@@ -267,6 +267,7 @@ func troubles(s *collector.Snapshot) (lines []string) {
 	for _, in := range s.Inbound {
 		switch {
 		case in.Err == nil || s.Err != nil || s.NoImageAPI:
+		case in.ProjectID == "" && s.ScopesErr != nil: // as told above
 		case in.ProjectID == "":
 			say("The list of the credential's projects was not read, so there may be more of them, with images that others share: " + visible(in.Err.Error()))
 		default:

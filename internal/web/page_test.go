@@ -462,6 +462,12 @@ func TestWhatThePageSays(t *testing.T) {
 			})
 			s.scrape(t)
 		}},
+		{name: "the projects cannot be listed that others share with", opts: func(o *collector.Options) {
+			o.Projects, o.Inbound = true, &collector.Inbound{}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.scopesErr = &client.Error{Op: client.OpListProjects, Code: "503", StatusCode: 503}
+			s.scrape(t)
+		}},
 		{name: "shards", opts: func(o *collector.Options) { o.ByProbe, o.Shards = true, 3 }, do: func(t *testing.T, s *site, _ *shop) {
 			s.page(t, "/probe?cloud=prod&shard=1/3")
 			time.Sleep(time.Minute)
