@@ -132,7 +132,7 @@ func TestHostileListsFromOutside(t *testing.T) {
 		id := ids[i]
 		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == id }, Raw: list.Answer})
 	}
-	p := startProcess(t, 1_500_000, "--config.file="+writeFile(t, "exporter.yml", text))
+	p := startProcess(t, 2_000_000, "--config.file="+writeFile(t, "exporter.yml", text))
 	for scrape := range 3 {
 		began := time.Now()
 		answer, page := p.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "6")

@@ -58,11 +58,19 @@ func (t *turn) end() {
 
 // readBody reads a body of at most maxBody bytes into buf. It takes the turn for a long one, and for one of many values.
 func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn) (tooLong bool, err error) {
-	n, err := buf.ReadFrom(io.LimitReader(body, bigBody))
-	if err == nil && n == bigBody {
-		if err = turn.take(ctx); err == nil {
-			_, err = buf.ReadFrom(io.LimitReader(body, maxBody-bigBody+1))
+	_, err = buf.ReadFrom(io.LimitReader(body, bigBody))
+	// In few steps: a buffer that doubles each time leaves as much behind as it has, for the garbage collector.
+	at := bigBody
+	for _, most := range []int{4 * bigBody, maxBody + 1} {
+		if err != nil || buf.Len() < at {
+			break
 		}
+		if err = turn.take(ctx); err == nil {
+			rest := most - buf.Len()
+			buf.Grow(rest + bytes.MinRead)
+			_, err = buf.ReadFrom(io.LimitReader(body, int64(rest)))
+		}
+		at = most
 	}
 	if err == nil && bytes.Count(buf.Bytes(), []byte(",")) > manyValues {
 		err = turn.take(ctx)
