@@ -193,13 +193,18 @@ func call[P, R any](p *tab, cmd cdp.Command[P, R], params P) {
 
 func run[T any](p *tab, action chromedp.Action[T]) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, patience)
-	defer cancel()
-	value, err := chromedp.Run(ctx, action)
+	value, err := try(p, action)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	return value
+}
+
+// try is run for what may fail.
+func try[T any](p *tab, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(p.ctx, patience)
+	defer cancel()
+	return chromedp.Run(ctx, action)
 }
 
 func (p *tab) do(actions ...chromedp.Action[chromedp.Void]) {
@@ -224,12 +229,16 @@ func (p *tab) text(selector string) string {
 	return eval[string](p, "document.querySelector("+quote(selector)+").innerText")
 }
 
-// await waits until an expression is true in the page.
+// await waits until an expression is true in the page. A page that is being left, as after a step back, cannot tell.
 func (p *tab) await(expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(patience); !eval[bool](p, expression); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
+		is, err := try(p, chromedp.Evaluate[bool](expression, chromedp.EvalAwaitPromise))
+		if err == nil && is {
+			return
+		}
 		if time.Now().After(end) {
-			p.t.Fatalf("waited for %s, and it shows\n%.3000s", expression, p.text("body"))
+			p.t.Fatalf("waited for %s (%v), and it shows\n%.3000s", expression, err, p.text("body"))
 		}
 	}
 }
