@@ -33,7 +33,7 @@ same() { if [ "$2" != "$3" ]; then fail "$1: $3, want $2"; fi; printf '%s: %s\n'
 printf -- '-- base image\n'
 base=$(sed -n 's/^FROM --platform=\$BUILDPLATFORM \([^ ]*\) AS build$/\1/p' Dockerfile)
 goroot=$(go env GOROOT)
-mkdir -p "$dir"/root/{bin,lib64,etc/ssl/certs,tmp,usr/local/go,root}
+mkdir -p "$dir/root"/{bin,lib64,etc/ssl/certs,tmp,usr/local/go,root}
 cp -L /bin/sh "$dir/root/bin/"
 ldd /bin/sh | grep -o '/[^ ]*' | while read -r library; do cp -L --parents "$library" "$dir/root/"; done
 cp -L /etc/ssl/certs/ca-certificates.crt "$dir/root/etc/ssl/certs/"

@@ -40,7 +40,7 @@ grep 'Overall exposure' "$dir/security"
 [ "${1:-}" != verify ] || exit 0
 
 printf -- '-- a systemd of its own\n'
-mkdir -p "$dir"/root/{usr,etc/systemd/system,etc/glance_share_exporter,var/log,run,tmp,proc,sys,dev,root}
+mkdir -p "$dir/root"/{usr,etc/systemd/system,etc/glance_share_exporter,var/log,run,tmp,proc,sys,dev,root}
 for d in bin sbin lib lib64; do ln -s "usr/$d" "$dir/root/$d"; done
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/usr/sbin/nologin\n' >"$dir/root/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$dir/root/etc/group"
