@@ -127,10 +127,10 @@ func (img *InboundImage) Accepted() bool { return img.Status == client.Accepted 
 // Rejected reports whether the project has rejected the offer.
 func (img *InboundImage) Rejected() bool { return img.Status == client.Rejected }
 
-func (s *InboundSnapshot) metrics(emit func(sample), cloud *dto.LabelPair, opts *Options) {
-	project := label("project_id", s.ProjectID)
-	labels := []*dto.LabelPair{cloud, project}
-	emit(sample{inboundSuccessDesc, labels, number(s.Err == nil && s.LeftOut == 0)})
+func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
+	project := p.label(projectIDLabel, s.ProjectID)
+	labels := p.labels(cloud, project)
+	p.flag(inboundSuccessDesc, labels, s.Err == nil && s.LeftOut == 0)
 	counts, unexpected := make([]int, len(statuses)), 0
 	for i := range s.Images {
 		img := &s.Images[i]
@@ -141,35 +141,35 @@ func (s *InboundSnapshot) metrics(emit func(sample), cloud *dto.LabelPair, opts 
 			unexpected++
 		}
 		if img.shown {
-			img.metrics(emit, cloud, project, opts)
+			img.print(p, cloud, project, opts)
 		}
 	}
 	for i, n := range counts {
 		if n > 0 || s.Err == nil {
-			emit(sample{inboundImagesDesc, with(labels, statusPairs[i]), float64(n)})
+			p.gauge(inboundImagesDesc, p.with(labels, statusPairs[i]), float64(n))
 		}
 	}
 	if opts.Inbound.judged() && (unexpected > 0 || s.Err == nil) {
-		emit(sample{inboundUnexpectedDesc, labels, float64(unexpected)})
+		p.gauge(inboundUnexpectedDesc, labels, float64(unexpected))
 	}
 }
 
-func (img *InboundImage) metrics(emit func(sample), cloud, project *dto.LabelPair, opts *Options) {
+func (img *InboundImage) print(p *printer, cloud, project *dto.LabelPair, opts *Options) {
 	r := &img.Record
 	expected := opts.Inbound.find(r.Owner)
-	id, name := label("image_id", r.ID), label("image_name", img.Name)
-	owner, ownerName := label("owner_id", r.Owner), label("owner_name", opts.memberName(r.Owner, expected))
-	emit(sample{inboundInfoDesc, []*dto.LabelPair{
-		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
-		label("image_status", r.Status), owner, ownerName, project,
-	}, 1})
-	labels := []*dto.LabelPair{cloud, id, name, owner, ownerName, project}
+	id, name := p.label(imageIDLabel, r.ID), p.label(imageNameLabel, img.Name)
+	owner, ownerName := p.label(ownerIDLabel, r.Owner), p.label(ownerNameLabel, opts.memberName(r.Owner, expected))
+	p.gauge(inboundInfoDesc, p.labels(
+		cloud, p.label(currentNameLabel, r.Name), p.label(hiddenLabel, strconv.FormatBool(r.Hidden)), id, name,
+		p.label(imageStatusLabel, r.Status), owner, ownerName, project,
+	), 1)
+	labels := p.labels(cloud, id, name, owner, ownerName, project)
 	if img.Status != "" {
 		for i, status := range statuses {
-			emit(sample{inboundStatusDesc, with(labels, statusPairs[i]), number(img.Status == status)})
+			p.flag(inboundStatusDesc, p.with(labels, statusPairs[i]), img.Status == status)
 		}
 	}
 	if opts.Inbound.judged() {
-		emit(sample{inboundExpectedDesc, labels, number(expected != nil)})
+		p.flag(inboundExpectedDesc, labels, expected != nil)
 	}
 }

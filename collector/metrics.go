@@ -102,11 +102,6 @@ var (
 		"Whether the configuration expects the owner of the image: 1 yes, 0 no. Absent where it says nothing.", inboundLabels)
 )
 
-// Metrics renders snapshots, of different clouds, as metrics. It is a prometheus.Collector that makes no request.
-func Metrics(snapshots ...Snapshot) prometheus.Collector { return rendering(snapshots) }
-
-type rendering []Snapshot
-
 var allDescs = []*desc{
 	upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
 	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
@@ -121,92 +116,36 @@ func init() {
 	}
 }
 
-func (rendering) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range allDescs {
-		ch <- d.Desc
-	}
-}
-
-func (r rendering) Collect(ch chan<- prometheus.Metric) {
-	for i := range r {
-		r[i].metrics(func(s sample) { ch <- s })
-	}
-}
-
-// Gather renders snapshots of different clouds as a registry with [Metrics] does, sorted by name, at a fraction of its cost: no
-// series is there twice, and each has its labels in order, so that nothing is left to check or sort.
-func Gather(snapshots ...Snapshot) []*dto.MetricFamily {
-	lists := make([]list, len(allDescs))
-	for i := range snapshots {
-		snapshots[i].metrics(func(s sample) { lists[s.desc.place].add(s) })
-	}
-	var families []*dto.MetricFamily
-	for i, d := range allDescs {
-		if metrics := lists[i].metrics; len(metrics) > 0 {
-			families = append(families, &dto.MetricFamily{Name: &d.name, Help: &d.help, Type: dto.MetricType_GAUGE.Enum(), Metric: metrics})
-		}
-	}
-	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return families
-}
-
-// list are the series of a family. Their parts are made many at a time, and never copied.
-type list struct {
-	metrics []*dto.Metric
-	spare   []series
-}
-
-type series struct {
-	metric dto.Metric
-	gauge  dto.Gauge
-	value  float64
-}
-
-// The series that are made at a time: as many as there are already, within these.
-const leastSeries, mostSeries = 16, 1024
-
-func (l *list) add(s sample) {
-	if len(l.spare) == 0 {
-		l.spare = make([]series, min(max(len(l.metrics), leastSeries), mostSeries))
-	}
-	m := &l.spare[0]
-	l.spare = l.spare[1:]
-	m.value = s.value
-	m.gauge.Value = &m.value
-	m.metric.Label, m.metric.Gauge = s.labels, &m.gauge
-	l.metrics = append(l.metrics, &m.metric)
-}
-
-func (s *Snapshot) metrics(emit func(sample)) {
-	labels := []*dto.LabelPair{label("cloud", s.Cloud)}
-	emit(sample{upDesc, labels, number(s.Up)})
-	emit(sample{durationDesc, labels, s.Duration.Seconds()})
-	emit(sample{watchedDesc, labels, float64(len(s.Images))})
+func (s *Snapshot) print(p *printer) {
+	labels := p.labels(p.label(cloudLabel, s.Cloud))
+	p.flag(upDesc, labels, s.Up)
+	p.gauge(durationDesc, labels, s.Duration.Seconds())
+	p.gauge(watchedDesc, labels, float64(len(s.Images)))
 	if !s.Taken.IsZero() {
-		emit(sample{snapshotDesc, labels, float64(s.Taken.UnixMilli()) / 1000})
+		p.gauge(snapshotDesc, labels, float64(s.Taken.UnixMilli())/1000)
 	}
 	if s.Discovers {
-		emit(sample{discoveryDesc, labels, number(s.Discovered)})
+		p.flag(discoveryDesc, labels, s.Discovered)
 	}
 	if s.opts.Projects {
-		for _, p := range s.Scopes {
-			id := label("project_id", p.Access.ProjectID)
-			emit(sample{projectInfoDesc, with(labels, id, label("project_name", p.Access.ProjectName)), 1})
-			emit(sample{projectSuccessDesc, with(labels, id), number(p.Err == nil)})
+		for _, scope := range s.Scopes {
+			id := p.label(projectIDLabel, scope.Access.ProjectID)
+			p.gauge(projectInfoDesc, p.with(labels, id, p.label(projectNameLabel, scope.Access.ProjectName)), 1)
+			p.flag(projectSuccessDesc, p.with(labels, id), scope.Err == nil)
 		}
 	}
 	if !s.State.Expires.IsZero() {
-		emit(sample{tokenExpiryDesc, labels, float64(s.State.Expires.Unix())})
+		p.gauge(tokenExpiryDesc, labels, float64(s.State.Expires.Unix()))
 	}
-	emit(sample{authPausedDesc, labels, number(s.State.Paused)})
+	p.flag(authPausedDesc, labels, s.State.Paused)
 	if s.State.SkewKnown {
-		emit(sample{clockSkewDesc, labels, s.State.Skew.Seconds()})
+		p.gauge(clockSkewDesc, labels, s.State.Skew.Seconds())
 	}
 	for _, img := range s.sorted() {
-		img.metrics(emit, labels[0], s.opts)
+		img.print(p, labels[0], s.opts)
 	}
 	for i := range s.Inbound {
-		s.Inbound[i].metrics(emit, labels[0], s.opts)
+		s.Inbound[i].print(p, labels[0], s.opts)
 	}
 }
 
@@ -220,49 +159,49 @@ func (s *Snapshot) sorted() []*ImageSnapshot {
 	return list
 }
 
-func (s *ImageSnapshot) metrics(emit func(sample), cloud *dto.LabelPair, opts *Options) {
-	labels := []*dto.LabelPair{cloud, label("image_id", s.ID), label("image_name", s.Name)}
-	emit(sample{successDesc, labels, number(s.Sight != Unread)})
-	emit(sample{statusCodeDesc, labels, float64(s.StatusCode)})
+func (s *ImageSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
+	labels := p.labels(cloud, p.label(imageIDLabel, s.ID), p.label(imageNameLabel, s.Name))
+	p.flag(successDesc, labels, s.Sight != Unread)
+	p.gauge(statusCodeDesc, labels, float64(s.StatusCode))
 	if s.Sight != NotApplicable {
-		emit(sample{completeDesc, labels, number(s.Complete())})
+		p.flag(completeDesc, labels, s.Complete())
 	}
 	if s.Record != nil {
-		s.recordMetrics(emit, labels)
+		s.recordMetrics(p, labels)
 	}
 	if s.Sight != Unread && s.Policy.judged() {
-		emit(sample{expectedMembersDesc, labels, float64(len(s.Policy.Members))})
+		p.gauge(expectedMembersDesc, labels, float64(len(s.Policy.Members)))
 	}
 	if s.Sight == Partial || s.Sight == Whole {
-		s.countMetrics(emit, labels, opts)
+		s.countMetrics(p, labels, opts)
 		if s.Policy.judged() {
-			s.judgementMetrics(emit, labels)
+			s.judgementMetrics(p, labels)
 		}
 		if opts.MemberDetails {
-			s.memberMetrics(emit, labels, opts)
+			s.memberMetrics(p, labels, opts)
 		}
 	}
 }
 
-func (s *ImageSnapshot) recordMetrics(emit func(sample), labels []*dto.LabelPair) {
+func (s *ImageSnapshot) recordMetrics(p *printer, labels []*dto.LabelPair) {
 	r := s.Record
 	cloud, id, name := labels[0], labels[1], labels[2]
-	emit(sample{infoDesc, []*dto.LabelPair{
-		cloud, label("current_name", r.Name), label("hidden", strconv.FormatBool(r.Hidden)), id, name,
-		label("image_status", r.Status), label("owner_id", r.Owner),
-	}, 1})
+	p.gauge(infoDesc, p.labels(
+		cloud, p.label(currentNameLabel, r.Name), p.label(hiddenLabel, strconv.FormatBool(r.Hidden)), id, name,
+		p.label(imageStatusLabel, r.Status), p.label(ownerIDLabel, r.Owner),
+	), 1)
 	if expected := s.Policy.Visibility; len(expected) > 0 && r.Visibility != "" {
-		emit(sample{visibilityExpectedDesc, labels, number(slices.Contains(expected, r.Visibility))})
+		p.flag(visibilityExpectedDesc, labels, slices.Contains(expected, r.Visibility))
 	}
 	if !r.Visibility.Known() {
 		return // four zeros would say that nobody may use it
 	}
-	withEach(labels, visibilityPairs, func(i int, labels []*dto.LabelPair) {
-		emit(sample{visibilityDesc, labels, number(r.Visibility == shownVisibility[i])})
-	})
+	for i, visibility := range shownVisibility {
+		p.flag(visibilityDesc, p.with(labels, visibilityPairs[i]), r.Visibility == visibility)
+	}
 }
 
-func (s *ImageSnapshot) countMetrics(emit func(sample), labels []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) countMetrics(p *printer, labels []*dto.LabelPair, opts *Options) {
 	counts := make([]int, len(statuses))
 	for i := range s.Members {
 		if k := slices.Index(statuses, s.Members[i].Status); k >= 0 {
@@ -271,26 +210,26 @@ func (s *ImageSnapshot) countMetrics(emit func(sample), labels []*dto.LabelPair,
 	}
 	for i, n := range counts {
 		if n > 0 || s.Sight == Whole {
-			emit(sample{membersDesc, with(labels, statusPairs[i]), float64(n)})
+			p.gauge(membersDesc, p.with(labels, statusPairs[i]), float64(n))
 		}
 	}
 	if limit := opts.membersLimit(s.Record); limit > 0 {
-		emit(sample{membersLimitDesc, labels, float64(limit)})
+		p.gauge(membersLimitDesc, labels, float64(limit))
 	}
 }
 
 // judgementMetrics compares the members with the expected ones. Where there may be more members than those seen, it says
 // what it saw.
-func (s *ImageSnapshot) judgementMetrics(emit func(sample), labels []*dto.LabelPair) {
+func (s *ImageSnapshot) judgementMetrics(p *printer, labels []*dto.LabelPair) {
 	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
-		emit(sample{unexpectedMembersDesc, labels, float64(n)})
+		p.gauge(unexpectedMembersDesc, labels, float64(n))
 	}
 	if s.whole() {
-		emit(sample{missingMembersDesc, labels, float64(len(s.Missing()))})
+		p.gauge(missingMembersDesc, labels, float64(len(s.Missing())))
 	}
 }
 
-func (s *ImageSnapshot) memberMetrics(emit func(sample), image []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) memberMetrics(p *printer, image []*dto.LabelPair, opts *Options) {
 	shown := s.shown()
 	for i := range shown {
 		m := &shown[i]
@@ -298,91 +237,26 @@ func (s *ImageSnapshot) memberMetrics(emit func(sample), image []*dto.LabelPair,
 			continue // it is in the counts, and members_complete is 0
 		}
 		expected := s.Policy.find(m)
-		labels := memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, expected))
-		withEach(labels, statusPairs, func(i int, labels []*dto.LabelPair) {
-			emit(sample{memberStatusDesc, labels, number(m.Status == statuses[i])})
-		})
+		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, expected))
+		for i, status := range statuses {
+			p.flag(memberStatusDesc, p.with(labels, statusPairs[i]), m.Status == status)
+		}
 		if s.Policy.judged() {
-			emit(sample{memberExpectedDesc, labels, number(expected != nil)})
+			p.flag(memberExpectedDesc, labels, expected != nil)
 		}
 		if !m.Created.IsZero() {
-			emit(sample{memberCreatedDesc, labels, float64(m.Created.Unix())})
+			p.gauge(memberCreatedDesc, labels, float64(m.Created.Unix()))
 		}
 		if !m.Updated.IsZero() {
-			emit(sample{memberUpdatedDesc, labels, float64(m.Updated.Unix())})
+			p.gauge(memberUpdatedDesc, labels, float64(m.Updated.Unix()))
 		}
 	}
 	for _, m := range s.Missing() {
-		emit(sample{memberExpectedDesc, memberPairs(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1})
+		p.gauge(memberExpectedDesc, p.member(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1)
 	}
 }
 
-func memberPairs(image []*dto.LabelPair, kind client.MemberType, id, name string) []*dto.LabelPair {
-	return with(image, label("member_id", id), label("member_name", name), label("member_type", string(kind)))
-}
-
-// sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as
-// many pairs as images and members. Pairs are never changed once made.
-type sample struct {
-	desc   *desc
-	labels []*dto.LabelPair // sorted by name
-	value  float64
-}
-
-func (s sample) Desc() *prometheus.Desc { return s.desc.Desc }
-
-func (s sample) Write(m *dto.Metric) error {
-	m.Label = s.labels
-	m.Gauge = &dto.Gauge{Value: new(s.value)}
-	return nil
-}
-
-// pair is a label with what it points to.
-type pair struct {
-	dto.LabelPair
-	name, value string
-}
-
-func label(name, value string) *dto.LabelPair {
-	p := &pair{name: name, value: labelValue(value)}
-	p.Name, p.Value = &p.name, &p.value
-	return &p.LabelPair
-}
-
-// withEach is with for each of some pairs, in one piece of memory.
-func withEach(base, pairs []*dto.LabelPair, f func(i int, labels []*dto.LabelPair)) {
-	n := len(base) + 1
-	all := make([]*dto.LabelPair, 0, n*len(pairs))
-	for i, p := range pairs {
-		all = append(append(all, base...), p)
-		f(i, all[i*n:(i+1)*n:(i+1)*n])
-	}
-}
-
-// with returns the labels of base and more. The names of more must come after those of base.
-func with(base []*dto.LabelPair, more ...*dto.LabelPair) []*dto.LabelPair {
-	return append(append(make([]*dto.LabelPair, 0, len(base)+len(more)), base...), more...)
-}
-
-// The values of the labels status and visibility, in the order of the alphabet, and their pairs.
-var (
-	statuses        = slices.Sorted(slices.Values(client.Statuses()))
-	statusPairs     = pairs("status", statuses)
-	shownVisibility = slices.Sorted(slices.Values(client.Visibilities()))
-	visibilityPairs = pairs("visibility", shownVisibility)
-)
-
-func pairs[T ~string](name string, values []T) []*dto.LabelPair {
-	list := make([]*dto.LabelPair, len(values))
-	for i, v := range values {
-		list[i] = label(name, string(v))
-	}
-	return list
-}
-
-func number(b bool) float64 {
-	if b {
-		return 1
-	}
-	return 0
+// member returns the labels of a member of an image.
+func (p *printer) member(image []*dto.LabelPair, kind client.MemberType, id, name string) []*dto.LabelPair {
+	return p.with(image, p.label(memberIDLabel, id), p.label(memberNameLabel, name), p.label(memberTypeLabel, string(kind)))
 }
