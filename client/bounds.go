@@ -99,17 +99,31 @@ func bounded(s string, most int) string {
 	return strings.Clone(cut) + "-" + hex.EncodeToString(sum[:])
 }
 
+// keySet is a set of keys that are shorter than 64 bytes.
+type keySet struct {
+	keys    []string
+	lengths uint64 // that they have, as bits
+}
+
+func newKeySet(keys ...string) keySet {
+	s := keySet{keys: keys}
+	for _, key := range keys {
+		s.lengths |= 1 << len(key)
+	}
+	return s
+}
+
 // checkKeys returns an error if the outermost object has one of the keys outer more than once, in whatever letters, or an
 // object right inside of it, or in a list right inside of it, one of the keys inner. Go's decoder takes them all, and the
 // last one wins: an empty list could hide another, an end of the pages a next one, and a member another member.
-func checkKeys(body []byte, outer, inner []string) error {
+func checkKeys(body []byte, outer, inner keySet) error {
 	if plain(body) && !repeated(body, outer, inner) {
 		return nil
 	}
 	return checkObject(body, outer, func(value json.RawMessage) error {
 		var rows []json.RawMessage
 		switch {
-		case len(inner) == 0:
+		case len(inner.keys) == 0:
 			return nil
 		case value[0] == '{':
 			rows = append(rows, value)
@@ -131,18 +145,18 @@ func checkKeys(body []byte, outer, inner []string) error {
 }
 
 // checkObject returns an error if an object has one of the keys more than once, or if check does for one of its values.
-func checkObject(body []byte, keys []string, check func(value json.RawMessage) error) error {
+func checkObject(body []byte, keys keySet, check func(value json.RawMessage) error) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if _, err := dec.Token(); err != nil {
 		return shapeError(err)
 	}
-	seen := make([]bool, len(keys))
+	seen := make([]bool, len(keys.keys))
 	for dec.More() {
 		name, err := dec.Token()
 		if err != nil {
 			return shapeError(err)
 		}
-		for k, key := range keys {
+		for k, key := range keys.keys {
 			if s, ok := name.(string); ok && strings.EqualFold(s, key) {
 				if seen[k] {
 					return errors.New("a 200 with more than one " + strconv.Quote(key))
@@ -171,7 +185,7 @@ var longS, kelvinSign = []byte("\u017f"), []byte("\u212a")
 
 // repeated reports whether a plain body has one of the keys outer more than once in the outermost object, or one of the
 // keys inner in one right inside of it, be it as a value. A key of something further inside may make it report that as well.
-func repeated(body []byte, outer, inner []string) bool {
+func repeated(body []byte, outer, inner keySet) bool {
 	var top, row, depth int // the keys that the outermost object has, and the one inside, as bits
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
@@ -188,11 +202,14 @@ func repeated(body []byte, outer, inner []string) bool {
 			}
 			text := body[i+1 : i+1+n]
 			i += n + 1
-			keys, seen := outer, &top
+			keys, seen := &outer, &top
 			if depth != 1 {
-				keys, seen = inner, &row
+				keys, seen = &inner, &row
 			}
-			for k, key := range keys {
+			if n >= 64 || keys.lengths&(1<<n) == 0 {
+				continue
+			}
+			for k, key := range keys.keys {
 				if n == len(key) && (string(text) == key || strings.EqualFold(string(text), key)) {
 					if *seen&(1<<k) != 0 {
 						return true

@@ -36,6 +36,10 @@ type Client struct {
 	mu   sync.Mutex
 	skew time.Duration
 	date bool // skew was measured
+
+	// What most requests have in common with the one before.
+	lastHeaders atomic.Pointer[headers]
+	lastDate    atomic.Pointer[dateHeader]
 }
 
 // New returns a client for the cloud of opts, or the error of [Options.Validate]. It makes no request. Close must be
@@ -259,11 +263,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	if err != nil {
 		return &Error{Code: CodeConfig, Message: clean(err.Error())}
 	}
-	httpReq.Header.Set("Accept", "application/json")
-	httpReq.Header.Set("User-Agent", c.opts.UserAgent)
-	if tok.id != "" {
-		httpReq.Header.Set("X-Auth-Token", tok.id)
-	}
+	httpReq.Header = c.headers(tok)
 	start := time.Now()
 	resp, err := c.http.Do(httpReq)
 	if noKey, ok := errors.AsType[*Error](err); ok {
@@ -355,8 +355,8 @@ func belowVersion(u *url.URL) string {
 
 // measure notes how far the API's clock is from ours and returns the answer's date, zero where it has none.
 func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
-	date, err := http.ParseTime(resp.Header.Get("Date"))
-	if err != nil {
+	date := c.parseDate(resp.Header.Get("Date"))
+	if date.IsZero() {
 		return time.Time{}
 	}
 	// The header has whole seconds, cut off. It agrees with ours if such a moment lies between question and answer.
@@ -369,5 +369,42 @@ func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.skew, c.date = skew, true
+	return date
+}
+
+// headers are those of the requests with a token.
+type headers struct {
+	tok    *token
+	header http.Header // no transport may change it, says [http.RoundTripper]
+}
+
+func (c *Client) headers(tok *token) http.Header {
+	if last := c.lastHeaders.Load(); last != nil && last.tok == tok {
+		return last.header
+	}
+	header := http.Header{"Accept": {"application/json"}, "User-Agent": {c.opts.UserAgent}}
+	if tok.id != "" {
+		header.Set("X-Auth-Token", tok.id)
+	}
+	c.lastHeaders.Store(&headers{tok, header})
+	return header
+}
+
+// dateHeader is a Date header, and what it says.
+type dateHeader struct {
+	text string
+	date time.Time
+}
+
+// parseDate returns what a Date header says, zero where that is no date. Most are those of the answer before.
+func (c *Client) parseDate(text string) time.Time {
+	if last := c.lastDate.Load(); last != nil && last.text == text {
+		return last.date
+	}
+	date, err := http.ParseTime(text)
+	if err != nil {
+		return time.Time{}
+	}
+	c.lastDate.Store(&dateHeader{text, date})
 	return date
 }

@@ -137,7 +137,7 @@ func readableImages(body []byte) ([]imageJSON, error) {
 }
 
 // pageKeys are the keys of a page that are looked at.
-var pageKeys = []string{"images", "next", "error", "error_code"}
+var pageKeys = newKeySet("images", "next", "error", "error_code")
 
 func decodePage(body []byte) (ImagePage, error) {
 	var list struct {
@@ -157,7 +157,7 @@ func decodePage(body []byte) (ImagePage, error) {
 		return ImagePage{}, err
 	}
 	// A record's own keys are another thing: an image may have properties that are called like them but for the letters.
-	if err := checkKeys(body, pageKeys, nil); err != nil {
+	if err := checkKeys(body, pageKeys, keySet{}); err != nil {
 		return ImagePage{}, err
 	}
 	if list.Images == nil {

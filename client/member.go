@@ -92,8 +92,8 @@ const maxMemberPages = 100
 // 403: no right, or the image has a visibility without members.
 func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error) {
 	var (
-		list    = MemberList{Members: []Member{}}
-		markers = map[string]bool{}
+		list    MemberList
+		markers = map[string]bool{} // of the pages that were begun
 		marker  string
 	)
 	for first := true; first || marker != ""; first = false {
@@ -109,8 +109,14 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			case page.next != "" && len(markers) == maxMemberPages-1:
 				return errors.New("a list of more than " + strconv.Itoa(maxMemberPages) + " pages")
 			}
-			list.Members, marker = append(list.Members, page.members...), page.next
-			markers[marker] = true
+			if list.Members == nil {
+				list.Members = page.members
+			} else {
+				list.Members = append(list.Members, page.members...)
+			}
+			if marker = page.next; marker != "" {
+				markers[marker] = true
+			}
 			return nil
 		})
 		if err == nil && !first && !access.sameView(list.Access) {
@@ -199,8 +205,8 @@ type envelope struct {
 
 // The keys that are looked at, of an envelope and of what is in it: a row, or the page_info.
 var (
-	envelopeKeys = []string{"members", "page_info", "error", "error_code", "next"}
-	rowKeys      = []string{"member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker"}
+	envelopeKeys = newKeySet("members", "page_info", "error", "error_code", "next")
+	rowKeys      = newKeySet("member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker")
 )
 
 // refusal is an error that comes as a 200.
@@ -253,8 +259,7 @@ func memberRows(body []byte) (rows []memberJSON, next string, err error) {
 		envelope
 	}
 	err = json.Unmarshal(body, &list)
-	var typeErr *json.UnmarshalTypeError
-	if errors.As(err, &typeErr) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return lenientRows(body)
 	}
 	if err != nil {

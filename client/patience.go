@@ -70,8 +70,10 @@ func (p *pacer) set(perSecond float64) {
 // start waits for the turn of an attempt and returns its context. Its error is an *Error with [CodeNotAsked] where the
 // turn would come too late.
 func (p *pacer) start(ctx context.Context) (context.Context, context.CancelFunc, *Error) {
-	if err := p.limiter.Wait(ctx); err != nil && ctx.Err() == nil {
-		return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for it"}
+	if p.limiter.Limit() != rate.Inf {
+		if err := p.limiter.Wait(ctx); err != nil && ctx.Err() == nil {
+			return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for it"}
+		}
 	}
 	patience, ok := ctx.Value(patienceKey{}).(Patience)
 	if !ok {
