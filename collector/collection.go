@@ -303,8 +303,7 @@ func answered(err error) bool {
 
 // imageStatus is what the image API's answer means as an HTTP status, 0 without one. What Keystone answers says nothing of an image.
 func imageStatus(err error) int {
-	var apiErr *client.Error
-	if errors.As(err, &apiErr) && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {
+	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {
 		return apiErr.Status()
 	}
 	return 0

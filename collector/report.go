@@ -216,8 +216,7 @@ func sameCause(img *ImageSnapshot, recordErr error) bool {
 
 // code is an error's code, as the counters have it.
 func code(err error) string {
-	var apiErr *client.Error
-	if errors.As(err, &apiErr) {
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
 		return apiErr.Code
 	}
 	return ""
