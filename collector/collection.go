@@ -272,9 +272,7 @@ func (c *collection) request(ctx context.Context, ask func(ctx context.Context) 
 		if left < leastTime || ctx.Err() != nil {
 			return cmp.Or(err, errNotAsked)
 		}
-		bounded, cancel := context.WithTimeout(ctx, max(left, c.opts.RequestTimeout))
-		err = ask(bounded)
-		cancel()
+		err = ask(workerOf(ctx).bound(ctx, deadline.Add(max(c.opts.RequestTimeout-left, 0))))
 		short := notAsked(err) || code(err) == client.CodeTimeout && c.opts.RequestTimeout == 0
 		if !short || !c.moreTime(ctx, deadline) {
 			break

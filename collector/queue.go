@@ -100,19 +100,55 @@ func (q *queue) work(ctx context.Context, workers int) {
 	q.all.Wait()
 }
 
-// run is one worker.
+// worker runs tasks, one after the other.
+type worker struct {
+	slot slot
+
+	// bounded is the context of its tasks with the deadline until, which is nearly always the one of the task before.
+	bounded context.Context
+	until   time.Time
+	cancel  context.CancelFunc
+}
+
+type workerKey struct{}
+
+// workerOf returns the worker that runs a task with ctx.
+func workerOf(ctx context.Context) *worker {
+	w, _ := ctx.Value(workerKey{}).(*worker)
+	return w
+}
+
 func (q *queue) run(ctx context.Context) {
+	w := &worker{slot: slot{queue: q}}
+	ctx = context.WithValue(ctx, workerKey{}, w)
+	defer w.unbound()
 	for {
 		t, slow, ok := q.next()
 		if !ok {
 			return
 		}
-		s := &slot{queue: q, slow: slow}
-		if q.take(s) && ctx.Err() == nil { // else only empty the queue
-			t(context.WithValue(ctx, slotKey{}, s))
+		w.slot.slow = slow
+		if q.take(&w.slot) && ctx.Err() == nil { // else only empty the queue
+			t(ctx)
 		}
-		q.slots.give(s)
+		q.slots.give(&w.slot)
 		q.done(slow)
+	}
+}
+
+// bound returns a task's ctx with a deadline. It is good until the task asks for another one, or ends.
+func (w *worker) bound(ctx context.Context, deadline time.Time) context.Context {
+	if w.bounded == nil || !w.until.Equal(deadline) {
+		w.unbound()
+		w.bounded, w.cancel = context.WithDeadline(ctx, deadline)
+		w.until = deadline
+	}
+	return w.bounded
+}
+
+func (w *worker) unbound() {
+	if w.bounded != nil {
+		w.cancel()
 	}
 }
 
@@ -122,7 +158,7 @@ func (q *queue) pause(ctx context.Context, d time.Duration) { q.wait(ctx, nil, d
 // wait is pause, until something happens.
 func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
 	q.more()
-	s := slotOf(ctx)
+	s := &workerOf(ctx).slot
 	q.slots.give(s)
 	timer := time.NewTimer(most)
 	defer timer.Stop()

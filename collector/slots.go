@@ -24,14 +24,6 @@ type slot struct {
 	given chan struct{} // nil: nobody waits
 }
 
-type slotKey struct{}
-
-// slotOf returns the slot of the task that runs with ctx.
-func slotOf(ctx context.Context) *slot {
-	s, _ := ctx.Value(slotKey{}).(*slot)
-	return s
-}
-
 func newSlots(limit int) *slots { return &slots{limit: limit} }
 
 // resize changes how many there are. What is held beyond that is not taken away.
