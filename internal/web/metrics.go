@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/klauspost/compress/gzip"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
@@ -57,13 +59,25 @@ func (o *Options) scrape(w http.ResponseWriter, r *http.Request, clouds []*colle
 	page := &timedWriter{ResponseWriter: w}
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(start.Add(writeTimeout)) // where there is one
-	promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
-		ErrorHandling:     promhttp.ContinueOnError, // a bad series must not cost the others
-		ErrorLog:          errorLog{o.Logger},
-		EnableOpenMetrics: true,
-	}).ServeHTTP(page, r)
+	compressed(promhttp.HandlerFor(gatherer{snapshots: snapshots, process: process}, promhttp.HandlerOpts{
+		ErrorHandling:      promhttp.ContinueOnError, // a bad series must not cost the others
+		ErrorLog:           errorLog{o.Logger},
+		EnableOpenMetrics:  true,
+		DisableCompression: true, // compressed does it
+	})).ServeHTTP(page, r)
 	_ = connection.SetWriteDeadline(time.Time{})
 	took.Store(int64(time.Since(start) - page.waited))
+}
+
+// compressed compresses for those who can read that, on the fastest level: the usual one makes a page a tenth smaller, and takes
+// as long for that as all the rest of making it.
+var compressed = must(gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.BestSpeed)))
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // timedWriter knows for how long it waited for whoever reads: a slow reader says nothing of how long the next page takes.

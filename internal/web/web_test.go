@@ -2,8 +2,10 @@ package web_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -124,11 +126,13 @@ func TestAPageThatTakesLong(t *testing.T) {
 		process  prometheus.Gatherer
 		response http.ResponseWriter
 		want     time.Duration
+		encoding string
 	}{
-		"at once":       {prometheus.NewRegistry(), httptest.NewRecorder(), 9480 * time.Millisecond},
-		"to be made":    {slow, httptest.NewRecorder(), 5980 * time.Millisecond},
-		"to be read":    {prometheus.NewRegistry(), slowReader{httptest.NewRecorder()}, 9480 * time.Millisecond},
-		"both together": {slow, slowReader{httptest.NewRecorder()}, 5980 * time.Millisecond},
+		"at once":                {prometheus.NewRegistry(), httptest.NewRecorder(), 9480 * time.Millisecond, ""},
+		"to be made":             {slow, httptest.NewRecorder(), 5980 * time.Millisecond, ""},
+		"to be read":             {prometheus.NewRegistry(), slowReader{httptest.NewRecorder()}, 9480 * time.Millisecond, ""},
+		"to be read, compressed": {prometheus.NewRegistry(), slowReader{httptest.NewRecorder()}, 9480 * time.Millisecond, "gzip"},
+		"both together":          {slow, slowReader{httptest.NewRecorder()}, 5980 * time.Millisecond, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -141,6 +145,7 @@ func TestAPageThatTakesLong(t *testing.T) {
 				h := newHandler(t, log.NewNopLogger(), process)
 				req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 				req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
+				req.Header.Set("Accept-Encoding", test.encoding)
 				h.ServeHTTP(test.response, req)
 				began = time.Now()
 				get(t, h, "/metrics", "10")
@@ -150,6 +155,61 @@ func TestAPageThatTakesLong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A page is compressed for those who can read that, and is the same page.
+func TestCompressedMetrics(t *testing.T) {
+	for accept, want := range map[string]string{
+		"": "", "identity": "", "gzip": "gzip", "gzip;q=0": "", "deflate, gzip;q=0.5": "gzip", "zstd, br": "", "zstd;q=1, gzip;q=0.8": "gzip",
+	} {
+		for _, format := range []string{"text/plain", "application/openmetrics-text"} {
+			t.Run(accept+" "+format, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := newHandler(t, log.NewNopLogger(), prometheus.NewRegistry())
+					pages := map[string]string{}
+					for _, encoding := range []string{"", accept} {
+						req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+						req.Header.Set("Accept", format)
+						req.Header.Set("Accept-Encoding", encoding)
+						rec := httptest.NewRecorder()
+						h.ServeHTTP(rec, req)
+						page := rec.Body.Bytes()
+						if encoding == accept {
+							if got := rec.Header().Get("Content-Encoding"); got != want {
+								t.Fatalf("Content-Encoding: %q, want %q", got, want)
+							}
+							if vary := rec.Header().Get("Vary"); vary != "Accept-Encoding" {
+								t.Errorf("Vary: %q", vary)
+							}
+							if want != "" {
+								page = unzip(t, page)
+							}
+						}
+						if got := rec.Header().Get("Content-Type"); !strings.HasPrefix(got, format+";") {
+							t.Errorf("Content-Type: %q", got)
+						}
+						pages[encoding] = string(page)
+					}
+					if pages[""] != pages[accept] || !strings.Contains(pages[""], `glance_up{cloud="prod"} 0`) {
+						t.Errorf("two pages:\n%s\n%s", pages[""], pages[accept])
+					}
+				})
+			})
+		}
+	}
+}
+
+func unzip(t *testing.T, page []byte) []byte {
+	t.Helper()
+	z, err := gzip.NewReader(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, err = io.ReadAll(z)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
 }
 
 func TestABadSeriesCostsNoOther(t *testing.T) {
