@@ -23,6 +23,7 @@ type memo struct {
 	visibility client.Visibility
 	hung       bool          // no answer in time, when it was last asked
 	answered   int           // number of the last collection in which the question for members had an answer
+	throttled  bool          // and that was a 429
 	known      *client.Image // the last record that was read of an image that was discovered; nil: it was not
 }
 
@@ -31,11 +32,12 @@ type past struct {
 	images   map[string]memo
 	known    map[string]*client.Image // of the images, those that were discovered
 	projects []string
+	number   int // of the last collection
 }
 
 // recall returns what is remembered of configured images of a shard, and of all that were discovered.
 func (m *memory) recall(shard Shard, configured []*target) *past {
-	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects}
+	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects, number: m.number}
 	for _, t := range configured {
 		p.images[t.ID] = m.images[t.ID]
 	}
@@ -107,15 +109,26 @@ func (m *memo) learn(t *target, number int, c *collection) {
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
 	case t.notApplicable(c.opts):
-		m.hung, m.answered = false, number
+		m.hung, m.answered, m.throttled = false, number, false
 	case cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
 		m.hung = m.hung || hung
 	default:
-		m.hung, m.answered = false, number
+		m.hung, m.answered, m.throttled = false, number, imageStatus(t.membersErr) == statusTooManyRequests
 	}
 }
 
-// order sorts targets in the order in which to ask: those first that were answered the longest ago.
+// lastFor is for how many collections an image comes last that got a 429.
+const lastFor = 10
+
+// order sorts targets in the order in which to ask: those first that were answered the longest ago. Those that got a 429 lately are
+// the last: another one may be the begin of a pause for all.
 func (p *past) order(targets []*target) {
-	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(p.images[a.ID].answered, p.images[b.ID].answered) })
+	turn := func(t *target) int {
+		m := p.images[t.ID]
+		if m.throttled && p.number-m.answered < lastFor {
+			return p.number + 1
+		}
+		return m.answered
+	}
+	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(turn(a), turn(b)) })
 }

@@ -76,6 +76,30 @@ func TestAnAPIThatAsksToBeLeftAlone(t *testing.T) {
 	})
 }
 
+// Images that are always refused so do not cost the others a part of each second scrape.
+func TestImagesThatAlwaysAskToBeLeftAlone(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 60)
+	opts := options(ids...)
+	opts.Concurrency = 4
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		for _, id := range ids[:3] {
+			w.Inject(fakecloud.Fault{Match: about("list_members", id), Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
+		}
+		w.SetLatency(10 * time.Millisecond)
+		for i := range 9 {
+			s := b.scrape(t)
+			if i < 3 {
+				continue // not each of the three was asked yet
+			}
+			if diff := cmp.Diff(ids[3:], read(s)); diff != "" {
+				t.Errorf("scrape %d: %s", i, diff)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // The most requests in flight is what is configured, whatever pauses.
 func TestConcurrencyHolds(t *testing.T) {
 	w := newWorld()
