@@ -69,7 +69,9 @@ Who can use which of its images:
 
     curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_members{'
     curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_member_status.* 1$'
-
+{{if .AnyPort}}
+The log below says which PORT that is.
+{{end}}
 A prometheus.yml for it, in the directory of this program's source. With longer intervals much of it is not seen:
 
     global: {scrape_interval: 5s, evaluation_interval: 5s}
@@ -112,8 +114,13 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 	values := struct {
 		*fakecloud.Demo
 		URL, Address, Path string
+		AnyPort            bool
 		Pace               time.Duration
-	}{cloud, "http://" + listener.Addr().String(), localAddress(flags), path, demoPace}
+	}{cloud, "http://" + listener.Addr().String(), localAddress(flags), path, false, demoPace}
+	values.Address, values.AnyPort = strings.CutSuffix(values.Address, ":0")
+	if values.AnyPort {
+		values.Address += ":PORT"
+	}
 	var text bytes.Buffer
 	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once && !flags.preflight {
 		err = demoHint.Execute(stdout, values)

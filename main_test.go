@@ -222,6 +222,9 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(e.stdout.String(), "job_name: glance") {
 		t.Errorf("no scrape job in what the demo prints:\n%s", e.stdout)
 	}
+	if hint := e.stdout.String(); !strings.Contains(hint, "http://127.0.0.1:PORT/metrics") || !strings.Contains(hint, "The log below says which PORT") {
+		t.Errorf("the demo prints a port that is none:\n%s", hint)
+	}
 }
 
 func readme(t *testing.T) string {
