@@ -510,7 +510,7 @@ clouds:
     auth:
       password:
         password_file: /secrets/prod/password
-    http: {http_headers: {X-Key: {values: [a], files: [/secrets/prod/key]}}, basic_auth: {password_file: /secrets/prod/basic}}
+    http: {http_headers: {X-Key: {values: [a], files: [/secrets/prod/key]}}, basic_auth: {password_file: /secrets/prod/basic}, proxy_url: "http://user@proxy:3128"}
   - {name: keys, auth: {aksk: {access_key: abc, secret_key_file: /secrets/prod/key}}}
   - {name: token, auth: {token: {token_file: /secrets/prod/token}}}
 `
@@ -568,6 +568,7 @@ func TestMistakesInValues(t *testing.T) {
 		"a proxy's password":             {inline("http: {basic_auth: {username: u, password: hunter2}}"), "clouds[0].http.basic_auth.password is a secret"},
 		"a bearer's":                     {inline("http: {authorization: {credentials: hunter2}}"), "write credentials_file: "},
 		"a header's":                     {inline("http: {http_headers: {X-Key: {secrets: [hunter2]}}}"), "clouds[0].http.http_headers.X-Key.secrets is a secret, and config becomes a ConfigMap: write files: [/secrets/NAME/KEY] instead"},
+		"a proxy's, in its URL":          {inline("http: {proxy_url: \"http://u:hunter2@proxy:3128\"}"), "config: clouds[0].http.proxy_url has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY in extraEnv, from a Secret"},
 		"a private key":                  {inline("http: {tls_config: {key: hunter2}}"), "write key_file: "},
 		"pods of another name":           {[]string{"--set=demo=true", `--set=podLabels.app\.kubernetes\.io/name=x`}, "podLabels: the pods are selected by app.kubernetes.io/name: leave it out"},
 		"another port to scrape":         {[]string{"--set=demo=true,serviceMonitor.endpoint.port=metrics"}, "serviceMonitor.endpoint.port: that is the Service's"},

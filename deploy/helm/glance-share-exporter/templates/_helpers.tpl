@@ -77,6 +77,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $instead := printf "%s_file: /secrets/NAME/%s" $key $key -}}
 {{- if eq $key "secrets" -}}{{- $instead = "files: [/secrets/NAME/KEY]" -}}{{- end -}}
 {{- fail (printf "config: %s is a secret, and config becomes a ConfigMap: write %s instead, and the name of the Secret that has it under secrets" $here $instead) -}}
+{{- else if and (eq $key "proxy_url") (regexMatch "://[^/@]*:[^/@]*@" (toString $value)) -}}
+{{- fail (printf "config: %s has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY in extraEnv, from a Secret" $here) -}}
 {{- end -}}
 {{- end -}}
 {{- else if kindIs "slice" .in -}}
