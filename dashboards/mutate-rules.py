@@ -27,11 +27,28 @@ EQUIVALENT = {
 }
 
 
-def rules(text):
-    """Yields (name, start, end) of each rule's text."""
-    starts = [(m.group(2), m.start()) for m in re.finditer(r"^      - (record|alert): (\S+)$", text, re.M)]
-    for i, (name, start) in enumerate(starts):
-        yield name, start, starts[i + 1][1] if i + 1 < len(starts) else len(text)
+class Rules:
+    """The rules of a file in one group, by name, with what comes before the first."""
+
+    def __init__(self, text):
+        found = [(m.group(2), m.start()) for m in re.finditer(r"^      - (record|alert): (\S+)$", text, re.M)]
+        ends = [start for _, start in found[1:]] + [len(text)]
+        self.head = text[:found[0][1]]
+        self.texts = {name: text[start:end] for (name, start), end in zip(found, ends)}
+        if len(self.texts) < len(found) or len(re.findall(r"^  - name:", text, re.M)) != 1:
+            raise SystemExit("%s: two rules of one name, or more than one group" % RULES)
+
+    def needed(self, text):
+        """The names that a text has, with those that their rules have."""
+        names, new = set(), {text}
+        while new:
+            more = {n for n in self.texts for t in new if re.search(r"(?<![\w:])%s(?![\w:])" % re.escape(n), t)} - names
+            names |= more
+            new = {self.texts[n] for n in more}
+        return names
+
+    def file(self, names, changed={}):
+        return self.head + "".join(changed.get(n, t) for n, t in self.texts.items() if n in names)
 
 
 TOKEN = re.compile(r'"[^"]*"|\[[^\]]*\]|[0-9]+(?:\.[0-9]+)?|[A-Za-z_][\w:]*|=~|!~|==|!=|>=|<=|[-+*/%^<>=(){},]')
@@ -129,19 +146,27 @@ def rule_mutations(name, rule):
 
 
 class Group:
-    """A test group as a file of its own, so that a mutation ends at the first that fails."""
+    """A test group as a file of its own, so that a mutation ends at the first that fails. It runs with the rules that it
+    names and those behind them, or with all where it asks for ALERTS: no other one can change how it ends."""
 
-    def __init__(self, name, text):
+    def __init__(self, name, text, all_rules):
         self.name, self.text, self.seconds = name, text, 0.0
+        self.rules = all_rules
+        self.needs = set(all_rules.texts) if re.search(r"\bALERTS", text) else all_rules.needed(text)
 
-    def passes(self, directory):
+    def passes(self, directory, changed={}):
+        os.makedirs(directory, exist_ok=True)
+        with open(os.path.join(directory, RULES), "w") as f:
+            f.write(self.rules.file(self.needs, changed))
+        with open(os.path.join(directory, self.name), "w") as f:
+            f.write(self.text)
         run = subprocess.run([PROMTOOL, "test", "rules", self.name], cwd=directory, env=ENVIRONMENT,
                              capture_output=True, text=True, timeout=120)
         self.output = run.stdout + run.stderr
         return run.returncode == 0
 
 
-def groups():
+def groups(all_rules):
     found = []
     for file in TESTS:
         with open(os.path.join(HERE, file)) as f:
@@ -150,7 +175,7 @@ def groups():
         header = re.sub(r"^  #.*\n", "", text[:starts[0]], flags=re.M)
         for i, start in enumerate(starts):
             end = starts[i + 1] if i + 1 < len(starts) else len(text)
-            found.append(Group("g%02d.yml" % len(found), header + text[start:end]))
+            found.append(Group("g%02d.yml" % len(found), header + text[start:end], all_rules))
     return found
 
 
@@ -158,48 +183,36 @@ def main():
     verbose, wanted = "-v" in sys.argv[1:], [a for a in sys.argv[1:] if a != "-v"]
     began = time.time()
     with open(os.path.join(HERE, RULES)) as f:
-        original = f.read()
-    everything = groups()
+        all_rules = Rules(f.read())
+    everything = groups(all_rules)
     root = tempfile.mkdtemp(prefix="mutate-rules.", dir=TEMPORARY)
     lock, kills, unused = threading.Lock(), {}, set(EQUIVALENT)
 
-    def prepare(directory, text):
-        os.mkdir(directory)
-        with open(os.path.join(directory, RULES), "w") as f:
-            f.write(text)
-        for g in everything:
-            os.symlink(os.path.join(root, g.name), os.path.join(directory, g.name))
-
     def measure(g):
         start = time.time()
-        if not g.passes(os.path.join(root, "original")):
+        if not g.passes(os.path.join(root, "original." + g.name)):
             raise SystemExit("without a mutation, a test fails:\n" + g.output)
         g.seconds = time.time() - start
 
     def caught(job):
         n, name, what, text = job
         directory = os.path.join(root, str(n))
-        prepare(directory, text)
         with lock:
             killers = dict(kills.get(name, {}))
         # First what failed for this rule before, then what speaks of it, then the quick ones.
         mentions = lambda g: bool(re.search(r"\b%s\b" % name, g.text))
-        order = sorted(everything, key=lambda g: (-killers.get(g.name, 0), not mentions(g), g.seconds))
-        by = next((g for g in order if not g.passes(directory)), None)
-        shutil.rmtree(directory)
+        order = sorted((g for g in everything if name in g.needs), key=lambda g: (-killers.get(g.name, 0), not mentions(g), g.seconds))
+        by = next((g for g in order if not g.passes(directory, {name: text})), None)
+        shutil.rmtree(directory, ignore_errors=True)
         if by:
             with lock:
                 kills.setdefault(name, {})[by.name] = kills.get(name, {}).get(by.name, 0) + 1
         return name, what, by
 
     try:
-        for g in everything:
-            with open(os.path.join(root, g.name), "w") as f:
-                f.write(g.text)
-        prepare(os.path.join(root, "original"), original)
         jobs = []
-        for name, start, end in rules(original):
-            new = [(what, original[:start] + text + original[end:]) for what, text in rule_mutations(name, original[start:end])]
+        for name, rule in all_rules.texts.items():
+            new = list(rule_mutations(name, rule))
             if len(new) < 5:
                 raise SystemExit("%s: only %d mutations: nothing in it that a test could miss?" % (name, len(new)))
             if not wanted or name in wanted:
