@@ -2,6 +2,7 @@ package collector
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 
 	"glance_share_exporter/client"
@@ -23,7 +24,8 @@ type memo struct {
 	visibility client.Visibility
 	hung       bool          // no answer in time, when it was last asked
 	answered   int           // number of the last collection in which the question for members had an answer
-	throttled  bool          // and that was a 429
+	throttled  int           // answers to it in a row that were a 429 with a Retry-After
+	passed     int           // collections since the last of them in which it was not asked
 	known      *client.Image // the last record that was read of an image that was discovered; nil: it was not
 }
 
@@ -32,12 +34,11 @@ type past struct {
 	images   map[string]memo
 	known    map[string]*client.Image // of the images, those that were discovered
 	projects []string
-	number   int // of the last collection
 }
 
 // recall returns what is remembered of configured images of a shard, and of all that were discovered.
 func (m *memory) recall(shard Shard, configured []*target) *past {
-	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects, number: m.number}
+	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects}
 	for _, t := range configured {
 		p.images[t.ID] = m.images[t.ID]
 	}
@@ -109,26 +110,51 @@ func (m *memo) learn(t *target, number int, c *collection) {
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
 	case t.notApplicable(c.opts):
-		m.hung, m.answered, m.throttled = false, number, false
+		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
 	case cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
 		m.hung = m.hung || hung
+		m.passed++
+	case imageStatus(t.membersErr) != statusTooManyRequests:
+		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
+	case asksForPause(t.membersErr):
+		m.hung, m.answered, m.passed = false, number, 0
+		m.throttled++
 	default:
-		m.hung, m.answered, m.throttled = false, number, imageStatus(t.membersErr) == statusTooManyRequests
+		m.hung = false // and it is as if it had not been asked
 	}
 }
 
-// lastFor is for how many collections an image comes last that got a 429.
-const lastFor = 10
+// asksForPause reports whether an answer has a Retry-After.
+func asksForPause(err error) bool {
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && apiErr.RetryAfter > 0
+}
 
-// order sorts targets in the order in which to ask: those first that were answered the longest ago. Those that got a 429 lately are
-// the last: another one may be the begin of a pause for all.
+// maxPassed is how many collections in a row may pass an image by because it comes last.
+const maxPassed = 3
+
+// comesLast reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
+// them begin for all. A first 429 may be for what others asked.
+func (m *memo) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed }
+
+// order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
+// same collection the ones that got their first 429.
 func (p *past) order(targets []*target) {
-	turn := func(t *target) int {
-		m := p.images[t.ID]
-		if m.throttled && p.number-m.answered < lastFor {
-			return p.number + 1
-		}
-		return m.answered
+	slices.SortStableFunc(targets, func(a, b *target) int {
+		one, other := p.images[a.ID], p.images[b.ID]
+		return cmp.Or(
+			compareBools(one.comesLast(), other.comesLast()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),
+		)
+	})
+}
+
+// compareBools is cmp.Compare with false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
 	}
-	slices.SortStableFunc(targets, func(a, b *target) int { return cmp.Compare(turn(a), turn(b)) })
+	return 1
 }

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,28 +79,78 @@ func TestAnAPIThatAsksToBeLeftAlone(t *testing.T) {
 	})
 }
 
-// Images that are always refused so do not cost the others a part of each second scrape.
+// Images that are always refused so cost the others their turn a few times, and not in each second scrape for ever.
 func TestImagesThatAlwaysAskToBeLeftAlone(t *testing.T) {
-	w := newWorld()
-	ids := addImages(w, 60)
-	opts := options(ids...)
-	opts.Concurrency = 4
-	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
-		for _, id := range ids[:3] {
-			w.Inject(fakecloud.Fault{Match: about("list_members", id), Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
-		}
-		w.SetLatency(10 * time.Millisecond)
-		for i := range 9 {
-			s := b.scrape(t)
-			if i < 3 {
-				continue // not each of the three was asked yet
-			}
-			if diff := cmp.Diff(ids[3:], read(s)); diff != "" {
-				t.Errorf("scrape %d: %s", i, diff)
-			}
-			time.Sleep(time.Minute)
-		}
-	})
+	for _, bad := range []int{2, 3} {
+		t.Run(strconv.Itoa(bad), func(t *testing.T) {
+			w := newWorld()
+			ids := addImages(w, 60)
+			opts := options(ids...)
+			opts.Concurrency = 4
+			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+				for _, id := range ids[:bad] {
+					w.Inject(fakecloud.Fault{Match: about("list_members", id), Status: 429, Header: http.Header{"Retry-After": {"3600"}}})
+				}
+				w.SetLatency(10 * time.Millisecond)
+				const scrapes, most = 40, 6
+				short := 0
+				for range scrapes {
+					if !slices.Equal(ids[bad:], read(b.scrape(t))) {
+						short++
+					}
+					time.Sleep(time.Minute)
+				}
+				if short > most {
+					t.Errorf("in %d of %d scrapes, the others were not all read", short, scrapes)
+				}
+			})
+		})
+	}
+}
+
+// Where the API has not enough requests for all images in a scrape, and says so with a 429, each image is read every few scrapes.
+func TestAQuotaIsFair(t *testing.T) {
+	for _, test := range []struct {
+		quota      int
+		retryAfter []string
+		most       int // scrapes in a row without an image
+	}{
+		{20, nil, 3},
+		{30, nil, 2},
+		{50, nil, 1},
+		{20, []string{"30"}, 8},
+		{30, []string{"30"}, 5},
+		{50, []string{"30"}, 2},
+	} {
+		t.Run(fmt.Sprint(test.quota, test.retryAfter), func(t *testing.T) {
+			w := newWorld()
+			ids := addImages(w, 60)
+			opts := options(ids...)
+			opts.Concurrency = 4
+			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+				var used atomic.Int64
+				members := about("list_members", "")
+				w.Inject(fakecloud.Fault{
+					Match:  func(r fakecloud.Request) bool { return members(r) && used.Add(1) > int64(test.quota) },
+					Status: 429, Header: http.Header{"Retry-After": test.retryAfter},
+				})
+				w.SetLatency(10 * time.Millisecond)
+				unread := map[string]int{}
+				for i := range 60 {
+					used.Store(0)
+					for _, img := range b.scrape(t).Images {
+						if unread[img.ID]++; img.Sight == collector.Whole {
+							unread[img.ID] = 0
+						}
+						if unread[img.ID] > test.most {
+							t.Errorf("scrape %d: %s is not read for the %d. time in a row", i, img.ID, unread[img.ID])
+						}
+					}
+					time.Sleep(time.Minute)
+				}
+			})
+		})
+	}
 }
 
 // The most requests in flight is what is configured, whatever pauses.
