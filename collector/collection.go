@@ -263,7 +263,7 @@ func (c *collection) late() bool {
 	return time.Until(c.deadline) < c.deadline.Sub(c.start)/10
 }
 
-// request runs the requests of one question until they are answered, or nobody waits any more. What could not be asked, or was
+// request runs the requests of one question of a task until they are answered, or nobody waits any more. What could not be asked, or was
 // not answered in time, is asked again if somebody with more time has joined meanwhile.
 func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) (err error) {
 	for {
@@ -272,7 +272,7 @@ func (c *collection) request(ctx context.Context, ask func(ctx context.Context) 
 		if left < leastTime || ctx.Err() != nil {
 			return cmp.Or(err, errNotAsked)
 		}
-		err = ask(workerOf(ctx).bound(ctx, deadline.Add(max(c.opts.RequestTimeout-left, 0))))
+		err = ask(workerOf(ctx).bound(deadline.Add(max(c.opts.RequestTimeout-left, 0))))
 		short := notAsked(err) || code(err) == client.CodeTimeout && c.opts.RequestTimeout == 0
 		if !short || !c.moreTime(ctx, deadline) {
 			break

@@ -103,8 +103,9 @@ func (q *queue) work(ctx context.Context, workers int) {
 // worker runs tasks, one after the other.
 type worker struct {
 	slot slot
+	own  context.Context // of its tasks
 
-	// bounded is the context of its tasks with the deadline until, which is nearly always the one of the task before.
+	// bounded is own with the deadline until, which is nearly always the one of the task before. nil: there is none yet.
 	bounded context.Context
 	until   time.Time
 	cancel  context.CancelFunc
@@ -121,6 +122,7 @@ func workerOf(ctx context.Context) *worker {
 func (q *queue) run(ctx context.Context) {
 	w := &worker{slot: slot{queue: q}}
 	ctx = context.WithValue(ctx, workerKey{}, w)
+	w.own = ctx
 	defer w.unbound()
 	for {
 		t, slow, ok := q.next()
@@ -136,11 +138,11 @@ func (q *queue) run(ctx context.Context) {
 	}
 }
 
-// bound returns a task's ctx with a deadline. It is good until the task asks for another one, or ends.
-func (w *worker) bound(ctx context.Context, deadline time.Time) context.Context {
+// bound returns the context of the worker's tasks with a deadline. It is good until it is asked for with another one.
+func (w *worker) bound(deadline time.Time) context.Context {
 	if w.bounded == nil || !w.until.Equal(deadline) {
 		w.unbound()
-		w.bounded, w.cancel = context.WithDeadline(ctx, deadline)
+		w.bounded, w.cancel = context.WithDeadline(w.own, deadline)
 		w.until = deadline
 	}
 	return w.bounded
@@ -149,6 +151,7 @@ func (w *worker) bound(ctx context.Context, deadline time.Time) context.Context 
 func (w *worker) unbound() {
 	if w.bounded != nil {
 		w.cancel()
+		w.bounded = nil
 	}
 }
 
