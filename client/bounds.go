@@ -99,7 +99,7 @@ func bounded(s string, most int) string {
 	return strings.Clone(cut) + "-" + hex.EncodeToString(sum[:])
 }
 
-// keySet is a set of keys that are shorter than 64 bytes.
+// keySet is a set of keys.
 type keySet struct {
 	keys    []string
 	lengths uint64 // that they have, as bits
@@ -108,6 +108,9 @@ type keySet struct {
 func newKeySet(keys ...string) keySet {
 	s := keySet{keys: keys}
 	for _, key := range keys {
+		if len(key) >= 64 {
+			panic("a key of 64 bytes or more: " + key)
+		}
 		s.lengths |= 1 << len(key)
 	}
 	return s
