@@ -71,14 +71,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if kindIs "map" .in -}}
 {{- range $key, $value := .in -}}
 {{- $here := trimPrefix "." (printf "%s.%s" $at $key) -}}
+{{- if and $value (eq $key "proxy_connect_header") -}}
+{{- fail (printf "config: %s is a secret, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY with the password in extraEnv, from a Secret" $here) -}}
+{{- end -}}
 {{- if or (kindIs "map" $value) (and (kindIs "slice" $value) (ne $key "secrets")) -}}
 {{- include "exporter.noSecret" (dict "in" $value "at" $here) -}}
 {{- else if and $value (has $key (list "password" "secret" "secret_key" "token" "security_token" "credentials" "client_secret" "client_certificate_key" "bearer_token" "key" "secrets")) -}}
 {{- $instead := printf "%s_file: /secrets/NAME/%s" $key $key -}}
 {{- if eq $key "secrets" -}}{{- $instead = "files: [/secrets/NAME/KEY]" -}}{{- end -}}
 {{- fail (printf "config: %s is a secret, and config becomes a ConfigMap: write %s instead, and the name of the Secret that has it under secrets" $here $instead) -}}
-{{- else if and (eq $key "proxy_url") (regexMatch "://[^/@]*:[^/@]*@" (toString $value)) -}}
-{{- fail (printf "config: %s has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY in extraEnv, from a Secret" $here) -}}
+{{- else if and (eq $key "proxy_url") (regexMatch "://.*:.*@" (toString $value)) -}}
+{{- fail (printf "config: %s has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY or, for a cloud without TLS, HTTP_PROXY in extraEnv, from a Secret" $here) -}}
 {{- end -}}
 {{- end -}}
 {{- else if kindIs "slice" .in -}}
