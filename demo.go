@@ -111,16 +111,16 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 		work.Wait()
 	}}
 
+	address, anyPort := strings.CutSuffix(localAddress(flags), ":0")
+	if anyPort {
+		address += ":PORT"
+	}
 	values := struct {
 		*fakecloud.Demo
 		URL, Address, Path string
 		AnyPort            bool
 		Pace               time.Duration
-	}{cloud, "http://" + listener.Addr().String(), localAddress(flags), path, false, demoPace}
-	values.Address, values.AnyPort = strings.CutSuffix(values.Address, ":0")
-	if values.AnyPort {
-		values.Address += ":PORT"
-	}
+	}{cloud, "http://" + listener.Addr().String(), address, path, anyPort, demoPace}
 	var text bytes.Buffer
 	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once && !flags.preflight {
 		err = demoHint.Execute(stdout, values)
