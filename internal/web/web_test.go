@@ -147,6 +147,9 @@ func TestAPageThatTakesLong(t *testing.T) {
 				req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "10")
 				req.Header.Set("Accept-Encoding", test.encoding)
 				h.ServeHTTP(test.response, req)
+				if got := test.response.Header().Get("Content-Encoding"); got != test.encoding {
+					t.Errorf("Content-Encoding: %q", got)
+				}
 				began = time.Now()
 				get(t, h, "/metrics", "10")
 				if made != test.want {
