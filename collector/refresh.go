@@ -58,14 +58,15 @@ func (r *refresher) learn(c *collection) {
 }
 
 // sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
-// its record says now. A 403 or 404 is an answer, and so is a record's 404. The zero value is an image that is not read. The
-// caller holds mu.
+// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The zero
+// value is an image that is not read. The caller holds mu.
 func (c *collection) sight(t *target, before sighting) sighting {
 	if t.membersRead || t.notApplicable(c.opts) {
 		return sighting{t, c.start}
 	}
 	told := t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound
-	if before.target == nil || told && !c.noImageAPI() {
+	certain := c.served || !c.end.IsZero() && !c.noImageAPI()
+	if before.target == nil || told && certain {
 		return sighting{}
 	}
 	again := *t
