@@ -167,23 +167,23 @@ func (s *ImageSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
 		p.flag(completeDesc, labels, s.Complete())
 	}
 	if s.Record != nil {
-		s.recordMetrics(p, labels)
+		s.printRecord(p, labels)
 	}
 	if s.Sight != Unread && s.Policy.judged() {
 		p.gauge(expectedMembersDesc, labels, float64(len(s.Policy.Members)))
 	}
 	if s.Sight == Partial || s.Sight == Whole {
-		s.countMetrics(p, labels, opts)
+		s.printCounts(p, labels, opts)
 		if s.Policy.judged() {
-			s.judgementMetrics(p, labels)
+			s.printJudgement(p, labels)
 		}
 		if opts.MemberDetails {
-			s.memberMetrics(p, labels, opts)
+			s.printMembers(p, labels, opts)
 		}
 	}
 }
 
-func (s *ImageSnapshot) recordMetrics(p *printer, labels []*dto.LabelPair) {
+func (s *ImageSnapshot) printRecord(p *printer, labels []*dto.LabelPair) {
 	r := s.Record
 	cloud, id, name := labels[0], labels[1], labels[2]
 	p.gauge(infoDesc, p.labels(
@@ -201,7 +201,7 @@ func (s *ImageSnapshot) recordMetrics(p *printer, labels []*dto.LabelPair) {
 	}
 }
 
-func (s *ImageSnapshot) countMetrics(p *printer, labels []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) printCounts(p *printer, labels []*dto.LabelPair, opts *Options) {
 	counts := make([]int, len(statuses))
 	for i := range s.Members {
 		if k := slices.Index(statuses, s.Members[i].Status); k >= 0 {
@@ -218,9 +218,9 @@ func (s *ImageSnapshot) countMetrics(p *printer, labels []*dto.LabelPair, opts *
 	}
 }
 
-// judgementMetrics compares the members with the expected ones. Where there may be more members than those seen, it says
+// printJudgement compares the members with the expected ones. Where there may be more members than those seen, it says
 // what it saw.
-func (s *ImageSnapshot) judgementMetrics(p *printer, labels []*dto.LabelPair) {
+func (s *ImageSnapshot) printJudgement(p *printer, labels []*dto.LabelPair) {
 	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
 		p.gauge(unexpectedMembersDesc, labels, float64(n))
 	}
@@ -229,7 +229,7 @@ func (s *ImageSnapshot) judgementMetrics(p *printer, labels []*dto.LabelPair) {
 	}
 }
 
-func (s *ImageSnapshot) memberMetrics(p *printer, image []*dto.LabelPair, opts *Options) {
+func (s *ImageSnapshot) printMembers(p *printer, image []*dto.LabelPair, opts *Options) {
 	shown := s.shown()
 	for i := range shown {
 		m := &shown[i]

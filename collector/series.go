@@ -102,7 +102,7 @@ func commonGauge(value float64) *dto.Gauge {
 	return nil
 }
 
-// printer makes samples. Their labels are in few pieces of memory, which go when the page goes.
+// printer prints samples. Their labels are in few pieces of memory, which go when the page goes.
 type printer struct {
 	emit  func(sample)
 	pairs slab[pair]
