@@ -145,14 +145,23 @@ def rule_mutations(name, rule):
         yield "severity -> %s" % new, rule[:m.start(1)] + new + rule[m.end(1):]
 
 
+def alerts_of(text):
+    """Yields for each ALERTS of a text whether it matches an alert of a name."""
+    tests = {"=": lambda value: lambda name: name == value, "!=": lambda value: lambda name: name != value,
+             "=~": lambda value: lambda name: re.fullmatch(value, name), "!~": lambda value: lambda name: not re.fullmatch(value, name)}
+    for m in re.finditer(r"\bALERTS(\{[^}]*\})?", text):
+        named = re.search(r'\balertname\s*(=~|!~|!=|=)\s*"([^"]*)"', m.group(1) or "")
+        yield tests[named.group(1)](named.group(2)) if named else lambda name: True
+
+
 class Group:
     """A test group as a file of its own, so that a mutation ends at the first that fails. It runs with the rules that it
-    names and those behind them, or with all where it asks for ALERTS: no other one can change how it ends."""
+    names, or that its ALERTS match, and those behind them: no other one can change how it ends."""
 
     def __init__(self, name, text, all_rules):
         self.name, self.text, self.seconds = name, text, 0.0
         self.rules = all_rules
-        self.needs = set(all_rules.texts) if re.search(r"\bALERTS", text) else all_rules.needed(text)
+        self.needs = all_rules.needed(" ".join([text] + [n for n in all_rules.texts if any(matches(n) for matches in alerts_of(text))]))
 
     def passes(self, directory, changed={}):
         os.makedirs(directory, exist_ok=True)
