@@ -62,9 +62,17 @@ func (i *images) changes(id string, to state, ask func() error) error {
 	}
 	now, last := time.Now(), len(h.facts)-1
 	h.facts[last].sure = now
-	h.facts[last-1].to = now
+	for k := range h.facts[:last] {
+		if h.facts[k].to.IsZero() {
+			h.facts[k].to = now
+		}
+	}
 	return nil
 }
+
+// late is how much later than it was found not to have come about a change may still come about: a server that was frozen, or
+// waited for another, has the request yet.
+const late = 10 * time.Second
 
 // settle ends doubts: the image was found in a state, by one who began to look at a time.
 func (i *images) settle(id string, found state, began time.Time) error {
@@ -81,6 +89,8 @@ func (i *images) settle(id string, found state, began time.Time) error {
 			if f.sure.IsZero() {
 				f.sure = time.Now()
 			}
+		case f.sure.IsZero():
+			f.to = began.Add(late)
 		default:
 			f.to = began
 		}
@@ -156,7 +166,7 @@ func (i *images) contradict(s *scrape, expected string) (faults []string) {
 			continue
 		}
 		if what := said.contradicts(h.during(s), expected); what != "" {
-			faults = append(faults, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v", id, what, *said, h.during(s)))
+			faults = append(faults, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v, of %+v", id, what, *said, h.during(s), h.facts))
 		}
 	}
 	if !s.swept {
