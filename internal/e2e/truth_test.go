@@ -70,10 +70,6 @@ func (i *images) changes(id string, to state, ask func() error) error {
 	return nil
 }
 
-// late is how much later than it was found not to have come about a change may still come about: a server that was frozen, or
-// waited for another, has the request yet.
-const late = 10 * time.Second
-
 // settle ends doubts: the image was found in a state, by one who began to look at a time.
 func (i *images) settle(id string, found state, began time.Time) error {
 	i.mu.Lock()
@@ -89,8 +85,6 @@ func (i *images) settle(id string, found state, began time.Time) error {
 			if f.sure.IsZero() {
 				f.sure = time.Now()
 			}
-		case f.sure.IsZero():
-			f.to = began.Add(late)
 		default:
 			f.to = began
 		}
