@@ -66,20 +66,47 @@ func runInNamespace(t *testing.T, env string) {
 	cmd := exec.CommandContext(t.Context(), "/usr/bin/unshare", args...)
 	cmd.Env = append(os.Environ(), env)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	out := testLog{t}
+	out := &testLog{t: t}
 	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		t.Fatalf("in the namespace: %v", err)
+		// What the test found comes before the logs of many daemons. Who sees only the end of it all needs it too.
+		t.Fatalf("in the namespace: %v; the test's last words:\n%s", err, strings.Join(lastWords(out.all.String(), 12), "\n"))
 	}
 }
 
-// testLog gives what a process prints to a test's log.
-type testLog struct{ t testing.TB }
+// testLog gives what a test in another process prints to a test's log.
+type testLog struct {
+	t   testing.TB
+	all strings.Builder
+}
 
-func (l testLog) Write(p []byte) (int, error) {
+func (l *testLog) Write(p []byte) (int, error) {
 	l.t.Helper()
 	l.t.Log(strings.TrimRight(string(p), "\n"))
-	return len(p), nil
+	return l.all.Write(p)
+}
+
+// lastWords returns the last lines that a test logged before the ends of its daemons' logs.
+func lastWords(printed string, most int) (words []string) {
+	for line := range strings.Lines(printed) {
+		if strings.Contains(line, "_test.go:") && !strings.Contains(line, endOfLog) {
+			words = append(words, strings.TrimSpace(line))
+		}
+	}
+	return words[max(0, len(words)-most):]
+}
+
+// TestLastWords checks that what a test found is told, and not the logs of its daemons, as many as they are.
+func TestLastWords(t *testing.T) {
+	printed := "=== RUN   TestX\n    chaos_test.go:1: begun\n    chaos_test.go:2: ten are missing\n    chaos_test.go:3: false\n" +
+		strings.Repeat("    daemon_test.go:4: the end of glance-api's log:\n        x_test.py: no\n", 20) + "--- FAIL: TestX (1.00s)\n"
+	want := []string{"chaos_test.go:2: ten are missing", "chaos_test.go:3: false"}
+	if got := lastWords(printed, 2); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := lastWords("", 2); got != nil {
+		t.Errorf("of nothing %q", got)
+	}
 }
 
 // ------------------------------------------------------------------------------------------------------------------

@@ -55,12 +55,15 @@ func startDaemon(t testing.TB, dir, name string, argv ...string) *daemon {
 	return d
 }
 
+// endOfLog is how until begins the end of a log.
+const endOfLog = "the end of"
+
 // until stops the daemon, with all its children, when t ends. If t has failed by then, the end of its log is shown.
 func (d *daemon) until(t testing.TB) *daemon {
 	t.Cleanup(func() {
 		d.stop(t)
 		if t.Failed() {
-			t.Logf("the end of %s's log:\n%s", d.name, tail(d.log, 20))
+			t.Logf("%s %s's log:\n%s", endOfLog, d.name, tail(d.log, 20))
 		}
 	})
 	return d
