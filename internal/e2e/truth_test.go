@@ -40,34 +40,36 @@ type images struct {
 
 type history struct {
 	facts    []fact
+	asked    bool // for a change, and it is not answered yet
 	doubtful bool // a change was not answered well
 }
 
-// changes makes a change of an image to another state.
-func (i *images) changes(id string, to state, ask func() error) error {
+// begin notes that an image is asked to change, which may come about from now on. No other change of it may be asked for until that
+// has ended: done says when, and whether it went well.
+func (i *images) begin(id string, to state) (done func(well bool)) {
 	i.mu.Lock()
+	defer i.mu.Unlock()
 	h := i.byID[id]
 	if h == nil {
 		h = &history{facts: []fact{{}}}
 		i.byID[id] = h
 	}
 	h.facts = append(h.facts, fact{state: to, from: time.Now()})
-	i.mu.Unlock()
-	err := ask()
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if err != nil {
-		h.doubtful = true
-		return err
-	}
-	now, last := time.Now(), len(h.facts)-1
-	h.facts[last].sure = now
-	for k := range h.facts[:last] {
-		if h.facts[k].to.IsZero() {
-			h.facts[k].to = now
+	h.asked = true
+	return func(well bool) {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if h.asked, h.doubtful = false, !well; !well {
+			return
+		}
+		now, last := time.Now(), len(h.facts)-1
+		h.facts[last].sure = now
+		for k := range h.facts[:last] {
+			if h.facts[k].to.IsZero() {
+				h.facts[k].to = now
+			}
 		}
 	}
-	return nil
 }
 
 // settle ends doubts: the image was found in a state, by one who began to look at a time.
@@ -101,7 +103,7 @@ func (i *images) certain() map[string]state {
 	defer i.mu.Unlock()
 	list := map[string]state{}
 	for id, h := range i.byID {
-		if now := h.now(); !h.doubtful && now.exists() {
+		if now := h.now(); !h.asked && !h.doubtful && now.exists() {
 			list[id] = now
 		}
 	}
@@ -118,22 +120,26 @@ func (h *history) now() state {
 	return state{}
 }
 
-// doubtful returns the images whose last change was not answered well.
-func (i *images) doubtful() (ids []string) {
+// which returns the images of which something holds.
+func (i *images) which(holds func(*history) bool) (ids []string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for id, h := range i.byID {
-		if h.doubtful {
+		if holds(h) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
-func (i *images) unsure() int { return len(i.doubtful()) }
+// doubtful returns the images whose last change was not answered well.
+func (i *images) doubtful() []string { return i.which(func(h *history) bool { return h.doubtful }) }
+
+// asked is how many images are being changed.
+func (i *images) asked() int { return len(i.which(func(h *history) bool { return h.asked })) }
 
 // count is of the images that there are, or may be.
-func (i *images) count() int { return len(i.certain()) + i.unsure() }
+func (i *images) count() int { return len(i.certain()) + i.asked() + len(i.doubtful()) }
 
 // clockSlack is how exact the times are that Prometheus notes.
 const clockSlack = 10 * time.Millisecond
@@ -322,6 +328,43 @@ func TestContradictions(t *testing.T) {
 			delete(s.images, tc.omit)
 			if got := cloud.contradict(s, "alice"); len(got) != tc.want {
 				t.Errorf("%d contradictions, want %d: %q", len(got), tc.want, got)
+			}
+		})
+	}
+}
+
+// TestAChangeInDoubt checks that both what an image was and what it was asked to be count as true until it is known which is.
+func TestAChangeInDoubt(t *testing.T) {
+	before, after := state{"shared", map[string]string{}}, state{"shared", map[string]string{"bob": "pending"}}
+	for name, tc := range map[string]struct {
+		well        bool
+		found       state // where it went not well
+		first, last bool  // which of the two may hold in the end
+	}{
+		"it went well":      {true, state{}, false, true},
+		"it was not made":   {false, before, true, false},
+		"it was made":       {false, after, false, true},
+		"nobody asked this": {false, state{visibility: "private"}, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud := &images{byID: map[string]*history{"x": {facts: []fact{{state: before}}}}}
+			h := cloud.byID["x"]
+			open := func() [2]bool { return [2]bool{h.facts[0].to.IsZero(), h.facts[1].to.IsZero()} }
+			done := cloud.begin("x", after)
+			if open() != [2]bool{true, true} || cloud.asked() != 1 || len(cloud.doubtful()) != 0 || len(cloud.certain()) != 0 || cloud.count() != 1 {
+				t.Errorf("while it is asked for: %+v", h)
+			}
+			done(tc.well)
+			if !tc.well {
+				if open() != [2]bool{true, true} || cloud.asked() != 0 || len(cloud.doubtful()) != 1 || len(cloud.certain()) != 0 || cloud.count() != 1 {
+					t.Errorf("in doubt: %+v", h)
+				}
+				if err := cloud.settle("x", tc.found, time.Now()); (err != nil) != (!tc.first && !tc.last) {
+					t.Errorf("settled with %v", err)
+				}
+			}
+			if open() != [2]bool{tc.first, tc.last} || cloud.asked() != 0 || len(cloud.doubtful()) != 0 {
+				t.Errorf("in the end: %+v", h)
 			}
 		})
 	}
