@@ -3,7 +3,6 @@ package web
 import (
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"context"
 	"crypto/sha256"
 	_ "embed"
@@ -11,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,8 +223,7 @@ func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-p.pages }()
-	compressed := strings.Contains(r.Header.Get("Accept-Encoding"), "gzip")
-	page, err := p.make(r, &compressed)
+	page, err := p.make(r)
 	switch {
 	case r.Context().Err() != nil:
 		return
@@ -234,17 +233,13 @@ func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
+	maps.Copy(h, page.header)
 	h.Set("Content-Security-Policy", p.policy)
 	h.Set("Cache-Control", "no-store") // who can use what is no business of a cache
-	h.Set("Vary", "Accept-Encoding")
-	if compressed {
-		h.Set("Content-Encoding", "gzip")
-	}
-	h.Set("Content-Length", strconv.Itoa(len(page)))
+	h.Set("Content-Length", strconv.Itoa(page.body.Len()))
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
-	_, _ = w.Write(page)                                          // whoever asked may have gone
+	_, _ = w.Write(page.body.Bytes())                             // whoever asked may have gone
 	_ = connection.Flush()                                        // what net/http keeps is written while the place is held
 	_ = connection.SetWriteDeadline(time.Time{})
 }
@@ -259,8 +254,23 @@ func enter(ctx context.Context, places chan struct{}) bool {
 	}
 }
 
-// make waits for its turn and makes the page, compressed for who can read that if it is worth it.
-func (p *statusPage) make(r *http.Request, compressed *bool) ([]byte, error) {
+// made is a page in memory, as it will be sent.
+type made struct {
+	header http.Header
+	body   bytes.Buffer
+}
+
+// Header implements http.ResponseWriter.
+func (m *made) Header() http.Header { return m.header }
+
+// WriteHeader implements http.ResponseWriter. There is no other status than 200.
+func (m *made) WriteHeader(int) {}
+
+// Write implements http.ResponseWriter.
+func (m *made) Write(p []byte) (int, error) { return m.body.Write(p) }
+
+// make waits for its turn and makes the page, compressed for who can read that.
+func (p *statusPage) make(r *http.Request) (*made, error) {
 	if !enter(r.Context(), p.renders) {
 		return nil, r.Context().Err()
 	}
@@ -269,14 +279,13 @@ func (p *statusPage) make(r *http.Request, compressed *bool) ([]byte, error) {
 	if err := p.render(r.Context(), &page, filterOf(r.URL.Query()), time.Now()); err != nil {
 		return nil, err
 	}
-	if *compressed = *compressed && page.Len() >= 4<<10; !*compressed {
-		return page.Bytes(), nil
-	}
-	var small bytes.Buffer
-	z, _ := gzip.NewWriterLevel(&small, gzip.BestSpeed) // the level is one
-	_, _ = z.Write(page.Bytes())                        // a buffer takes all
-	_ = z.Close()
-	return small.Bytes(), nil
+	get := r.WithContext(r.Context()) // for HEAD too: it is told what GET would get
+	get.Method = http.MethodGet
+	m := &made{header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}}
+	compressed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write(page.Bytes()) // memory takes all
+	})).ServeHTTP(m, get)
+	return m, nil
 }
 
 func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time.Time) error {

@@ -816,18 +816,47 @@ func TestThePagesOwnPolicy(t *testing.T) {
 }
 
 func TestThePageCompressed(t *testing.T) {
-	s := newSite(t, nil)
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
-	req.Header.Set("Accept-Encoding", "br, gzip")
-	rec := httptest.NewRecorder()
-	s.ServeHTTP(rec, req)
-	z, err := gzip.NewReader(rec.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(z)
-	if err != nil || !strings.HasSuffix(string(text), "</html>\n") || rec.Header().Get("Content-Encoding") != "gzip" {
-		t.Errorf("%v\n%.300s", err, text)
+	for accept, want := range map[string]string{
+		"": "", "identity": "", "br, gzip": "gzip", "gzip;q=0": "", "gzip; q=0.0, *": "", "deflate, gzip;q=0.5": "gzip", "x-gzipped": "",
+	} {
+		t.Run(accept, func(t *testing.T) {
+			s := newSite(t, nil)
+			req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+			req.Header.Set("Accept-Encoding", accept)
+			rec := httptest.NewRecorder()
+			s.ServeHTTP(rec, req)
+			h := rec.Header()
+			if got := h.Get("Content-Encoding"); got != want {
+				t.Fatalf("Content-Encoding: %q, want %q", got, want)
+			}
+			if h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != strconv.Itoa(rec.Body.Len()) || h.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Errorf("%v, of %d bytes", h, rec.Body.Len())
+			}
+			body := io.Reader(rec.Body)
+			if want != "" {
+				z, err := gzip.NewReader(body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = z
+			}
+			if text, err := io.ReadAll(body); err != nil || !strings.HasSuffix(string(text), "</html>\n") {
+				t.Errorf("%v\n%.300s", err, text)
+			}
+			req.Method = http.MethodHead
+			head := httptest.NewRecorder()
+			s.ServeHTTP(head, req)
+			for _, name := range []string{"Content-Encoding", "Content-Type", "Vary"} {
+				if got := head.Header().Get(name); got != h.Get(name) {
+					t.Errorf("HEAD: %s %q, want %q", name, got, h.Get(name))
+				}
+			}
+			// The times in the page are of now, and so may be its length.
+			length, err := strconv.Atoi(head.Header().Get("Content-Length"))
+			if want, _ := strconv.Atoi(h.Get("Content-Length")); err != nil || length < want-20 || length > want+20 {
+				t.Errorf("HEAD: a Content-Length of %d, want about %d", length, want)
+			}
+		})
 	}
 }
 
