@@ -122,7 +122,7 @@ type chaos struct {
 	tenants []session // whom images are shared with; the first is expected
 	started time.Time
 
-	sick atomic.Bool // a server is not as it should be
+	turns atomic.Int64 // how often a server fell ill or got well; odd while one is not as it should be
 
 	faults  map[string]int // begun
 	changes atomic.Int64   // that went well
@@ -143,10 +143,9 @@ func newChaos(t *testing.T, binary string) *chaos {
 	c.sql(t, "pragma journal_mode=delete")
 	c.startGlance(t, longTokenCache)
 	for range 8 {
-		c.begin(t, c.create())()
-	}
-	if n := c.changes.Load(); n != 8 {
-		t.Fatalf("%d images were made, not 8", n)
+		if err := c.begin(t, c.create())(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	nft(t, "add table inet chaos", "add chain inet chaos input { type filter hook input priority 0; }")
 	glance, keystone := newWire(t, fmt.Sprintf("127.0.0.1:%d", c.GlancePort)), newWire(t, c.KeystoneHost)
@@ -169,8 +168,8 @@ func (c *chaos) run(t *testing.T, length time.Duration, seed uint64) {
 	c.started = time.Now()
 	c.changes.Store(0)
 	ctx, cancel := context.WithTimeout(t.Context(), length)
-	defer cancel()
 	var others sync.WaitGroup
+	defer func() { cancel(); others.Wait() }()
 	network, shares := mathrand.New(mathrand.NewPCG(seed, 1)), mathrand.New(mathrand.NewPCG(seed, 2))
 	networkFaults := map[string]int{}
 	others.Go(func() { c.inflict(ctx, t, network, c.networkFaults(t), networkFaults) })
@@ -181,7 +180,7 @@ func (c *chaos) run(t *testing.T, length time.Duration, seed uint64) {
 	t.Logf("%s of chaos: %d changes; faults: %v", time.Since(c.started).Round(time.Second), c.changes.Load(), c.faults)
 
 	// All is well again, and so must be the exporter.
-	for len(c.images.doubtful()) > 0 && time.Since(c.started) < length+time.Minute {
+	for over := time.Now(); len(c.images.doubtful()) > 0 && time.Since(over) < time.Minute; {
 		c.settle(t)
 		time.Sleep(200 * time.Millisecond)
 	}
@@ -256,11 +255,8 @@ func (c *chaos) serverFaults(t testing.TB) []fault {
 	}
 	for i := range faults {
 		begin, end := faults[i].begin, faults[i].end
-		faults[i].begin = func() { c.sick.Store(true); begin() }
-		faults[i].end = func() {
-			end()
-			c.sick.Store(false)
-		}
+		faults[i].begin = func() { c.turns.Add(1); begin() }
+		faults[i].end = func() { end(); c.turns.Add(1) }
 	}
 	return faults
 }
@@ -390,27 +386,33 @@ func (c *chaos) change(ctx context.Context, t testing.TB, random *mathrand.Rand)
 		default:
 			next = c.alter(random, id, certain[id])
 		}
-		asked.Go(c.begin(t, next))
+		ask := c.begin(t, next)
+		asked.Go(func() {
+			if r, ok := errors.AsType[refusal](ask()); ok && r.status < 500 {
+				t.Logf("%5.1f s: %s %s: %v", time.Since(c.started).Seconds(), next.method, next.path, r)
+			}
+		})
 	}
 }
 
-// begin notes a change and returns what asks for it and notes the answer. That is waited for whatever happens to Glance, and after
+// begin notes a change and returns what asks for it and notes the answer. The answer is waited for whatever happens to Glance, and after
 // the time of chaos too: a request that is given up may be carried out when nobody thinks of it any more. One whose connection is at
 // its end, by an answer or with the server, is over.
-func (c *chaos) begin(t testing.TB, next change) (ask func()) {
+func (c *chaos) begin(t testing.TB, next change) (ask func() error) {
 	done := c.images.begin(next.id, next.to)
-	return func() {
+	return func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		// Not over the wires.
 		_, err := next.as.do(ctx, next.method, c.GlanceURL+"/v2/images"+next.path, next.body, nil)
-		if ctx.Err() != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Glance has left a request open for two minutes, and what it does of it will not be known: %v", err)
 		}
 		if err == nil {
 			c.changes.Add(1)
 		}
 		done(err == nil)
+		return err
 	}
 }
 
@@ -455,16 +457,16 @@ func (c *chaos) alter(random *mathrand.Rand, id string, now state) change {
 
 // settle finds out what became of the images whose last change did not go well.
 func (c *chaos) settle(t testing.TB) {
-	if c.sick.Load() {
+	turns := c.turns.Load()
+	if turns%2 == 1 {
 		return
 	}
 	for _, id := range c.images.doubtful() {
-		began := time.Now()
 		found, err := c.read(t.Context(), id)
-		if err != nil || c.sick.Load() {
+		if err != nil || c.turns.Load() != turns {
 			return // a later time
 		}
-		if err := c.images.settle(id, found, began); err != nil {
+		if err := c.images.settle(id, found); err != nil {
 			t.Error(err)
 		}
 	}

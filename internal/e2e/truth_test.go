@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -40,8 +42,9 @@ type images struct {
 
 type history struct {
 	facts    []fact
-	asked    bool // for a change, and it is not answered yet
-	doubtful bool // a change was not answered well
+	asked    bool      // for a change, and it is not answered yet
+	doubtful bool      // a change was not answered well
+	ended    time.Time // when that change was over, come about or not
 }
 
 // begin notes that an image is asked to change, which may come about from now on. No other change of it may be asked for until that
@@ -59,10 +62,10 @@ func (i *images) begin(id string, to state) (done func(well bool)) {
 	return func(well bool) {
 		i.mu.Lock()
 		defer i.mu.Unlock()
-		if h.asked, h.doubtful = false, !well; !well {
+		now, last := time.Now(), len(h.facts)-1
+		if h.asked, h.doubtful, h.ended = false, !well, now; !well {
 			return
 		}
-		now, last := time.Now(), len(h.facts)-1
 		h.facts[last].sure = now
 		for k := range h.facts[:last] {
 			if h.facts[k].to.IsZero() {
@@ -72,28 +75,33 @@ func (i *images) begin(id string, to state) (done func(well bool)) {
 	}
 }
 
-// settle ends doubts: the image was found in a state, by one who began to look at a time.
-func (i *images) settle(id string, found state, began time.Time) error {
+// settle ends doubts: the image was found in a state, after its last change was over. If that has not come about, the image was never
+// as it was asked to be; if it has, the image is no more as it was since the change was over at the latest.
+func (i *images) settle(id string, found state) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	h := i.byID[id]
-	matches := 0
-	for k := range h.facts {
-		f := &h.facts[k]
+	var facts []fact
+	matched := false
+	for _, f := range h.facts {
 		switch {
 		case !f.to.IsZero():
-		case f.shows(found) && matches == 0:
-			matches++
-			if f.sure.IsZero() {
-				f.sure = time.Now()
+		case matched:
+			continue
+		case f.shows(found):
+			if matched = true; f.sure.IsZero() {
+				f.sure = h.ended
 			}
 		default:
-			f.to = began
+			f.to = h.ended
 		}
+		facts = append(facts, f)
 	}
-	if h.doubtful = false; matches == 0 {
+	h.doubtful = false
+	if !matched {
 		return fmt.Errorf("image %s is %v, which nobody has made it: %+v", id, found, h.facts)
 	}
+	h.facts = facts
 	return nil
 }
 
@@ -333,39 +341,67 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// TestAChangeInDoubt checks that both what an image was and what it was asked to be count as true until it is known which is.
+// TestAChangeInDoubt checks that both what an image was and what it was asked to be may be true until the change is over and looked up,
+// and that from then on only that is which was.
 func TestAChangeInDoubt(t *testing.T) {
-	before, after := state{"shared", map[string]string{}}, state{"shared", map[string]string{"bob": "pending"}}
+	const open = -1
+	type times struct{ from, to, sure int } // in seconds from the start, to -1: open, sure -1: not known
+	before, after := state{"shared", map[string]string{"alice": "accepted"}}, state{visibility: "shared", members: map[string]string{}}
+	changed := []times{{0, 2, 0}, {1, open, 2}}
 	for name, tc := range map[string]struct {
-		well        bool
-		found       state // where it went not well
-		first, last bool  // which of the two may hold in the end
+		well  bool
+		found state // where it did not go well
+		want  []times
+		shows state // in the end
 	}{
-		"it went well":      {true, state{}, false, true},
-		"it was not made":   {false, before, true, false},
-		"it was made":       {false, after, false, true},
-		"nobody asked this": {false, state{visibility: "private"}, false, false},
+		"it went well":    {true, state{}, changed, after},
+		"it was made":     {false, after, changed, after},
+		"it was not made": {false, before, []times{{0, open, 0}}, before},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cloud := &images{byID: map[string]*history{"x": {facts: []fact{{state: before}}}}}
-			h := cloud.byID["x"]
-			open := func() [2]bool { return [2]bool{h.facts[0].to.IsZero(), h.facts[1].to.IsZero()} }
-			done := cloud.begin("x", after)
-			if open() != [2]bool{true, true} || cloud.asked() != 1 || len(cloud.doubtful()) != 0 || len(cloud.certain()) != 0 || cloud.count() != 1 {
-				t.Errorf("while it is asked for: %+v", h)
-			}
-			done(tc.well)
-			if !tc.well {
-				if open() != [2]bool{true, true} || cloud.asked() != 0 || len(cloud.doubtful()) != 1 || len(cloud.certain()) != 0 || cloud.count() != 1 {
-					t.Errorf("in doubt: %+v", h)
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				cloud := &images{byID: map[string]*history{"x": {facts: []fact{{state: before, from: start, sure: start}}}}}
+				h := cloud.byID["x"]
+				seconds := func(at time.Time) int {
+					if at.IsZero() {
+						return -1
+					}
+					return int(at.Sub(start).Seconds())
 				}
-				if err := cloud.settle("x", tc.found, time.Now()); (err != nil) != (!tc.first && !tc.last) {
-					t.Errorf("settled with %v", err)
+				expect := func(when string, asked, doubtful, certain int, want ...times) {
+					t.Helper()
+					var got []times
+					for _, f := range h.facts {
+						got = append(got, times{seconds(f.from), seconds(f.to), seconds(f.sure)})
+					}
+					if !slices.Equal(got, want) || cloud.asked() != asked || len(cloud.doubtful()) != doubtful || len(cloud.certain()) != certain || cloud.count() != 1 {
+						t.Errorf("%s: %v (want %v), %d asked, %d in doubt, %d certain", when, got, want, cloud.asked(), len(cloud.doubtful()), len(cloud.certain()))
+					}
 				}
-			}
-			if open() != [2]bool{tc.first, tc.last} || cloud.asked() != 0 || len(cloud.doubtful()) != 0 {
-				t.Errorf("in the end: %+v", h)
-			}
+				time.Sleep(time.Second)
+				done := cloud.begin("x", after)
+				both := []times{{0, open, 0}, {1, open, -1}}
+				expect("while it is asked for", 1, 0, 0, both...)
+				time.Sleep(time.Second)
+				if done(tc.well); !tc.well {
+					expect("when it is over", 0, 1, 0, both...)
+					time.Sleep(3 * time.Second)
+					if err := cloud.settle("x", tc.found); err != nil {
+						t.Error(err)
+					}
+				}
+				expect("in the end", 0, 0, 1, tc.want...)
+				if now := cloud.certain()["x"]; !now.shows(tc.shows) {
+					t.Errorf("it is taken for %v", now)
+				}
+			})
 		})
+	}
+
+	// What nobody asked for is an error: the test itself does not know the world.
+	cloud := &images{byID: map[string]*history{"x": {facts: []fact{{state: before}}, doubtful: true}}}
+	if err := cloud.settle("x", after); err == nil || !strings.Contains(err.Error(), "which nobody has made it") {
+		t.Errorf("settled with %v", err)
 	}
 }
