@@ -48,6 +48,7 @@ type Cloud struct {
 	faults   []*activeFault
 
 	mu         sync.RWMutex // guards all below
+	policy     Policy
 	catalog    Catalog
 	projects   map[string]*project
 	users      map[string]*user // by name: there is one domain

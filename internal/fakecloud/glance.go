@@ -133,7 +133,7 @@ func (c *Cloud) glance(x *exchange) answer {
 		return a // without a request ID: the request never reaches the part that makes one
 	}
 	id, ok := requestID(r)
-	a := c.route(x, t)
+	a := c.route(x, c.view(t))
 	if ok {
 		a.header.Set("X-Openstack-Request-Id", id)
 	} else if rt.kind != routeUnknown {
@@ -142,7 +142,7 @@ func (c *Cloud) glance(x *exchange) answer {
 	return a
 }
 
-func (c *Cloud) route(x *exchange, t *token) answer {
+func (c *Cloud) route(x *exchange, v *view) answer {
 	r, rt := x.r, x.route
 	if rt.kind == routeRoot {
 		a := textAnswer(http.StatusFound, "text/plain; charset=utf8", "")
@@ -150,7 +150,7 @@ func (c *Cloud) route(x *exchange, t *token) answer {
 		return a
 	}
 	if rt.kind == routeUnknown {
-		return webobError(r, http.StatusNotFound, "The resource could not be found.")
+		return webobError(r, http.StatusNotFound, notFoundText)
 	}
 	if r.Method != http.MethodGet {
 		a := methodNotAllowed(r)
@@ -158,18 +158,18 @@ func (c *Cloud) route(x *exchange, t *token) answer {
 		return a
 	}
 	if rt.kind == routeImages {
-		return c.listImages(r, t) // the only one that puts up with a body
+		return c.listImages(r, v) // the only one that puts up with a body
 	}
 	if len(x.body) > 0 {
 		return webobError(r, http.StatusBadRequest, "A body is not expected with this request.")
 	}
 	switch rt.kind {
 	case routeImage:
-		return c.getImage(r, t, rt.image)
+		return c.getImage(r, v, rt.image)
 	case routeMembers:
-		return c.listMembers(r, t, rt.image)
+		return c.listMembers(r, v, rt.image)
 	case routeMember:
-		return c.getMember(r, t, rt.image, rt.member)
+		return c.getMember(r, v, rt.image, rt.member)
 	}
 	return jsonAnswer(http.StatusOK, []byte(schemas[rt.member]))
 }

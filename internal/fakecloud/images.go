@@ -6,14 +6,17 @@ import (
 	"slices"
 )
 
-func (c *Cloud) getImage(r *http.Request, t *token, id string) answer {
+func (c *Cloud) getImage(r *http.Request, v *view, id string) answer {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	img := c.images[id]
-	if img == nil || !img.visible(t) {
+	if img == nil || !img.visible(v) {
 		return webobError(r, http.StatusNotFound, "No image found with ID "+id)
 	}
-	return jsonAnswer(http.StatusOK, img.appendTo(nil, t.admin()))
+	if !v.may(v.policy.GetImage, img) {
+		return webobError(r, http.StatusNotFound, notFoundText)
+	}
+	return jsonAnswer(http.StatusOK, img.appendTo(nil, v.admin()))
 }
 
 // listing is a GET /v2/images, read.
@@ -31,7 +34,7 @@ type listing struct {
 // badRequest is what a listing can't be read for; an empty text stands for a 500.
 type badRequest struct{ text string }
 
-func (c *Cloud) listImages(r *http.Request, t *token) answer {
+func (c *Cloud) listImages(r *http.Request, v *view) answer {
 	all := parseParams(r.URL.RawQuery)
 	l, err := c.readListing(slices.Clone(all))
 	if err != nil {
@@ -41,28 +44,34 @@ func (c *Cloud) listImages(r *http.Request, t *token) answer {
 		return webobError(r, http.StatusBadRequest, err.text)
 	}
 
+	if !v.mayList() {
+		return webobError(r, http.StatusForbidden, notAuthorized("get_images"))
+	}
+
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	var marker *imageRecord
 	if l.marker != nil {
-		if marker = c.images[*l.marker]; marker == nil && t.admin() {
+		if marker = c.images[*l.marker]; marker == nil && v.admin() {
 			marker = c.deleted[*l.marker]
 		}
 		if marker == nil {
 			return webobError(r, http.StatusBadRequest, "No image found with ID "+*l.marker)
 		}
-		if !marker.visible(t) {
+		if !marker.visible(v) {
 			return webobError(r, http.StatusForbidden, "Forbidding request, image "+*l.marker+" not visible")
 		}
 	}
-	page := c.page(l, t, marker)
+	page := c.page(l, v, marker)
+	full := len(page) == l.limit
+	page = slices.DeleteFunc(page, func(img *imageRecord) bool { return !v.may(v.policy.GetImage, img) })
 
 	b := append(make([]byte, 0, 128+900*len(page)), `{"images": [`...)
 	for i, img := range page {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = img.appendTo(b, t.admin())
+		b = img.appendTo(b, v.admin())
 	}
 	// The links are made from a dict of the parameters: of repeated ones (tag) only the last is left.
 	links := all.dict()
@@ -70,7 +79,7 @@ func (c *Cloud) listImages(r *http.Request, t *token) answer {
 	b = append(b, `], "first": `...)
 	b = appendString(b, links.link(), false)
 	b = append(b, `, "schema": "/v2/schemas/images"`...)
-	if len(page) > 0 && len(page) == l.limit {
+	if len(page) > 0 && full { // full before rows were dropped, so that the next page begins with dropped ones
 		links = append(links, param{"marker", page[len(page)-1].ID})
 		b = append(b, `, "next": `...)
 		b = appendString(b, links.link(), false)
@@ -79,7 +88,7 @@ func (c *Cloud) listImages(r *http.Request, t *token) answer {
 }
 
 // page selects, sorts and cuts. The caller holds the lock.
-func (c *Cloud) page(l *listing, t *token, marker *imageRecord) []*imageRecord {
+func (c *Cloud) page(l *listing, v *view, marker *imageRecord) []*imageRecord {
 	candidates := c.order
 	if l.ids != nil {
 		candidates = nil
@@ -93,7 +102,7 @@ func (c *Cloud) page(l *listing, t *token, marker *imageRecord) []*imageRecord {
 	}
 	var page []*imageRecord
 	for _, img := range candidates {
-		if l.shows(img, t) && (marker == nil || l.compare(img, marker) > 0) {
+		if l.shows(img, v) && (marker == nil || l.compare(img, marker) > 0) {
 			page = append(page, img)
 		}
 	}
@@ -104,17 +113,17 @@ func (c *Cloud) page(l *listing, t *token, marker *imageRecord) []*imageRecord {
 // shows tells whether an image is in the list. Without a visibility community images of others are left out, for an
 // admin too. The member status counts for others' shared images only, and not for an admin. A token without a project
 // gets every shared image that has members: strange, but so it is.
-func (l *listing) shows(img *imageRecord, t *token) bool {
-	own := t.projectID != "" && img.Owner == t.projectID
-	if !own && !t.admin() && img.Visibility != "public" && img.Visibility != "community" {
+func (l *listing) shows(img *imageRecord, v *view) bool {
+	own := v.projectID != "" && img.Owner == v.projectID
+	if !own && !v.admin() && img.Visibility != "public" && img.Visibility != "community" {
 		if img.Visibility != "shared" {
 			return false
 		}
-		if t.projectID == "" {
+		if v.projectID == "" {
 			if !slices.ContainsFunc(img.members, func(m *memberRecord) bool { return !m.deleted }) {
 				return false
 			}
-		} else if !img.hasMember(t.projectID, l.memberStatus) {
+		} else if !img.hasMember(v.projectID, l.memberStatus) {
 			return false
 		}
 	}

@@ -254,7 +254,7 @@ func (c *Cloud) imsMembers(q url.Values, id string, who caller) answer {
 	}
 	rows := make([]*memberRecord, 0, len(img.members))
 	for _, m := range img.members {
-		if img.sees(&token{projectID: who.projectID}, m) {
+		if img.sees(&view{token: &token{projectID: who.projectID}}, m) {
 			rows = append(rows, m)
 		}
 	}

@@ -18,6 +18,7 @@ const (
 	OpListImages    = "list_images"
 	OpGetImage      = "get_image"
 	OpListMembers   = "list_members"
+	OpGetMember     = "get_member"
 	OpVersions      = "versions"
 	OpOther         = "other"
 )
@@ -31,7 +32,8 @@ type Request struct {
 	Method     string
 	Path       string // as sent, decoded
 	RawQuery   string
-	ImageID    string // of get_image and list_members
+	ImageID    string // of get_image, list_members and get_member
+	MemberID   string // of get_member
 	Status     int    // 0: not answered, or not yet
 	User       string // name of the token's user
 	Project    string // ID of the token's project
@@ -168,7 +170,10 @@ func (c *Cloud) describe(x *exchange) Request {
 		Header:     r.Header,
 		RemoteAddr: r.RemoteAddr,
 	}
-	if req.Operation == OpGetImage || req.Operation == OpListMembers {
+	switch req.Operation {
+	case OpGetMember:
+		req.ImageID, req.MemberID = x.route.image, x.route.member
+	case OpGetImage, OpListMembers:
 		req.ImageID = x.route.image
 	}
 	if t := c.token(tokenOf(r)); t != nil {
@@ -208,6 +213,8 @@ func operation(x *exchange) string {
 		return OpGetImage
 	case routeMembers:
 		return OpListMembers
+	case routeMember:
+		return OpGetMember
 	}
 	return OpOther
 }

@@ -31,6 +31,9 @@ func TestLogNamesOperations(t *testing.T) {
 		{"GET", image + "/members", fakecloud.Request{
 			Service: "image", Operation: "list_members", ImageID: allStatuses, Status: 200,
 		}},
+		{"GET", image + "/members/" + consumerA, fakecloud.Request{
+			Service: "image", Operation: "get_member", ImageID: allStatuses, MemberID: consumerA, Status: 200,
+		}},
 		{"HEAD", image + "/members", fakecloud.Request{Service: "image", Operation: "other", Status: 405}},
 		{"GET", "/regions/west" + image, fakecloud.Request{
 			Service: "image", Region: "west", Operation: "get_image", ImageID: allStatuses, Status: 200,

@@ -3,38 +3,45 @@ package fakecloud
 import "net/http"
 
 // visible tells whether a token may know of an image at all.
-func (img *imageRecord) visible(t *token) bool {
+func (img *imageRecord) visible(v *view) bool {
 	switch {
-	case t.admin(), img.Owner == "", img.Visibility == "public", img.Visibility == "community":
+	case v.admin(), img.Owner == "", img.Visibility == "public", img.Visibility == "community":
 		return true
-	case t.projectID == "":
+	case v.projectID == "":
 		return false
 	}
-	return img.Owner == t.projectID || img.Visibility == "shared" && img.hasMember(t.projectID, "all")
+	return img.Owner == v.projectID || img.Visibility == "shared" && img.hasMember(v.projectID, "all")
 }
 
 // sees tells whether a token gets to see a row of the members list: owner and admin see all, a member its own.
-func (img *imageRecord) sees(t *token, m *memberRecord) bool {
-	return !m.deleted && (t.admin() || t.projectID != "" && (img.Owner == t.projectID || m.MemberID == t.projectID))
+func (img *imageRecord) sees(v *view, m *memberRecord) bool {
+	return !m.deleted && (v.admin() || v.projectID != "" && (img.Owner == v.projectID || m.MemberID == v.projectID))
 }
 
 // listMembers answers 404 to all who may not know of the image, and 403 where members don't apply, to the owner and
 // the admin too. There are no pages: limit and marker are ignored.
-func (c *Cloud) listMembers(r *http.Request, t *token, imageID string) answer {
+func (c *Cloud) listMembers(r *http.Request, v *view, imageID string) answer {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	img := c.images[imageID]
-	if img == nil || !img.visible(t) {
+	if img == nil || !img.visible(v) {
 		return webobError(r, http.StatusNotFound, "Image "+imageID+" not found.")
 	}
 	if img.Visibility != "shared" {
 		return webobError(r, http.StatusForbidden,
 			"Not allowed to list members for image "+imageID+": Only shared images have members.")
 	}
+	switch {
+	case !v.may(v.policy.GetImage, img):
+		return webobError(r, http.StatusNotFound, notFoundText)
+	case !v.may(v.policy.GetMembers, img):
+		return webobError(r, http.StatusForbidden, notAuthorized("get_members"))
+	}
+	visible := v.may(v.policy.GetMember, img) // Glance asks again for each row, about the image
 	b := append(make([]byte, 0, 64+240*len(img.members)), `{"members": [`...)
 	first := true
 	for _, m := range img.members {
-		if !img.sees(t, m) {
+		if !visible || !img.sees(v, m) {
 			continue
 		}
 		if !first {
@@ -47,17 +54,23 @@ func (c *Cloud) listMembers(r *http.Request, t *token, imageID string) answer {
 }
 
 // getMember turns every 403 into a 404, so that it can't tell "not shared" from "not allowed".
-func (c *Cloud) getMember(r *http.Request, t *token, imageID, memberID string) answer {
+func (c *Cloud) getMember(r *http.Request, v *view, imageID, memberID string) answer {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	img := c.images[imageID]
-	if img == nil || !img.visible(t) {
+	if img == nil || !img.visible(v) {
 		return webobError(r, http.StatusNotFound, "Image "+imageID+" not found.")
 	}
 	if img.Visibility != "shared" {
 		return webobError(r, http.StatusNotFound, "Only shared images have members.")
 	}
-	if m := img.member(memberID); m != nil && img.sees(t, m) {
+	switch {
+	case !v.may(v.policy.GetImage, img):
+		return webobError(r, http.StatusNotFound, notFoundText)
+	case !v.may(v.policy.GetMember, img):
+		return webobError(r, http.StatusNotFound, notAuthorized("get_member"))
+	}
+	if m := img.member(memberID); m != nil && img.sees(v, m) {
 		return jsonAnswer(http.StatusOK, m.appendTo(nil, imageID))
 	}
 	return webobError(r, http.StatusNotFound, memberID+" not found in the member list of the image "+imageID+".")

@@ -34,7 +34,7 @@ type token struct {
 	confirmed atomic.Int64 // when Keystone last confirmed it to Glance, Unix nanoseconds
 }
 
-// admin is Glance's context_is_admin: the role in any scope.
+// admin tells whether a token has the role that Keystone and Glance's default policy know, in any scope.
 func (t *token) admin() bool { return slices.Contains(t.roles, "admin") }
 
 func (t *token) valid(now time.Time) bool { return !t.revoked.Load() && now.Before(t.expires) }

@@ -1,0 +1,88 @@
+package fakecloud
+
+import "slices"
+
+// Caller is whom a rule of Glance's policy is asked about.
+type Caller struct {
+	ProjectID string
+	Roles     []string // with implied ones
+	Admin     bool     // by ContextIsAdmin
+	Own       bool     // the image is the project's; true for get_images
+	Member    bool     // project_id:%(member_id)s: a shared image of another project. Who is no admin sees it as a member only
+	Owner     string   // of the image; "" for get_images
+}
+
+// HasRole tells whether the caller has a role, as role:NAME in a policy does.
+func (c Caller) HasRole(role string) bool { return slices.Contains(c.Roles, role) }
+
+// Rule decides about one image, or about the listing for get_images. It must not call the Cloud.
+type Rule func(Caller) bool
+
+// Policy are the rules of an operator's policy.yaml. A nil rule is Glance's default.
+type Policy struct {
+	ContextIsAdmin                             func(roles []string) bool // default: role:admin
+	GetImages, GetImage, GetMembers, GetMember Rule                      // default: all that the database shows
+}
+
+// SetPolicy replaces the policies, as Glance does when its file changes.
+func (c *Cloud) SetPolicy(p Policy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.policy = p
+}
+
+// NewDefaults are the rules of a Glance with enforce_secure_rbac and enforce_new_defaults.
+func NewDefaults() Policy {
+	ofImage := func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") && (c.Own || c.Member) }
+	return Policy{
+		GetImages:  func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") && c.ProjectID != "" },
+		GetImage:   func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") },
+		GetMembers: ofImage,
+		GetMember:  ofImage,
+	}
+}
+
+// view is a token as one request of the image API sees it.
+type view struct {
+	*token
+	policy  Policy
+	isAdmin bool
+}
+
+func (c *Cloud) view(t *token) *view {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	v := &view{token: t, policy: c.policy}
+	if v.isAdmin = t.admin(); v.policy.ContextIsAdmin != nil {
+		v.isAdmin = v.policy.ContextIsAdmin(slices.Clone(t.roles))
+	}
+	return v
+}
+
+// admin hides the token's: who is an administrator of Glance is for its policy to say.
+func (v *view) admin() bool { return v.isAdmin }
+
+// mayList checks get_images, whose target is the caller's own project.
+func (v *view) mayList() bool {
+	return v.policy.GetImages == nil || v.policy.GetImages(Caller{
+		ProjectID: v.projectID, Roles: slices.Clone(v.roles), Admin: v.isAdmin, Own: true,
+	})
+}
+
+func (v *view) may(rule Rule, img *imageRecord) bool {
+	if rule == nil {
+		return true
+	}
+	own := v.projectID != "" && img.Owner == v.projectID
+	return rule(Caller{
+		ProjectID: v.projectID, Roles: slices.Clone(v.roles), Admin: v.isAdmin,
+		Own: own, Member: !own && v.projectID != "" && img.Visibility == "shared", Owner: img.Owner,
+	})
+}
+
+func notAuthorized(rule string) string {
+	return "You are not authorized to complete " + rule + " action."
+}
+
+// notFoundText is webob's own, which a refused get_image gets wherever one is looked up.
+const notFoundText = "The resource could not be found."
