@@ -8,8 +8,11 @@ type Caller struct {
 	Roles     []string // with implied ones
 	Admin     bool     // by ContextIsAdmin
 	Own       bool     // the image is the project's; true for get_images
-	Member    bool     // project_id:%(member_id)s: a shared image of another project. Who is no admin sees it as a member only
-	Owner     string   // of the image; "" for get_images
+	// Member is project_id:%(member_id)s: the image is shared and another project's. Members see such images, and
+	// administrators, for whom Glance doesn't look whether they are members.
+	Member     bool
+	Owner      string // of the image; "" for get_images
+	Visibility string // of the image; "" for get_images
 }
 
 // HasRole tells whether the caller has a role, as role:NAME in a policy does.
@@ -31,12 +34,15 @@ func (c *Cloud) SetPolicy(p Policy) {
 	c.policy = p
 }
 
-// NewDefaults are the rules of a Glance with enforce_secure_rbac and enforce_new_defaults.
+// NewDefaults are the rules of a Glance with enforce_secure_rbac, enforce_new_defaults and enforce_scope.
 func NewDefaults() Policy {
-	ofImage := func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") && (c.Own || c.Member) }
+	inProject := func(r Rule) Rule {
+		return func(c Caller) bool { return c.ProjectID != "" && (c.HasRole("admin") || c.HasRole("reader") && r(c)) }
+	}
+	ofImage := inProject(func(c Caller) bool { return c.Own || c.Member })
 	return Policy{
-		GetImages:  func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") && c.ProjectID != "" },
-		GetImage:   func(c Caller) bool { return c.HasRole("admin") || c.HasRole("reader") },
+		GetImages:  inProject(func(Caller) bool { return true }),
+		GetImage:   inProject(func(c Caller) bool { return c.Own || c.Visibility != "private" }),
 		GetMembers: ofImage,
 		GetMember:  ofImage,
 	}
@@ -76,7 +82,8 @@ func (v *view) may(rule Rule, img *imageRecord) bool {
 	own := v.projectID != "" && img.Owner == v.projectID
 	return rule(Caller{
 		ProjectID: v.projectID, Roles: slices.Clone(v.roles), Admin: v.isAdmin,
-		Own: own, Member: !own && v.projectID != "" && img.Visibility == "shared", Owner: img.Owner,
+		Own: own, Member: !own && v.projectID != "" && img.Visibility == "shared",
+		Owner: img.Owner, Visibility: img.Visibility,
 	})
 }
 

@@ -7,10 +7,10 @@ import (
 	"crypto/sha512"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -175,13 +175,19 @@ func readRecording(t *testing.T, file string) recording {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, response, ok := strings.Cut(string(b), "\n-- ")
+	return parseRecording(t, string(b))
+}
+
+func parseRecording(t *testing.T, text string) recording {
+	t.Helper()
+	request, response, ok := strings.Cut(text, "\n-- ")
 	if !ok {
-		t.Fatalf("%s has no answer", file)
+		t.Fatalf("no answer in %s", text)
 	}
 	head, body, _ := strings.Cut(response, "\n\n")
 	lines := strings.Split(head, "\n")
 	rec := recording{request: []byte(request + "\n"), header: http.Header{}, body: body}
+	var err error
 	if rec.status, err = strconv.Atoi(lines[0]); err != nil {
 		t.Fatal(err)
 	}
@@ -205,25 +211,15 @@ func TestRecordings(t *testing.T) {
 			if f := before[name]; f != nil {
 				f(c)
 			}
-			got := httptest.NewRecorder()
-			c.ServeHTTP(got, parseRequest(t, c, rec.request))
-			if got.Code != rec.status {
-				t.Errorf("status %d, want %d", got.Code, rec.status)
-			}
-			for k, want := range rec.header {
-				if v := got.Header()[k]; strings.Join(v, ", ") != strings.Join(want, ", ") {
-					t.Errorf("%s: %q, want %q", k, v, want)
-				}
-			}
-			if g, w := withoutIDs(name, got.Body.String()), withoutIDs(name, rec.body); g != w {
-				t.Errorf("body\n%s\nwant\n%s", g, w)
-			}
+			compare(t, c, rec, tokenFor)
 		})
 	}
 }
 
 // parseRequest makes a request of the recorded one without net/http's client, which would clean up its path.
-func parseRequest(t *testing.T, c *fakecloud.Cloud, raw []byte) *http.Request {
+func parseRequest(t *testing.T, c *fakecloud.Cloud, raw []byte,
+	token func(*testing.T, *fakecloud.Cloud, string) string,
+) *http.Request {
 	t.Helper()
 	line, rest, _ := bytes.Cut(raw, []byte("\n"))
 	head, body, _ := bytes.Cut(append([]byte("Host: 127.0.0.1\n"), rest...), []byte("\n\n"))
@@ -236,7 +232,7 @@ func parseRequest(t *testing.T, c *fakecloud.Cloud, raw []byte) *http.Request {
 	}
 	if owner := r.Header.Get("Token"); owner != "" {
 		r.Header.Del("Token")
-		r.Header["X-Auth-Token"] = append([]string{tokenFor(t, c, owner)}, r.Header["X-Auth-Token"]...)
+		r.Header["X-Auth-Token"] = append([]string{token(t, c, owner)}, r.Header["X-Auth-Token"]...)
 	}
 	if _, ok := r.Header["Accept"]; !ok {
 		r.Header.Set("Accept", "*/*") // curl's default
@@ -270,11 +266,18 @@ func tokenFor(t *testing.T, c *fakecloud.Cloud, owner string) string {
 var (
 	keystoneID = regexp.MustCompile(`"id": "[0-9a-f]{32}"`)
 	auditID    = regexp.MustCompile(`"audit_ids": \[[^]]*\]`)
+	someTags   = regexp.MustCompile(`"tags": \["[^]]*"\]`)
 )
 
-// withoutIDs hides what Keystone made up in a token: the IDs of the user, roles, services and endpoints.
-func withoutIDs(name, body string) string {
-	if !strings.Contains(name, "keystone-login") {
+// withoutIDs hides what Keystone made up in a token: the IDs of the user, roles, services and endpoints. It sorts the
+// tags of images, which are in another order in each process of Glance.
+func withoutIDs(body string) string {
+	body = someTags.ReplaceAllStringFunc(body, func(s string) string {
+		tags := strings.Split(s[len(`"tags": [`):len(s)-1], ", ")
+		slices.Sort(tags)
+		return strings.Join(tags, ", ")
+	})
+	if !strings.HasPrefix(body, `{"token"`) {
 		return body
 	}
 	return auditID.ReplaceAllString(keystoneID.ReplaceAllString(body, `"id": "..."`), `"audit_ids": "..."`)
