@@ -3,6 +3,7 @@ package fakecloud
 import (
 	"crypto/md5"
 	"encoding/hex"
+	"strconv"
 	"time"
 )
 
@@ -76,7 +77,11 @@ func (c *Cloud) catalogFor(x *exchange) []any {
 		return x.base + "/regions/" + region + "/" + serviceImage
 	}
 	services := []any{c.service("identity", "keystone", identity)}
-	if !c.catalog.NoImageService {
+	switch {
+	case c.catalog.NoImageService:
+	case c.catalog.ImageURLs != nil:
+		services = append(services, c.imageServices(x.base)...)
+	default:
 		services = append(services, c.service("image", "glance", image))
 	}
 	if c.opts.Huawei {
@@ -90,6 +95,25 @@ func (c *Cloud) catalogFor(x *exchange) []any {
 		}
 	}
 	return services
+}
+
+// imageServices are as many services of type image as an endpoint has URLs.
+func (c *Cloud) imageServices(base string) (services []any) {
+	for n := 0; ; n++ {
+		s := c.service("image", "glance", func(region, iface string) string {
+			if urls := c.catalog.ImageURLs(region, iface, base); n < len(urls) {
+				return urls[n]
+			}
+			return ""
+		})
+		if endpoints, _ := s[0].value.([]any); len(endpoints) == 0 {
+			return services
+		}
+		if n > 0 {
+			s[1].value = stableID("service", "image", strconv.Itoa(n))
+		}
+		services = append(services, s)
+	}
 }
 
 func (c *Cloud) service(kind, name string, url func(region, iface string) string) object {

@@ -40,6 +40,9 @@ type Catalog struct {
 	// ImageURL, if set, returns the image endpoint of a region and interface; "" leaves the endpoint out. The base URL
 	// is what the cloud answers on, and base + "/image" its Glance.
 	ImageURL func(region, iface, base string) string
+	// ImageURLs, if set, takes ImageURL's place and returns any number of them, in the order of the catalog: the first of
+	// each region and interface is an endpoint of one service of type image, the second of a second service.
+	ImageURLs func(region, iface, base string) []string
 }
 
 // SetCatalog changes the catalog of all tokens asked for from now on.
