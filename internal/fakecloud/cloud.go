@@ -44,11 +44,15 @@ type Cloud struct {
 	latency      atomic.Int64
 	keystoneDown atomic.Bool
 
+	cacheMu sync.Mutex
+	cache   *cacheState
+
 	faultsMu sync.Mutex
 	faults   []*activeFault
 
 	mu         sync.RWMutex // guards all below
 	policy     Policy
+	before25   bool
 	catalog    Catalog
 	projects   map[string]*project
 	users      map[string]*user // by name: there is one domain
@@ -140,10 +144,16 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var a answer
 	if fault != nil && fault.Status != 0 {
 		a = fault.answer()
-	} else if a = c.answer(x); a.hangUp {
-		panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
+	} else {
+		x.blank = fault != nil && fault.Blank
+		if a = c.answer(x); a.hangUp {
+			panic(http.ErrAbortHandler) // net/http's way to close a connection without an answer
+		}
 	}
 	c.log.close(entry, a.status)
+	if fault != nil && fault.Stray != nil && a.sendStray(w, r.Method, fault.Stray) {
+		return
+	}
 	a.send(w, r.Method, fault != nil && fault.Truncate)
 }
 
@@ -156,6 +166,7 @@ type exchange struct {
 	region  string // "" for the first region
 	path    string // below the service
 	route   route
+	blank   bool // the database is empty
 }
 
 func (c *Cloud) answer(x *exchange) answer {
@@ -163,11 +174,15 @@ func (c *Cloud) answer(x *exchange) answer {
 	case serviceIdentity:
 		return c.keystone(x)
 	case serviceImage, serviceIMS:
+		if cached, ok := c.fromCache(x); ok {
+			return cached
+		}
 		a := c.imageService(x)
 		if a.header.Get("Date") == "" {
 			// The clock of the cloud, not of this machine: the two may differ on purpose.
 			a.header.Set("Date", c.opts.Now().UTC().Format(http.TimeFormat))
 		}
+		c.toCache(x, a)
 		return a
 	}
 	return textAnswer(http.StatusNotFound, "text/plain; charset=utf-8", "no such service\n")
@@ -178,6 +193,14 @@ func (c *Cloud) imageService(x *exchange) answer {
 		return c.ims(x)
 	}
 	return c.glance(x)
+}
+
+// data is what requests are answered from: the cloud, or an empty one in its place.
+func (c *Cloud) data(x *exchange) *Cloud {
+	if x.blank {
+		return &Cloud{opts: c.opts}
+	}
+	return c
 }
 
 func (c *Cloud) base(r *http.Request) string {

@@ -9,7 +9,7 @@ import (
 )
 
 // Fault is something that goes wrong with the requests it matches. Waits come first (Hang, then Latency), then Raw or
-// Status take the answer's place; Truncate cuts whatever is answered.
+// Status take the answer's place; Truncate cuts whatever is answered, Stray follows it.
 type Fault struct {
 	Match func(Request) bool // which requests; nil: all of them
 	Times int                // how many of them; 0: for ever
@@ -21,6 +21,9 @@ type Fault struct {
 	Hang     bool          // hold the request until the client goes away or the fault is removed, then answer
 	Latency  time.Duration // wait, then answer
 	Truncate bool          // announce the whole Content-Length, send half of the body, close the connection
+
+	Blank bool   // answer as an image API with an empty database, for valid tokens
+	Stray []byte // a whole response, written right behind the answer on the same HTTP/1.1 connection: see RawJSON
 
 	Raw func(w http.ResponseWriter, r *http.Request) // anything else
 }

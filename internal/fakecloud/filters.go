@@ -72,13 +72,12 @@ func (l *listing) readSort(p *params) *badRequest {
 
 // readFilters makes a filter of every parameter that is left. One that no field is named after asks for a property, so
 // that a misspelt filter finds nothing.
-func (l *listing) readFilters(p params) *badRequest {
-	hidden, _ := p.pop("os_hidden")
-	hidden = strings.ToLower(hidden)
-	if !slices.Contains([]string{"", "true", "false"}, hidden) {
-		return &badRequest{"Invalid value '" + hidden + "' for 'os_hidden' filter. Valid values are 'true' or 'false'."}
+func (l *listing) readFilters(p params, before25 bool) *badRequest {
+	if !before25 { // os_hidden is newer, and but a property there
+		if err := l.readHidden(&p); err != nil {
+			return err
+		}
 	}
-	l.add(func(img *imageRecord) bool { return img.Hidden == (hidden == "true") })
 	if v, ok := p.pop("protected"); ok {
 		if v != "true" && v != "false" {
 			return &badRequest{"Invalid value '" + v + "' for 'protected' filter. Valid values are 'true' or 'false'."}
@@ -92,6 +91,16 @@ func (l *listing) readFilters(p params) *badRequest {
 			return err
 		}
 	}
+	return nil
+}
+
+func (l *listing) readHidden(p *params) *badRequest {
+	hidden, _ := p.pop("os_hidden")
+	hidden = strings.ToLower(hidden)
+	if !slices.Contains([]string{"", "true", "false"}, hidden) {
+		return &badRequest{"Invalid value '" + hidden + "' for 'os_hidden' filter. Valid values are 'true' or 'false'."}
+	}
+	l.add(func(img *imageRecord) bool { return img.Hidden == (hidden == "true") })
 	return nil
 }
 

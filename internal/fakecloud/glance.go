@@ -121,9 +121,9 @@ func (c *Cloud) glance(x *exchange) answer {
 		a.header.Set("Content-Type", "text/plain")
 		return a
 	case rt.kind == routeVersions:
-		return versionsAnswer(http.StatusMultipleChoices, x.endpoint())
+		return versionsAnswer(http.StatusMultipleChoices, x.endpoint(), c.newest())
 	case rt.kind == routeVersionsPage:
-		return versionsAnswer(http.StatusOK, x.endpoint())
+		return versionsAnswer(http.StatusOK, x.endpoint(), c.newest())
 	}
 
 	t := c.authorize(x)
@@ -133,7 +133,7 @@ func (c *Cloud) glance(x *exchange) answer {
 		return a // without a request ID: the request never reaches the part that makes one
 	}
 	id, ok := requestID(r)
-	a := c.route(x, c.view(t))
+	a := c.data(x).route(x, c.view(t))
 	if ok {
 		a.header.Set("X-Openstack-Request-Id", id)
 	} else if rt.kind != routeUnknown {
@@ -194,11 +194,11 @@ func requestID(r *http.Request) (id string, ok bool) {
 	return id, len(id) <= 64
 }
 
-func versionsAnswer(status int, endpoint string) answer {
+func versionsAnswer(status int, endpoint string, newest int) answer {
 	var list []any
-	for minor := 16; minor >= 0; minor-- {
+	for minor := newest; minor >= 0; minor-- {
 		state := "SUPPORTED"
-		if minor == 16 {
+		if minor == newest {
 			state = "CURRENT"
 		}
 		list = append(list, object{

@@ -116,6 +116,10 @@ func (c *Cloud) remove(id string) {
 // appendTo writes the record as Glance does: the image's own properties first, then fixed fields in fixed order. Where
 // the data of a deactivated image lies is told to an admin only.
 func (img *Image) appendTo(b []byte, admin bool) []byte {
+	return img.appendFields(b, img.fields(admin))
+}
+
+func (img *Image) appendFields(b []byte, fields object) []byte {
 	b = append(b, '{')
 	for _, k := range slices.Sorted(maps.Keys(img.Properties)) {
 		b = appendString(b, k, false)
@@ -123,6 +127,10 @@ func (img *Image) appendTo(b []byte, admin bool) []byte {
 		b = appendString(b, img.Properties[k], false)
 		b = append(b, ", "...)
 	}
+	return append(fields.appendFields(b, false), '}')
+}
+
+func (img *Image) fields(admin bool) object {
 	hasData := img.Status != "queued"
 	tags := make([]any, len(img.Tags))
 	for i, t := range img.Tags {
@@ -156,7 +164,7 @@ func (img *Image) appendTo(b []byte, admin bool) []byte {
 	if hasData && (admin || img.Status != "deactivated") {
 		fields = append(fields, field{"stores", "file"})
 	}
-	return append(fields.appendFields(b, false), '}')
+	return fields
 }
 
 func orNull(s string) any { return unlessNull(s != "", s) }

@@ -14,9 +14,12 @@ func (c *Cloud) getImage(r *http.Request, v *view, id string) answer {
 		return webobError(r, http.StatusNotFound, "No image found with ID "+id)
 	}
 	if !v.may(v.policy.GetImage, img) {
+		if v.before25 {
+			return webobError(r, http.StatusForbidden, notAuthorized("get_image"))
+		}
 		return webobError(r, http.StatusNotFound, notFoundText)
 	}
-	return jsonAnswer(http.StatusOK, img.appendTo(nil, v.admin()))
+	return jsonAnswer(http.StatusOK, v.appendImage(nil, img))
 }
 
 // listing is a GET /v2/images, read.
@@ -36,7 +39,7 @@ type badRequest struct{ text string }
 
 func (c *Cloud) listImages(r *http.Request, v *view) answer {
 	all := parseParams(r.URL.RawQuery)
-	l, err := c.readListing(slices.Clone(all))
+	l, err := c.readListing(slices.Clone(all), v.before25)
 	if err != nil {
 		if err.text == "" {
 			return webobError(r, http.StatusInternalServerError, erredText)
@@ -64,14 +67,16 @@ func (c *Cloud) listImages(r *http.Request, v *view) answer {
 	}
 	page := c.page(l, v, marker)
 	full := len(page) == l.limit
-	page = slices.DeleteFunc(page, func(img *imageRecord) bool { return !v.may(v.policy.GetImage, img) })
+	page = slices.DeleteFunc(page, func(img *imageRecord) bool {
+		return !v.before25 && !v.may(v.policy.GetImage, img)
+	})
 
 	b := append(make([]byte, 0, 128+900*len(page)), `{"images": [`...)
 	for i, img := range page {
 		if i > 0 {
 			b = append(b, ", "...)
 		}
-		b = img.appendTo(b, v.admin())
+		b = v.appendImage(b, img)
 	}
 	// The links are made from a dict of the parameters: of repeated ones (tag) only the last is left.
 	links := all.dict()
@@ -115,8 +120,12 @@ func (c *Cloud) page(l *listing, v *view, marker *imageRecord) []*imageRecord {
 // gets every shared image that has members: strange, but so it is.
 func (l *listing) shows(img *imageRecord, v *view) bool {
 	own := v.projectID != "" && img.Owner == v.projectID
-	if !own && !v.admin() && img.Visibility != "public" && img.Visibility != "community" {
-		if img.Visibility != "shared" {
+	visibility := v.visibility(img)
+	if v.before25 && l.visibility != nil && *l.visibility == "shared" {
+		return l.showsShared(img, v) && l.passes(img)
+	}
+	if !own && !v.admin() && visibility != "public" && visibility != "community" {
+		if !v.hasMembers(img) {
 			return false
 		}
 		if v.projectID == "" {
@@ -128,11 +137,16 @@ func (l *listing) shows(img *imageRecord, v *view) bool {
 		}
 	}
 	switch {
-	case l.visibility == nil && img.Visibility == "community" && !own:
+	case l.visibility == nil && visibility == "community" && !own:
 		return false
-	case l.visibility != nil && *l.visibility != "all" && *l.visibility != img.Visibility:
+	case l.visibility != nil && *l.visibility != "all" && *l.visibility != visibility:
 		return false
 	}
+	return l.passes(img)
+}
+
+// passes tells whether an image has the tags and passes the filters.
+func (l *listing) passes(img *imageRecord) bool {
 	for _, tag := range l.tags {
 		if !slices.Contains(img.Tags, tag) {
 			return false

@@ -95,17 +95,17 @@ func (c *Cloud) ims(x *exchange) answer {
 		if !who.may(RightList) {
 			return c.denied()
 		}
-		return c.cloudImages(x.r.URL.Query(), who)
+		return c.data(x).cloudImages(x.r.URL.Query(), who)
 	case routeImage:
 		if !who.may(RightGet) {
 			return c.denied()
 		}
-		return c.imsImage(rt.image, who)
+		return c.data(x).imsImage(rt.image, who)
 	}
 	if !who.may(RightGet) || v1Project == "" && !who.may(RightShare) {
 		return c.denied()
 	}
-	return c.imsMembers(x.r.URL.Query(), rt.image, who)
+	return c.data(x).imsMembers(x.r.URL.Query(), rt.image, who)
 }
 
 // caller checks the token or the signature.

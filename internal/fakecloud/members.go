@@ -4,13 +4,14 @@ import "net/http"
 
 // visible tells whether a token may know of an image at all.
 func (img *imageRecord) visible(v *view) bool {
+	visibility := v.visibility(img)
 	switch {
-	case v.admin(), img.Owner == "", img.Visibility == "public", img.Visibility == "community":
+	case v.admin(), img.Owner == "", visibility == "public", visibility == "community":
 		return true
 	case v.projectID == "":
 		return false
 	}
-	return img.Owner == v.projectID || img.Visibility == "shared" && img.hasMember(v.projectID, "all")
+	return img.Owner == v.projectID || v.hasMembers(img) && img.hasMember(v.projectID, "all")
 }
 
 // sees tells whether a token gets to see a row of the members list: owner and admin see all, a member its own.
@@ -27,21 +28,15 @@ func (c *Cloud) listMembers(r *http.Request, v *view, imageID string) answer {
 	if img == nil || !img.visible(v) {
 		return webobError(r, http.StatusNotFound, "Image "+imageID+" not found.")
 	}
-	if img.Visibility != "shared" {
-		return webobError(r, http.StatusForbidden,
-			"Not allowed to list members for image "+imageID+": Only shared images have members.")
+	if refused := v.refuseMembers(r, img); refused != nil {
+		return *refused
 	}
-	switch {
-	case !v.may(v.policy.GetImage, img):
-		return webobError(r, http.StatusNotFound, notFoundText)
-	case !v.may(v.policy.GetMembers, img):
-		return webobError(r, http.StatusForbidden, notAuthorized("get_members"))
-	}
-	visible := v.may(v.policy.GetMember, img) // Glance asks again for each row, about the image
+	// Glance asks for each row, but about the image: the answer is always the same.
+	mayMember := v.before25 || v.may(v.policy.GetMember, img)
 	b := append(make([]byte, 0, 64+240*len(img.members)), `{"members": [`...)
 	first := true
 	for _, m := range img.members {
-		if !visible || !img.sees(v, m) {
+		if !mayMember || !img.sees(v, m) {
 			continue
 		}
 		if !first {
@@ -53,7 +48,6 @@ func (c *Cloud) listMembers(r *http.Request, v *view, imageID string) answer {
 	return jsonAnswer(http.StatusOK, append(b, `], "schema": "/v2/schemas/members"}`...))
 }
 
-// getMember turns every 403 into a 404, so that it can't tell "not shared" from "not allowed".
 func (c *Cloud) getMember(r *http.Request, v *view, imageID, memberID string) answer {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
@@ -61,14 +55,8 @@ func (c *Cloud) getMember(r *http.Request, v *view, imageID, memberID string) an
 	if img == nil || !img.visible(v) {
 		return webobError(r, http.StatusNotFound, "Image "+imageID+" not found.")
 	}
-	if img.Visibility != "shared" {
-		return webobError(r, http.StatusNotFound, "Only shared images have members.")
-	}
-	switch {
-	case !v.may(v.policy.GetImage, img):
-		return webobError(r, http.StatusNotFound, notFoundText)
-	case !v.may(v.policy.GetMember, img):
-		return webobError(r, http.StatusNotFound, notAuthorized("get_member"))
+	if refused := v.refuseMember(r, img); refused != nil {
+		return *refused
 	}
 	if m := img.member(memberID); m != nil && img.sees(v, m) {
 		return jsonAnswer(http.StatusOK, m.appendTo(nil, imageID))

@@ -67,7 +67,7 @@ func (p params) link() string {
 	return b.String()
 }
 
-func (c *Cloud) readListing(p params) (*listing, *badRequest) {
+func (c *Cloud) readListing(p params, before25 bool) (*listing, *badRequest) {
 	for _, q := range p {
 		if !utf8.ValidString(q.key + q.value) {
 			return nil, &badRequest{"Error decoding your request. Either the URL or the request body contained characters " +
@@ -88,7 +88,11 @@ func (c *Cloud) readListing(p params) (*listing, *badRequest) {
 	}
 	if v := p.dict(); v.has("visibility") {
 		value, _ := v.pop("visibility")
-		if !slices.Contains([]string{"", "community", "public", "private", "shared", "all"}, value) {
+		known := []string{"", "public", "private", "shared", "community", "all"}
+		if before25 {
+			known = known[:4]
+		}
+		if !slices.Contains(known, value) {
 			return nil, &badRequest{"Invalid visibility value: " + value}
 		}
 		l.visibility = &value
@@ -113,7 +117,7 @@ func (c *Cloud) readListing(p params) (*listing, *badRequest) {
 	if err := l.readSort(&p); err != nil {
 		return nil, err
 	}
-	return l, l.readFilters(p.dict())
+	return l, l.readFilters(p.dict(), before25)
 }
 
 // isNumber lets numbers through that don't fit: Atoi makes them the largest, and a page is trimmed anyway.

@@ -51,14 +51,15 @@ func NewDefaults() Policy {
 // view is a token as one request of the image API sees it.
 type view struct {
 	*token
-	policy  Policy
-	isAdmin bool
+	policy   Policy
+	isAdmin  bool
+	before25 bool
 }
 
 func (c *Cloud) view(t *token) *view {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	v := &view{token: t, policy: c.policy}
+	v := &view{token: t, policy: c.policy, before25: c.before25}
 	if v.isAdmin = t.admin(); v.policy.ContextIsAdmin != nil {
 		v.isAdmin = v.policy.ContextIsAdmin(slices.Clone(t.roles))
 	}
