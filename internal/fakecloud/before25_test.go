@@ -25,7 +25,10 @@ func TestBefore25(t *testing.T) {
 		{"member", "consumer-b", members(allStatuses), 200, `"members": [{"member_id": "` + consumerB},
 		{"outsider", "outsider", members(community), 404, "Image " + community + " not found."},
 		{"admin", "admin", members(private), 200, `"members": []`},
-		{"probe", "producer", members(private) + "/" + consumerC, 404, consumerC + " not found in the member list of the image " + private},
+		{
+			"probe", "producer", members(private) + "/" + consumerC, 404,
+			consumerC + " not found in the member list of the image " + private,
+		},
 		{"probe, public", "producer", members(public) + "/" + consumerC, 404, "Public images do not have members."},
 		{"record", "producer", "/v2/images/" + allStatuses, 200, `"visibility": "private"`},
 		{"record of a public image", "producer", "/v2/images/" + public, 200, `"visibility": "public"`},
@@ -98,7 +101,8 @@ func TestPoliciesBefore25(t *testing.T) {
 			"You are not authorized to lookup the members of the image " + allStatuses + "."},
 		{"get_members", fakecloud.Policy{GetMembers: never}, members, 403, "Not allowed to list members for image " + allStatuses + "."},
 		{"get_image, members", fakecloud.Policy{GetImage: never}, members, 403, "You are not authorized to lookup image " + allStatuses + "."},
-		{"get_image, probe", fakecloud.Policy{GetImage: never}, members + "/x", 404, "You are not authorized to lookup image " + allStatuses + "."},
+		{"get_image, probe", fakecloud.Policy{GetImage: never}, members + "/x", 404,
+			"You are not authorized to lookup image " + allStatuses + "."},
 		{"get_image", fakecloud.Policy{GetImage: never}, "/v2/images/" + allStatuses, 403, "get_image"},
 		{"get_image drops no row", fakecloud.Policy{GetImage: never}, "/v2/images", 200, allStatuses},
 	}

@@ -33,6 +33,7 @@ type Options struct {
 	Huawei            bool             // the catalog is like Huawei Cloud's: many services, and IMS as the image service
 	Domain            string           // name of the one domain, at Huawei Cloud the account; default "Default"
 	EncodedDenials    bool             // IMS says in another way that a right is lacking
+	Chinese           bool             // Glance runs with LANGUAGE=zh_CN and its translations, which no Accept-Language changes
 	KeystoneDrops     bool             // a Keystone that is down closes connections instead of answering 503
 }
 
@@ -236,6 +237,8 @@ type answer struct {
 	header http.Header
 	body   []byte
 	hangUp bool
+
+	explanation string // of an error of Glance
 }
 
 func textAnswer(status int, contentType, body string) answer {

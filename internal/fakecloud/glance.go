@@ -134,6 +134,9 @@ func (c *Cloud) glance(x *exchange) answer {
 	}
 	id, ok := requestID(r)
 	a := c.data(x).route(x, c.view(t))
+	if c.opts.Chinese && a.explanation != "" {
+		a = explain(r, a.status, inChinese(a.explanation))
+	}
 	if ok {
 		a.header.Set("X-Openstack-Request-Id", id)
 	} else if rt.kind != routeUnknown {

@@ -111,6 +111,7 @@ func readPolicy(t *testing.T, comments []string) (p fakecloud.Policy, opts fakec
 		if name == "glance-api.conf" && value == "api_limit_max = 2" {
 			opts.MaxPageSize = 2
 		}
+		opts.Chinese = opts.Chinese || strings.HasPrefix(value, "LANGUAGE=zh_CN")
 		rule, known := rules[value]
 		switch name = strings.Trim(name, `"`); name {
 		case "glance-api.conf", "policy.yaml":

@@ -27,7 +27,13 @@ func bareAnswer(status int) answer {
 // webobError renders an error as webob does for Glance: HTML, JSON only if JSON is what the client prefers, and plain
 // text for a client that accepts neither or doesn't say.
 func webobError(r *http.Request, status int, explanation string) answer {
-	return renderError(r, status, explanation+"<br /><br />\n\n\n", htmlEscape(explanation)+"<br /><br />\n\n\n")
+	a := explain(r, status, latin1(explanation))
+	a.explanation = explanation
+	return a
+}
+
+func explain(r *http.Request, status int, text string) answer {
+	return renderError(r, status, text+"<br /><br />\n\n\n", htmlEscape(text)+"<br /><br />\n\n\n")
 }
 
 func methodNotAllowed(r *http.Request) answer {
@@ -46,9 +52,9 @@ func renderError(r *http.Request, status int, raw, escaped string) answer {
 		return textAnswer(status, "text/html; charset=UTF-8", fmt.Sprintf(
 			"<html>\n <head>\n  <title>%s</title>\n </head>\n <body>\n  <h1>%s</h1>\n  %s\n </body>\n</html>", line, line, escaped))
 	case "application/json":
-		return jsonAnswer(status, appendValue(nil, object{{"message", latin1(raw)}, {"code", line}, {"title", title}}, true))
+		return jsonAnswer(status, appendValue(nil, object{{"message", raw}, {"code", line}, {"title", title}}, true))
 	}
-	return textAnswer(status, "text/plain; charset=UTF-8", line+"\n\n"+stripTags(latin1(raw)))
+	return textAnswer(status, "text/plain; charset=UTF-8", line+"\n\n"+stripTags(raw))
 }
 
 // preferred picks webob's offer: the better quality wins, HTML where they are equal.
@@ -101,18 +107,18 @@ func latin1(s string) string {
 	return b.String()
 }
 
-var htmlSpecial = map[byte]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '"': "&quot;", '\'': "&#x27;"}
+var htmlSpecial = map[rune]string{'&': "&amp;", '<': "&lt;", '>': "&gt;", '"': "&quot;", '\'': "&#x27;"}
 
 func htmlEscape(s string) string {
 	var b strings.Builder
-	for i := range len(s) {
-		switch esc, special := htmlSpecial[s[i]]; {
+	for _, r := range s {
+		switch esc, special := htmlSpecial[r]; {
 		case special:
 			b.WriteString(esc)
-		case s[i] >= 0x80:
-			fmt.Fprintf(&b, "&#%d;", s[i])
+		case r >= 0x80:
+			fmt.Fprintf(&b, "&#%d;", r)
 		default:
-			b.WriteByte(s[i])
+			b.WriteRune(r)
 		}
 	}
 	return b.String()
