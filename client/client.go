@@ -139,12 +139,19 @@ func (c *Client) State() State {
 
 // request is one GET below the image API's v2/, path and query.
 type request struct {
-	op      Operation
-	imageID string
-	path    string
-	v1      bool // it is below v1/{project_id}/
-	root    bool // it is for what is above v2/, and path is empty
+	op       Operation
+	imageID  string
+	path     string
+	memberID string // for a probe
+	v1       bool   // it is below v1/{project_id}/
+	root     bool   // it is for what is above v2/, and path is empty
+
+	// notMember, for a probe, is set to whether the answer proves that the member does not exist and rows are visible.
+	notMember *bool
 }
+
+// probe reports whether the request asks for one row. How it ends says nothing of the token.
+func (r request) probe() bool { return r.op == OpGetMember }
 
 // url is the request's URL for those who have access.
 func (r request) url(to Access) string {
@@ -169,8 +176,8 @@ type answer struct {
 	date time.Time
 }
 
-// get makes the request, again where that may help, and returns the access that the answer was given to. Its error is an
-// *Error.
+// get makes the request, again where that may help, and returns the access that the answer was given to, with an answer's
+// error too. Its error is an *Error.
 func (c *Client) get(ctx context.Context, req request, decode func(answer) error) (Access, error) {
 	for n := 1; ; n++ {
 		start := time.Now()
@@ -181,7 +188,7 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 		}
 		apiErr, ok := errors.AsType[*Error](err)
 		if !ok || apiErr.Op != req.op || !c.pace.again(ctx, apiErr, n, time.Since(start)) {
-			return Access{}, err
+			return access, err
 		}
 	}
 }
@@ -193,25 +200,31 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 		return Access{}, err
 	}
 	apiErr := c.attempt(ctx, tok, req, decode)
+	if req.probe() {
+		if apiErr != nil {
+			return tok.access, apiErr
+		}
+		return tok.access, nil
+	}
 	if apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
 		renewed, why := c.session.refused(ctx, tok, req)
 		if renewed == nil {
 			if why != "" {
 				apiErr.Message = strings.TrimPrefix(apiErr.Message+"; "+why, "; ")
 			}
-			return Access{}, apiErr
+			return tok.access, apiErr
 		}
 		tok = renewed
 		if apiErr = c.attempt(ctx, tok, req, decode); apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
 			c.session.stillRefused(tok, req)
-			return Access{}, apiErr
+			return tok.access, apiErr
 		}
 	}
 	if apiErr == nil || apiErr.Status() == http.StatusForbidden || apiErr.Status() == http.StatusNotFound {
 		c.session.accepted(tok, req)
 	}
 	if apiErr != nil {
-		return Access{}, apiErr
+		return tok.access, apiErr
 	}
 	return tok.access, nil
 }
@@ -242,7 +255,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 	}
 	apiErr.Op, apiErr.ImageID = req.op, req.imageID
 	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
-	if c.keys != nil && apiErr.Status() == http.StatusUnauthorized {
+	if c.keys != nil && apiErr.Status() == http.StatusUnauthorized && !req.probe() {
 		hint := c.clockHint()
 		if hint == "" {
 			c.keys.refused()
@@ -276,7 +289,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	defer resp.Body.Close()
 	date := c.measure(resp, start)
 	if !req.takes(resp.StatusCode) {
-		apiErr := statusError(resp)
+		apiErr := statusError(resp, req)
 		if date.IsZero() {
 			date = time.Now()
 		}
@@ -318,7 +331,7 @@ func bodyError(ctx context.Context, resp *http.Response, err error) *Error {
 }
 
 // statusError makes an Error of an answer that is no 200.
-func statusError(resp *http.Response) *Error {
+func statusError(resp *http.Response, req request) *Error {
 	e := &Error{Code: strconv.Itoa(resp.StatusCode), StatusCode: resp.StatusCode}
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		where, why := clean(to.Scheme+"://"+to.Host), "since the token would go there"
@@ -332,6 +345,7 @@ func statusError(resp *http.Response) *Error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
 	said := serverError(body)
 	e.Message, e.Means = said.text(), meanings[said.code]
+	e.classify(req, said, body)
 	return e
 }
 

@@ -210,11 +210,11 @@ func TestRecords(t *testing.T) {
 		}
 		return images
 	}
-	want := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active"}
+	want := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active", View: producer}
 	if diff := cmp.Diff([]client.Image{want}, list(false), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
-	wantHidden := client.Image{ID: hidden, Name: "old", Owner: producer, Visibility: client.Shared, Status: "active", Hidden: true}
+	wantHidden := client.Image{ID: hidden, Name: "old", Owner: producer, Visibility: client.Shared, Status: "active", Hidden: true, View: producer}
 	if diff := cmp.Diff([]client.Image{wantHidden}, list(true), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}

@@ -181,13 +181,13 @@ func TestImageLists(t *testing.T) {
 	}{
 		{
 			name: "a bad record costs itself", body: `{"images": [{"id": 1}, {"id": "x", "name": null, "owner": null, "visibility": "shared", "os_hidden": false}, null]}`,
-			want: []client.Image{{ID: "x", Visibility: "shared"}},
+			want: []client.Image{{ID: "x", Visibility: "shared", View: producer}},
 		},
 		{
 			name: "an image's own properties are not what Glance says of it",
 			body: `{"images": [{"VISIBILITY": "public", "Name": "y", "Owner": "me", "Tags": "x", "OS_hidden": "no", "ID": 1, "id": "x", "name": "x", "visibility": "shared", "owner": null,
 				"tags": ["a"], "os_hidden": true, "Visibility": "private", "OWNER": "me", "oS_hidden": false, "Status": "x", "Tagſ": []}]}`,
-			want: []client.Image{{ID: "x", Name: "x", Visibility: "shared", Hidden: true, Tags: []string{"a"}}},
+			want: []client.Image{{ID: "x", Name: "x", Visibility: "shared", Hidden: true, Tags: []string{"a"}, View: producer}},
 		},
 		{name: "none", body: `{"images": []}`, want: []client.Image{}},
 		{name: "two lists", body: `{"images": [{"id": "a"}], "images": [{"id": "b"}]}`, err: `listing images: decode: a 200 with more than one "images"`},

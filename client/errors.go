@@ -43,6 +43,12 @@ type Error struct {
 	// Means is the status code that the error code in the answer's body stands for, 0 where that tells nothing of its own.
 	// Huawei Cloud answers 400 to much.
 	Means int
+	// OwnNotFound is whether a 404, by Status, comes from the image API itself and names the image: for reading an image and
+	// listing its members. It is false for the 404 of a gateway or a proxy, which says nothing of the image.
+	OwnNotFound bool
+	// OnlyShared is whether the image API said "Only shared images have members": with the 403 to a list of members or the
+	// 404 to a probe.
+	OnlyShared bool
 	// RetryAfter is for how long the server asks to be left alone, 0 where it does not say.
 	RetryAfter time.Duration
 	// Message is what the server or the transport said, cleaned, bounded, and without secrets.
@@ -100,6 +106,8 @@ func (o Operation) gerund() string {
 		return "reading image"
 	case OpListMembers:
 		return "listing members of image"
+	case OpGetMember:
+		return "reading a member of image"
 	case OpGetVersion:
 		return "asking for the API's version"
 	}

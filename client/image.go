@@ -37,6 +37,8 @@ type Image struct {
 	Status     string
 	Hidden     bool
 	Tags       []string
+	// View is the ID of the project in whose view the record was read.
+	View string
 	// Whole is whether the image is of a full server with its disks, which Huawei Cloud lets be shared with fewer members.
 	Whole bool
 }
@@ -138,7 +140,7 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 		query.Set("os_hidden", "true")
 	}
 	var images []Image
-	_, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
+	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
 		// A record that cannot be read is as good as left out: its ID is asked for alone.
 		page, err := decodePage(a.body)
 		images = page.Images
@@ -147,18 +149,30 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 	if err != nil {
 		return nil, err
 	}
+	setView(images, access)
 	return images, nil
+}
+
+// setView notes in whose view records were read.
+func setView(images []Image, access Access) {
+	for i := range images {
+		images[i].View = access.ProjectID
+	}
 }
 
 // Image returns one image's record, GET /v2/images/{image_id}. An [*Error] with StatusCode 404 alone means that there is
 // no such image for this credential.
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	var img Image
-	_, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(a answer) (err error) {
+	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(a answer) (err error) {
 		img, err = decodeImage(a.body, id)
 		return err
 	})
-	return img, err
+	if err != nil {
+		return Image{}, err
+	}
+	img.View = access.ProjectID
+	return img, nil
 }
 
 func decodeImage(body []byte, id string) (Image, error) {

@@ -113,6 +113,7 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 		page.Next, page.Short = page.Images[n-1].ID, n+page.Unreadable < maxCloudImages
 	}
 	page.Access = access
+	setView(page.Images, access)
 	return page, nil
 }
 

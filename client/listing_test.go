@@ -76,7 +76,7 @@ func TestListing(t *testing.T) {
 	}
 	want := client.ImagePage{Images: []client.Image{{
 		ID: "00000000-0000-4000-8000-000000000002", Name: "community", Owner: producer, Visibility: client.Community, Status: "active",
-		Tags: []string{"golden", "lts"},
+		Tags: []string{"golden", "lts"}, View: producer,
 	}}}
 	got, err := c.ImagePage(t.Context(), client.ImageQuery{Owner: producer, Visibility: client.Community}, "")
 	want.Access = got.Access
@@ -206,6 +206,9 @@ func TestPages(t *testing.T) {
 			}
 			if err == nil {
 				test.want.Access = client.Access{ProjectID: producer, Endpoint: url + "/v2/"}
+				for i := range test.want.Images {
+					test.want.Images[i].View = producer
+				}
 			}
 			if diff := cmp.Diff(test.want, page); diff != "" {
 				t.Error(diff)

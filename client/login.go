@@ -21,14 +21,20 @@ const maxLoginBody = 1 << 20 // a catalog of hundreds of endpoints is about 100 
 type Access struct {
 	ProjectID   string
 	ProjectName string
-	Roles       []string
+	Roles       []string // sorted
+	// UserID is the user's ID, as Keystone's answer has it; empty: unknown.
+	UserID string
 	// Endpoint is the image API's URL, ending in /v2/.
 	Endpoint string
+	// Confirmed is whether ProjectID is certain: Keystone named the project in the token's body, or requests are signed and
+	// the API itself checks the project. It is false for auth none and for a token that is used as it is.
+	Confirmed bool
 }
 
-// sameView reports whether two tokens show the same.
-func (a Access) sameView(b Access) bool {
-	return a.ProjectID == b.ProjectID && slices.Equal(a.Roles, b.Roles)
+// SameView reports whether answers to a and to b come from one view: the same project and roles at the same endpoint,
+// with the project confirmed in both or in neither.
+func (a Access) SameView(b Access) bool {
+	return a.ProjectID == b.ProjectID && a.Endpoint == b.Endpoint && a.Confirmed == b.Confirmed && slices.Equal(a.Roles, b.Roles)
 }
 
 // HasRole reports whether the token has one of the roles.
@@ -158,10 +164,13 @@ func (s *session) newToken(id string, body loginBody, start time.Time, identity 
 	} else if body.Project == nil || body.Project.ID == "" {
 		return nil, errors.New("the token has no project, and without one the image API shows no image: name a project in the credential")
 	}
-	tok := &token{id: id, began: start, access: Access{ProjectID: body.Project.ID, ProjectName: body.Project.Name}, expires: parseTime(body.ExpiresAt)}
+	tok := &token{id: id, began: start, expires: parseTime(body.ExpiresAt), access: Access{
+		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !s.unscoped,
+	}}
 	for _, r := range body.Roles {
 		tok.access.Roles = append(tok.access.Roles, r.Name)
 	}
+	slices.Sort(tok.access.Roles)
 	// The life is the difference of two readings of Keystone's clock, so that an error of ours does not count.
 	if issued := parseTime(body.IssuedAt); !tok.expires.IsZero() && !issued.IsZero() && tok.expires.After(issued) {
 		tok.until = start.Add(tok.expires.Sub(issued))
@@ -177,6 +186,17 @@ func (s *session) newToken(id string, body loginBody, start time.Time, identity 
 	url, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
 	tok.access.Endpoint = imageEndpoint(url)
 	return tok, err
+}
+
+// userID is the ID in the user part of a token's body, empty where it cannot be read.
+func userID(raw json.RawMessage) string {
+	var user struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(raw, &user) != nil {
+		return ""
+	}
+	return bounded(user.ID, maxID)
 }
 
 func imageEndpoint(raw string) string {

@@ -119,7 +119,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			}
 			return nil
 		})
-		if err == nil && !first && !access.sameView(list.Access) {
+		if err == nil && !first && !access.SameView(list.Access) {
 			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the list were given to tokens of different rights"}
 		}
 		if err != nil {
@@ -299,14 +299,18 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 	rows = make([]memberJSON, 0, len(*list.Members))
 	for _, r := range *list.Members {
 		row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
-		// What is no string stays empty.
-		_ = json.Unmarshal(r.Status, &row.Status)
-		_ = json.Unmarshal(r.CreatedAt, &row.CreatedAt)
-		_ = json.Unmarshal(r.UpdatedAt, &row.UpdatedAt)
+		row.setLenient(r.Status, r.CreatedAt, r.UpdatedAt)
 		rows = append(rows, row)
 	}
 	next, err = list.check(body)
 	return rows, next, err
+}
+
+// setLenient sets the values that may have any type. What is no string stays empty.
+func (r *memberJSON) setLenient(status, created, updated json.RawMessage) {
+	_ = json.Unmarshal(status, &r.Status)
+	_ = json.Unmarshal(created, &r.CreatedAt)
+	_ = json.Unmarshal(updated, &r.UpdatedAt)
 }
 
 func (r *memberJSON) member(now time.Time) Member {

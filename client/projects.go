@@ -443,6 +443,15 @@ func (p *Projects) MembersAs(ctx context.Context, project, imageID string) (Memb
 	return s.client.Members(ctx, imageID)
 }
 
+// MemberAs is [Client.MemberAs] in the view of one of the projects.
+func (p *Projects) MemberAs(ctx context.Context, project, imageID, memberID string) (MemberAnswer, error) {
+	s, err := p.scope(func(s *scope) bool { return s.id == project })
+	if err != nil {
+		return MemberAnswer{}, err
+	}
+	return s.client.MemberAs(ctx, project, imageID, memberID)
+}
+
 // ImagePage is [Client.ImagePage] in the view of the owner or member that is asked for, or of a project with an
 // administrator's role.
 func (p *Projects) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {

@@ -82,7 +82,8 @@ func newSession(opts Options, httpClient *http.Client) *session {
 		served: newRecent[struct{}](maxServed), renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]time.Time{},
 	}
 	if opts.Auth == nil {
-		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint)}}
+		signed := opts.Keys != nil || opts.Metadata != nil
+		s.cur = &token{access: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint), Confirmed: signed}}
 	}
 	return s
 }
