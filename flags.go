@@ -45,7 +45,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	f := &flags{}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)
 	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
-	app.Flag("config.auto-reload-interval", "How often to look whether the configuration, or a file that it names, has another content, and to reload then; 0s: never.").Default("0s").DurationVar(&f.autoReload)
+	app.Flag("config.auto-reload-interval", "How often to check the configuration and the files it refers to for changes, and to reload then; 0s: never. A change is loaded when two checks at least 1s apart found the same content.").Default("0s").DurationVar(&f.autoReload)
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
 	app.Flag("preflight", "Log in to each cloud, say what the exporter would see there and what right it needs, and exit: with 1 if it would not see everything.").BoolVar(&f.preflight)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)

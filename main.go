@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 
@@ -67,7 +68,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		name, load = demo.name, demo.load
 	}
 	if flags.configCheck {
-		_, err := load()
+		_, err := interruptible(ctx, load)
 		if err == nil {
 			_, err = fmt.Fprintf(stdout, "%s: good\n", name)
 		}
@@ -76,8 +77,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	_ = level.Info(logger).Log("msg", "starting", "version", programVersion())
 
 	api := collector.NewAPIMetrics()
-	runtime, err := config.NewRuntime(config.RuntimeOptions{
-		Load: load, API: api, UserAgent: "glance_share_exporter/" + programVersion(), Logger: logger,
+	runtime, err := interruptible(ctx, func() (*config.Runtime, error) {
+		return config.NewRuntime(config.RuntimeOptions{
+			Load: load, API: api, UserAgent: "glance_share_exporter/" + programVersion(), Logger: logger,
+		})
 	})
 	if err != nil {
 		return err
@@ -100,9 +103,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		TelemetryPath: flags.telemetryPath, ExternalURL: flags.externalURL, RoutePrefix: flags.routePrefix,
 		MaxRequests: flags.maxRequests, Pprof: flags.enablePprof,
 	}
-	reload := func() error { return logReload(logger, runtime.Reload()) }
+	reload := func(ctx context.Context) error { return logReload(logger, runtime.Reload(ctx)) }
 	if flags.enableLifecycle {
-		pages.Reload = reload
+		pages.Reload = func() error { return reload(ctx) }
 	}
 	handler, err := web.New(pages)
 	if err != nil {
@@ -117,9 +120,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer ticker.Stop()
 		check = ticker.C
 	}
-	events := events{hup: hup, reload: reload, check: check, reloadIfChanged: func() error {
-		_, err := runtime.ReloadIfChanged()
-		return logReload(logger, err)
+	events := events{hup: hup, reload: reload, check: check, reloadIfChanged: func(ctx context.Context) time.Duration {
+		wait, err := runtime.ReloadIfChanged(ctx)
+		_ = logReload(logger, err)
+		return wait
 	}}
 	return serve(ctx, server, listen, events, logger)
 }
@@ -162,46 +166,100 @@ func checkClouds(ctx context.Context, runtime *config.Runtime, registry promethe
 	return nil
 }
 
+// interruptible returns what load returns. Reading a file on a network mount that hangs cannot be canceled, so once ctx is
+// done, interruptible waits for another second only.
+func interruptible[T any](ctx context.Context, load func() (T, error)) (T, error) {
+	type result struct {
+		loaded T
+		err    error
+	}
+	done := make(chan result, 1)
+	go func() {
+		loaded, err := load()
+		done <- result{loaded, err}
+	}()
+	select {
+	case r := <-done:
+		return r.loaded, r.err
+	case <-ctx.Done():
+	}
+	select {
+	case r := <-done:
+		return r.loaded, r.err
+	case <-time.After(time.Second):
+		return *new(T), fmt.Errorf("loading the configuration: %w", context.Cause(ctx))
+	}
+}
+
+// logReload logs why a reload failed, unless the program ends.
 func logReload(logger log.Logger, err error) error {
-	if err != nil {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		_ = level.Error(logger).Log("msg", "reload refused, the old configuration stays", "err", err)
 	}
 	return err
 }
 
-// events are what happens while the program serves, and what is done then. The errors are logged already.
+// events are what happens while the program serves, and what is done then. The functions log their errors. They return once
+// their context is done.
 type events struct {
 	hup             <-chan os.Signal
-	reload          func() error
+	reload          func(context.Context) error
 	check           <-chan time.Time
-	reloadIfChanged func() error
+	reloadIfChanged func(context.Context) (wait time.Duration)
 }
 
 // serve serves until ctx is done, lets the scrapes in flight finish, and reloads.
 func serve(ctx context.Context, server *http.Server, listen func() error, on events, logger log.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- listen() }()
+	reloading, stop := context.WithCancel(ctx)
+	reloads := sync.WaitGroup{}
+	defer reloads.Wait()
+	defer stop()
+	// One reload at a time runs beside this loop, which must not wait for its files. A SIGHUP meanwhile is kept.
+	hup, check, again, reloaded := on.hup, on.check, (<-chan time.Time)(nil), make(chan time.Duration, 1)
+	start := func(reload func() time.Duration) {
+		hup, check, again = nil, nil, nil
+		reloads.Go(func() { reloaded <- reload() })
+	}
+	reload := func() time.Duration {
+		_ = on.reload(reloading)
+		return 0
+	}
+	reloadIfChanged := func() time.Duration { return on.reloadIfChanged(reloading) }
 	for {
 		select {
-		case <-on.hup:
-			_ = on.reload()
-		case <-on.check:
-			_ = on.reloadIfChanged()
+		case <-hup:
+			start(reload)
+		case <-check:
+			start(reloadIfChanged)
+		case <-again:
+			start(reloadIfChanged)
+		case wait := <-reloaded:
+			hup, check = on.hup, on.check
+			if wait > 0 {
+				again = time.After(wait)
+			}
 		case err := <-served:
 			return err
 		case <-ctx.Done():
-			_ = level.Info(logger).Log("msg", "stopping")
-			drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-			defer cancel()
-			err := server.Shutdown(drain)
-			if err != nil {
-				_ = server.Close()
-			}
-			if serveErr := <-served; !web.Closed(serveErr) {
-				err = errors.Join(err, serveErr)
-			}
-			_ = level.Info(logger).Log("msg", "stopped")
-			return err
+			return shutDown(ctx, server, served, logger)
 		}
 	}
+}
+
+// shutDown lets the scrapes in flight finish.
+func shutDown(ctx context.Context, server *http.Server, served <-chan error, logger log.Logger) error {
+	_ = level.Info(logger).Log("msg", "stopping")
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if err != nil {
+		_ = server.Close()
+	}
+	if serveErr := <-served; !web.Closed(serveErr) {
+		err = errors.Join(err, serveErr)
+	}
+	_ = level.Info(logger).Log("msg", "stopped")
+	return err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -11,7 +12,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
@@ -64,7 +67,8 @@ func newReloads(t *testing.T, clouds map[string]*fakecloud.Cloud) *reloads {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(api, r.runtime)
 	r.page, err = web.New(web.Options{
-		Clouds: r.runtime.Clouds, Config: r.runtime.Redacted, Reload: r.runtime.Reload, Gatherer: registry, Logger: log.NewNopLogger(),
+		Clouds: r.runtime.Clouds, Config: r.runtime.Redacted, Gatherer: registry, Logger: log.NewNopLogger(),
+		Reload: func() error { return r.runtime.Reload(t.Context()) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -163,7 +167,7 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 	}
 
 	r.write(t, good[0]...)
-	if err := r.runtime.Reload(); err != nil {
+	if err := r.runtime.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	// A cloud that is left out finishes what it does first.
@@ -177,42 +181,105 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 	t.Errorf("a removed cloud is still there:\n%s", body)
 }
 
-func TestReloadIfChanged(t *testing.T) {
-	cloud := fakecloud.New(fakecloud.Options{})
-	r := newReloads(t, map[string]*fakecloud.Cloud{"steady": cloud})
-	try := func(want bool, wantErr string) {
-		t.Helper()
-		tried, err := r.runtime.ReloadIfChanged()
-		if tried != want || (err == nil) != (wantErr == "") || err != nil && !strings.Contains(err.Error(), wantErr) {
-			t.Errorf("tried: %t, %v", tried, err)
-		}
+// A named pipe in the place of exporter.yml would hold up whoever opens it until somebody writes to it.
+func TestReloadOfAPipe(t *testing.T) {
+	_, url := newWorld(t)
+	path := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
+	e := startExporter(t, "--config.file="+path, "--web.enable-lifecycle", "--config.auto-reload-interval=10ms")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
 	}
-	secret := filepath.Join(filepath.Dir(r.file), "password")
-	withSecret := strings.Replace(r.cloud("steady", steadyImage), "password: hunter2", "password_file: password", 1)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := path + ": is a pipe, not a regular file: write it as a file, or name another one with --config.file"
+	if status, body := post(t, e, "/-/reload"); status != http.StatusBadRequest || body != want+"\n" {
+		t.Errorf("got %d %s", status, body)
+	}
+	said := strings.Count(e.stderr.String(), want)
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return strings.Count(e.stderr.String(), want) > said })
+	if err := e.stop(); err != nil {
+		t.Error(err)
+	}
+}
 
-	try(false, "")
-	r.write(t, r.cloud("steady", steadyImage)) // the same text
-	try(false, "")
-	r.write(t, withSecret)
-	try(true, "no such file") // once, until something changes
-	try(false, "")
-	if err := os.WriteFile(secret, []byte("hunter2\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	try(true, "")
-	try(false, "")
-	if err := os.WriteFile(secret, []byte("hunter3\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	try(true, "")
-	if err := os.Remove(r.file); err != nil {
-		t.Fatal(err)
-	}
-	try(true, "no such file")
-	try(false, "")
-	r.write(t, r.cloud("steady", steadyImage, otherImage))
-	try(true, "")
-	if got := len(r.runtime.Clouds()); got != 1 {
-		t.Errorf("%d clouds", got)
-	}
+// A reload that hangs holds up neither the end nor, once it returned, the next reload.
+func TestReloadThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &http.Server{ReadHeaderTimeout: time.Minute}
+		shut := make(chan struct{})
+		server.RegisterOnShutdown(func() { close(shut) })
+		hup, check := make(chan os.Signal, 1), make(chan time.Time, 1)
+		var mu sync.Mutex
+		var did []string
+		note := func(what string) int {
+			mu.Lock()
+			defer mu.Unlock()
+			did = append(did, what)
+			return len(did)
+		}
+		events := events{
+			hup: hup, reload: func(ctx context.Context) error {
+				note("reload")
+				select {
+				case <-ctx.Done():
+				case <-time.After(time.Minute):
+				}
+				return ctx.Err()
+			},
+			check: check, reloadIfChanged: func(context.Context) time.Duration {
+				return time.Duration(2-note("check")) * time.Second
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- serve(ctx, server, func() error { <-shut; return http.ErrServerClosed }, events, log.NewNopLogger())
+		}()
+		expect := func(want ...string) {
+			t.Helper()
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if !slices.Equal(did, want) {
+				t.Errorf("got %q, want %q", did, want)
+			}
+		}
+		check <- time.Now()
+		expect("check")
+		time.Sleep(time.Second) // it asked for another one
+		expect("check", "check")
+		hup <- syscall.SIGHUP
+		expect("check", "check", "reload")
+		hup <- syscall.SIGHUP // waits for its turn
+		expect("check", "check", "reload")
+		time.Sleep(time.Minute)
+		expect("check", "check", "reload", "reload")
+
+		began := time.Now()
+		cancel()
+		if err := <-ended; err != nil || time.Since(began) > time.Second {
+			t.Errorf("ended after %s: %v", time.Since(began), err)
+		}
+	})
+}
+
+// A first load that hangs does not keep the program from ending either.
+func TestLoadThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		hang := make(chan struct{})
+		time.AfterFunc(time.Hour, cancel)
+		_, err := interruptible(ctx, func() (int, error) { <-hang; return 0, nil })
+		if err == nil || err.Error() != "loading the configuration: context canceled" {
+			t.Error(err)
+		}
+		close(hang)
+		if got, err := interruptible(ctx, func() (int, error) { return 5, nil }); got != 5 || err != nil {
+			t.Errorf("one that does not hang is finished: %d, %v", got, err)
+		}
+	})
 }

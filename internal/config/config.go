@@ -8,8 +8,8 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"reflect"
 
@@ -50,11 +50,16 @@ type Cloud struct {
 	http     promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
-// Load reads and validates the file at path. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
+// Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again, and a
+// pipe can be read only once. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
 // first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". What cannot be
 // decoded is told before what does not fit together.
 func Load(path string) (*Config, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
+	if errors.Is(err, errTooLarge) {
+		const text = ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters"
+		return nil, &LoadError{path + text, []string{path}}
+	}
 	if err != nil {
 		return nil, &LoadError{fmt.Sprintf("%s: %s: write it as a file, or name another one with --config.file", path, reason(err)), []string{path}}
 	}

@@ -2,37 +2,45 @@ package config
 
 import (
 	"crypto/sha256"
-	"fmt"
-	"io"
-	"os"
+	"maps"
+	"slices"
 )
 
-// maxFingerprint bounds what is read of a file to see whether it changed.
-const maxFingerprint = 16 << 20
+// contents are the SHA-256 sums of files, by path. The sum of a file that cannot be read is zero.
+type contents map[string][sha256.Size]byte
 
-// fingerprint tells the contents of files apart.
-type fingerprint [sha256.Size]byte
-
-// fingerprintOf reads the files. One that cannot be read is as good as a content of its own.
-func fingerprintOf(files []string) fingerprint {
-	all := sha256.New()
+// contentsOf reads the files. It calls reading before each of them.
+func contentsOf(files []string, reading func(path string)) contents {
+	c := contents{}
 	for _, path := range files {
-		sum, err := contentOf(path)
-		fmt.Fprintf(all, "%q %x %t\n", path, sum, err == nil)
+		reading(path)
+		if text, err := readFile(path); err == nil {
+			c[path] = sha256.Sum256(text)
+		} else {
+			c[path] = [sha256.Size]byte{}
+		}
 	}
-	return fingerprint(all.Sum(nil))
+	return c
 }
 
-func contentOf(path string) ([]byte, error) {
-	if err := readable(path); err != nil {
-		return nil, err
+// has reports whether c has each of the files, readable or not.
+func (c contents) has(files []string) bool {
+	for _, path := range files {
+		if _, ok := c[path]; !ok {
+			return false
+		}
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	sum := sha256.New()
-	_, err = io.Copy(sum, io.LimitReader(f, maxFingerprint))
-	return sum.Sum(nil), err
+	return true
 }
+
+// only returns the contents of the files, all of which c has.
+func (c contents) only(files []string) contents {
+	some := contents{}
+	for _, path := range files {
+		some[path] = c[path]
+	}
+	return some
+}
+
+// files returns the paths, sorted.
+func (c contents) files() []string { return slices.Sorted(maps.Keys(c)) }

@@ -2,16 +2,75 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"regexp"
+	"syscall"
 
 	"gopkg.in/yaml.v3"
 )
 
+// maxFile is how large a file of the configuration may be.
+const maxFile = 16 << 20
+
+var errTooLarge = errors.New("has more than 16 MiB")
+
+// readFile reads a regular file, or the one that a symbolic link leads to. It never waits for another process, as reading
+// a named pipe would.
+func readFile(path string) ([]byte, error) {
+	// Opening a device can have an effect, so it is refused before. What was opened is checked again: the path may lead
+	// somewhere else by then.
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, irregularError(info.Mode())
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err = f.Stat(); err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, irregularError(info.Mode())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errTooLarge
+	}
+	return text, err
+}
+
+// irregularError is the mode of something that is not a regular file.
+type irregularError fs.FileMode
+
+func (e irregularError) Error() string {
+	switch mode := fs.FileMode(e); {
+	case mode.IsDir():
+		return "is a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "is a pipe, not a regular file"
+	case mode&fs.ModeSocket != 0:
+		return "is a socket, not a regular file"
+	case mode&fs.ModeDevice != 0:
+		return "is a device, not a regular file"
+	}
+	return "is not a regular file"
+}
+
 // readYAML reads one of OpenStack's files, whose keys are not ours to check.
 func readYAML(path string, into any) ([]byte, *fault) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
+	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
+		return nil, faultf("clouds_yaml", "%s %s: write it as a file of at most 16 MiB", path, err)
+	}
 	if err != nil {
 		return nil, &fault{"clouds_yaml", unreadable(path, err).Error()}
 	}

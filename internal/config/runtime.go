@@ -2,14 +2,11 @@ package config
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-kit/log"
-	"github.com/go-kit/log/level"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"glance_share_exporter/client"
@@ -21,10 +18,10 @@ type Runtime struct {
 	opts    RuntimeOptions
 	current atomic.Pointer[running]
 
-	mu      sync.Mutex // held by the one reload at a time
-	files   []string   // that the last attempt looked at
-	seen    fingerprint
+	mu      sync.Mutex // guards closed and writes of current; never held while a file is read
+	closed  bool
 	retired sync.WaitGroup
+	watch   watch
 
 	successful prometheus.Gauge
 	successAt  prometheus.Gauge
@@ -60,10 +57,11 @@ type connected interface {
 	Close()
 }
 
-// NewRuntime loads the configuration for the first time. It asks no cloud. Close must be called in the end.
+// NewRuntime loads the configuration for the first time. It sends no request to a cloud. Close must be called in the end.
 func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
 	r := &Runtime{
-		opts: opts,
+		opts:  opts,
+		watch: watch{slot: make(chan struct{}, 1)},
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "glance_exporter_config_last_reload_successful",
 			Help: "Whether the last attempt to load the configuration succeeded: 1 yes, 0 no.",
@@ -74,103 +72,11 @@ func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
 		}),
 	}
 	r.current.Store(&running{})
-	if err := r.Reload(); err != nil {
-		return nil, err
+	r.watch.slot <- struct{}{}
+	if a := r.load(context.Background(), r.readNow); a.err != nil {
+		return nil, a.err
 	}
 	return r, nil
-}
-
-// Reload loads the configuration again, all or nothing: after an error everything goes on as before. A cloud whose
-// connection is unchanged keeps its token, its connections and its counters.
-func (r *Runtime) Reload() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reload()
-}
-
-// ReloadIfChanged reloads if any file that the configuration is made of, a secret's for one, has another content than at
-// the last attempt. It reports whether it tried.
-func (r *Runtime) ReloadIfChanged() (tried bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if fingerprintOf(r.files) == r.seen {
-		return false, nil
-	}
-	return true, r.reload()
-}
-
-// reload is Reload. The caller holds mu.
-func (r *Runtime) reload() error {
-	before := fingerprintOf(r.files)
-	config, err := r.opts.Load()
-	r.note(config, err, before)
-	if err == nil {
-		err = r.apply(config)
-	}
-	if err != nil {
-		r.successful.Set(0)
-		return err
-	}
-	r.successful.Set(1)
-	r.successAt.SetToCurrentTime()
-	images, rules := 0, 0
-	for _, c := range config.Clouds {
-		images += len(c.Collector.Images)
-		rules += len(c.Collector.Discover)
-	}
-	_ = level.Info(r.opts.Logger).Log("msg", "configuration loaded", "clouds", len(config.Clouds), "images", images, "discover_rules", rules)
-	return nil
-}
-
-// note remembers which files an attempt looked at, and what was in them. before is of those that the last attempt looked
-// at, and was taken before this one: what changes under its eyes must not be missed. The caller holds mu.
-func (r *Runtime) note(config *Config, err error, before fingerprint) {
-	files := r.files
-	if bad, ok := errors.AsType[*LoadError](err); ok {
-		files = bad.Files
-	} else if config != nil {
-		files = config.Files
-	}
-	if slices.Equal(files, r.files) {
-		r.seen = before
-		return
-	}
-	r.files, r.seen = files, fingerprintOf(files)
-}
-
-func (r *Runtime) apply(config *Config) error {
-	old := r.current.Load()
-	next := &running{config: config}
-	var fresh []connected
-	for _, cloud := range config.Clouds {
-		entry := runningCloud{config: cloud}
-		if kept := old.find(cloud); kept != nil {
-			entry.client, entry.collector = kept.client, kept.collector
-		} else {
-			c, err := r.connect(cloud)
-			if err != nil {
-				for _, c := range fresh {
-					c.Close()
-				}
-				return fmt.Errorf("cloud %s: %w", cloud.Collector.Name, err)
-			}
-			fresh = append(fresh, c)
-			entry.client, entry.collector = c, collector.New(c, cloud.Collector, r.opts.Logger)
-		}
-		next.clouds = append(next.clouds, entry)
-	}
-	// Nothing fails from here on.
-	for _, entry := range next.clouds {
-		entry.client.Set(entry.config.Client.Settings)
-		entry.collector.SetOptions(entry.config.Collector)
-	}
-	r.current.Store(next)
-	for _, entry := range old.clouds {
-		if next.find(entry.config) == nil {
-			r.retire(entry)
-		}
-	}
-	return nil
 }
 
 // find returns the cloud with the same connection, or nil.
@@ -250,9 +156,10 @@ func (r *Runtime) Connections() []Connection {
 // Redacted returns the effective configuration as YAML, without its secrets.
 func (r *Runtime) Redacted() ([]byte, error) { return r.current.Load().config.Redacted() }
 
-// Close ends everything that is under way and waits for it.
+// Close ends everything that is under way and waits for it, but only a second for a reload that hangs on a file.
 func (r *Runtime) Close() {
 	r.mu.Lock()
+	r.closed = true
 	current := r.current.Load()
 	r.mu.Unlock()
 	for _, entry := range current.clouds {
@@ -260,6 +167,11 @@ func (r *Runtime) Close() {
 		entry.client.Close()
 	}
 	r.retired.Wait()
+	select {
+	case r.watch.slot <- struct{}{}:
+		<-r.watch.slot
+	case <-time.After(closeTimeout):
+	}
 }
 
 // Describe implements prometheus.Collector.
