@@ -38,6 +38,7 @@ type Client struct {
 	date bool // skew was measured
 
 	// What most requests have in common with the one before.
+	pageLimit   atomic.Pointer[pageLimit]
 	lastHeaders atomic.Pointer[headers]
 	lastDate    atomic.Pointer[dateHeader]
 }

@@ -141,7 +141,7 @@ func FuzzImagePage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		page, err := decodePage(body)
+		page, err := decodePage(body, IMS)
 		if err != nil {
 			return
 		}

@@ -142,7 +142,7 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 	var images []Image
 	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
 		// A record that cannot be read is as good as left out: its ID is asked for alone.
-		page, err := decodePage(a.body)
+		page, err := decodePage(a.body, c.settings.Load().API)
 		images = page.Images
 		return err
 	})

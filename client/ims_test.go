@@ -264,7 +264,7 @@ func TestCloudImages(t *testing.T) {
 	}
 }
 
-// There is no list of all, and none of the hidden ones: each status has its own.
+// E14: there is no list of all, and none of the hidden ones: each status has its own, and needs the visibility beside it.
 func TestListingWhatOthersShareOnIMS(t *testing.T) {
 	var asked []string
 	c, _ := newIMS(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -277,9 +277,9 @@ func TestListingWhatOthersShareOnIMS(t *testing.T) {
 		}
 	}
 	want := []string{
-		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=accepted",
-		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=pending",
-		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=rejected",
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=accepted&visibility=shared",
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=pending&visibility=shared",
+		"/v2/cloudimages?__imagetype=shared&limit=500&member_status=rejected&visibility=shared",
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/url"
 	"strconv"
+	"time"
 )
 
 // MaxImagesPerPage is how many records [Client.ImagePage] asks for. A server may give fewer.
@@ -31,10 +32,22 @@ type ImageQuery struct {
 	SharedWith string
 	// MemberStatus is, with SharedWith, the status of that membership; empty: any, which Huawei Cloud can't be asked for.
 	MemberStatus Status
+	// Plain selects what the view can see by default: no filter and no order. Only Limit and As count beside it.
+	Plain bool
+	// Limit, if not 0, is the number of records to ask for, in no order: such a query is one page, whose Next means nothing.
+	Limit int
+	// As, if not empty, is the project in whose view [Projects] asks, whatever the other fields say. A [Client] ignores it.
+	As string
 }
 
 func (q ImageQuery) values() url.Values {
-	v := url.Values{"limit": {strconv.Itoa(MaxImagesPerPage)}, "sort": {"created_at:asc,id:asc"}}
+	v := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, MaxImagesPerPage))}}
+	if q.Plain {
+		return v
+	}
+	if q.Limit == 0 {
+		v.Set("sort", "created_at:asc,id:asc")
+	}
 	if q.Hidden {
 		v.Set("os_hidden", "true")
 	}
@@ -64,13 +77,28 @@ const maxCloudImages = 500
 // cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: the images that the owner shares, or those
 // that are shared with a project. Tags are not asked for, since they are written in another way there.
 func (q ImageQuery) cloudImages() url.Values {
-	v := url.Values{"__imagetype": {"shared"}, "limit": {strconv.Itoa(maxCloudImages)}}
-	if q.SharedWith != "" {
+	v := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, maxCloudImages))}}
+	if q.Plain {
+		return v
+	}
+	v.Set("__imagetype", "shared")
+	switch {
+	case q.SharedWith != "":
+		// The API's document says that member_status needs the visibility beside it.
+		v.Set("visibility", string(Shared))
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))
-	} else {
+	case q.Owner != "":
 		v.Set("owner", q.Owner)
 	}
 	return v
+}
+
+// limit is how many records a page is asked for.
+func (q ImageQuery) limit(ims bool) int {
+	if ims {
+		return cmp.Or(q.Limit, maxCloudImages)
+	}
+	return cmp.Or(q.Limit, MaxImagesPerPage)
 }
 
 // ImagePage is one page of a listing.
@@ -83,6 +111,9 @@ type ImagePage struct {
 	// Short is whether the page has fewer records than were asked for and yet is not known to be the last one. A next
 	// page that brings nothing new is then no fault.
 	Short bool
+	// Dropped is whether the page has fewer records than the server had for it: rows were left out, so the listing is not
+	// complete.
+	Dropped bool
 	// Access is the view that the page was given to.
 	Access Access
 }
@@ -90,31 +121,95 @@ type ImagePage struct {
 // ImagePage returns the page of a listing that begins after marker, the first one for an empty marker:
 // GET /v2/images?limit=1000&..., the oldest image first. The error is an [*Error]. With a marker 400, 403 and 404 mean
 // that the image it names is gone, and the listing must begin again.
+//
+// A page with a link to the next one and fewer records than were asked for is asked for once more: either the server has a
+// lower limit of its own, or it left records out.
 func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
+	page, err := c.imagePage(ctx, q, marker, 0)
+	if err != nil {
+		return ImagePage{}, err
+	}
+	if page.linked && q.Limit == 0 {
+		if page.Dropped, err = c.rowsDropped(ctx, q, marker, page); err != nil {
+			return ImagePage{}, err
+		}
+	}
+	return page.ImagePage, nil
+}
+
+// linkedPage is a page, and whether the server has a link to the next one in it.
+type linkedPage struct {
+	ImagePage
+	linked bool
+}
+
+func (p *linkedPage) rows() int { return len(p.Images) + p.Unreadable }
+
+// imagePage makes the one request of a page. limit, if not 0, is asked for instead of the query's.
+func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, limit int) (linkedPage, error) {
 	// The query is made anew for each page: the server's own link to the next page loses all but the last of the tags.
-	ims := c.settings.Load().API == IMS
+	api := c.settings.Load().API
 	query, path := q.values(), "images?"
-	if ims {
+	if api == IMS {
 		query, path = q.cloudImages(), "cloudimages?"
 	}
 	if marker != "" {
 		query.Set("marker", marker)
 	}
-	var page ImagePage
+	if limit > 0 {
+		query.Set("limit", strconv.Itoa(limit))
+	}
+	var page linkedPage
 	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(a answer) (err error) {
-		page, err = decodePage(a.body)
+		page, err = decodePage(a.body, api)
 		return err
 	})
 	if err != nil {
-		return ImagePage{}, err
+		return linkedPage{}, err
 	}
-	if n := len(page.Images); ims && page.Next == "" && n > 0 {
+	if n := len(page.Images); api == IMS && page.Next == "" && n > 0 {
 		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.
-		page.Next, page.Short = page.Images[n-1].ID, n+page.Unreadable < maxCloudImages
+		page.Next, page.Short = page.Images[n-1].ID, page.rows() < q.limit(true)
 	}
 	page.Access = access
 	setView(page.Images, access)
 	return page, nil
+}
+
+// pageLimit is a server's own limit of the records in a page, lower than what is asked for.
+type pageLimit struct {
+	endpoint string
+	rows     int
+	until    time.Time
+}
+
+// keepPageLimit is for how long a server's own limit is believed.
+const keepPageLimit = time.Hour
+
+// rowsDropped reports whether records were left out of a page with a link to the next one. With a limit of as many records
+// as the page has, a server that left some out has fewer again.
+func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, page linkedPage) (bool, error) {
+	rows := page.rows()
+	if rows >= q.limit(c.settings.Load().API == IMS) {
+		return false, nil
+	}
+	if rows == 0 {
+		return true, nil
+	}
+	if known := c.pageLimit.Load(); known != nil && known.endpoint == page.Access.Endpoint && known.rows == rows && time.Now().Before(known.until) {
+		return false, nil
+	}
+	again, err := c.imagePage(ctx, q, marker, rows)
+	switch {
+	case err != nil:
+		return false, err
+	case !again.Access.SameView(page.Access):
+		return false, &Error{Op: OpListImages, Code: CodeDecode, Message: "a page was given to tokens of different rights: try again"}
+	case again.rows() < rows:
+		return true, nil
+	}
+	c.pageLimit.Store(&pageLimit{page.Access.Endpoint, rows, time.Now().Add(keepPageLimit)})
+	return false, nil
 }
 
 // readableImages are the records of a list in which some value has another type than the API document says. A record that cannot be
@@ -140,7 +235,7 @@ func readableImages(body []byte) ([]imageJSON, error) {
 // pageKeys are the keys of a page that are looked at.
 var pageKeys = newKeySet("images", "next", "error", "error_code")
 
-func decodePage(body []byte) (ImagePage, error) {
+func decodePage(body []byte, api API) (linkedPage, error) {
 	var list struct {
 		Others ignored     `json:"IMAGES"` // in other letters, as in otherLetters
 		Images []imageJSON `json:"images"`
@@ -152,19 +247,19 @@ func decodePage(body []byte) (ImagePage, error) {
 		list.Images, err = readableImages(body)
 	}
 	if err != nil {
-		return ImagePage{}, shapeError(err)
+		return linkedPage{}, shapeError(err)
 	}
 	if err := list.check(body); err != nil {
-		return ImagePage{}, err
+		return linkedPage{}, err
 	}
 	// A record's own keys are another thing: an image may have properties that are called like them but for the letters.
 	if err := checkKeys(body, pageKeys, keySet{}); err != nil {
-		return ImagePage{}, err
+		return linkedPage{}, err
 	}
 	if list.Images == nil {
-		return ImagePage{}, errors.New(`a 200 without "images"` + hint(body))
+		return linkedPage{}, errors.New(`a 200 without "images"` + hint(body))
 	}
-	page := ImagePage{Images: make([]Image, 0, len(list.Images))}
+	page := linkedPage{ImagePage: ImagePage{Images: make([]Image, 0, len(list.Images))}, linked: list.Next != ""}
 	for i := range list.Images {
 		if r := &list.Images[i]; !isImageID(r.ID) || r.large() {
 			page.Unreadable++
@@ -179,10 +274,10 @@ func decodePage(body []byte) (ImagePage, error) {
 			page.Next = next.Query().Get("marker")
 		}
 		if page.Next == "" {
-			return ImagePage{}, errors.New(`a 200 whose "next" has no marker: ` + strconv.Quote(clean(list.Next)))
+			return linkedPage{}, errors.New(`a 200 whose "next" has no marker: ` + strconv.Quote(clean(list.Next)))
 		}
 		if len(page.Next) > maxMarker {
-			return ImagePage{}, errors.New(`a 200 whose "next" has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
+			return linkedPage{}, errors.New(`a 200 whose "next" has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
 		}
 	case len(list.Images) >= MaxImagesPerPage && len(page.Images) > 0:
 		// A full page without a link may still not be the last one.

@@ -185,7 +185,7 @@ func TestPages(t *testing.T) {
 			name: "the marker of the next page", body: `{"images": [{"id": "x"}], "next": "/v2/images?limit=1&marker=a%26b&tag=c"}`,
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: "a&b"},
 		},
-		{name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`, want: client.ImagePage{Images: []client.Image{}, Next: "y"}},
+		{name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`, want: client.ImagePage{Images: []client.Image{}, Next: "y", Dropped: true}},
 		{name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`, err: `listing images: decode: a 200 whose "next" has no marker: "/v2/images?page=2"`},
 		{name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`, err: `listing images: decode: a 200 whose "next" has no marker: "%zz"`},
 		{

@@ -452,11 +452,13 @@ func (p *Projects) MemberAs(ctx context.Context, project, imageID, memberID stri
 	return s.client.MemberAs(ctx, project, imageID, memberID)
 }
 
-// ImagePage is [Client.ImagePage] in the view of the owner or member that is asked for, or of a project with an
-// administrator's role.
+// ImagePage is [Client.ImagePage] in the view that the query names, of the owner or member that is asked for, or of a project
+// with an administrator's role.
 func (p *Projects) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
 	s, err := p.scope(func(s *scope) bool {
 		switch {
+		case q.As != "":
+			return s.id == q.As
 		case q.SharedWith != "":
 			return s.id == q.SharedWith
 		case q.Owner == "" || q.Foreign:
