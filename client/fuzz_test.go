@@ -31,7 +31,7 @@ func FuzzMembers(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		page, err := decodeMembers(body, fuzzedID, time.Unix(1e9, 0))
+		page, err := decodeMembers(body, fuzzedID, time.Unix(1e9, 0), Glance)
 		if err != nil {
 			if len(page.members) > 0 || page.next != "" {
 				t.Error("an error, and a page beside it")

@@ -233,7 +233,7 @@ func readableImages(body []byte) ([]imageJSON, error) {
 }
 
 // pageKeys are the keys of a page that are looked at.
-var pageKeys = newKeySet("images", "next", "error", "error_code")
+var pageKeys = newKeySet(append(refusalKeys(), "images", "next")...)
 
 func decodePage(body []byte, api API) (linkedPage, error) {
 	var list struct {

@@ -1,10 +1,13 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -95,16 +98,21 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		list    MemberList
 		markers = map[string]bool{} // of the pages that were begun
 		marker  string
+		total   float64 // what the pages say the whole list has
 	)
 	for first := true; first || marker != ""; first = false {
 		access, err := c.get(ctx, c.membersRequest(imageID, marker), func(a answer) error {
-			page, err := decodeMembers(a.body, imageID, a.date)
+			page, err := decodeMembers(a.body, imageID, a.date, c.settings.Load().API)
+			rows := len(list.Members) + len(page.members)
+			total = max(total, page.total)
 			switch {
 			case err != nil:
 				return err
+			case page.next == "" && total > float64(rows):
+				return fmt.Errorf("a list of %d members that says it has %v", rows, total)
 			case page.next != "" && markers[page.next]:
 				return errors.New("the pages of the list go round: a marker came twice")
-			case len(list.Members)+len(page.members) > maxMembers:
+			case rows > maxMembers:
 				return errTooManyMembers
 			case page.next != "" && len(markers) == maxMemberPages-1:
 				return errors.New("a list of more than " + strconv.Itoa(maxMemberPages) + " pages")
@@ -165,15 +173,23 @@ func (c *Client) explain(err error) error {
 // memberPage is one page of a member list.
 type memberPage struct {
 	members []Member
-	next    string // the marker of the next page; empty: this is the last one
+	next    string  // the marker of the next page; empty: this is the last one
+	total   float64 // how many rows the whole list has, as far as the page says; 0: it does not
 }
 
+// imsMemberPage is how many rows Huawei Cloud's documents give a page by default.
+const imsMemberPage = 500
+
 // decodeMembers reads a page of a member list. now is the server's clock at the answer, or zero.
-func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, error) {
+func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberPage, error) {
 	if err := checkSize(body, maxMemberValues); err != nil {
 		return memberPage{}, err
 	}
-	rows, next, err := memberRows(body)
+	rows, around, err := memberRows(body)
+	if err != nil {
+		return memberPage{}, err
+	}
+	page, err := around.check(body, len(rows), api)
 	if err != nil {
 		return memberPage{}, err
 	}
@@ -191,67 +207,141 @@ func decodeMembers(body []byte, imageID string, now time.Time) (memberPage, erro
 		}
 		members = append(members, r.member(now))
 	}
-	return memberPage{members, next}, nil
+	page.members = members
+	return page, nil
 }
 
 // envelope is what stands around a list of members and says that it is not all, or none.
 type envelope struct {
-	Next     json.RawMessage `json:"next"`
-	PageInfo struct {
-		NextMarker json.RawMessage `json:"next_marker"`
+	Next         json.RawMessage `json:"next"`
+	MembersLinks json.RawMessage `json:"members_links"`
+	NextMarker   json.RawMessage `json:"next_marker"`
+	Links        json.RawMessage `json:"links"`
+	Total        json.RawMessage `json:"total"`
+	TotalCount   json.RawMessage `json:"total_count"`
+	Count        json.RawMessage `json:"count"`
+	PageInfo     struct {
+		NextMarker   json.RawMessage `json:"next_marker"`
+		CurrentCount json.RawMessage `json:"current_count"`
 	} `json:"page_info"`
 	refusal
 }
 
-// The keys that are looked at, of an envelope and of what is in it: a row, or the page_info.
+// The keys that are looked at, of an envelope and of what is in it: a row, the page_info, or the links.
 var (
-	envelopeKeys = newKeySet("members", "page_info", "error", "error_code", "next")
-	rowKeys      = newKeySet("member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker")
+	envelopeKeys = newKeySet(append(refusalKeys(), "members", "page_info", "next", "members_links", "next_marker", "links",
+		"total", "total_count", "count")...)
+	rowKeys = newKeySet("member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker", "current_count", "next")
 )
 
 // refusal is an error that comes as a 200.
 type refusal struct {
 	Error     json.RawMessage `json:"error"`
 	ErrorCode json.RawMessage `json:"error_code"`
+	ErrorMsg  json.RawMessage `json:"error_msg"`
+	Errors    json.RawMessage `json:"errors"`
+	Encoded   json.RawMessage `json:"encoded_authorization_message"`
+	Message   json.RawMessage `json:"message"`
+	Code      json.RawMessage `json:"code"`
 }
 
-// says reports whether a value is there and says something.
+// refusalKeys returns the keys of a refusal.
+func refusalKeys() []string {
+	return []string{"error", "error_code", "error_msg", "errors", "encoded_authorization_message", "message", "code"}
+}
+
+// says reports whether a value is there and says something: null, "", [] and {} say nothing.
 func says(raw json.RawMessage) bool {
-	return len(raw) > 0 && string(raw) != "null" && string(raw) != `""`
+	switch n := len(raw); {
+	case n == 0 || string(raw) == "null" || string(raw) == `""`:
+		return false
+	case raw[0] == '[' || raw[0] == '{':
+		return len(bytes.TrimSpace(raw[1:n-1])) > 0
+	}
+	return true
 }
 
 // check returns the error that a 200 has in it, or nil.
 func (r *refusal) check(body []byte) error {
-	if says(r.Error) || says(r.ErrorCode) {
+	if says(r.Error) || says(r.ErrorCode) || says(r.ErrorMsg) || says(r.Errors) || says(r.Encoded) || says(r.Message) && says(r.Code) {
 		return errors.New("a 200 with an error in it" + hint(body))
 	}
 	return nil
 }
 
-// check returns the marker of the next page, or why a page is not what it seems to be.
-func (e *envelope) check(body []byte) (next string, err error) {
+// check returns a page with what the envelope says of it, or why a page of so many rows is not what it seems to be.
+func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err error) {
 	if err := e.refusal.check(body); err != nil {
-		return "", err
+		return memberPage{}, err
 	}
-	switch {
-	case says(e.Next):
-		return "", errors.New(`a list with a "next", which no member list has`)
+	switch more := e.more(); {
+	case more != "":
+		return memberPage{}, errors.New("a list with a " + strconv.Quote(more) + ", which no member list has")
 	case !utf8.Valid(body):
-		return "", errors.New("a 200 that is not UTF-8: two members could look the same")
+		return memberPage{}, errors.New("a 200 that is not UTF-8: two members could look the same")
 	}
 	if err := checkKeys(body, envelopeKeys, rowKeys); err != nil {
-		return "", err
+		return memberPage{}, err
 	}
-	if says(e.PageInfo.NextMarker) && json.Unmarshal(e.PageInfo.NextMarker, &next) != nil {
-		return "", errors.New("a list whose next_marker is not a string")
+	info := &e.PageInfo
+	if says(info.NextMarker) && json.Unmarshal(info.NextMarker, &page.next) != nil {
+		return memberPage{}, errors.New("a list whose next_marker is not a string")
 	}
-	if len(next) > maxMarker {
-		return "", errors.New("a list whose next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
+	if len(page.next) > maxMarker {
+		return memberPage{}, errors.New("a list whose next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
 	}
-	return next, nil
+	if says(info.CurrentCount) {
+		if n, ok := number(info.CurrentCount); !ok || n != float64(rows) {
+			return memberPage{}, fmt.Errorf("a page of %d members whose current_count is %s", rows, clean(string(info.CurrentCount)))
+		}
+	}
+	if api == IMS && rows == imsMemberPage && len(info.NextMarker) == 0 && len(info.CurrentCount) == 0 {
+		return memberPage{}, fmt.Errorf("a page of %d members without page_info: it may not be the last one", rows)
+	}
+	for _, raw := range []json.RawMessage{e.Total, e.TotalCount, e.Count} {
+		if n, ok := number(raw); ok {
+			page.total = max(page.total, n)
+		}
+	}
+	return page, nil
 }
 
-func memberRows(body []byte) (rows []memberJSON, next string, err error) {
+// more returns the key that says that there is another page, or nothing.
+func (e *envelope) more() string {
+	switch {
+	case says(e.Next):
+		return "next"
+	case says(e.MembersLinks):
+		return "members_links"
+	case says(e.NextMarker):
+		return "next_marker"
+	case len(e.Links) == 0:
+		return ""
+	}
+	var links struct {
+		Next json.RawMessage `json:"next"`
+	}
+	// Links of another type than an object name no next page by this key.
+	if json.Unmarshal(e.Links, &links) == nil && says(links.Next) {
+		return "links.next"
+	}
+	return ""
+}
+
+// number reads a number, or a string with one in it.
+func number(raw json.RawMessage) (float64, bool) {
+	if len(raw) == 0 {
+		return 0, false
+	}
+	text := string(raw)
+	if raw[0] == '"' && json.Unmarshal(raw, &text) != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	return n, err == nil && !math.IsNaN(n)
+}
+
+func memberRows(body []byte) (rows []memberJSON, around *envelope, err error) {
 	// A pointer tells a list that is missing or null from an empty one.
 	var list struct {
 		Others  ignored       `json:"MEMBERS"` // in other letters, as in otherLetters
@@ -263,18 +353,17 @@ func memberRows(body []byte) (rows []memberJSON, next string, err error) {
 		return lenientRows(body)
 	}
 	if err != nil {
-		return nil, "", shapeError(err)
+		return nil, nil, shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, "", errors.New(`a 200 without "members"` + hint(body))
+		return nil, nil, errors.New(`a 200 without "members"` + hint(body))
 	}
-	next, err = list.check(body)
-	return *list.Members, next, err
+	return *list.Members, &list.envelope, nil
 }
 
 // lenientRows reads a list in which some value has another type than the API document says. A bad status or time costs
 // that value; a bad ID or a row that is no object costs the list, because then nobody knows who is in it.
-func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
+func lenientRows(body []byte) (rows []memberJSON, around *envelope, err error) {
 	var list struct {
 		Others  ignored `json:"MEMBERS"`
 		Members *[]struct {
@@ -288,13 +377,13 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 		envelope
 	}
 	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, "", shapeError(err)
+		return nil, nil, shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, "", errors.New(`a 200 without "members"` + hint(body))
+		return nil, nil, errors.New(`a 200 without "members"` + hint(body))
 	}
 	if len(*list.Members) > maxMembers {
-		return nil, "", errTooManyMembers
+		return nil, nil, errTooManyMembers
 	}
 	rows = make([]memberJSON, 0, len(*list.Members))
 	for _, r := range *list.Members {
@@ -302,8 +391,7 @@ func lenientRows(body []byte) (rows []memberJSON, next string, err error) {
 		row.setLenient(r.Status, r.CreatedAt, r.UpdatedAt)
 		rows = append(rows, row)
 	}
-	next, err = list.check(body)
-	return rows, next, err
+	return rows, &list.envelope, nil
 }
 
 // setLenient sets the values that may have any type. What is no string stays empty.
