@@ -176,7 +176,7 @@ func FuzzImage(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		img, err := decodeImage(body, fuzzedID)
+		img, err := decodeImage(body, fuzzedID, IMS)
 		if err == nil && img.ID != fuzzedID || err != nil && img.ID != "" {
 			t.Errorf("%+v, %v", img, err)
 		}

@@ -75,34 +75,59 @@ type ignored struct{}
 // UnmarshalJSON implements json.Unmarshaler.
 func (ignored) UnmarshalJSON([]byte) error { return nil }
 
-var errFlag = errors.New("a flag that is neither true nor false")
-
-// flag is true or false, or the word for it: Huawei Cloud's own properties are words.
+// flag is true or false, or the word for it: Huawei Cloud's own properties are words. Anything else is false: an owner may
+// give a property any value, and the record counts all the same.
 type flag bool
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (f *flag) UnmarshalJSON(raw []byte) error {
-	switch string(raw) {
-	case "true", `"true"`, `"True"`:
-		*f = true
-	case "false", `"false"`, `"False"`, `""`, "null":
-		*f = false
-	default:
-		return errFlag
-	}
+	*f = string(raw) == "true" || string(raw) == `"true"` || string(raw) == `"True"`
 	return nil
 }
 
 // maxTags is how many bytes the tags of an image may have in all. Glance lets it have 128 tags of 255 letters.
 const maxTags = 256 << 10
 
-// large reports whether a record is larger than any cloud makes it.
-func (r *imageJSON) large() bool {
+// boundTags drops tags that are more than any cloud lets an image have.
+func (r *imageJSON) boundTags() {
 	n := 0
 	for _, tag := range r.Tags {
 		n += 16 + len(tag)
 	}
-	return n > maxTags
+	if n > maxTags {
+		r.Tags = nil
+	}
+}
+
+// decode reads a record. A value of another type than the API document says costs that value only, except for the ID, the
+// owner and the visibility: without them nobody knows whose image it is, and who has it.
+func (r *imageJSON) decode(body []byte) error {
+	err := json.Unmarshal(body, r)
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
+		return err
+	}
+	var lenient struct {
+		otherLetters
+		ID         string          `json:"id"`
+		Name       json.RawMessage `json:"name"`
+		Owner      string          `json:"owner"`
+		Visibility string          `json:"visibility"`
+		Status     json.RawMessage `json:"status"`
+		Hidden     flag            `json:"os_hidden"`
+		Tags       json.RawMessage `json:"tags"`
+		Whole      flag            `json:"__whole_image"`
+	}
+	if err := json.Unmarshal(body, &lenient); err != nil {
+		return err
+	}
+	*r = imageJSON{ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole}
+	// What is no string stays empty, and so does what is no list of strings.
+	_ = json.Unmarshal(lenient.Name, &r.Name)
+	_ = json.Unmarshal(lenient.Status, &r.Status)
+	if json.Unmarshal(lenient.Tags, &r.Tags) != nil {
+		r.Tags = nil
+	}
+	return nil
 }
 
 // isImageID reports whether a text looks like an image's ID. Both APIs make UUIDs.
@@ -120,10 +145,12 @@ func isImageID(s string) bool {
 	return true
 }
 
-func (r *imageJSON) image() Image {
+// image is the record's image. Only Huawei Cloud has properties of its own that begin with __: in Glance they are the owner's.
+func (r *imageJSON) image(api API) Image {
+	r.boundTags()
 	return Image{
 		ID: r.ID, Name: bounded(r.Name, maxText), Owner: bounded(r.Owner, maxText), Visibility: Visibility(bounded(r.Visibility, maxText)), Status: bounded(r.Status, maxText),
-		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: bool(r.Whole),
+		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: api == IMS && bool(r.Whole),
 	}
 }
 
@@ -165,7 +192,7 @@ func setView(images []Image, access Access) {
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	var img Image
 	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(a answer) (err error) {
-		img, err = decodeImage(a.body, id)
+		img, err = decodeImage(a.body, id, c.settings.Load().API)
 		return err
 	})
 	if err != nil {
@@ -175,16 +202,14 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	return img, nil
 }
 
-func decodeImage(body []byte, id string) (Image, error) {
+func decodeImage(body []byte, id string, api API) (Image, error) {
 	var r imageJSON
-	if err := json.Unmarshal(body, &r); err != nil {
+	if err := r.decode(body); err != nil {
 		return Image{}, shapeError(err)
 	}
 	switch {
-	case r.ID == id && r.large():
-		return Image{}, errors.New("an image with more than " + strconv.Itoa(maxTags>>10) + " KiB of tags")
 	case r.ID == id:
-		return r.image(), nil
+		return r.image(api), nil
 	case r.ID == "":
 		return Image{}, errors.New(`a 200 without "id"` + hint(body))
 	}

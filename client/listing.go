@@ -225,7 +225,7 @@ func readableImages(body []byte) ([]imageJSON, error) {
 	}
 	images := make([]imageJSON, len(list.Images))
 	for i, raw := range list.Images {
-		if json.Unmarshal(raw, &images[i]) != nil {
+		if images[i].decode(raw) != nil {
 			images[i] = imageJSON{}
 		}
 	}
@@ -243,7 +243,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 		refusal
 	}
 	err := json.Unmarshal(body, &list)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok || errors.Is(err, errFlag) {
+	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		list.Images, err = readableImages(body)
 	}
 	if err != nil {
@@ -261,10 +261,10 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 	}
 	page := linkedPage{ImagePage: ImagePage{Images: make([]Image, 0, len(list.Images))}, linked: list.Next != ""}
 	for i := range list.Images {
-		if r := &list.Images[i]; !isImageID(r.ID) || r.large() {
+		if r := &list.Images[i]; !isImageID(r.ID) {
 			page.Unreadable++
 		} else {
-			page.Images = append(page.Images, r.image())
+			page.Images = append(page.Images, r.image(api))
 		}
 	}
 	switch {
