@@ -69,8 +69,8 @@ type loginBody struct {
 }
 
 // login makes one request to Keystone, POST /v3/auth/tokens or, for a token that is used as it is, GET
-// /v3/auth/tokens.
-func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*token, *Error) {
+// /v3/auth/tokens. ambiguous is whether the token is good, and only its catalog has two image endpoints.
+func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *token, _ *Error, ambiguous bool) {
 	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode}
 	exchange := &loginTransport{next: s.http.Transport}
 	service := s.identity(auth, exchange)
@@ -115,12 +115,13 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (*tok
 		if err == nil {
 			tok.auth, tok.secrets, tok.credential = auth, append(secrets, id), asked(auth)
 			tok.credential.tell(body)
-			return tok, nil
+			return tok, nil, false
 		}
+		_, ambiguous = errors.AsType[*ambiguousEndpointError](err)
 		apiErr = &Error{Op: OpAuthenticate, Code: CodeConfig, Message: err.Error()}
 	}
 	apiErr.Message = redact(apiErr.Message, append(secrets, id)...)
-	return nil, apiErr
+	return nil, apiErr, ambiguous
 }
 
 // unscopedOptions ask for a token without a project. Without a word about it Keystone takes the user's default project, where
@@ -238,6 +239,9 @@ func catalogURL(catalog []tokens.CatalogEntry, region, iface string) (string, er
 		return "", fmt.Errorf("the catalog has no %s image endpoint (it has %s): correct interface", iface, joined(interfaces))
 	case region == "" && len(unique(regions)) > 1:
 		return "", fmt.Errorf("the catalog has the image service in several regions (%s): set region", joined(regions))
+	}
+	if err := oneEndpoint(urls); err != nil {
+		return "", err
 	}
 	if err := CheckURL("endpoint", urls[0]); err != nil {
 		return "", fmt.Errorf("the catalog's image endpoint %q is not usable: set endpoint to the image service's URL", clean(urls[0]))

@@ -56,6 +56,7 @@ type session struct {
 	failedAt     time.Time
 	failurePause time.Duration
 
+	ambiguous    *Error        // how the last login ended, if its catalog has two image endpoints
 	renewalPause time.Duration // of the last renewal that cured nothing
 	renewAfter   time.Time
 	futile       bool                 // some renewal cured nothing
@@ -250,6 +251,8 @@ func (s *session) noRenewal(key string) string {
 	switch {
 	case s.loginsFail():
 		return "renewing the token: " + s.failure.Error()
+	case time.Now().Before(s.renewAfter) && s.ambiguous != nil:
+		return "renewing the token: " + s.ambiguous.Error()
 	case time.Now().Before(s.renewAfter):
 		return "a new token did not help"
 	}
@@ -385,14 +388,15 @@ func (s *session) takeOff(auth gophercloud.AuthOptions) *flight {
 		defer cancel(nil)
 		ctx, stop := context.WithTimeout(base, loginTimeout)
 		defer stop()
-		tok, err := s.login(ctx, auth)
-		s.land(f, tok, err)
+		tok, err, ambiguous := s.login(ctx, auth)
+		s.land(f, tok, err, ambiguous)
 	})
 	return f
 }
 
-// land notes how a login ended.
-func (s *session) land(f *flight, tok *token, err *Error) {
+// land notes how a login ended. With an ambiguous catalog logins do not pause, because the credential is good; only renewals
+// after a 401 do, so that not each of them costs a login.
+func (s *session) land(f *flight, tok *token, err *Error, ambiguous bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight == f {
@@ -403,6 +407,10 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 		f.err = err
 		switch {
 		case err.Code == CodeCanceled: // nobody waited any more
+		case ambiguous:
+			s.ambiguous = err
+			s.renewalPause = grow(s.renewalPause, firstRenewalPause)
+			s.renewAfter = now.Add(s.renewalPause)
 		case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden, err.Code == CodeConfig:
 			// A token that cannot be used is as bad as none: asking for another one changes nothing.
 			s.loginPause = grow(s.loginPause, firstLoginPause)
@@ -416,7 +424,7 @@ func (s *session) land(f *flight, tok *token, err *Error) {
 	f.tok = tok
 	s.cur = tok
 	s.loginPause, s.pausedUntil, s.refusedAuth, s.refusedError = 0, time.Time{}, gophercloud.AuthOptions{}, nil
-	s.failure, s.failurePause = nil, 0
+	s.failure, s.failurePause, s.ambiguous = nil, 0, nil
 	s.forget()
 }
 

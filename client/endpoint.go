@@ -1,0 +1,63 @@
+package client
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// ambiguousEndpointError is why a catalog does not say which image API is the cloud's: their order would decide.
+type ambiguousEndpointError struct{ first, second string }
+
+func (e *ambiguousEndpointError) Error() string {
+	return fmt.Sprintf("the catalog has two image endpoints for this region and interface, %s and %s: set endpoint to the one to use",
+		clean(withoutQuery(e.first)), clean(withoutQuery(e.second)))
+}
+
+// oneEndpoint returns an *ambiguousEndpointError unless all URLs are of the same image API.
+func oneEndpoint(urls []string) error {
+	for _, other := range urls[1:] {
+		if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {
+			continue
+		}
+		return &ambiguousEndpointError{urls[0], other}
+	}
+	return nil
+}
+
+// sameURL reports whether two URLs are the same but for the case of scheme and host, and a default port.
+func sameURL(a, b string) bool {
+	x, errX := url.Parse(a)
+	y, errY := url.Parse(b)
+	if errX != nil || errY != nil {
+		return a == b
+	}
+	return sameHost(x, y) && x.EscapedPath() == y.EscapedPath() && x.RawQuery == y.RawQuery
+}
+
+// sameHost reports whether two URLs have the same scheme, host and port.
+func sameHost(a, b *url.URL) bool {
+	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
+}
+
+// port is a URL's port, that of its scheme where it names none.
+func port(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case strings.EqualFold(u.Scheme, "https"):
+		return "443"
+	}
+	return "80"
+}
+
+// withoutQuery is a URL as it may be shown: without user, password, query and fragment.
+func withoutQuery(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		before, _, _ := strings.Cut(raw, "?")
+		return before
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+	return u.String()
+}
