@@ -11,9 +11,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 type Client struct {
 	opts    Options
 	http    *http.Client
+	fresh   *http.Client // a new connection for each request; nil: there is none
 	session *session
 	witness *witness
 	pace    *pacer
@@ -39,6 +41,7 @@ type Client struct {
 
 	// What most requests have in common with the one before.
 	pageLimit   atomic.Pointer[pageLimit]
+	noEcho      atomic.Pointer[string] // the endpoint that is known not to echo request IDs
 	lastHeaders atomic.Pointer[headers]
 	lastDate    atomic.Pointer[dateHeader]
 }
@@ -58,17 +61,24 @@ func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts, pace: pace, witness: newWitness(opts.Transport)}
-	var transport http.RoundTripper = c.witness
-	if c.keys = newKeyring(opts); c.keys != nil {
-		transport = &signingTransport{next: transport, keys: c.keys, projectID: opts.ProjectID, now: time.Now}
+	c := &Client{opts: opts, pace: pace, witness: newWitness(opts.Transport), keys: newKeyring(opts)}
+	c.http = c.over(c.witness)
+	if opts.Fresh != nil {
+		c.fresh = c.over(c.witness.beside(opts.Fresh))
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: sameThing}
 	c.session = newSession(opts, c.http)
 	c.session.unscoped = unscoped
 	c.bodies.New = func() any { return new(bytes.Buffer) }
 	c.Set(opts.Settings)
 	return c, nil
+}
+
+// over is an HTTP client over a transport, which signs the requests if there are keys.
+func (c *Client) over(transport http.RoundTripper) *http.Client {
+	if c.keys != nil {
+		transport = &signingTransport{next: transport, keys: c.keys, projectID: c.opts.ProjectID, now: time.Now}
+	}
+	return &http.Client{Transport: transport, CheckRedirect: sameThing}
 }
 
 // Set replaces the settings. What is under way goes on with the old ones. A pause of the logins ends: whoever sets
@@ -84,6 +94,9 @@ func (c *Client) Close() {
 	c.session.close()
 	c.keys.close()
 	c.http.CloseIdleConnections()
+	if c.fresh != nil {
+		c.fresh.CloseIdleConnections()
+	}
 }
 
 // Connect makes sure that there is a token and returns what it gives access to. Call it at the beginning of a
@@ -147,6 +160,8 @@ type request struct {
 	v1       bool   // it is below v1/{project_id}/
 	root     bool   // it is for what is above v2/, and path is empty
 
+	// fresh is whether a list is asked for on a new connection.
+	fresh bool
 	// notMember, for a probe, is set to whether the answer proves that the member does not exist and rows are visible.
 	notMember *bool
 }
@@ -175,6 +190,8 @@ func (r request) takes(status int) bool {
 type answer struct {
 	body []byte // until decode returns
 	date time.Time
+	// unbound is whether nothing shows that the answer belongs to the request, and a new connection would.
+	unbound bool
 }
 
 // get makes the request, again where that may help, and returns the access that the answer was given to, with an answer's
@@ -277,9 +294,24 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	if err != nil {
 		return &Error{Code: CodeConfig, Message: clean(err.Error())}
 	}
-	httpReq.Header = c.headers(tok)
+	id := ""
+	if c.keys == nil {
+		id = newRequestID()
+	}
+	httpReq.Header = c.headers(tok, id)
+	httpClient := c.http
+	var reused atomic.Bool // the connection was
+	if c.fresh != nil && req.op == OpListMembers {
+		if req.fresh || c.silent(tok.access.Endpoint) {
+			httpClient = c.fresh
+		} else {
+			httpReq = httpReq.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+				GotConn: func(info httptrace.GotConnInfo) { reused.Store(info.Reused) },
+			}))
+		}
+	}
 	start := time.Now()
-	resp, err := c.http.Do(httpReq)
+	resp, err := httpClient.Do(httpReq)
 	if noKey, ok := errors.AsType[*Error](err); ok {
 		return noKey
 	}
@@ -288,6 +320,10 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 		return &Error{Code: code, Message: message}
 	}
 	defer resp.Body.Close()
+	echoed, foreign := identify(resp.Header, id)
+	if apiErr := c.refuse(resp, foreign); apiErr != nil {
+		return apiErr
+	}
 	date := c.measure(resp, start)
 	if !req.takes(resp.StatusCode) {
 		apiErr := statusError(resp, req)
@@ -314,7 +350,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "a body of more than " + strconv.Itoa(maxBody>>20) + " MiB"}
 	}
 	if err = checkSize(buf.Bytes(), maxValues); err == nil {
-		err = decode(answer{body: buf.Bytes(), date: date})
+		err = decode(answer{body: buf.Bytes(), date: date, unbound: !echoed && resp.ProtoMajor == 1 && reused.Load()})
 	}
 	if err != nil {
 		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: err.Error()}
@@ -335,11 +371,11 @@ func bodyError(ctx context.Context, resp *http.Response, err error) *Error {
 func statusError(resp *http.Response, req request) *Error {
 	e := &Error{Code: strconv.Itoa(resp.StatusCode), StatusCode: resp.StatusCode}
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
-		where, why := clean(to.Scheme+"://"+to.Host), "since the token would go there"
-		if from := resp.Request.URL; to.Scheme == from.Scheme && strings.EqualFold(to.Host, from.Host) {
-			where, why = clean(to.Path), "since that is something else"
+		key := "endpoint"
+		if req.op == OpListProjects {
+			key = "auth_url" // Keystone's
 		}
-		e.Message = "a redirect to " + where + " is not followed, " + why + ": correct the endpoint"
+		e.Message = redirectMessage(resp.StatusCode, resp.Request.Method, resp.Request.URL, to, key)
 		return e
 	}
 	// What was read of an error's text is good enough, however it ended.
@@ -348,24 +384,6 @@ func statusError(resp *http.Response, req request) *Error {
 	e.Message, e.Means = said.text(), meanings[said.code]
 	e.classify(req, said, body)
 	return e
-}
-
-// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same one:
-// the list of another image would be taken for the one that was asked for.
-func sameThing(req *http.Request, via []*http.Request) error {
-	first := via[0].URL
-	if len(via) > 3 || req.URL.Scheme != first.Scheme || !strings.EqualFold(req.URL.Host, first.Host) ||
-		req.URL.RawQuery != first.RawQuery || belowVersion(req.URL) != belowVersion(first) {
-		return http.ErrUseLastResponse
-	}
-	return nil
-}
-
-var version = regexp.MustCompile(`^.*/v\d+/`)
-
-// belowVersion is what a URL asks for, without where the API begins.
-func belowVersion(u *url.URL) string {
-	return strings.TrimSuffix(version.ReplaceAllString(u.Path, ""), "/")
 }
 
 // measure notes how far the API's clock is from ours and returns the answer's date, zero where it has none.
@@ -387,21 +405,30 @@ func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
 	return date
 }
 
-// headers are those of the requests with a token.
+// headers are those of the requests with a token, but for their IDs.
 type headers struct {
 	tok    *token
 	header http.Header // no transport may change it, says [http.RoundTripper]
 }
 
-func (c *Client) headers(tok *token) http.Header {
-	if last := c.lastHeaders.Load(); last != nil && last.tok == tok {
+// headers returns the headers of a request with a token and an ID, if that is not empty.
+func (c *Client) headers(tok *token, id string) http.Header {
+	last := c.lastHeaders.Load()
+	if last == nil || last.tok != tok {
+		last = &headers{tok, http.Header{
+			"Accept": {"application/json"}, "Accept-Language": {"en"}, "Cache-Control": {"no-cache"}, "User-Agent": {c.opts.UserAgent},
+		}}
+		if tok.id != "" {
+			last.header.Set("X-Auth-Token", tok.id)
+		}
+		c.lastHeaders.Store(last)
+	}
+	if id == "" {
 		return last.header
 	}
-	header := http.Header{"Accept": {"application/json"}, "User-Agent": {c.opts.UserAgent}}
-	if tok.id != "" {
-		header.Set("X-Auth-Token", tok.id)
-	}
-	c.lastHeaders.Store(&headers{tok, header})
+	header := make(http.Header, len(last.header)+1)
+	maps.Copy(header, last.header) // the values are shared
+	header[headerRequestID] = []string{id}
 	return header
 }
 

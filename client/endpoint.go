@@ -2,7 +2,9 @@ package client
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -60,4 +62,47 @@ func withoutQuery(raw string) string {
 	}
 	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
 	return u.String()
+}
+
+// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same one: the
+// list of another image would be taken for the one that was asked for, and a login that becomes a GET looks like a wrong
+// password.
+func sameThing(req *http.Request, via []*http.Request) error {
+	first := via[0]
+	if len(via) > 3 || req.Method != first.Method || !sameHost(req.URL, first.URL) || !sameRequest(req.URL, first.URL) {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}
+
+// sameRequest reports whether two URLs of one host ask for the same, perhaps below another path.
+func sameRequest(a, b *url.URL) bool {
+	return a.RawQuery == b.RawQuery && belowVersion(a) == belowVersion(b)
+}
+
+var version = regexp.MustCompile(`^.*/v\d+/`)
+
+// belowVersion is what a URL asks for, without where the API begins.
+func belowVersion(u *url.URL) string {
+	return strings.TrimSuffix(version.ReplaceAllString(u.Path, ""), "/")
+}
+
+// redirectMessage says where a redirect leads to that was not followed, why not, and which key of the configuration to
+// correct. Paths on other hosts are left out: they may have anything in them.
+func redirectMessage(status int, method string, from, to *url.URL, key string) string {
+	where, why := to.Path, "since that is something else"
+	sent := "the token"
+	if method == http.MethodPost {
+		sent = "the credential"
+	}
+	switch {
+	case !sameHost(from, to):
+		where, why = to.Scheme+"://"+to.Host, "since "+sent+" would go there"
+	case !sameRequest(from, to):
+	case method != http.MethodGet && status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
+		why = "since the " + method + " would become a GET"
+	default:
+		why = "since it is one of too many"
+	}
+	return "a redirect to " + clean(where) + " is not followed, " + why + ": correct " + key
 }

@@ -156,7 +156,7 @@ func TestRedirects(t *testing.T) {
 	}))
 	c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 	_, err := c.Members(t.Context(), golden)
-	want := "listing members of image " + golden + ": 302 Found: a redirect to " + elsewhere + " is not followed, since the token would go there: correct the endpoint"
+	want := "listing members of image " + golden + ": 302 Found: a redirect to " + elsewhere + " is not followed, since the token would go there: correct endpoint"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -182,7 +182,7 @@ func TestRedirectsToSomethingElse(t *testing.T) {
 		}))
 		c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 		path, _, _ := strings.Cut(to, "?")
-		want := "listing members of image " + golden + ": 302 Found: a redirect to " + path + " is not followed, since that is something else: correct the endpoint"
+		want := "listing members of image " + golden + ": 302 Found: a redirect to " + path + " is not followed, since that is something else: correct endpoint"
 		if list, err := c.Members(t.Context(), golden); err == nil || err.Error() != want {
 			t.Errorf("got  %v %v\nwant %s", list.Members, err, want)
 		}

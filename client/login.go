@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -184,8 +185,8 @@ func (s *session) newToken(id string, body loginBody, start time.Time, identity 
 		tok.access.Endpoint = imageEndpoint(s.opts.Endpoint)
 		return tok, nil
 	}
-	url, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
-	tok.access.Endpoint = imageEndpoint(url)
+	image, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
+	tok.access.Endpoint = imageEndpoint(image)
 	return tok, err
 }
 
@@ -273,6 +274,9 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 	case errors.As(err, &status):
 		e.StatusCode, e.Code = status.Actual, fmt.Sprint(status.Actual)
 		e.Message = serverMessage(status.Body)
+		if to := status.ResponseHeader.Get("Location"); to != "" && status.Actual/100 == 3 {
+			e.Message = loginRedirect(status, to)
+		}
 		if status.Actual == http.StatusNotFound {
 			e.Message = strings.TrimPrefix(e.Message+": is auth_url the URL of Keystone, such as https://cloud.example.com:5000/v3?", ": ")
 		}
@@ -287,6 +291,18 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 		e.Code, e.StatusCode, e.Message = CodeDecode, exchange.status, oneLine(err.Error())
 	}
 	return e
+}
+
+// loginRedirect says of a redirect to somewhere why a login did not follow it.
+func loginRedirect(status gophercloud.ErrUnexpectedResponseCode, location string) string {
+	from, err := url.Parse(status.URL)
+	if err == nil {
+		var to *url.URL
+		if to, err = from.Parse(location); err == nil {
+			return redirectMessage(status.Actual, status.Method, from, to, "auth_url")
+		}
+	}
+	return "a redirect to something that is no URL is not followed: correct auth_url"
 }
 
 // loginTransport bounds a login's answer and remembers how the exchange went.

@@ -101,8 +101,13 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		total   float64 // what the pages say the whole list has
 	)
 	for first := true; first || marker != ""; first = false {
-		access, err := c.get(ctx, c.membersRequest(imageID, marker), func(a answer) error {
+		unbound := false
+		req := c.membersRequest(imageID, marker)
+		decode := func(a answer) error {
 			page, err := decodeMembers(a.body, imageID, a.date, c.settings.Load().API)
+			if unbound = err == nil && a.unbound && len(page.members) == 0; unbound {
+				return nil
+			}
 			rows := len(list.Members) + len(page.members)
 			total = max(total, page.total)
 			switch {
@@ -126,7 +131,14 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 				markers[marker] = true
 			}
 			return nil
-		})
+		}
+		access, err := c.get(ctx, req, decode)
+		if err == nil && unbound {
+			// Nothing but a new connection shows that it is this image that has no members, here and from now on.
+			c.noEcho.Store(&access.Endpoint)
+			req.fresh = true
+			access, err = c.get(ctx, req, decode)
+		}
 		if err == nil && !first && !access.SameView(list.Access) {
 			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the list were given to tokens of different rights"}
 		}

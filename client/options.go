@@ -69,6 +69,11 @@ type Options struct {
 	// Transport carries the requests to Keystone and to the image API. Required.
 	Transport http.RoundTripper
 
+	// Fresh, if set, is Transport without keep-alives. An empty list of members is asked for through it once more where
+	// nothing else shows that the answer belongs to the request: no echo of the request's ID, on a connection of HTTP/1 that
+	// was used before.
+	Fresh http.RoundTripper
+
 	// Observer, if set, is told of every attempt.
 	Observer Observer
 

@@ -32,7 +32,11 @@ func (p *Projects) Peers() []Peer { return p.people.Peers() }
 // witness is a transport that remembers the peers. It takes no lock for what it has seen before.
 type witness struct {
 	next http.RoundTripper
+	*peerList
+}
 
+// peerList has the peers of one or more transports.
+type peerList struct {
 	mu    sync.Mutex             // of those who write
 	peers atomic.Pointer[[]Peer] // replaced, never changed
 }
@@ -42,9 +46,14 @@ func newWitness(next http.RoundTripper) *witness {
 	if w, ok := next.(*witness); ok {
 		return w
 	}
-	w := &witness{next: next}
+	w := &witness{next: next, peerList: &peerList{}}
 	w.peers.Store(&[]Peer{})
 	return w
+}
+
+// beside returns a witness of another transport with the same peers.
+func (w *witness) beside(next http.RoundTripper) *witness {
+	return &witness{next: next, peerList: w.peerList}
 }
 
 // RoundTrip implements [http.RoundTripper].

@@ -9,13 +9,20 @@ import (
 
 // NewTransport returns a new transport made of the http block. Where that says nothing of the CA, of the client's
 // certificate, or of TLS at all, it goes by clouds.yaml or the environment. It follows no redirects.
-func (c Cloud) NewTransport() (http.RoundTripper, error) {
+func (c Cloud) NewTransport() (http.RoundTripper, error) { return c.newTransport() }
+
+// NewFreshTransport is NewTransport with a new connection for each request.
+func (c Cloud) NewFreshTransport() (http.RoundTripper, error) {
+	return c.newTransport(promconfig.WithKeepAlivesDisabled())
+}
+
+func (c Cloud) newTransport(opts ...promconfig.HTTPClientOption) (http.RoundTripper, error) {
 	cfg := c.http
 	if cfg.OAuth2 != nil {
 		o := *cfg.OAuth2 // the transport keeps its proxy in it
 		cfg.OAuth2 = &o
 	}
-	return promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name)
+	return promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name, opts...)
 }
 
 // checkHTTP reports whether the http block makes sense, and can read its files.

@@ -110,3 +110,35 @@ func TestRedactedPrivateKey(t *testing.T) {
 		t.Errorf("got %s, %v", got, err)
 	}
 }
+
+// The second transport has a new connection for each request, with the same certificates.
+func TestFreshTransport(t *testing.T) {
+	cleanEnv(t)
+	var remotes []string
+	server := httptest.NewTLSServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { remotes = append(remotes, r.RemoteAddr) }))
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})))
+	c, err := loadText(t, oneCloud("token: {auth_url: "+keystone+", token: hunter2}", "http: {tls_config: {ca_file: "+ca+"}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	transport, err := c.Clouds[0].NewFreshTransport()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+	}
+	if len(remotes) != 2 || remotes[0] == remotes[1] {
+		t.Errorf("connections %s", remotes)
+	}
+}

@@ -94,8 +94,12 @@ func (r *Runtime) connect(cloud Cloud) (connected, error) {
 	if err != nil {
 		return nil, err
 	}
+	fresh, err := cloud.NewFreshTransport()
+	if err != nil {
+		return nil, err
+	}
 	opts := cloud.Client
-	opts.Transport, opts.UserAgent = transport, r.opts.UserAgent
+	opts.Transport, opts.Fresh, opts.UserAgent = transport, fresh, r.opts.UserAgent
 	if cloud.projects {
 		opts.Observer = r.opts.API.Observer(cloud.Collector.Name, client.OpListProjects)
 		return client.NewProjects(opts)
