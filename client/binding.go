@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// This file binds answers to requests: an empty list of members names no image, so an old answer, or the answer to another
-// request, would look like "nobody has access".
+// This file binds answers to requests: an empty list of members names no image, so an old answer, or the answer to
+// another request, would look like "nobody has access".
 
 const (
 	headerRequestID = "X-Openstack-Request-Id"
@@ -41,8 +41,8 @@ func newRequestID() string {
 	return processPrefix + h[:4] + "-" + h[4:]
 }
 
-// identify compares the request IDs of an answer with that of its request, which is empty where none was sent. foreign is an
-// ID that this process sent with another request. Any other ID is the server's own and says nothing.
+// identify compares the request IDs of an answer with that of its request, which is empty where none was sent. foreign
+// is an ID that this process sent with another request. Any other ID is the server's own and says nothing.
 func identify(header http.Header, id string) (echoed bool, foreign string) {
 	for _, got := range header[headerRequestID] {
 		got = strings.TrimSpace(got)
@@ -66,11 +66,12 @@ func tooOld(header http.Header) string {
 	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
 		return ""
 	}
-	return fmt.Sprintf("answer of a cache, %s seconds old: turn off caching of the image API, or set endpoint to the API itself", clean(age))
+	return fmt.Sprintf("answer of a cache, %s seconds old: "+
+		"turn off caching of the image API, or set endpoint to the API itself", clean(age))
 }
 
-// refuse returns the error of an answer that is not read, whatever its status says, or nil. It closes the connection of an
-// answer that belongs to another request: the next one on it would be one too late as well.
+// refuse returns the error of an answer that is not read, whatever its status says, or nil. It closes the connection
+// of an answer that belongs to another request: the next one on it would be one too late as well.
 func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 	message := tooOld(resp.Header)
 	if foreign != "" {

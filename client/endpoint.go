@@ -12,7 +12,8 @@ import (
 type ambiguousEndpointError struct{ first, second string }
 
 func (e *ambiguousEndpointError) Error() string {
-	return fmt.Sprintf("the catalog has two image endpoints for this region and interface, %s and %s: set endpoint to the one to use",
+	return fmt.Sprintf("the catalog has two image endpoints for this region and interface, %s and %s: "+
+		"set endpoint to the one to use",
 		clean(withoutQuery(e.first)), clean(withoutQuery(e.second)))
 }
 
@@ -64,9 +65,9 @@ func withoutQuery(raw string) string {
 	return u.String()
 }
 
-// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same one: the
-// list of another image would be taken for the one that was asked for, and a login that becomes a GET looks like a wrong
-// password.
+// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same
+// one: the list of another image would be taken for the one that was asked for, and a login that becomes a GET looks
+// like a wrong password.
 func sameThing(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || req.Method != first.Method || !sameHost(req.URL, first.URL) || !sameRequest(req.URL, first.URL) {

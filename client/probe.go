@@ -17,17 +17,17 @@ import (
 type MemberAnswer struct {
 	// Row is the member's row; nil: there is none.
 	Row *Member
-	// NotMember is whether the API's own 404 says that the member is not in the list. Glance says so only where the rows of
-	// the image are visible.
+	// NotMember is whether the API's own 404 says that the member is not in the list. Glance says so only where the rows
+	// of the image are visible.
 	NotMember bool
 	// Access is the view that the answer was given to.
 	Access Access
 }
 
-// MemberAs returns the row of one member, GET /v2/images/{image_id}/members/{member_id}, as [Projects] has it: the client is
-// of one project. Glance answers a list of members with 200 and drops the rows that its policy get_member does not allow;
-// this request tells a list without rows from a list without visible rows. Everything but a row and a 404 that names both
-// the member and the image is an [*Error]. It never renews the token, whatever is answered.
+// MemberAs returns the row of one member, GET /v2/images/{image_id}/members/{member_id}, as [Projects] has it: the
+// client is of one project. Glance answers a list of members with 200 and drops the rows that its policy get_member
+// does not allow; this request tells a list without rows from a list without visible rows. Everything but a row and a
+// 404 that names both the member and the image is an [*Error]. It never renews the token, whatever is answered.
 func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (MemberAnswer, error) {
 	var (
 		row       Member
@@ -80,8 +80,8 @@ func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member,
 	return row.member(now), nil
 }
 
-// classify notes what an error answer says of the image: whether it is the image API's own 404, and for a probe whether it
-// proves that rows are visible. Status codes alone prove nothing: gateways and proxies answer 404 too.
+// classify notes what an error answer says of the image: whether it is the image API's own 404, and for a probe
+// whether it proves that rows are visible. Status codes alone prove nothing: gateways and proxies answer 404 too.
 func (e *Error) classify(req request, said said, body []byte) {
 	notFound := e.Status() == http.StatusNotFound
 	switch {
@@ -94,15 +94,17 @@ func (e *Error) classify(req request, said said, body []byte) {
 		*req.notMember = e.StatusCode == http.StatusNotFound && glance && !e.OnlyShared &&
 			hasWord(own, req.imageID) && hasWord(own, req.memberID) && !strings.Contains(own, "/")
 	case req.op == OpGetImage || req.op == OpListMembers:
-		e.OwnNotFound = strings.HasPrefix(said.code, "IMG.") || glance && hasWord(own, req.imageID) && !strings.Contains(own, "/")
+		e.OwnNotFound = strings.HasPrefix(said.code, "IMG.") ||
+			glance && hasWord(own, req.imageID) && !strings.Contains(own, "/")
 	}
 }
 
 // glancePage is the page that Glance, by webob, answers errors with where JSON is not asked for, or not understood.
-var glancePage = regexp.MustCompile(`(?is)^\s*<html>\s*<head>\s*<title>404 [^<]*</title>\s*</head>\s*<body>\s*<h1>404 [^<]*</h1>(.*)</body>\s*</html>\s*$`)
+var glancePage = regexp.MustCompile(`(?is)^\s*<html>\s*<head>\s*<title>404 [^<]*</title>\s*</head>\s*` +
+	`<body>\s*<h1>404 [^<]*</h1>(.*)</body>\s*</html>\s*$`)
 
-// glanceNotFound returns the message of a 404 in Glance's own form: an object with code, title and message, or a page. What
-// markup there was is removed: webob appends <br /><br />, to JSON as well.
+// glanceNotFound returns the message of a 404 in Glance's own form: an object with code, title and message, or a page.
+// What markup there was is removed: webob appends <br /><br />, to JSON as well.
 func glanceNotFound(body []byte) (message string, ok bool) {
 	if m := glancePage.FindSubmatch(body); m != nil {
 		return oneLine(string(m[1])), true
@@ -125,8 +127,8 @@ func glanceNotFound(body []byte) (message string, ok bool) {
 	return oneLine(message), true
 }
 
-// hasWord reports whether a text contains an ID that no letter, digit, hyphen or underscore of ASCII stands next to. Other
-// letters may: not every language puts blanks between words.
+// hasWord reports whether a text contains an ID that no letter, digit, hyphen or underscore of ASCII stands next to.
+// Other letters may: not every language puts blanks between words.
 func hasWord(text, id string) bool {
 	if id == "" {
 		return false
