@@ -209,6 +209,7 @@ func TestDemo(t *testing.T) {
 	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	_, page = startExporter(t, "--config.file="+writeFile(t, "exporter.yml", several)).get(t, "/metrics")
 	maps.Copy(have, families(t, page))
+	maps.Copy(have, families(t, pageAfterRenaming(t)))
 	for _, name := range documentedMetrics(t) {
 		if !have[name] {
 			t.Errorf("README.md lists %s, and nobody has it", name)
@@ -225,6 +226,20 @@ func TestDemo(t *testing.T) {
 	if hint := e.stdout.String(); !strings.Contains(hint, "http://127.0.0.1:PORT/metrics") || !strings.Contains(hint, "The log below says which PORT") {
 		t.Errorf("the demo prints a port that is none:\n%s", hint)
 	}
+}
+
+// pageAfterRenaming is a scrape after the only discovered image was renamed, so that no rule takes it any more.
+func pageAfterRenaming(t *testing.T) string {
+	t.Helper()
+	world, url := newWorld(t)
+	config, _, _ := strings.Cut(fmt.Sprintf(configText, url), "    images:\n")
+	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", config+"    discover: [{name: golden}]\n"))
+	if _, page := e.get(t, "/metrics"); !strings.Contains(page, `glance_image_scrape_success{cloud="prod",image_id="`+imageID) {
+		t.Fatalf("the image is not discovered:\n%s", page)
+	}
+	world.SetImage(imageID, func(img *fakecloud.Image) { img.Name = "renamed" })
+	_, page := e.get(t, "/metrics")
+	return page
 }
 
 func readme(t *testing.T) string {

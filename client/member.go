@@ -72,6 +72,8 @@ type Member struct {
 // MemberList is an image's member list, sorted by type and ID, each member once.
 type MemberList struct {
 	Members []Member
+	// Repeated is whether a member had several rows.
+	Repeated bool
 	// Access is the view that the list was given to.
 	Access Access
 }
@@ -147,7 +149,9 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		}
 		list.Access = access
 	}
+	rows := len(list.Members)
 	list.Members = normalize(list.Members)
+	list.Repeated = len(list.Members) < rows
 	return list, nil
 }
 

@@ -10,7 +10,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-var operations = []client.Operation{client.OpAuthenticate, client.OpListImages, client.OpGetImage, client.OpListMembers}
+var operations = []client.Operation{client.OpAuthenticate, client.OpListImages, client.OpGetImage, client.OpListMembers, client.OpGetMember}
 
 // expectedCodes exist from 0 on: a counter born at 1 shows no increase.
 var expectedCodes = []string{

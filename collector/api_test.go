@@ -44,7 +44,7 @@ func hasLabels(m *dto.Metric, op, code string) bool {
 func TestCountersBeginAtZero(t *testing.T) {
 	api := collector.NewAPIMetrics()
 	api.Observer("prod")
-	const operations, codes = 4, 13
+	const operations, codes = 5, 13
 	for name, want := range map[string]int{
 		"glance_api_requests_total": operations, "glance_api_request_errors_total": operations * codes, "glance_api_request_duration_seconds": operations,
 	} {
@@ -69,6 +69,7 @@ func TestCounters(t *testing.T) {
 # TYPE glance_api_requests_total counter
 glance_api_requests_total{cloud="prod",operation="authenticate"} 0
 glance_api_requests_total{cloud="prod",operation="get_image"} 0
+glance_api_requests_total{cloud="prod",operation="get_member"} 0
 glance_api_requests_total{cloud="prod",operation="list_images"} 0
 glance_api_requests_total{cloud="prod",operation="list_members"} 3
 `

@@ -25,6 +25,7 @@ type API interface {
 	ImagePage(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, error)
 	Members(ctx context.Context, imageID string) (client.MemberList, error)
 	MembersAs(ctx context.Context, project, imageID string) (client.MemberList, error)
+	MemberAs(ctx context.Context, project, imageID, memberID string) (client.MemberAnswer, error)
 	State() client.State
 }
 
@@ -69,7 +70,7 @@ type part struct {
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
 	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}, inbound: &inboundPast{}}
-	c.memory.images, c.slots = map[string]memo{}, newSlots(opts.Concurrency)
+	c.memory, c.slots = newMemory(), newSlots(opts.Concurrency)
 	c.ended.L = &c.mu
 	return c
 }
@@ -299,6 +300,14 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 		p.running = nil
 	}
 	c.swept(coll, nil) // if it was to list and did not come to its end
+	c.memory.exchange(coll)
+	if c.sweep != nil && c.sweep.run == coll.id {
+		listed := *c.sweep
+		coll.mu.Lock()
+		listed.views = coll.frozen()
+		coll.mu.Unlock()
+		c.sweep = &listed
+	}
 	if coll.opts == c.opts {
 		c.memory.learn(coll)
 		c.inbound = c.inbound.learn(coll)

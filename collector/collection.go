@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"glance_share_exporter/client"
@@ -44,6 +45,9 @@ type collection struct {
 	start  time.Time
 	done   chan struct{}
 	queue  *queue
+	id     uint64 // number of the collection
+
+	moments atomic.Uint64 // until now
 
 	mu       sync.Mutex
 	deadline time.Time // the latest that anybody waits for
@@ -56,7 +60,6 @@ type collection struct {
 	err       error // why there is no token
 	answered  bool  // as the image API answers a good token
 	served    bool  // with a 200
-	single    bool  // and that to a question about one image
 	stranger  bool  // there is no list of images
 	targets   []*target
 	byID      map[string]*target
@@ -71,6 +74,17 @@ type collection struct {
 	passing      bool           // for a reason, among others, that may be over soon
 	cutOff       bool           // as nobody waited any more, for one
 
+	views        map[string]*view         // by project, see evidence.go
+	answeredFor  map[ownerIn]bool         // whose images were answered
+	listed       []*listingEvidence       // of each owner
+	ownerRows    map[string]int           // images in the listings, by owner
+	looks        map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
+	lookShows    map[ownerIn]bool         // whose images were among them
+	lookShared   map[string]bool          // whether images that others share were
+	contradicted map[string]bool          // owners: a complete listing lacks an image that is there, and that a rule takes
+	sweepViews   map[string]*view         // of the collection that listed
+	departed     []LeftImage              // that are not watched any more since this collection
+
 	inboundPast *inboundPast
 	inbound     []*inbound // one for each project, if others' images are asked for
 	inboundKept int        // images of all of them
@@ -82,7 +96,12 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
-		inboundPast: c.inbound,
+		inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{}, lookShows: map[ownerIn]bool{}, lookShared: map[string]bool{},
+	}
+	c.memory.runs++
+	coll.id = c.memory.runs
+	for project, v := range c.memory.views {
+		coll.views[project] = &v
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
@@ -96,6 +115,9 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 
 // add adds a target. The caller holds mu.
 func (c *collection) add(t target) *target {
+	if t.past == nil {
+		t.past = &memo{}
+	}
 	c.targets = append(c.targets, &t)
 	c.byID[t.ID] = &t
 	return &t
@@ -107,7 +129,7 @@ func (c *collection) remember(own []string) {
 	for _, id := range slices.Sorted(maps.Keys(c.past.known)) {
 		img := c.past.known[id]
 		if rule := c.opts.rule(img, own); rule != nil && c.byID[id] == nil {
-			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, discovered: true})
+			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, past: c.past.images[id], discovered: true})
 			c.weight += imageWeight(img)
 		}
 	}
@@ -165,6 +187,7 @@ func (c *collection) run(ctx context.Context) {
 		c.queue.add(&c.queue.first, c.discoverNowAndThen)
 	}
 	c.askMembers()
+	c.queue.add(&c.queue.first, c.prove)
 	patience := client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause}
 	c.queue.work(client.WithPatience(ctx, patience), c.opts.Concurrency)
 }
@@ -210,6 +233,7 @@ func (c *collection) connect(ctx context.Context) error {
 		c.scopesErr, err = err, nil
 	}
 	c.scopes, c.projects = scopes, projectsOf(scopes)
+	c.enterViews()
 	if err == nil && !slices.Equal(c.projects, c.past.projects) {
 		// What was discovered for another project is no business of these.
 		c.targets = slices.DeleteFunc(c.targets, func(t *target) bool { return t.discovered })
@@ -307,16 +331,16 @@ func imageStatus(err error) int {
 	return 0
 }
 
-// askMembers asks for the members of every image, but of those that had no members last time only when the record says
-// that they may have some now.
+// askMembers asks for the members of every image, but of those that had no members last time, and of those that are seen for the first
+// time, only when the record says that they may have some now.
 func (c *collection) askMembers() {
 	c.mu.Lock()
 	targets := slices.Clone(c.targets)
 	c.mu.Unlock()
-	c.past.order(targets)
+	order(targets)
 	for _, t := range targets {
-		if v := c.past.images[t.ID].visibility; v.Known() && !slices.Contains(c.opts.MembersFor, v) {
-			c.queue.add(&c.queue.rest, func(ctx context.Context) { c.begin(ctx, t) }) // settleRecord will ask
+		if !c.asksAtOnce(t) {
+			c.queue.add(&c.queue.rest, func(ctx context.Context) { c.takeTurn(ctx, t) }) // or settleRecord will ask
 			continue
 		}
 		c.askMembersOf(t)
@@ -332,32 +356,61 @@ func (c *collection) askMembersOf(t *target) {
 		return
 	}
 	to := &c.queue.rest
-	if c.past.images[t.ID].hung {
+	if t.past.hung {
 		to = &c.queue.slow
 	}
 	c.queue.add(to, func(ctx context.Context) {
 		c.begin(ctx, t)
-		if c.settled(t) {
-			return
+		if !c.settled(t) {
+			c.readMembers(ctx, t)
 		}
-		late := c.late()
-		var list client.MemberList
-		err := c.request(ctx, func(ctx context.Context) (err error) {
-			list, err = c.cloud.api.Members(ctx, t.ID)
-			return err
-		})
-		c.mu.Lock()
-		if err == nil {
-			c.single = true
-			err = c.take(listWeight(list.Members))
-		}
-		t.members, t.membersErr, t.membersRead, t.late = list, err, err == nil, late
-		if err != nil {
-			t.members = client.MemberList{}
-		}
-		c.mu.Unlock()
-		c.doubt(t)
 	})
+}
+
+// takeTurn is the turn of an image whose record must be known before its members are asked for.
+func (c *collection) takeTurn(ctx context.Context, t *target) {
+	c.mu.Lock()
+	t.inTurn = t.recordFirst && t.record == nil
+	c.mu.Unlock()
+	c.begin(ctx, t)
+	c.mu.Lock()
+	e := c.evidence(t)
+	ask := t.inTurn && !t.membersAsked && !t.unwanted && e.wantsList() && !notAsked(t.recordErr)
+	t.inTurn = false
+	t.membersAsked = t.membersAsked || ask
+	c.mu.Unlock()
+	if ask {
+		c.readMembers(ctx, t)
+	}
+}
+
+// readMembers reads an image's list of members.
+func (c *collection) readMembers(ctx context.Context, t *target) {
+	late := c.late()
+	var list client.MemberList
+	var began moment
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		c.mu.Lock()
+		t.before, t.after = t.record, nil // those at hand, and those to come
+		c.mu.Unlock()
+		began = c.moment()
+		list, err = c.cloud.api.Members(ctx, t.ID)
+		return err
+	})
+	c.mu.Lock()
+	if err == nil {
+		err = c.take(listWeight(list.Members))
+	}
+	t.members, t.membersErr, t.membersRead, t.late = list, err, err == nil, late
+	t.membersBegan, t.membersEnd = began, c.moment()
+	if err != nil {
+		t.members = client.MemberList{}
+	}
+	c.mu.Unlock()
+	c.doubt(t)
+	if c.lacksRecordAlone(t) {
+		_ = c.readRecord(ctx, t) // what was read before stays
+	}
 }
 
 // begin is the turn of an image. Where its record is asked for alone, that is now: each image is to be whole in its turn, so that
@@ -405,33 +458,36 @@ func imageWeight(img *client.Image) int {
 func (c *collection) settled(t *target) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return t.notApplicable(c.opts)
+	return c.hasNoMembers(t)
 }
 
 // snapshot is what is known by now.
 func (c *collection) snapshot() Snapshot {
 	state := c.cloud.api.State()
+	left := c.cloud.lately(c)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.head()
-	s.State = state
-	s.Images = c.images(func(t *target) sighting { return sighting{target: t} })
+	s.State, s.Left = state, left
+	s.Images = c.images(func(t *target) sighting { return sighting{target: t, evidence: c.evidence(t)} })
 	return s
 }
 
 // head is what a snapshot says of the cloud. The caller holds mu.
 func (c *collection) head() Snapshot {
+	c.note()
 	end := c.end
 	if end.IsZero() {
 		end = time.Now()
 	}
 	s := Snapshot{
 		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
-		Discovers: len(c.opts.Discover) > 0, Discovered: c.complete() && !c.noImageAPI(), Scopes: c.scopes, ScopesErr: c.scopesErr, NoImageAPI: c.err == nil && c.noImageAPI(),
+		Discovers: len(c.opts.Discover) > 0, Discovered: c.discovered() && !c.noImageAPI(), Scopes: c.scopes, ScopesErr: c.scopesErr, NoImageAPI: c.err == nil && c.noImageAPI(),
 		opts: c.opts,
 	}
 	c.discovery(&s)
 	s.Inbound = c.inboundSnapshots()
+	s.Views = c.viewSnapshots()
 	return s
 }
 
@@ -444,7 +500,7 @@ func (c *collection) images(see func(t *target) sighting) []ImageSnapshot {
 		}
 		s := see(t)
 		img := ImageSnapshot{Name: c.imageName(t), Taken: s.taken}
-		s.target.judge(c.opts, &img)
+		s.target.judge(&s.evidence, &img)
 		images = append(images, img)
 	}
 	if c.opts.MemberDetails {
@@ -458,7 +514,7 @@ func (c *collection) discovery(s *Snapshot) {
 	switch {
 	case !s.Discovers:
 	case !s.Discovered:
-		s.DiscoveryErr = cmp.Or(c.err, c.discoveryErr, errNotAsked)
+		s.DiscoveryErr = cmp.Or(c.err, c.discoveryErr, c.sweptDoubt(), errNotAsked)
 	default:
 		for i := range c.opts.Discover {
 			if !c.used[&c.opts.Discover[i]] {
@@ -473,7 +529,7 @@ func (c *collection) imageName(t *target) string {
 	if t.Name != "" {
 		return t.Name
 	}
-	if image := c.past.images[t.ID]; image.named {
+	if image := t.past; image.named {
 		return image.name
 	}
 	if t.record != nil {

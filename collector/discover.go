@@ -247,6 +247,12 @@ func (o *Options) withHidden(list []client.ImageQuery) []client.ImageQuery {
 
 var errUnreadable = errors.New("records cannot be read")
 
+var (
+	errMixedViews = errors.New("listing images: the pages were given to tokens of different rights")
+	errDropped    = errors.New("listing images: a page has fewer images than asked for, and there is a next one: " +
+		"the policy get_image hides images from this credential, so allow it")
+)
+
 var errGoingRound = errors.New("listing images: the pages go round, the same image marks two of them")
 
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
@@ -259,6 +265,11 @@ func (c *collection) discover() {
 	c.discoveryErr, c.listings = cmp.Or(err, c.scopesErr), len(queries)
 	c.passing = c.scopesErr != nil
 	watched := len(c.targets)
+	for _, q := range queries {
+		if c.listedOwner(q.Owner) == nil {
+			c.listed = append(c.listed, &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0})
+		}
+	}
 	c.mu.Unlock()
 	if len(queries) == 0 {
 		c.share()
@@ -271,11 +282,14 @@ func (c *collection) discover() {
 	}
 	for _, q := range queries {
 		c.queue.add(&c.queue.first, func(ctx context.Context) {
-			c.ended(c.list(ctx, q, func(page client.ImagePage) error {
+			c.ended(ctx, c.list(ctx, q, func(page client.ImagePage, began moment) error {
 				if err := c.opts.mayList(q, page.Access); err != nil {
 					return err // the token was renewed, and is not what it was
 				}
-				return c.find(page.Images)
+				if err := c.noteListing(q, page, began); err != nil {
+					return err
+				}
+				return c.find(page.Images, began)
 			}))
 		})
 	}
@@ -287,7 +301,7 @@ func (c *collection) admin() bool {
 }
 
 // list reads one listing to its end, and hands over its pages. Where it begins anew, images come again.
-func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(client.ImagePage) error) error {
+func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(page client.ImagePage, began moment) error) error {
 	for restarts := 0; ; restarts++ {
 		again, err := c.listPages(ctx, q, take)
 		if !again || restarts == maxRestarts {
@@ -298,11 +312,14 @@ func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(cl
 
 // listPages reads the pages of a listing from the first one on. again is whether the image that marks a page was deleted
 // or hidden meanwhile, so that the listing must begin anew.
-func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage) error) (again bool, err error) {
-	marker, seen, unreadable := "", map[string]bool{}, 0
+func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage, moment) error) (again bool, err error) {
+	marker, seen, unreadable, dropped := "", map[string]bool{}, 0, false
+	var view *client.Access // of the first page
 	for {
 		var page client.ImagePage
+		var began moment
 		err := c.request(ctx, func(ctx context.Context) (err error) {
+			began = c.moment()
 			page, err = c.cloud.api.ImagePage(ctx, q, marker)
 			return err
 		})
@@ -313,10 +330,16 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 			}
 			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
 		}
-		if err := take(page); err != nil {
+		if view == nil {
+			view = &page.Access
+		} else if !view.SameView(page.Access) {
+			return false, errMixedViews
+		}
+		if err := take(page, began); err != nil {
 			return false, err
 		}
 		unreadable += page.Unreadable
+		dropped = dropped || page.Dropped
 		if page.Next == "" {
 			break
 		}
@@ -328,14 +351,17 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 		}
 		seen[page.Next], marker = true, page.Next
 	}
-	if unreadable > 0 {
+	switch {
+	case unreadable > 0:
 		return false, fmt.Errorf("listing images: %d %w", unreadable, errUnreadable)
+	case dropped:
+		return false, errDropped
 	}
 	return false, nil
 }
 
 // find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
-func (c *collection) find(images []client.Image) error {
+func (c *collection) find(images []client.Image, began moment) error {
 	for i := range images {
 		img := &images[i]
 		c.mu.Lock()
@@ -361,7 +387,7 @@ func (c *collection) find(images []client.Image) error {
 		c.mu.Unlock()
 		if t != nil {
 			record := *img // alone: the page's others need not stay
-			c.settleRecord(t, &record, nil)
+			c.settleRecord(t, &record, began, nil)
 			c.doubt(t)
 		}
 	}
@@ -369,25 +395,35 @@ func (c *collection) find(images []client.Image) error {
 }
 
 // ended notes the end of a listing. After the last one it asks for the records that are not there yet.
-func (c *collection) ended(err error) {
+func (c *collection) ended(ctx context.Context, err error) {
 	c.mu.Lock()
-	if c.discoveryErr == nil {
-		c.discoveryErr = err
-	}
-	c.cutOff = c.cutOff || notAsked(err) || code(err) == client.CodeCanceled
-	c.passing = c.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
+	c.noteListingEnd(err)
 	c.listings--
-	c.swept = c.listings == 0
-	last, targets := c.swept, slices.Clone(c.targets)
+	last := c.listings == 0
 	c.mu.Unlock()
 	if !last {
 		return
 	}
+	err = c.lookBehindBlanks(ctx)
+	c.mu.Lock()
+	c.noteListingEnd(err)
+	c.swept = true
+	targets := slices.Clone(c.targets)
+	c.mu.Unlock()
 	c.share()
 	for _, t := range targets {
 		c.doubt(t)
 	}
 	c.askRecords()
+}
+
+// noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is. The caller holds mu.
+func (c *collection) noteListingEnd(err error) {
+	if c.discoveryErr == nil {
+		c.discoveryErr = err
+	}
+	c.cutOff = c.cutOff || notAsked(err) || code(err) == client.CodeCanceled
+	c.passing = c.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
 }
 
 // share lets others use what this collection listed, unless they may have more time for it.
@@ -396,7 +432,7 @@ func (c *collection) share() {
 	var s *sweep
 	if !c.cutOff {
 		s = &sweep{
-			began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found, err: c.discoveryErr, passing: c.passing,
+			run: c.id, began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found, err: c.discoveryErr, passing: c.passing, listed: c.listed,
 		}
 	}
 	c.mu.Unlock()
@@ -408,12 +444,115 @@ func (c *collection) share() {
 // complete reports whether every listing was read to its end. The caller holds mu.
 func (c *collection) complete() bool { return c.swept && c.discoveryErr == nil }
 
+// discovered reports whether every image was found (E13). The caller holds mu.
+func (c *collection) discovered() bool { return c.complete() && c.listingDoubt() == nil }
+
+// sweptDoubt is listingDoubt of complete listings, nil of others. The caller holds mu.
+func (c *collection) sweptDoubt() error {
+	if !c.complete() {
+		return nil
+	}
+	return c.listingDoubt()
+}
+
+// listingDoubt is why listings that were read to their ends may not have had everything. The caller holds mu.
+func (c *collection) listingDoubt() error {
+	for _, l := range c.listed {
+		now, then := c.viewIn(l.project), c.sweptView(l.project)
+		switch {
+		case l.wantsAdministrator(now) && l.wantsAdministrator(then):
+			return errNoAdministrator
+		case l.wantsProject(now) && l.wantsProject(then):
+			return errUnknownProject
+		case l.rows == 0 && c.contradicted[l.owner]:
+			return errBlankListing
+		}
+	}
+	return nil
+}
+
+var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, and nothing shows that the image API " +
+	"takes it for an administrator's, so images may be missing: check the policy context_is_admin, " +
+	"or make a proof: an image without data (queued) that is private in another project")
+
+var errUnknownProject = unprovenError("listing images: nothing confirms that the credential is of the project that the configuration names, so images may be missing: " +
+	"set auth_url, so that Keystone names the project, or keep a private image in the project")
+
+var errBlankListing = unprovenError("listing images: there is none, and nothing shows that this credential can see images: allow the policy get_image, " +
+	"or keep one image in the project")
+
+// listedOwner returns what is known of the listings of an owner, nil where there is none. The caller holds mu.
+func (c *collection) listedOwner(owner string) *listingEvidence {
+	for _, l := range c.listed {
+		if l.owner == owner {
+			return l
+		}
+	}
+	return nil
+}
+
+// noteListing notes a page of a listing.
+func (c *collection) noteListing(q client.ImageQuery, page client.ImagePage, began moment) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.viewIn(page.Access.ProjectID).is(&page.Access) {
+		return errMixedViews
+	}
+	l := c.listedOwner(q.Owner)
+	l.project = page.Access.ProjectID
+	l.rows += len(page.Images) + page.Unreadable
+	for i := range page.Images {
+		c.ownerRows[page.Images[i].Owner]++
+	}
+	if !l.began.made() {
+		l.began = c.observed(began)
+	}
+	for i := range page.Images {
+		c.noteRecord(&page.Images[i], began)
+	}
+	return nil
+}
+
+// lookBehindBlanks returns errBlankListing if an owner's listings were empty and nothing shows that the view sees images at all.
+func (c *collection) lookBehindBlanks(ctx context.Context) error {
+	c.mu.Lock()
+	if c.discoveryErr != nil {
+		c.mu.Unlock()
+		return nil
+	}
+	var blank []listingEvidence
+	for _, l := range c.listed {
+		if l.began.made() && l.rows == 0 {
+			blank = append(blank, *l)
+		}
+	}
+	c.mu.Unlock()
+	for _, l := range blank {
+		if !c.seesImages(ctx, l) {
+			return errBlankListing
+		}
+	}
+	return nil
+}
+
+// seesImages reports whether images are visible in the view that listings were read in, and asks where that is not known.
+func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
+	visible := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return l.visible(c.viewIn(l.project)) && (l.rows > 0 || !c.lookShows[ownerIn{l.project, l.owner}] || l.filtered)
+	}
+	if !visible() {
+		c.look(ctx, l.project)
+	}
+	return visible()
+}
+
 // doubt asks for a discovered image alone if it seems to be gone: a whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
 func (c *collection) doubt(t *target) {
 	c.mu.Lock()
 	lacking := !t.listed && c.complete()
-	t.unlisted = t.unlisted || lacking
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
 	ask := t.discovered && !t.doubted && (lacking || gone)
 	t.doubted = t.doubted || ask
@@ -424,15 +563,59 @@ func (c *collection) doubt(t *target) {
 	c.queue.add(&c.queue.first, func(ctx context.Context) {
 		err := c.readRecord(ctx, t)
 		c.mu.Lock()
-		defer c.mu.Unlock()
-		t.notFound = imageStatus(err) == statusNotFound
+		t.notFound = ownNotFound(err)
 		t.unwanted = t.unwanted || err == nil && c.opts.rule(t.record, c.projects) == nil
+		if err == nil && lacking && !t.unwanted {
+			c.contradicted[t.record.Owner] = true
+		}
+		look := t.notFound && !c.ownerAnswered(t) && c.onlyImage(t)
+		project := c.viewOf(t).project
+		c.mu.Unlock()
+		if look {
+			c.look(ctx, project)
+		}
 	})
 }
 
-// gone reports whether a discovered image is not there any more, or not ours to watch. A 404 alone does not say that: it may
-// be of a gateway that finds nothing. So either a list of this collection lacks the image too, or another image was found.
+// ownNotFound reports whether an error is the image API's own answer that there is no such image (E16).
+func ownNotFound(err error) bool {
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && apiErr.OwnNotFound
+}
+
+// missed reports whether this collection shows that a discovered image is not there (E15): the image API's own 404, from the
+// endpoint where the image was found, while another image of its owner was answered in the same view. The caller holds mu.
+func (c *collection) missed(t *target) bool {
+	m := t.past
+	if !t.discovered || !t.notFound || t.record != nil || c.noImageAPI() {
+		return false
+	}
+	v := c.viewOf(t)
+	switch {
+	case m.last != nil && c.contradicted[m.last.Owner]:
+		return false
+	case m.endpoint != "" && m.endpoint != c.endpointOf(v.project):
+		return false
+	case m.last != nil && m.last.Owner != v.project && !v.administratorIn(c.id):
+		return false // who is no administrator any more gets a 404, too
+	}
+	return c.ownerAnswered(t) || c.onlyImage(t) && c.viewOf(t).images.run == c.id
+}
+
+// ownerAnswered reports whether an image of the same owner was answered in the same view. The caller holds mu.
+func (c *collection) ownerAnswered(t *target) bool {
+	last := t.past.last
+	return last != nil && c.answeredFor[ownerIn{last.View, last.Owner}]
+}
+
+// onlyImage reports whether the image was the only one of its owner in the last complete listing. The caller holds mu.
+func (c *collection) onlyImage(t *target) bool {
+	last := t.past.last
+	return last != nil && c.past.owners[last.Owner] == 1
+}
+
+// gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to watch.
 // The caller holds mu.
 func (c *collection) gone(t *target) bool {
-	return t.unwanted || t.notFound && (t.unlisted || c.single) && !c.noImageAPI()
+	return t.unwanted || t.past.missed.before(c.start) && c.missed(t)
 }

@@ -157,10 +157,10 @@ func TestListings(t *testing.T) {
 		want  []string
 	}{
 		{"one rule", user("producer"), []collector.Rule{{Tags: []string{"golden", "lts"}, Visibility: []client.Visibility{client.Shared}}}, []string{
-			"owner=own tag=golden tag=lts visibility=shared", "os_hidden=true owner=own tag=golden tag=lts visibility=shared",
+			"owner=own tag=golden tag=lts visibility=shared", "os_hidden=true owner=own tag=golden tag=lts visibility=shared", "limit=100",
 		}},
 		{"common tags", user("producer"), []collector.Rule{{Tags: []string{"golden", "lts"}, Name: "a*"}, {Tags: []string{"golden"}}}, []string{
-			"owner=own tag=golden", "os_hidden=true owner=own tag=golden",
+			"owner=own tag=golden", "os_hidden=true owner=own tag=golden", "limit=100",
 		}},
 		{
 			"nothing in common", user("producer"),
@@ -169,10 +169,10 @@ func TestListings(t *testing.T) {
 		},
 		{"an administrator", user("admin"), []collector.Rule{{Tags: []string{"a"}}, {Owners: []string{"x"}, Visibility: []client.Visibility{client.Public}}, {Owners: []string{"y"}}}, []string{
 			"owner=admin tag=a", "os_hidden=true owner=admin tag=a", "owner=x visibility=public", "os_hidden=true owner=x visibility=public",
-			"owner=y visibility=all", "os_hidden=true owner=y visibility=all",
+			"owner=y visibility=all", "os_hidden=true owner=y visibility=all", "limit=100", "limit=100 visibility=private",
 		}},
 		{"everything", user("admin"), []collector.Rule{{Tags: []string{"a"}}, {Owners: []string{"*"}, Tags: []string{"a"}}}, []string{
-			"tag=a visibility=all", "os_hidden=true tag=a visibility=all",
+			"tag=a visibility=all", "os_hidden=true tag=a visibility=all", "limit=100",
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -323,7 +323,7 @@ func TestAMarkerThatIsGoneRestartsTheListing(t *testing.T) {
 				}
 				return false
 			}})
-			if got := watched(b.scrape(t)); got != "community hidden private public shared" {
+			if got := watched(b.scrape(t)); got != "community empty(unread 404) hidden private public shared" {
 				t.Errorf("got %s", got)
 			}
 			if n := b.world.Count("list_images"); n < 5 {
@@ -343,53 +343,65 @@ func TestDiscoveredImagesThatVanish(t *testing.T) {
 		name   string
 		happen func(w *fakecloud.Cloud)
 		want   string
+		later  string // after a second look; empty: the same
 	}{
-		{"deleted", func(w *fakecloud.Cloud) { w.RemoveImage(shared) }, rest},
+		{"deleted", func(w *fakecloud.Cloud) { w.RemoveImage(shared) }, rest + " shared(unread 404)", rest},
 		{
 			"deleted between the listing and the question", func(w *fakecloud.Cloud) {
-				w.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: http.StatusNotFound})
+				once(w, about("list_members", shared), func() { w.RemoveImage(shared) })
+			}, rest + " shared(unread 404)", rest,
+		},
+		{
+			"in the listing, and nowhere else", func(w *fakecloud.Cloud) {
+				w.Inject(fakecloud.Fault{Match: about("list_members", shared), Blank: true})
+				w.Inject(fakecloud.Fault{Match: about("get_image", shared), Blank: true})
+			}, rest + " shared(unread 404)", "",
+		},
+		{
+			"a proxy that does not find it", func(w *fakecloud.Cloud) {
+				w.RemoveImage(shared)
 				w.Inject(single(http.StatusNotFound))
-			}, rest,
+			}, rest + " shared(unread 404)", "",
 		},
 		{
 			"its members alone are a 404", func(w *fakecloud.Cloud) {
 				w.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: http.StatusNotFound})
-			}, rest + " shared(unread 404)",
+			}, rest + " shared(unread 404)", "",
 		},
 		{
 			"deleted, but nobody can say so", func(w *fakecloud.Cloud) {
 				w.RemoveImage(shared)
 				w.Inject(single(http.StatusInternalServerError))
-			}, rest + " shared(unread 404)",
+			}, rest + " shared(unread 404)", "",
 		},
 		{
 			"missing in the listing only", func(w *fakecloud.Cloud) {
 				w.Inject(fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": []}`})
-			}, everything,
+			}, everything, "",
 		},
 		{
 			"deleted while a listing fails", func(w *fakecloud.Cloud) {
 				w.RemoveImage(shared)
 				w.Inject(fakecloud.Fault{Match: list(true, ""), Status: http.StatusBadGateway})
-			}, rest + " shared(unread 404) ...",
+			}, rest + " shared(unread 404) ...", "",
 		},
 		{
 			"opened to the public", func(w *fakecloud.Cloud) {
 				w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "public" })
-			}, everything,
+			}, everything, "",
 		},
-		{"hidden", func(w *fakecloud.Cloud) { w.SetImage(shared, func(img *fakecloud.Image) { img.Hidden = true }) }, everything},
+		{"hidden", func(w *fakecloud.Cloud) { w.SetImage(shared, func(img *fakecloud.Image) { img.Hidden = true }) }, everything, ""},
 		{"no rule takes it any more", func(w *fakecloud.Cloud) {
 			w.SetImage(shared, func(img *fakecloud.Image) { img.Name = "renamed" })
-		}, rest},
+		}, rest, ""},
 		{"given to another project", func(w *fakecloud.Cloud) {
 			w.SetImage(shared, func(img *fakecloud.Image) { img.Owner = consumerB })
-		}, rest},
+		}, rest + " shared(unread 404)", rest},
 		{
 			"nothing answers", func(w *fakecloud.Cloud) {
 				w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusServiceUnavailable})
 			},
-			"community(unread 503) empty(unread 503) hidden(unread 503) private(unread 503) public(unread 503) shared(unread 503) ...",
+			"community(unread 503) empty(unread 503) hidden(unread 503) private(unread 503) public(unread 503) shared(unread 503) ...", "",
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -398,9 +410,20 @@ func TestDiscoveredImagesThatVanish(t *testing.T) {
 					t.Fatalf("before: %s", got)
 				}
 				test.happen(b.world)
-				for range 2 {
+				for range 2 { // two looks within ten seconds count as one
 					if got := watched(b.scrape(t)); got != test.want {
 						t.Errorf("got  %s\nwant %s", got, test.want)
+					}
+					time.Sleep(4 * time.Second)
+				}
+				time.Sleep(10 * time.Second)
+				want := test.later
+				if want == "" {
+					want = test.want
+				}
+				for range 2 {
+					if got := watched(b.scrape(t)); got != want {
+						t.Errorf("later: got  %s\nwant %s", got, want)
 					}
 				}
 			})
@@ -557,6 +580,8 @@ func TestAGatewayOf404(t *testing.T) {
 					}
 					remove()
 					w.RemoveImage(ids[0])
+					b.scrape(t)
+					time.Sleep(10 * time.Second)
 					if s := b.scrape(t); len(s.Images) != len(ids)-1 || len(read(s)) != len(ids)-1 {
 						t.Errorf("one is gone: %d of %d images are watched, %d read", len(s.Images), len(ids), len(read(s)))
 					}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/gophercloud/gophercloud/v2"
@@ -213,6 +214,8 @@ func TestAnImageThatIsSharedNoMore(t *testing.T) {
 			t.Error(diff)
 		}
 		b.world.RemoveImage(wholeServer)
+		b.scrape(t)
+		time.Sleep(10 * time.Second)
 		if diff := cmp.Diff([]string{"golden"}, names(b.scrape(t))); diff != "" {
 			t.Error(diff)
 		}

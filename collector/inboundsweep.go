@@ -14,19 +14,30 @@ import (
 
 // inbound is what the requests about one project's inbound images brought. The collection's mu guards it.
 type inbound struct {
-	project string
-	images  map[string]*inboundImage
-	gone    map[string]bool // there before, and not there any more, or the project's own
-	foreign error           // the answers are not for the project as a member
+	listingEvidence // of all listings; project is whose members the images are shared with
+
+	images map[string]*inboundImage
+	gone   map[string]bool // there before, and not there any more, or the project's own
+	missed map[string]bool // there before, and not found in this collection
+
+	foreign error // the answers are not for the project as a member
 	err     error
 	done    bool
 	from    time.Time // when it was read, if that was in an earlier collection
+}
+
+func newInbound(project string) *inbound {
+	return &inbound{
+		listingEvidence: listingEvidence{project: project},
+		images:          map[string]*inboundImage{}, gone: map[string]bool{}, missed: map[string]bool{},
+	}
 }
 
 type inboundImage struct {
 	record client.Image
 	status client.Status
 	twice  bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
+	kept   bool // no listing has it, and nothing shows that it is gone
 }
 
 // inboundPast is what earlier collections left. It is replaced, never changed.
@@ -37,9 +48,17 @@ type inboundPast struct {
 
 type inboundMemory struct {
 	names    map[string]string
-	accepted map[string]client.Image
-	whole    *inbound // for DiscoveryInterval; nil: the last one was not whole
+	known    map[string]knownInbound // those that were there when last read
+	endpoint string                  // of the image API that they were seen at
+	whole    *inbound                // for DiscoveryInterval; nil: the last one was not whole
 	began    time.Time
+}
+
+// knownInbound is an image that was shared with the project when it was last read.
+type knownInbound struct {
+	record client.Image
+	status client.Status
+	missed missing // when the image API first said that there is no such image
 }
 
 var (
@@ -50,6 +69,12 @@ var (
 	errInboundProject = errors.New("the token was renewed, and is another project's")
 	errInboundMany    = fmt.Errorf("others share more than %d images with the project, or %d with all", maxInbound, maxInboundKept)
 	errInboundStatus  = errors.New("the status of some images is not known")
+	errInboundRow     = unprovenError("a listing has an image that is shared with the project, and the image's list of members has not one row of the project: " +
+		"allow the policy get_member for its members")
+	errInboundUnknown = unprovenError("nothing confirms that the credential is of the project that the configuration names: " +
+		"set auth_url, so that Keystone names the project, or keep a private image in the project")
+	errInboundBlank = unprovenError("the listings have no image, and nothing shows that this credential can see images: allow the policy get_image, " +
+		"or keep one image in the project")
 )
 
 const (
@@ -58,6 +83,7 @@ const (
 	maxAcceptedKept   = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
 	maxInboundShown   = 20_000 // of a cloud, and maxShown of a project, have series
 	maxInboundAsked   = 20     // one by one: those whose status changed between two listings are few
+	maxMissingAsked   = 100    // one by one: those that no listing has any more
 	inboundListings   = 3      // of statuses; each image needs to be in one of them
 	inboundPartOfPool = 4      // a quarter of the workers, at most, read inbound images
 )
@@ -75,7 +101,7 @@ func (c *collection) askInbound() bool {
 	var waiting []*inbound
 	c.mu.Lock()
 	for _, s := range c.scopes {
-		in := &inbound{project: s.Access.ProjectID, images: map[string]*inboundImage{}, gone: map[string]bool{}}
+		in := newInbound(s.Access.ProjectID)
 		past := c.inboundPast.projects[in.project]
 		switch {
 		case s.Err != nil:
@@ -84,6 +110,7 @@ func (c *collection) askInbound() bool {
 			in.err, in.done = errInboundAdmin, true
 		case past.whole != nil && age(past.began) < c.opts.DiscoveryInterval:
 			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
+			in.listingEvidence = past.whole.listingEvidence
 		default:
 			waiting = append(waiting, in)
 		}
@@ -107,7 +134,12 @@ func (c *collection) askInbound() bool {
 		err := c.readInbound(ctx, in)
 		c.mu.Lock()
 		if in.foreign != nil {
-			in.images, err = nil, in.foreign // who knows whose they are
+			in.images, err = map[string]*inboundImage{}, in.foreign // who knows whose they are
+		}
+		if errors.Is(in.foreign, errInboundView) {
+			for id := range c.inboundPast.projects[in.project].known {
+				c.keepInbound(in, id) // it was the project's before
+			}
 		}
 		in.err, in.done = err, true
 		c.mu.Unlock()
@@ -132,9 +164,9 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 		}
 		q := client.ImageQuery{SharedWith: in.project, Hidden: hidden, MemberStatus: status}
 		seen := map[string]bool{}
-		err := c.list(ctx, q, func(page client.ImagePage) error {
+		err := c.list(ctx, q, func(page client.ImagePage, began moment) error {
 			pages++
-			return c.takeInbound(in, page, status, seen)
+			return c.takeInbound(in, page, began, status, seen)
 		})
 		failure = cmp.Or(failure, err)
 		cut = cut || errors.Is(err, errInboundMany)
@@ -163,7 +195,22 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 	if in.foreign != nil {
 		return in.foreign
 	}
-	return cmp.Or(failure, c.settleInbound(ctx, in, failure == nil))
+	if failure == nil && (!c.seesImages(ctx, in.listingEvidence) || in.rows == 0 && c.looksShared(in.project)) {
+		failure = errInboundBlank
+		c.mu.Lock()
+		for id := range c.inboundPast.projects[in.project].known {
+			c.keepInbound(in, id)
+		}
+		c.mu.Unlock()
+	}
+	failure = cmp.Or(failure, c.settleInbound(ctx, in, failure == nil))
+	c.mu.Lock()
+	confirmed := c.viewIn(in.project).access.Confirmed
+	c.mu.Unlock()
+	if !confirmed {
+		c.look(ctx, in.project) // for a private image of the project
+	}
+	return failure
 }
 
 // inboundKinds are the values of os_hidden that there are images of.
@@ -191,17 +238,25 @@ func (c *collection) mayTell(in *inbound, to client.Access) error {
 }
 
 // takeInbound takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
-func (c *collection) takeInbound(in *inbound, page client.ImagePage, status client.Status, seen map[string]bool) error {
+func (c *collection) takeInbound(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.mayTell(in, page.Access); err != nil {
 		return err
 	}
+	if !c.viewIn(in.project).is(&page.Access) {
+		return errMixedViews
+	}
+	in.rows += len(page.Images) + page.Unreadable
+	if !in.began.made() {
+		in.began = c.observed(began)
+	}
 	for i := range page.Images {
 		record := &page.Images[i]
+		c.noteRecord(record, began)
 		if record.Owner == in.project {
-			_, accepted := c.inboundPast.projects[in.project].accepted[record.ID]
-			if accepted || in.images[record.ID] != nil {
+			_, known := c.inboundPast.projects[in.project].known[record.ID]
+			if known || in.images[record.ID] != nil {
 				in.letGo(record.ID) // it was another one's
 			}
 			continue
@@ -230,9 +285,9 @@ func (c *collection) takeInbound(in *inbound, page client.ImagePage, status clie
 	return nil
 }
 
-// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those
-// that were accepted and are in none of them. Only its own answer lets an accepted image go: between two listings an image may
-// change from one to the other.
+// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those that were
+// there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
+// the other.
 func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
 	var twice, open, missing []string
 	for _, id := range slices.Sorted(maps.Keys(in.images)) {
@@ -243,22 +298,48 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 			open = append(open, id)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.inboundPast.projects[in.project].accepted)) {
+	known := c.inboundPast.projects[in.project].known
+	for _, id := range slices.Sorted(maps.Keys(known)) {
 		if in.images[id] == nil && whole && !in.gone[id] {
 			missing = append(missing, id)
 		}
 	}
+	slices.SortStableFunc(missing, func(a, b string) int {
+		return compareBools(known[a].status != client.Accepted, known[b].status != client.Accepted)
+	})
+	c.mu.Lock()
+	for _, id := range missing {
+		c.keepInbound(in, id)
+	}
+	c.mu.Unlock()
 	if len(open) > maxInboundAsked {
 		open, failure = nil, errInboundStatus
+	}
+	if len(missing) > maxMissingAsked {
+		missing, failure = missing[:maxMissingAsked], errInboundStatus
 	}
 	for _, id := range slices.Concat(twice, open, missing) {
 		err := c.settleInboundImage(ctx, in, id)
 		failure = cmp.Or(failure, err)
 		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
-			break
+			return cmp.Or(failure, errInboundStatus)
 		}
 	}
 	return failure
+}
+
+// looksShared reports whether a look at all that a view can see had images that others share.
+func (c *collection) looksShared(project string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lookShared[project]
+}
+
+// keepInbound keeps the place of an image that was there before, with a status that is not known. The caller holds mu.
+func (c *collection) keepInbound(in *inbound, id string) {
+	if known, ok := c.inboundPast.projects[in.project].known[id]; ok && in.images[id] == nil {
+		in.images[id] = &inboundImage{record: known.record, kept: true}
+	}
 }
 
 // settleInboundImage reads the status of one image, or notes that it is not there any more.
@@ -273,42 +354,78 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 	if err == nil {
 		err = c.mayTell(in, list.Access)
 	}
+	_, before := c.inboundPast.projects[in.project].known[id]
 	c.mu.Unlock()
+	if img == nil || in.foreign != nil {
+		return err
+	}
+	own := ownRow(in.project, list.Members)
+	var over bool
 	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
-	doubtful := err == nil && (img == nil || c.ownRow(in.project, list.Members) == nil)
-	var recordErr error
-	over := imageStatus(err) == statusNotFound
-	if doubtful || imageStatus(err) == statusForbidden {
-		over, recordErr = c.inboundOver(ctx, in.project, id)
+	if err == nil && (own == nil || before && img.status == "") || imageStatus(err) == statusForbidden {
+		record, recordErr := c.image(ctx, id)
+		if recordErr == nil {
+			over = c.inboundOver(in.project, &record, own != nil)
+			c.mu.Lock()
+			record.Tags = nil
+			img.record = record
+			c.mu.Unlock()
+		}
+		if err == nil || ownNotFound(recordErr) {
+			err = recordErr
+		}
+	}
+	if imageStatus(err) == statusNotFound {
+		return c.missInbound(ctx, in, id, err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if over {
+	switch {
+	case over:
 		in.letGo(id)
 		return nil
-	}
-	if err != nil {
+	case err != nil:
 		return err
-	}
-	if img == nil {
-		if recordErr != nil {
-			return recordErr
-		}
-		img = &inboundImage{record: c.inboundPast.projects[in.project].accepted[id]}
-	}
-	own := c.ownRow(in.project, list.Members)
-	switch {
-	case own != nil:
-	case c.opts.API == client.IMS, img.record.Owner == "":
+	case own != nil && !list.Repeated:
+		img.status, img.twice, img.kept = own.Status, false, false
+		return nil
+	case img.record.Owner == "" && img.kept:
 		in.letGo(id) // everybody gets an answer
 		return nil
-	default:
-		in.foreign = errInboundView // who is no member gets a 404
-		return in.foreign
+	case c.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
+		img.status, img.twice = "", false // shared with the project's domain or organization
+		return nil
+	case c.opts.API == client.IMS, own != nil, len(list.Members) == 0:
+		img.status, img.twice = "", false
+		return errInboundRow
 	}
-	img.status, img.twice = own.Status, false
-	in.images[id] = img
-	return nil
+	in.foreign = errInboundView // who is no member gets a 404
+	return in.foreign
+}
+
+// missInbound is for an image that is not found. It is gone when the image API's own answer says so in two collections (E15).
+func (c *collection) missInbound(ctx context.Context, in *inbound, id string, err error) error {
+	c.mu.Lock()
+	seen := in.rows > 0 || c.viewIn(in.project).images.run == c.id
+	c.mu.Unlock()
+	if !seen {
+		c.look(ctx, in.project)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	past := c.inboundPast.projects[in.project]
+	seen = seen || c.viewIn(in.project).images.run == c.id
+	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == c.endpointOf(in.project)) {
+		if past.known[id].missed.before(c.start) {
+			in.letGo(id)
+			return nil
+		}
+		in.missed[id] = true
+	}
+	if img := in.images[id]; img != nil {
+		img.status, img.twice = "", false
+	}
+	return err
 }
 
 func (in *inbound) letGo(id string) {
@@ -316,31 +433,30 @@ func (in *inbound) letGo(id string) {
 	in.gone[id] = true
 }
 
-// ownRow is the row of the project itself, or the domain or organization that Huawei Cloud shares an image with instead.
-func (c *collection) ownRow(project string, members []client.Member) *client.Member {
+// ownRow is the row of the project itself, nil where there is none.
+func ownRow(project string, members []client.Member) *client.Member {
 	for i := range members {
 		if members[i].Type == client.TypeProject && members[i].ID == project {
 			return &members[i]
 		}
 	}
-	if c.opts.API == client.IMS && len(members) == 1 {
-		return &members[0]
-	}
 	return nil
 }
 
-// inboundOver reports whether an image's own record says that it is none of others with members: it has none by now, or is gone, or
-// the project's own.
-func (c *collection) inboundOver(ctx context.Context, project, id string) (bool, error) {
-	var img client.Image
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		img, err = c.cloud.api.Image(ctx, id)
-		return err
-	})
-	if err != nil {
-		return imageStatus(err) == statusNotFound, err
+// inboundOver reports whether an image's own record says that it is none of others with members: it is the project's own, or has none by
+// now. listed is whether its list of members has the project.
+func (c *collection) inboundOver(project string, img *client.Image, listed bool) bool {
+	switch {
+	case img.Owner == project:
+		return true
+	case listed || img.Visibility == "" || slices.Contains(c.opts.MembersFor, img.Visibility):
+		return false
+	case img.Visibility != client.Private:
+		return true
 	}
-	return img.Owner == project || img.Visibility != "" && !slices.Contains(c.opts.MembersFor, img.Visibility), nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.viewIn(project).privates() == privateHasNone
 }
 
 // inboundSnapshots is what is known by now. The caller holds mu.
@@ -351,8 +467,11 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 	list := make([]InboundSnapshot, 0, len(c.inbound))
 	for _, in := range c.inbound {
 		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Images: make([]InboundImage, 0, len(in.images))}
-		if !in.done {
+		switch {
+		case !in.done:
 			s.Err = errNotAsked
+		case in.err == nil && !c.inboundConfirmed(in):
+			s.Err = errInboundUnknown
 		}
 		for _, id := range slices.Sorted(maps.Keys(in.images)) {
 			if img := in.images[id]; !img.twice {
@@ -379,6 +498,11 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 	}
 	limitInbound(list, c.opts.Inbound)
 	return list
+}
+
+// inboundConfirmed reports whether the listings are of the project that the configuration names (E6). The caller holds mu.
+func (c *collection) inboundConfirmed(in *inbound) bool {
+	return !in.from.IsZero() || c.viewIn(in.project).knowsProject(in.began)
 }
 
 // inboundName is the label's value: as for the watched images, the first name stays.
@@ -420,7 +544,11 @@ func (p *inboundPast) learn(c *collection) *inboundPast {
 		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
 			next.late = true
 		}
-		next.projects[in.project] = old.learn(in, c.start)
+		learned := old.learn(in, c.start, c.endpointOf(in.project))
+		if !c.inboundConfirmed(in) {
+			learned.whole = nil
+		}
+		next.projects[in.project] = learned
 	}
 	if c.scopesErr != nil {
 		for id, m := range p.projects {
@@ -432,16 +560,16 @@ func (p *inboundPast) learn(c *collection) *inboundPast {
 	return next
 }
 
-func (m inboundMemory) learn(in *inbound, began time.Time) inboundMemory {
-	next := inboundMemory{names: map[string]string{}, accepted: map[string]client.Image{}, began: began}
+func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inboundMemory {
+	next := inboundMemory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
 	if in.err == nil {
-		next.whole = in
+		next.whole, next.endpoint = in, endpoint
 	} else {
 		maps.Copy(next.names, m.names)
-		maps.Copy(next.accepted, m.accepted)
+		maps.Copy(next.known, m.known)
 		for id := range in.gone {
 			delete(next.names, id)
-			delete(next.accepted, id)
+			delete(next.known, id)
 		}
 	}
 	for id, img := range in.images {
@@ -453,17 +581,24 @@ func (m inboundMemory) learn(in *inbound, began time.Time) inboundMemory {
 			name = img.record.Name
 		}
 		next.names[id] = name
-		switch img.status {
-		case client.Accepted:
-			next.accepted[id] = img.record
-		case "":
-		default:
-			delete(next.accepted, id)
+		known := knownInbound{record: img.record, status: img.status}
+		if old, ok := m.known[id]; ok && img.status == "" {
+			known.status = old.status
+			if img.kept {
+				known.missed = old.missed
+			}
+		}
+		if in.missed[id] && known.missed.began.IsZero() {
+			known.missed = missing{began, time.Now()}
+		}
+		if _, before := m.known[id]; before || img.status != "" {
+			next.known[id] = known
 		}
 	}
 	for id := range next.names {
 		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {
 			delete(next.names, id) // they are those of several sweeps
+			delete(next.known, id)
 		}
 	}
 	return next

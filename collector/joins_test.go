@@ -249,7 +249,7 @@ func TestRecordsDoNotTakeTheTimeOfMembers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newBench(t)
 				ever := map[string]bool{}
-				for n := range 5 {
+				for n := range 7 {
 					s := b.scrape(t)
 					got := 0
 					for _, img := range s.Images {
@@ -258,7 +258,7 @@ func TestRecordsDoNotTakeTheTimeOfMembers(t *testing.T) {
 							got++
 						}
 					}
-					if got < 30 {
+					if got < 20 {
 						t.Errorf("scrape %d: %d images are whole, of some 80 requests", n, got)
 					}
 					time.Sleep(time.Minute)

@@ -3,7 +3,10 @@ package collector
 import (
 	"cmp"
 	"errors"
+	"maps"
+	"regexp"
 	"slices"
+	"time"
 
 	"glance_share_exporter/client"
 )
@@ -13,38 +16,103 @@ import (
 // things are asked, and what is asked while images cannot be listed.
 type memory struct {
 	images   map[string]memo
-	number   int      // of the last collection
+	number   int      // of the last collection that ended
 	projects []string // the credential's, as of the last login
+
+	runs   uint64                 // collections that began
+	views  map[string]view        // by project: what was observed, for evidence.go
+	asked  map[question]time.Time // when a question was last asked that is not for each collection
+	owners map[string]int         // images that the last complete listing had, by owner
+	left   []leftImage            // images that are not watched any more, the latest last
+}
+
+func newMemory() memory {
+	return memory{images: map[string]memo{}, views: map[string]view{}, asked: map[question]time.Time{}, owners: map[string]int{}}
+}
+
+// leftImage is an image that is not watched any more, though the configuration is the same.
+type leftImage struct {
+	LeftImage
+	at time.Time
+}
+
+const (
+	keepLeft = time.Hour
+	maxLeft  = 1000
+)
+
+// leave notes an image that is not watched any more.
+func (m *memory) leave(l LeftImage) {
+	m.left = slices.DeleteFunc(m.left, func(old leftImage) bool { return old.ID == l.ID })
+	m.left = append(m.left, leftImage{l, time.Now()})
+	if len(m.left) > maxLeft {
+		m.left = slices.Delete(m.left, 0, len(m.left)-maxLeft)
+	}
+}
+
+// lately are the images of a shard that left within the last hour, but for those that are watched again.
+func (m *memory) lately(c *collection) (list []LeftImage) {
+	m.left = slices.DeleteFunc(m.left, func(l leftImage) bool { return age(l.at) > keepLeft || c.byID[l.ID] != nil && !c.gone(c.byID[l.ID]) })
+	for _, l := range m.left {
+		if c.part.shard.has(l.ID) {
+			list = append(list, l.LeftImage)
+		}
+	}
+	slices.SortFunc(list, func(a, b LeftImage) int { return cmp.Compare(a.ID, b.ID) })
+	return list
 }
 
 // memo is what is remembered of an image. The zero value is nothing.
 type memo struct {
-	name       string
-	named      bool // a record was read
-	visibility client.Visibility
-	hung       bool          // no answer in time, when it was last asked
-	answered   int           // number of the last collection in which the question for members had an answer
-	throttled  int           // answers to it in a row that were a 429 with a Retry-After
-	passed     int           // collections since the last of them in which it was not asked
-	known      *client.Image // the last record that was read of an image that was discovered; nil: it was not
+	name      string
+	named     bool          // a record was read
+	met       bool          // a question for the record was answered, with or without one
+	last      *client.Image // the last record that was read; nil: none was
+	endpoint  string        // of the image API that it was last seen at
+	hung      bool          // no answer in time, when it was last asked
+	answered  int           // number of the last collection in which the question for members had an answer
+	throttled int           // answers to it in a row that were a 429 with a Retry-After
+	passed    int           // collections since the last of them in which it was not asked
+	known     *client.Image // the last record that was read of an image that was discovered; nil: it was not
+
+	// For evidence.go.
+	foreign     *foreignList // nil: none
+	rowsDespite bool         // members were listed, though the visibility has none, and no answer has ended that
+	former      string       // the ID of a member of the list that was last read; empty: it had none
+	emptied     observation  // when the list was first empty after that
+	checked     observation  // when the probe on this image showed that rows are visible
+	missed      missing      // when the image API first said that there is no such image
+	unexpected  bool         // an unexpected member was seen when the list was last read
 }
+
+// missing is a collection in which an image was not found.
+type missing struct{ began, end time.Time }
+
+// before reports whether a collection that began at a time is another look, and not the same one (E15).
+func (m missing) before(began time.Time) bool {
+	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= leastBetweenLooks
+}
+
+const leastBetweenLooks = 10 * time.Second
 
 // past is what earlier collections left of a shard's images. It does not change.
 type past struct {
-	images   map[string]memo
+	owners   map[string]int // replaced, never changed
+	images   map[string]*memo
 	known    map[string]*client.Image // of the images, those that were discovered
 	projects []string
 }
 
 // recall returns what is remembered of configured images of a shard, and of all that were discovered.
 func (m *memory) recall(shard Shard, configured []*target) *past {
-	p := &past{images: make(map[string]memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects}
+	p := &past{images: make(map[string]*memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects, owners: m.owners}
 	for _, t := range configured {
-		p.images[t.ID] = m.images[t.ID]
+		image := m.images[t.ID]
+		p.images[t.ID], t.past = &image, &image
 	}
 	for id, image := range m.images {
 		if _, ok := p.images[id]; !ok && image.known != nil && shard.has(id) {
-			p.images[id], p.known[id] = image, image.known
+			p.images[id], p.known[id] = &image, image.known
 		}
 	}
 	return p
@@ -71,15 +139,21 @@ func (m *memory) learn(c *collection) {
 	m.number++
 	if c.err == nil {
 		m.projects = c.projects
+		if c.scopesErr == nil {
+			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !slices.Contains(c.projects, project) })
+		}
 	}
 	for id := range c.past.images {
 		if c.byID[id] == nil {
 			delete(m.images, id)
 		}
 	}
+	if c.discovered() && len(c.ownerRows) > 0 {
+		m.owners = c.ownerRows
+	}
 	for _, t := range c.targets {
 		if c.gone(t) {
-			delete(m.images, t.ID)
+			m.forget(t, c)
 			continue
 		}
 		image := m.images[t.ID]
@@ -88,8 +162,24 @@ func (m *memory) learn(c *collection) {
 	}
 }
 
+// forget drops an image that is gone, or that no rule takes any more.
+func (m *memory) forget(t *target, c *collection) {
+	image, known := m.images[t.ID]
+	delete(m.images, t.ID)
+	if !known || image.known == nil {
+		return // it was never watched
+	}
+	left := LeftImage{ID: t.ID, Name: c.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Owner: image.known.Owner}
+	if t.unwanted {
+		left.Reason = Unmatched
+	}
+	m.leave(left)
+	c.departed = append(c.departed, left)
+}
+
 // learn takes over what the image's questions brought.
 func (m *memo) learn(t *target, number int, c *collection) {
+	m.learnEvidence(t, c)
 	switch {
 	case !t.discovered:
 		m.known = nil
@@ -103,13 +193,14 @@ func (m *memo) learn(t *target, number int, c *collection) {
 		if !m.named {
 			m.name, m.named = t.record.Name, true
 		}
-		m.visibility = t.record.Visibility
+		m.last = t.record
 	}
+	m.met = m.met || t.record != nil || t.recordErr != nil && !notAsked(t.recordErr)
 	timeout := code(t.membersErr) == client.CodeTimeout
 	hung := timeout && !t.late
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
-	case t.notApplicable(c.opts):
+	case c.hasNoMembers(t):
 		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
 	case cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
 		m.hung = m.hung || hung
@@ -123,6 +214,55 @@ func (m *memo) learn(t *target, number int, c *collection) {
 		m.hung = false // and it is as if it had not been asked
 	}
 }
+
+// learnEvidence takes over what the next collection needs to judge the image.
+func (m *memo) learnEvidence(t *target, c *collection) {
+	e := c.evidence(t)
+	v := e.verdict()
+	if t.record != nil || t.membersRead {
+		m.endpoint, m.missed = c.endpointOf(e.view.project), missing{}
+	} else if c.missed(t) && m.missed.began.IsZero() {
+		m.missed = missing{c.start, time.Now()}
+	}
+	if foreign := e.foreign(t.membersEnd.at); foreign != nil || v == allMembers {
+		m.foreign = foreign
+	}
+	if t.checked.made() {
+		m.checked = t.checked
+	}
+	if e.forbidden {
+		m.rowsDespite = false
+	}
+	switch {
+	case !t.membersRead:
+	case len(t.members.Members) > 0:
+		m.rowsDespite = e.applies() != membersYes
+		m.former, m.emptied = formerMember(t.members.Members), observation{}
+	case v != unproven:
+		m.rowsDespite, m.former, m.emptied = false, "", observation{}
+	case m.former != "" && !m.emptied.made():
+		m.emptied = e.list
+	}
+	if v != notRead && v != unproven {
+		img := ImageSnapshot{Policy: t.Policy, Members: t.members.Members}
+		m.unexpected = v != noMembers && img.Unexpected() > 0
+	}
+}
+
+// formerMember is a member to ask for when the list is empty. What is no ID of Keystone's is not put in a URL.
+func formerMember(members []client.Member) string {
+	for i := range members {
+		if hexID.MatchString(members[i].ID) {
+			return members[i].ID
+		}
+	}
+	return anyMember
+}
+
+// anyMember stands for one that has no ID to ask for.
+const anyMember = "*"
+
+var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // asksForPause reports whether an answer has a Retry-After.
 func asksForPause(err error) bool {
@@ -139,9 +279,9 @@ func (m *memo) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed
 
 // order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
 // same collection the ones that got their first 429.
-func (p *past) order(targets []*target) {
+func order(targets []*target) {
 	slices.SortStableFunc(targets, func(a, b *target) int {
-		one, other := p.images[a.ID], p.images[b.ID]
+		one, other := a.past, b.past
 		return cmp.Or(
 			compareBools(one.comesLast(), other.comesLast()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),
 		)

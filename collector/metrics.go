@@ -51,6 +51,8 @@ var (
 		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
 	authPausedDesc = newDesc("auth_paused",
 		"Whether logins pause because the last one was refused, or brought nothing to use: 1 yes, 0 no.", cloudLabels)
+	viewProvenDesc = newDesc("view_proven",
+		"Whether answers of the image API prove what the credential sees in the project: 1 yes, 0 no. sees is members (rows of member lists), images (images in listings) or administrator. Absent where nothing depends on it.", projectLabels, "sees")
 	clockSkewDesc = newDesc("clock_skew_seconds",
 		"The image API's clock less the exporter's, in seconds; 0 where they agree within the second that a Date header tells.", cloudLabels)
 
@@ -68,6 +70,8 @@ var (
 		"Whether the image has one of the visibilities that the configuration expects: 1 yes, 0 no.", imageLabels)
 	membersDesc = newDesc("image_members",
 		"Number of members of the image per status. Every member has access, whatever its status.", imageLabels, "status")
+	imageLeftDesc = newDesc("image_left",
+		"A discovered image that is not watched any more since less than an hour, although the configuration is the same, always 1. reason is deleted or unmatched (no rule takes it any more).", []string{"cloud", "image_id", "reason"})
 	membersLimitDesc = newDesc("image_members_limit",
 		"Number of members that the cloud allows the image, from the configuration; at most 10 for Huawei Cloud's images of full servers.", imageLabels)
 
@@ -103,9 +107,9 @@ var (
 )
 
 var allDescs = []*desc{
-	upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc,
+	upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
 	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
-	membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
+	imageLeftDesc, membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
 	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
 }
@@ -141,11 +145,27 @@ func (s *Snapshot) print(p *printer) {
 	if s.State.SkewKnown {
 		p.gauge(clockSkewDesc, labels, s.State.Skew.Seconds())
 	}
+	for i := range s.Views {
+		s.Views[i].print(p, labels)
+	}
+	for _, l := range s.Left {
+		p.gauge(imageLeftDesc, p.with(labels, p.label(imageIDLabel, l.ID), p.label(reasonLabel, string(l.Reason))), 1)
+	}
 	for _, img := range s.sorted() {
 		img.print(p, labels[0], s.opts)
 	}
 	for i := range s.Inbound {
 		s.Inbound[i].print(p, labels[0], s.opts)
+	}
+}
+
+// print prints what is proven in the view, in the order of the label sees.
+func (v *ViewSnapshot) print(p *printer, cloud []*dto.LabelPair) {
+	project := p.label(projectIDLabel, v.ProjectID)
+	for i, proof := range []Proof{v.Administrator, v.Images, v.Members} {
+		if proof != NotNeeded {
+			p.flag(viewProvenDesc, p.with(cloud, project, seesPairs[i]), proof == Proven)
+		}
 	}
 }
 

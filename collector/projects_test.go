@@ -85,7 +85,7 @@ func TestAllProjects(t *testing.T) {
 					t.Errorf("got  %s\nwant %s", sortedNames(s), want)
 				}
 				// Each in the view of its owner, once, also what another one of the projects sees.
-				if diff := cmp.Diff(map[string]string{shared: producer, empty: producer, hidden: producer, roamerImage: consumerA}, b.askedFor()); diff != "" {
+				if diff := cmp.Diff(map[string]string{shared: producer, empty: producer, hidden: producer, roamerImage: consumerA, private: producer}, b.askedFor()); diff != "" {
 					t.Error(diff)
 				}
 				want := []string{
@@ -298,7 +298,7 @@ func TestALostRole(t *testing.T) {
 				}
 				b.world.ClearFaults()
 				if s := b.scrape(t); !s.Discovered || sortedNames(s) != before {
-					t.Errorf("with the role again: discovered %t, %s", s.Discovered, sortedNames(s))
+					t.Errorf("with the role again: discovered %t, %s, %v", s.Discovered, sortedNames(s), s.DiscoveryErr)
 				}
 			})
 		})

@@ -20,6 +20,8 @@ type queue struct {
 	hanging int // of the running ones, those from slow
 	surplus int // workers that are to end
 
+	idle chan struct{} // closed when the one task that waits for it is alone; nil: none does
+
 	all   sync.WaitGroup
 	slots *slots           // one for each task that does not pause
 	more  func()           // starts another worker
@@ -85,6 +87,10 @@ func (q *queue) done(slow bool) {
 	q.running--
 	if slow {
 		q.hanging--
+	}
+	if q.idle != nil && q.alone() {
+		close(q.idle)
+		q.idle = nil
 	}
 	q.changed.Broadcast()
 }
@@ -153,6 +159,35 @@ func (w *worker) unbound() {
 		w.cancel()
 		w.bounded = nil
 	}
+}
+
+// quiet lets a running task wait until no other one is queued or running, as long as there is time for it, and reports whether that is so.
+func (q *queue) quiet(ctx context.Context, most time.Duration) bool {
+	q.mu.Lock()
+	if q.alone() {
+		q.mu.Unlock()
+		return true
+	}
+	q.idle = make(chan struct{})
+	idle := q.idle
+	q.mu.Unlock()
+	q.wait(ctx, idle, most)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.idle = nil
+	return q.alone()
+}
+
+// queued reports whether a task waits for a worker.
+func (q *queue) queued() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.first)+len(q.slow)+len(q.rest) > 0
+}
+
+// alone reports whether a task runs that is the only one. The caller holds mu.
+func (q *queue) alone() bool {
+	return q.running == 1 && len(q.first)+len(q.slow)+len(q.rest) == 0
 }
 
 // pause lets a running task wait, while another one runs in its place. It returns early when ctx is done.

@@ -19,6 +19,7 @@ func (c *collection) askRecords() {
 		}
 	}
 	c.mu.Unlock()
+	order(lacking)
 	c.queue.add(&c.queue.first, func(ctx context.Context) {
 		how, why := tryLists, error(nil)
 		if c.opts.API == client.IMS {
@@ -70,7 +71,7 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, er
 		if mode == askAlone {
 			c.askRecordAlone(t)
 		} else {
-			c.settleRecord(t, nil, err)
+			c.settleRecord(t, nil, moment{}, err)
 		}
 	}
 	if mode != giveUp {
@@ -90,25 +91,26 @@ func (c *collection) estrange() {
 func (c *collection) askLists(ctx context.Context, chunk []*target) (missing []*target, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
-		if len(missing) == 0 {
-			break
+		if len(missing) > 0 && err == nil {
+			missing, err = c.askList(ctx, missing, hidden)
 		}
-		var images []client.Image
-		err := c.request(ctx, func(ctx context.Context) (err error) {
-			images, err = c.cloud.api.Images(ctx, ids(missing), hidden)
-			return err
-		})
-		if err != nil {
-			return missing, err
-		}
-		missing = c.settleRecords(missing, images)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, t := range missing {
-		t.unlisted = true
+	return missing, err
+}
+
+// askList is askLists for one of the lists.
+func (c *collection) askList(ctx context.Context, asked []*target, hidden bool) (missing []*target, err error) {
+	var images []client.Image
+	var began moment
+	err = c.request(ctx, func(ctx context.Context) (err error) {
+		began = c.moment()
+		images, err = c.cloud.api.Images(ctx, ids(asked), hidden)
+		return err
+	})
+	if err != nil {
+		return asked, err
 	}
-	return missing, nil
+	return c.settleRecords(asked, images, began), nil
 }
 
 func ids(targets []*target) []string {
@@ -123,32 +125,35 @@ func ids(targets []*target) []string {
 func (c *collection) askRecordAlone(t *target) {
 	c.mu.Lock()
 	t.recordFirst = true
-	begun := t.begun
+	begun, asked := t.begun, t.membersAsked
 	c.mu.Unlock()
-	if begun {
+	switch {
+	case begun && !asked:
+		// Before those that are known: these were never read.
+		c.queue.add(&c.queue.first, func(ctx context.Context) { c.takeTurn(ctx, t) })
+	case begun:
 		c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // the error is noted there
 	}
 }
 
 func (c *collection) readRecord(ctx context.Context, t *target) error {
 	var img client.Image
+	var began moment
 	err := c.request(ctx, func(ctx context.Context) (err error) {
+		began = c.moment()
 		img, err = c.cloud.api.Image(ctx, t.ID)
 		return err
 	})
 	if err != nil {
-		c.settleRecord(t, nil, err)
+		c.settleRecord(t, nil, began, err)
 		return err
 	}
-	c.mu.Lock()
-	c.single = true
-	c.mu.Unlock()
-	c.settleRecord(t, &img, nil)
+	c.settleRecord(t, &img, began, nil)
 	return nil
 }
 
 // settleRecords notes the records that a list has and returns the targets that it lacks.
-func (c *collection) settleRecords(asked []*target, images []client.Image) (missing []*target) {
+func (c *collection) settleRecords(asked []*target, images []client.Image, began moment) (missing []*target) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
@@ -156,7 +161,7 @@ func (c *collection) settleRecords(asked []*target, images []client.Image) (miss
 	for _, t := range asked {
 		if img := found[t.ID]; img != nil {
 			record := *img // alone: the list's others need not stay
-			c.settleRecord(t, &record, nil)
+			c.settleRecord(t, &record, began, nil)
 		} else {
 			missing = append(missing, t)
 		}
@@ -164,13 +169,21 @@ func (c *collection) settleRecords(asked []*target, images []client.Image) (miss
 	return missing
 }
 
-// settleRecord notes one record, or why it was not read, and asks for the members if that waited for it.
-func (c *collection) settleRecord(t *target, img *client.Image, err error) {
+// settleRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
+func (c *collection) settleRecord(t *target, img *client.Image, began moment, err error) {
 	c.mu.Lock()
-	if err == nil || t.record == nil {
-		t.record, t.recordErr = img, err
+	again := t.record != nil
+	if err == nil || !again {
+		t.record, t.recordErr, t.recordBegan = img, err, began
 	}
-	if err == nil && !t.discovered {
+	if err == nil {
+		c.noteRecord(img, began)
+		c.noteProbed(t, img, began)
+		if t.membersEnd.n > 0 && began.n > t.membersEnd.n {
+			t.after = img
+		}
+	}
+	if err == nil && !t.discovered && !again {
 		c.weight += imageWeight(img) // of a discovered one it is counted where that is found
 	}
 	if t.discovered && err == nil {
@@ -180,7 +193,8 @@ func (c *collection) settleRecord(t *target, img *client.Image, err error) {
 			t.unwanted = true
 		}
 	}
-	ask := !t.unwanted && !t.notApplicable(c.opts) && !notAsked(err)
+	e := c.evidence(t)
+	ask := !t.unwanted && !t.inTurn && e.wantsList() && !notAsked(err)
 	c.mu.Unlock()
 	if ask {
 		c.askMembersOf(t)

@@ -23,8 +23,9 @@ type refresher struct {
 
 // sighting is an image that was read. One that a later collection cannot read is shown as it was, with its age.
 type sighting struct {
-	target *target
-	taken  time.Time // when the collection began that read its members
+	target   *target
+	evidence imageEvidence
+	taken    time.Time // when the collection began that read its members
 }
 
 // stop ends it, and the collection that is under way.
@@ -48,11 +49,17 @@ func (r *refresher) learn(c *collection) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	views := c.frozen()
 	seen := make(map[string]sighting, len(c.targets))
 	for _, t := range c.targets {
-		if s := c.sight(t, r.seen[t.ID]); s.target != nil && !c.gone(t) {
-			seen[t.ID] = s
+		s := c.sight(t, r.seen[t.ID])
+		if s.target == nil || c.gone(t) {
+			continue
 		}
+		if v := views[s.evidence.view.project]; s.taken.Equal(c.start) && v != nil {
+			s.evidence.view = v // as it is now
+		}
+		seen[t.ID] = s
 	}
 	r.last, r.seen = c, seen
 }
@@ -61,23 +68,31 @@ func (r *refresher) learn(c *collection) {
 // its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The zero
 // value is an image that is not read. The caller holds mu.
 func (c *collection) sight(t *target, before sighting) sighting {
-	if t.membersRead || t.notApplicable(c.opts) {
-		return sighting{t, c.start}
+	e := c.evidence(t)
+	v := e.verdict()
+	if v != notRead && v != unproven {
+		return sighting{t, e, c.start}
 	}
-	told := t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound
+	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
 	certain := c.served || !c.end.IsZero() && !c.noImageAPI()
 	if before.target == nil || told && certain {
 		return sighting{}
 	}
 	again := *t
 	again.membersRead, again.members, again.membersErr = before.target.membersRead, before.target.members, nil
+	then := before.evidence
 	if again.record == nil {
 		again.record = before.target.record
+	} else {
+		then.record, then.recordBegan = again.record, again.recordBegan.at
+		if then.read {
+			then.after = again.record
+		}
 	}
-	if !again.membersRead && !again.notApplicable(c.opts) {
+	if v := then.verdict(); v == notRead || v == unproven {
 		return sighting{}
 	}
-	return sighting{&again, before.taken}
+	return sighting{&again, then, before.taken}
 }
 
 var errNoSnapshot = errors.New("not asked: the first collection in the background has not begun yet")
@@ -119,17 +134,19 @@ func (c *Cloud) shown(r *refresher) Snapshot {
 		r.again() // the machine slept, and its timers with it
 	}
 	s := c.head(last, now, opts)
+	s.Left = c.lately(newest)
 	s.opts, s.State, s.Taken = newest.opts, c.api.State(), s.Start
 	newest.mu.Lock()
 	defer newest.mu.Unlock()
 	s.Images = newest.images(func(t *target) sighting {
 		if err := opts.tooOld(newest.start); err != nil {
-			return sighting{target: &target{Image: t.Image, discovered: t.discovered, membersErr: err}}
+			old := &target{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
+			return sighting{target: old, evidence: newest.evidence(old)}
 		}
 		if s := newest.sight(t, seen[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
 			return s
 		}
-		return sighting{target: t}
+		return sighting{target: t, evidence: newest.evidence(t)}
 	})
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && taken.Before(s.Taken) {
@@ -271,7 +288,7 @@ func (c *collection) blind() (n int) {
 	for _, t := range c.targets {
 		switch {
 		case c.gone(t):
-		case !t.membersRead && !t.notApplicable(c.opts) && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
+		case c.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
 			n++
 		}
 	}

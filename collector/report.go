@@ -27,14 +27,29 @@ const (
 	noProject   = "a project cannot be entered; its images are not read"
 	notListed   = "the user's projects cannot be listed; those known before are still asked"
 	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
-	notRead     = "members not read"
-	noRecord    = "image records not read, so owner and visibility are unknown"
-	notSwept    = "images not discovered: a listing was not read to its end; those known before are still asked"
-	idleRule    = "discover[%d] takes no image"
-	notInbound  = "what others share with a project is not read whole"
-	inboundCut  = "others share more images with a project than are shown; its glance_inbound_success is 0"
-	foreignView = "member lists may be short: the credential's project does not own the images"
+	privateRead = "private images of this image API have members; they are read as shared ones are"
+	notProven   = "members not read: the API answered, and nothing proves what the answer seems to say"
+
+	membersNotRead = "members not read"
+	noRecord       = "image records not read, so owner and visibility are unknown"
+	notSwept       = "images not discovered: a listing was not read to its end; those known before are still asked"
+	idleRule       = "discover[%d] takes no image"
+	notInbound     = "what others share with a project is not read whole"
+	inboundCut     = "others share more images with a project than are shown; its glance_inbound_success is 0"
+	foreignView    = "member lists may be short: the credential's project does not own the images"
 )
+
+// doubts are what the log says of lists that may be short.
+var doubts = map[Doubt]string{
+	ForeignView: foreignView,
+	UnknownProject: "member lists may be short: nothing confirms that the token is of the project in project_id; " +
+		"set auth_url, so that Keystone names the project",
+	UnprovenAdministrator: "member lists may be short: the credential has one of admin_roles, and nothing shows that the image API takes it for an " +
+		"administrator's; check the policy context_is_admin",
+	ChangingImage:     "member lists may be short: the owner or visibility of the images changed, or their records could not be read again",
+	DespiteVisibility: "images have members, though their visibility says that they have none",
+	HiddenRows:        "member lists may be short: nothing shows that rows of such images are visible; allow the policy get_member",
+}
 
 // trouble is what one kind of problem did to a collection.
 type trouble struct {
@@ -47,6 +62,13 @@ type trouble struct {
 func (p *part) report(coll *collection) {
 	if coll.err == nil {
 		coll.cloud.reportAccess(coll.scopes)
+	}
+	for _, l := range coll.departed {
+		what := "a discovered image was deleted; it is not watched any more"
+		if l.Reason == Unmatched {
+			what = "a discovered image matches no rule any more; it is not watched any more"
+		}
+		_ = level.Warn(p.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
 	}
 	now := coll.troubles()
 	for kind, t := range now {
@@ -112,7 +134,7 @@ func (c *collection) endpoint() string {
 
 func (p *part) logTrouble(kind problem, t *trouble, endpoint string) {
 	logger := level.Error(p.logger)
-	if kind.what == noRecord || kind.what == foreignView || strings.HasPrefix(kind.what, "discover[") {
+	if kind.what == noRecord || kind.what == privateRead || strings.HasPrefix(kind.what, "member lists may be short") || strings.HasPrefix(kind.what, "discover[") {
 		logger = level.Warn(p.logger)
 	}
 	fields := []any{"msg", kind.what}
@@ -163,8 +185,13 @@ func (c *collection) troubles() map[problem]*trouble {
 		note(noImageAPI, "", nil)
 		return found
 	}
-	if len(c.opts.Discover) > 0 && !c.complete() {
-		note(notSwept, "", cmp.Or(c.discoveryErr, errNotAsked))
+	for _, s := range c.scopes {
+		if !c.hasPrivateMembers() && c.viewIn(s.Access.ProjectID).privates() == privateHasMembers {
+			found[problem{what: privateRead, project: s.Access.ProjectID}] = &trouble{}
+		}
+	}
+	if len(c.opts.Discover) > 0 && !c.discovered() {
+		note(notSwept, "", cmp.Or(c.discoveryErr, c.sweptDoubt(), errNotAsked))
 	}
 	for _, in := range c.inboundSnapshots() {
 		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
@@ -195,12 +222,15 @@ func (c *collection) troubles() map[problem]*trouble {
 			continue
 		}
 		var img ImageSnapshot
-		t.judge(c.opts, &img)
+		e := c.evidence(t)
+		t.judge(&e, &img)
 		switch {
+		case img.Sight == Unread && IsUnproven(img.Err):
+			note(notProven, t.ID, img.Err)
 		case img.Sight == Unread:
-			note(notRead, t.ID, img.Err)
+			note(membersNotRead, t.ID, img.Err)
 		case img.Sight == Partial && t.record != nil:
-			note(foreignView, t.ID, nil)
+			note(doubts[img.Doubt], t.ID, nil)
 		}
 		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound && !sameCause(&img, t.recordErr) {
 			note(noRecord, t.ID, t.recordErr)

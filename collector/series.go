@@ -182,6 +182,8 @@ var (
 	ownerNameLabel   = new("owner_name")
 	projectIDLabel   = new("project_id")
 	projectNameLabel = new("project_name")
+	reasonLabel      = new("reason")
+	seesLabel        = new("sees")
 	statusLabel      = new("status")
 	visibilityLabel  = new("visibility")
 )
@@ -192,6 +194,7 @@ var (
 	statusPairs     = pairs(statusLabel, statuses)
 	shownVisibility = slices.Sorted(slices.Values(client.Visibilities()))
 	visibilityPairs = pairs(visibilityLabel, shownVisibility)
+	seesPairs       = pairs(seesLabel, []string{"administrator", "images", "members"})
 )
 
 func pairs[T ~string](name *string, values []T) []*dto.LabelPair {

@@ -20,7 +20,7 @@ func about(operation, image string) func(fakecloud.Request) bool {
 	}
 }
 
-// Each case is a row of the table "What is said when the sight is partial", or a way into one. The goldens are what
+// Each case is a row of the table "What is reported when the view is incomplete", or a way into one. The goldens are what
 // Prometheus gets.
 func TestWhatIsSaid(t *testing.T) {
 	all := []string{shared, empty, private, community, public, hidden, absent}

@@ -53,8 +53,52 @@ type Snapshot struct {
 	// all shards but the first.
 	Inbound []InboundSnapshot
 
+	// Views has what was seen of each of the credential's projects.
+	Views []ViewSnapshot
+	// Left are images that are not watched any more, since less than an hour.
+	Left []LeftImage
+
 	opts *Options
 }
+
+// LeftImage is a discovered image that is not watched any more, though the configuration is the same.
+type LeftImage struct {
+	ID, Name string
+	Reason   Reason
+	// Owner is the project that owned the image, as last read.
+	Owner string
+	// Unexpected is whether the image had an unexpected member when its members were last read.
+	Unexpected bool
+}
+
+// Reason is why an image is not watched any more, the label reason.
+type Reason string
+
+// The reasons.
+const (
+	Deleted   Reason = "deleted"   // the image API says that there is no such image
+	Unmatched Reason = "unmatched" // no rule takes it any more
+)
+
+// ViewSnapshot is what is proven of the view of a project.
+type ViewSnapshot struct {
+	ProjectID string
+	// Members is whether rows of member lists were seen to be visible, Images the same of images in listings, and Administrator
+	// whether the API takes the credential for an administrator's.
+	Members, Images, Administrator Proof
+	// Refused is what the image API said when one row of a list was asked for; nil: nothing that proves anything else.
+	Refused error
+}
+
+// Proof is whether something is proven.
+type Proof int
+
+// The states of a proof.
+const (
+	NotNeeded Proof = iota // nothing depends on it
+	Unproven
+	Proven
+)
 
 // ImageSnapshot is what was seen of one image.
 type ImageSnapshot struct {
@@ -68,11 +112,14 @@ type ImageSnapshot struct {
 	Record    *client.Image
 	RecordErr error
 	Sight     Sight
+	// Doubt is why the members may not be all where Sight is Partial.
+	Doubt Doubt
 	// Members is empty unless Sight is Partial or Whole.
 	Members []client.Member
 	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
 	LeftOut int
-	// StatusCode is what the answer that decided Sight means as an HTTP status, 0 without an answer.
+	// StatusCode is what the answer that decided Sight means as an HTTP status, 0 without an answer that can be used. 200 with Unread: the
+	// API answered, and nothing proves what the answer seems to say.
 	StatusCode int
 	// Err is why Sight is Unread.
 	Err error

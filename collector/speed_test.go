@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-kit/log"
+	"github.com/gophercloud/gophercloud/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"glance_share_exporter/client"
@@ -64,6 +65,11 @@ func stub(latency time.Duration) http.Handler {
 			}
 		}
 	}
+	mux.HandleFunc("POST /v3/auth/tokens", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Subject-Token", "token")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = fmt.Fprintf(w, `{"token": {"project": {"id": %q}, "user": {"id": "u"}, "roles": [{"name": "reader"}]}}`, project)
+	})
 	mux.HandleFunc("GET /v2/images/{id}/members", func(w http.ResponseWriter, r *http.Request) {
 		wait(r)
 		w.Header().Set("Content-Type", "application/json")
@@ -179,7 +185,12 @@ func newScraped(b *testing.B, ids []string, base string, workers int) *scraped {
 	b.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
 	api := collector.NewAPIMetrics()
-	c, err := client.New(client.Options{Transport: transport, Endpoint: base, ProjectID: producer, Observer: api.Observer("prod")})
+	c, err := client.New(client.Options{
+		Transport: transport, Endpoint: base, Observer: api.Observer("prod"),
+		Auth: func() (gophercloud.AuthOptions, error) {
+			return gophercloud.AuthOptions{IdentityEndpoint: base, UserID: "u", Password: "p", Scope: &gophercloud.AuthScope{ProjectID: producer}}, nil
+		},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 // sweep is what all listings of a cloud brought, read to their ends or not, for [Options].DiscoveryInterval. It does not
 // change.
 type sweep struct {
+	run      uint64
 	began    time.Time
 	opts     *Options
 	projects []string // of the credential
@@ -21,6 +22,8 @@ type sweep struct {
 	images   []client.Image // that a rule takes, in any shard
 	err      error          // why they may not be all
 	passing  bool           // the next listing may well be read to its end
+	listed   []*listingEvidence
+	views    map[string]*view // at the end of the collection that listed; nil: it has not ended
 }
 
 // listing is a sweep that is under way.
@@ -152,7 +155,7 @@ func (c *collection) adopt(s *sweep) {
 			t.listed, t.swept, t.Policy = true, img, rule.Policy
 		}
 	}
-	c.swept = true
+	c.swept, c.listed, c.sweepViews = true, s.listed, s.views
 	if errors.Is(c.discoveryErr, errNotAsked) {
 		c.discoveryErr = nil
 	}

@@ -1,7 +1,7 @@
 package collector
 
 import (
-	"slices"
+	"cmp"
 
 	"glance_share_exporter/client"
 )
@@ -9,50 +9,65 @@ import (
 // target is one image of a collection, and what the requests about it brought. The collection's mu guards it.
 type target struct {
 	Image
+	past       *memo // what earlier collections left; it does not change
 	discovered bool
 
-	swept        *client.Image // its record in the last sweep, which may be old
-	record       *client.Image
-	recordErr    error
+	swept       *client.Image // its record in the last sweep, which may be old
+	record      *client.Image // the last one
+	recordBegan moment        // when it was asked for
+	recordErr   error
+	before      *client.Image // the last record when the members were asked for; nil: there was none in this collection
+	after       *client.Image // the last record that was asked for after the members were read
+
 	membersAsked bool
 	begun        bool // its turn has come
+	inTurn       bool // its record is asked for alone, and its members in the same turn
 	recordFirst  bool // when its turn comes, its record is asked for before its members
 	membersRead  bool
 	members      client.MemberList
 	membersErr   error
-	late         bool // its members were asked for when nearly all of the time was over
+	membersBegan moment
+	membersEnd   moment
+	probed       *probed     // nil: no probe of this collection proved anything
+	checked      observation // the probe on this very image showed that rows are visible
+	oneRow       bool        // members is what the probe on this very image was answered, and the list was empty
+	late         bool        // its members were asked for when nearly all of the time was over
 
-	listed   bool // a listing has it, and a rule takes it
-	unlisted bool // a list of this collection that would have it has it not
+	listed     bool // a listing has it, and a rule takes it
+	askedAgain bool // its record was, after its members
+
 	doubted  bool // it was asked for alone, because it may be gone
-	notFound bool // and that was a 404
+	notFound bool // and that was a 404 of the image API's own
 	unwanted bool // no rule takes it any more
 }
 
-// notApplicable reports whether the image is known to have a visibility without members.
-func (t *target) notApplicable(opts *Options) bool {
-	return t.record != nil && t.record.Visibility.Known() && !slices.Contains(opts.MembersFor, t.record.Visibility)
+// judge says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
+func (t *target) judge(e *imageEvidence, s *ImageSnapshot) {
+	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
+	v := e.verdict()
+	s.StatusCode = statusOK
+	switch v {
+	case noMembers:
+		// The record decided. A 403 on the members of such an image means no more than that.
+		s.Sight = NotApplicable
+	case allMembers:
+		s.Sight, s.Members = Whole, t.members.Members
+	case someKnown:
+		s.Sight, s.Members, s.Doubt = Partial, t.members.Members, e.doubt()
+	case unproven:
+		s.Sight, s.Err = Unread, e.unprovenErr()
+	case notRead:
+		s.Sight, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotAsked)
+		if s.StatusCode = imageStatus(s.Err); s.StatusCode == statusOK {
+			s.StatusCode = 0 // an answer that was refused is none
+		}
+	}
 }
 
-// judge says what the findings let us say about an image, by the table "What is said when the sight is partial".
-func (t *target) judge(opts *Options, s *ImageSnapshot) {
-	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
-	switch {
-	case t.notApplicable(opts):
-		// The record decided. A 403 on the members of such an image means no more than that.
-		s.Sight, s.StatusCode = NotApplicable, statusOK
-	case t.membersRead:
-		s.Sight, s.StatusCode = Partial, statusOK
-		s.Members = t.members.Members
-		owned := t.record != nil && t.record.Owner != "" && t.record.Owner == t.members.Access.ProjectID
-		if owned || t.members.Access.HasRole(opts.AdminRoles) {
-			s.Sight = Whole
-		}
-	default:
-		s.Sight, s.Err = Unread, t.membersErr
-		if s.Err == nil {
-			s.Err = errNotAsked
-		}
-		s.StatusCode = imageStatus(s.Err)
+// notRequested is why members were not asked for, as far as the request for the record tells; nil where it tells nothing.
+func (t *target) notRequested() error {
+	if t.notFound || notAsked(t.recordErr) {
+		return t.recordErr
 	}
+	return nil
 }

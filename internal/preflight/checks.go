@@ -34,6 +34,7 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.images()...)
 	list = append(list, e.lists())
 	list = append(list, e.records()...)
+	list = append(list, e.proofs()...)
 	return append(list, e.series())
 }
 
@@ -187,12 +188,21 @@ func (e *evidence) project() finding {
 		f.text = projectName(s.Access)
 	}
 	switch {
-	case e.asIs():
-		f.status = warn
-		f.text += ", as exporter.yml says: if the token is another project's, lists look whole that are not. With auth_url Keystone tells"
 	case e.believed():
 		f.status = warn
-		f.text += ", as exporter.yml says: if the proxy's credential is another project's, lists look whole that are not"
+		f.text += ", as exporter.yml says, and Keystone does not confirm it. "
+		remedy := "Set auth_url, so that Keystone names the project"
+		if !e.asIs() {
+			remedy = "Log in at Keystone, with auth_url, instead of by a proxy"
+		}
+		if e.unconfirmed() {
+			f.status = fail
+			f.text += "No member list counts as complete. "
+			remedy += ", or watch a private image of this project"
+		} else {
+			f.text += "Member lists count as complete only while a private image of this project is read. "
+		}
+		f.text += remedy
 	case e.signs():
 		f.text += ", as exporter.yml says"
 	}

@@ -110,7 +110,12 @@ func (e *evidence) discovery(beside bool) finding {
 	if beside {
 		f.text += " more"
 	}
-	if !e.snapshot.Discovered {
+	switch {
+	case e.snapshot.Discovered:
+	case collector.IsUnproven(e.snapshot.DiscoveryErr) && e.listingGap(""):
+		f.status = fail
+		f.text += ", and perhaps not all, " + seeProof
+	default:
 		f.status = fail
 		f.text += ", and perhaps not all: " + reason(e.snapshot.DiscoveryErr)
 	}
@@ -137,13 +142,18 @@ func (e *evidence) inbound() finding {
 				unexpected++
 			}
 		}
+		why := ""
+		if in.Err != nil {
+			f.status = fail
+			if why = reason(in.Err); collector.IsUnproven(in.Err) && e.listingGap(in.ProjectID) {
+				why = "nothing proves that images are visible, " + seeProof
+			}
+		}
 		switch {
 		case in.Err != nil && len(e.snapshot.Inbound) > 1:
-			f.status = fail
-			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects that the list may lack")+": "+reason(in.Err))
+			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects that the list may lack")+": "+why)
 		case in.Err != nil:
-			f.status = fail
-			f.more = append(f.more, reason(in.Err))
+			f.more = append(f.more, why)
 		case in.LeftOut > 0:
 			f.status = max(f.status, warn)
 			f.more = append(f.more, fmt.Sprintf("%d of them are not shown one by one", in.LeftOut))
@@ -177,8 +187,11 @@ func countOf(list []kind) (n int) {
 
 // whyUnread says why nothing is known of an image's members, "" if something is.
 func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
-	if !unread(img) {
+	switch {
+	case !unread(img):
 		return ""
+	case notProven(img):
+		return e.whyNotProven(img)
 	}
 	apiErr, ok := errors.AsType[*client.Error](img.Err)
 	switch {
@@ -234,7 +247,7 @@ func (e *evidence) lists() finding {
 	f := finding{status: good, subject: "members", text: "no image has members to list"}
 	if len(read) == 0 {
 		f.status = info
-		if n := len(e.some(unread)); n > 0 {
+		if len(e.some(unread)) > 0 {
 			f.text = "no member list was read"
 		}
 	}
@@ -246,9 +259,6 @@ func (e *evidence) lists() finding {
 		f.text = fmt.Sprintf("%d of %d member lists are not whole", len(read)-whole, len(read))
 	default:
 		f.text = fmt.Sprintf("%d of %d member lists are whole, %s", whole, len(read), e.view(read))
-		if e.believed() {
-			f.text += ", if the project is what exporter.yml says"
-		}
 	}
 	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Sight == collector.NotApplicable }); len(open) > 0 {
 		var words []string
@@ -285,9 +295,9 @@ func (e *evidence) view(read []*collector.ImageSnapshot) string {
 	return "in the owner's view or an administrator's"
 }
 
-// stranger is the project that owns an image whose list is short for that reason, or "".
+// stranger is the project that owns an image whose list is short, or not proven, for that reason, or "".
 func (e *evidence) stranger(img *collector.ImageSnapshot) string {
-	if img.Sight == collector.Partial && img.Record != nil && !e.owns(img) {
+	if (img.Sight == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
 		return img.Record.Owner
 	}
 	return ""
@@ -298,13 +308,13 @@ func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 	switch owner := e.stranger(img); {
 	case img.Complete():
 		return ""
-	case owner != "":
+	case owner != "" && img.Doubt == collector.ForeignView:
 		return fmt.Sprintf("project %s owns them, and the credential is %s: a project sees its own row alone of others' images. Grant it reader in %s, and name that project in auth",
 			owner, e.whose(), owner)
 	case img.Sight == collector.Partial && img.Record == nil && img.RecordErr != nil:
 		return unknownRecord + e.why(img.RecordErr)
 	case img.Sight == collector.Partial:
-		return "who owns them is not known: the API does not tell"
+		return e.doubtful(img)
 	case img.LeftOut > 0:
 		return "there are more members than are shown one by one; all are counted"
 	}
@@ -316,7 +326,7 @@ const unknownRecord = "who owns them and whether they are open to everyone is no
 // records are what the images say of themselves, where that is not known though their members are. [evidence.lists] tells of the lists
 // that are not whole for that reason.
 func (e *evidence) records() []finding {
-	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) })
+	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) || notProven(img) && img.Record != nil })
 	bad := kinds(read, func(img *collector.ImageSnapshot) string {
 		switch {
 		case img.Record == nil && img.Sight == collector.Partial:
@@ -343,7 +353,7 @@ func strangeVisibility(img *collector.ImageSnapshot) string {
 // ownerless reports whether the owner of an image is not known whose members are.
 func (e *evidence) ownerless() bool {
 	return len(e.some(func(img *collector.ImageSnapshot) bool {
-		return !unread(img) && (img.Record == nil || img.Record.Owner == "")
+		return (!unread(img) || notProven(img)) && (img.Record == nil || img.Record.Owner == "")
 	})) > 0
 }
 

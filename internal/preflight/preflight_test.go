@@ -48,6 +48,8 @@ const (
 	appliance = "3c3ae353-fb14-428e-90b4-01a6c1cc0aff"
 	rescue    = "e179f773-a6e0-43c0-9514-b7dde2ad0478"
 
+	private = "68e58909-ccb2-4416-925a-56c9a30f4300"
+
 	password  = "correct-horse-battery"
 	appSecret = "staple-of-the-horse"
 	secretKey = "an-access-keys-secret"
@@ -93,6 +95,7 @@ func newCloud(opts fakecloud.Options) *fakecloud.Cloud {
 		"a1": {rule("GET", "/v2/images"), rule("GET", "/v2/images/*"), rule("GET", "/v2/images/*/members")},
 		"a2": {rule("GET", "/v2/images/**/members")},
 		"a3": {rule("GET", "/v2/**"), rule("POST", "/v2/images/*/members")},
+		"a5": {rule("GET", "/v2/images"), rule("GET", "/v2/images/*"), rule("GET", "/v2/images/*/members"), rule("GET", "/v2/images/*/members/*")},
 	} {
 		w.AddAppCredential(fakecloud.AppCredential{ID: id, Name: "exporter-" + id, Secret: appSecret, User: "builder", ProjectID: producer, AccessRules: rules})
 	}
@@ -105,6 +108,9 @@ func newCloud(opts fakecloud.Options) *fakecloud.Cloud {
 }
 
 const three = "images: [{id: " + golden + ", name: golden-debian-12}, {id: " + appliance + "}, {id: " + rescue + "}]"
+
+// nobody is a policy that allows nothing.
+func nobody(fakecloud.Caller) bool { return false }
 
 // login is a cloud's entry that logs in with a password.
 func (w *world) login(name, user, project string, more ...string) string {
@@ -245,6 +251,73 @@ func TestPages(t *testing.T) {
 		}},
 		"access-rules": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.appCredential("a1", appSecret, three)}
+		}},
+		"access-rules-with-the-probe": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.appCredential("a5", appSecret, three)}
+		}},
+		"access-rules-without-the-probe": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.Unshare(golden, consumer)
+			return []string{w.appCredential("a1", appSecret, three)}
+		}},
+		"access-rules-with-the-probe-and-empty-lists": {clouds: func(_ *testing.T, w *world) []string {
+			w.Unshare(golden, consumer)
+			return []string{w.appCredential("a5", appSecret, three)}
+		}},
+		"access-rules-that-the-image-api-does-not-know": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.Unshare(golden, consumer)
+			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpGetMember }, Status: 401})
+			return []string{w.appCredential("a5", appSecret, three)}
+		}},
+		"policy-new-defaults": {clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.NewDefaults())
+			return []string{w.login("prod", "watcher", "producer", three)}
+		}},
+		"policy-get-member": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{GetMember: nobody})
+			return []string{w.login("prod", "watcher", "producer", three)}
+		}},
+		"policy-get-member-for-members": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{GetMember: nobody})
+			return []string{w.login("prod", "customer", "consumer", "images: [{id: "+golden+"}]")}
+		}},
+		"policy-get-member-and-inbound": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{GetMember: nobody})
+			return []string{w.login("prod", "customer", "consumer", "inbound: true")}
+		}},
+		"policy-get-member-for-administrators": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddImage(fakecloud.Image{ID: private, Name: "private", Owner: consumer, Visibility: "private"})
+			w.SetPolicy(fakecloud.Policy{GetMember: nobody})
+			return []string{w.login("prod", "root", "other", `discover: [{owners: ["*"]}]`)}
+		}},
+		"policy-context-is-admin": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("root", password, consumer, "admin")
+			w.SetPolicy(fakecloud.Policy{ContextIsAdmin: func([]string) bool { return false }})
+			return []string{w.login("prod", "root", "consumer", "images: [{id: "+golden+"}]")}
+		}},
+		"policy-context-is-admin-and-discovery": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{ContextIsAdmin: func([]string) bool { return false }})
+			return []string{w.login("prod", "root", "other", `discover: [{owners: ["*"]}]`)}
+		}},
+		"policy-get-image": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{GetImage: nobody})
+			return []string{w.login("prod", "watcher", "producer", "discover: [{}]", "inbound: true")}
+		}},
+		"policy-get-image-for-some": {opts: fakecloud.Options{MaxPageSize: 2}, failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.SetPolicy(fakecloud.Policy{GetImage: func(c fakecloud.Caller) bool { return c.Visibility != "private" }})
+			for i := range 5 {
+				w.AddImage(fakecloud.Image{Owner: producer, Visibility: []string{"shared", "private"}[i%2]})
+			}
+			return []string{w.login("prod", "watcher", "producer", "discover: [{}]")}
+		}},
+		"private-images-that-may-have-members": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddImage(fakecloud.Image{ID: private, Name: "private", Owner: producer, Visibility: "private"})
+			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == private }, Status: 403, Body: "no"})
+			return []string{w.login("prod", "watcher", "producer", "images: [{id: "+private+"}]")}
+		}},
+		"token-as-it-is-with-a-private-image": {clouds: func(_ *testing.T, w *world) []string {
+			w.AddImage(fakecloud.Image{ID: private, Name: "private", Owner: producer, Visibility: "private"})
+			auth := fmt.Sprintf("{token: {token: %s, project_id: %s}}", w.Token("watcher", producer), producer)
+			return []string{entry("prod", auth, "endpoint: "+w.url+"/image", "images: [{id: "+golden+"}, {id: "+private+"}]")}
 		}},
 		"access-rules-for-members-only": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.appCredential("a2", appSecret, three)}
@@ -389,11 +462,11 @@ func TestPages(t *testing.T) {
 			auth := fmt.Sprintf("{token: {auth_url: %s/identity/v3, token: %s}}", w.url, w.Token("watcher", producer))
 			return []string{entry("prod", auth, three)}
 		}},
-		"token-as-it-is": {clouds: func(_ *testing.T, w *world) []string {
+		"token-as-it-is": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			auth := fmt.Sprintf("{token: {token: %s, project_id: %s}}", w.Token("watcher", producer), producer)
 			return []string{entry("prod", auth, "endpoint: "+w.url+"/image", three)}
 		}},
-		"no-auth": {clouds: func(t *testing.T, w *world) []string {
+		"no-auth": {failed: []string{"prod"}, clouds: func(t *testing.T, w *world) []string {
 			token := w.Token("watcher", producer)
 			proxy := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
 				r.Header.Set("X-Auth-Token", token)

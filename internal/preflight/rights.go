@@ -16,6 +16,7 @@ var needed = []client.AccessRule{
 	{Service: "image", Method: "GET", Path: "/v2/images"},
 	{Service: "image", Method: "GET", Path: "/v2/images/*"},
 	{Service: "image", Method: "GET", Path: "/v2/images/*/members"},
+	probeRule,
 }
 
 // Roles by what Glance's default policy lets them do: all but readers may share a project's images. See
@@ -83,7 +84,7 @@ func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) fin
 		}
 	}
 	for _, n := range needed {
-		if !slices.ContainsFunc(app.Rules, func(r client.AccessRule) bool { return covers(r, n) }) {
+		if n != probeRule && !e.allows(n) {
 			lacking = append(lacking, n.Method+" "+n.Path)
 		}
 	}
@@ -95,6 +96,11 @@ func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) fin
 	if len(lacking) > 0 {
 		f.status = warn
 		f.more = append(f.more, "access rules leave out "+strings.Join(lacking, ", ")+": what the exporter asks for there is refused with 401")
+	}
+	if !e.allows(probeRule) {
+		f.status = warn
+		f.more = append(f.more, "access rules leave out GET "+probeRule.Path+", which shows whether rows of an empty list are hidden: "+
+			"an empty list counts only while another list has a row. Create a new credential with the rules below")
 	}
 	if app.Unrestricted {
 		f.status = warn
@@ -370,7 +376,8 @@ func least(grants []grant) string {
 	}
 	if len(ruled) > 0 {
 		b.WriteString("\n" + comment("Less than any role: an application credential that can ask what the exporter asks, and nothing else. "+
-			"It holds before 2023.1 too, where Glance lets every role share unless it has enforce_new_defaults. Glance needs service_type = image under [keystone_authtoken]."))
+			"It holds before 2023.1 too, where Glance lets every role share unless it has enforce_new_defaults. Glance needs service_type = image under [keystone_authtoken]. "+
+			"A credential with the first three rules alone keeps working wherever a list has a row; each request that it makes by the fourth is a warning line in Glance's log."))
 		b.WriteString("cat > access-rules.json <<'EOF'\n[\n")
 		for i, r := range needed {
 			comma := ","

@@ -40,11 +40,17 @@ type cloudView struct {
 	background     bool // it is collected there
 	entries        []*entry
 	images, unread int
-	foreign        int  // images seen in the view of another project, or of nobody knows which
+	unproven       int                     // images that were answered, without a proof of what the answer seems to say
+	doubts         map[collector.Doubt]int // images whose lists may be incomplete
+	left           []collector.LeftImage
 	listing        bool // its list of images was not read to its end
+	listingProof   bool // its list of images is not proven to be complete
+	proof          bool // something is not proven in one of its views
+	administrator  bool // namely that the credential is an administrator's
 	project        bool // a project could not be entered
 	projects       bool // the list of the user's projects could not be read
 	inbound        bool // what others share was not read to its end
+	inboundProof   bool // what others share is not proven to be all
 	asksInbound    bool
 }
 
@@ -131,26 +137,40 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 // take takes over a part that was read.
 func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
-	unread, foreign := 0, 0
+	unread, unproven, partial := 0, 0, 0
 	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
 		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
 		e.old = since(e.at(), now) > s.FreshFor()
 		e.judge()
 		switch {
+		case notProven(e.img):
+			unproven++
 		case e.img.Sight == collector.Unread || e.stale():
 			unread++
 		case e.img.Sight == collector.Partial:
-			foreign++
+			partial++
+			if c.doubts == nil {
+				c.doubts = map[collector.Doubt]int{}
+			}
+			c.doubts[e.img.Doubt]++
 		}
 		c.entries = append(c.entries, e)
 	}
 	c.takeInbound(l, now, old)
-	c.images, c.unread, c.foreign = c.images+len(s.Images), c.unread+unread, c.foreign+foreign
+	c.images, c.unread, c.unproven = c.images+len(s.Images), c.unread+unread, c.unproven+unproven
+	c.left = append(c.left, s.Left...)
+	c.proof = c.proof || lacksProof(s)
+	c.administrator = c.administrator || slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.Administrator == collector.Unproven })
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
-	c.inbound = c.inbound || lacksInbound(s)
+	listingProof := listing && collector.IsUnproven(s.DiscoveryErr)
+	c.listingProof = c.listingProof || listingProof
+	for _, in := range s.Inbound {
+		unproven := collector.IsUnproven(in.Err)
+		c.inbound, c.inboundProof = c.inbound || in.Err != nil && !unproven, c.inboundProof || unproven
+	}
 	c.asksInbound = c.asksInbound || len(s.Inbound) > 0
-	c.listing, c.project, c.projects = c.listing || listing, c.project || project, c.projects || s.ScopesErr != nil
+	c.listing, c.project, c.projects = c.listing || listing && !listingProof, c.project || project, c.projects || s.ScopesErr != nil
 	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
 	switch {
 	case old:
@@ -161,7 +181,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		p.Sight = readWhole
 	case !s.Up:
 		p.Sight = unreadable
-	case unread+foreign > 0 || listing || project || s.ScopesErr != nil || lacksInbound(s):
+	case unread+unproven+partial > 0 || listing || lacksProof(s) || project || s.ScopesErr != nil || lacksInbound(s):
 		p.Sight = readInPart
 	default:
 		p.Sight = readWhole
@@ -219,18 +239,20 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 			said[line] = true
 		}
 	}
-	if c.foreign > 0 {
-		c.Says = append(c.Says, "The credential's project is not known to own "+count(c.foreign, "image", "images")+", and another project sees its own row alone: the lists may be short.")
-	}
+	c.Says = append(c.Says, doubtful(c.doubts, c.administrator)...)
+	c.Says = append(c.Says, departed(c.left)...)
 	for i := range latest {
 		if s := latest[i].Snapshot; s != nil {
 			c.Facts = facts(s)
 			break
 		}
 	}
+	if c.unproven > 0 {
+		c.Facts = append(c.Facts, number(c.unproven)+" of "+count(c.images, "image", "images")+" not proven")
+	}
 	if c.unread > 0 {
 		c.Facts = append(c.Facts, number(c.unread)+" of "+count(c.images, "image", "images")+" not read")
-	} else if c.Read != nil {
+	} else if c.Read != nil && c.unproven == 0 {
 		c.Facts = append(c.Facts, count(c.images, "image", "images")+" watched")
 	}
 }
@@ -261,13 +283,23 @@ func troubles(s *collector.Snapshot) (lines []string) {
 			say("Project " + named(scope.Access.ProjectName, scope.Access.ProjectID) + " could not be entered: " + visible(scope.Err.Error()))
 		}
 	}
+	if s.Err == nil && !s.NoImageAPI {
+		lines = append(lines, proofs(s)...)
+	}
 	if s.Discovers && !s.Discovered && s.Err == nil && !s.NoImageAPI && s.DiscoveryErr != nil {
-		say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+		switch unproven := collector.IsUnproven(s.DiscoveryErr); {
+		case unproven && lacksListingProof(s): // as the view's line says
+		case unproven:
+			say("It is not proven that the list of its images is complete, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+		default:
+			say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+		}
 	}
 	for _, in := range s.Inbound {
 		switch {
 		case in.Err == nil || s.Err != nil || s.NoImageAPI:
 		case in.ProjectID == "" && s.ScopesErr != nil: // as told above
+		case collector.IsUnproven(in.Err) && seesNothing(s, in.ProjectID): // as the view's line says
 		case in.ProjectID == "":
 			say("The list of the credential's projects was not read, so there may be more of them, with images that others share: " + visible(in.Err.Error()))
 		default:

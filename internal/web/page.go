@@ -584,8 +584,17 @@ func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 			v.Says = append(v.Says, "Cloud "+c.Name+": the user's projects could not be listed.")
 		} else if c.project {
 			v.Says = append(v.Says, "Cloud "+c.Name+": a project could not be entered.")
+		} else if c.listingProof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": it is not proven that its list of images is complete.")
 		} else if c.inbound {
 			v.Says = append(v.Says, "Cloud "+c.Name+": what others share was not read to its end.")
+		} else if c.inboundProof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": it is not proven that the list of what others share is complete.")
+		} else if c.proof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": not everything is proven.")
+		}
+		if n := c.exposedLeft(); n > 0 {
+			v.Says = append(v.Says, "Cloud "+c.Name+": "+leftExposed(n)+".")
 		}
 	}
 	if images > 0 {
@@ -600,9 +609,11 @@ func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 // lacking is in a few words what was not seen.
 func lacking(clouds []*cloudView, images, others int) string {
 	var unread []*cloudView
-	listing := false
+	listing, left, proof := false, 0, false
 	for _, c := range clouds {
-		listing = listing || c.listing || c.project || c.projects
+		listing = listing || c.listing || c.listingProof || c.project || c.projects
+		left += c.exposedLeft()
+		proof = proof || c.proof && !c.inbound && !c.inboundProof
 		if !c.Seen() {
 			unread = append(unread, c)
 		}
@@ -620,6 +631,10 @@ func lacking(clouds []*cloudView, images, others int) string {
 		return "nobody knows who can use " + count(images, "image", "images")
 	case others > 0:
 		return "nobody knows whether " + count(others, "image that others share is", "images that others share are") + " accepted"
+	case !listing && left > 0:
+		return leftExposed(left)
+	case !listing && proof:
+		return "not everything is proven"
 	case !listing:
 		return "others may share images that nobody sees"
 	}

@@ -63,6 +63,13 @@ type shop struct {
 	inboundErr error
 	answers    map[string]client.Status // to what others share; default: accepted
 	hang       bool                     // the question for members has no answer
+	hidesRows  bool                     // the policy get_member refuses all rows: lists are answered without them
+	hidesAll   bool                     // the policy get_image refuses all images: listings are answered without them
+	probeErr   error                    // of the question for one row; default: get_member's refusal with hidesRows, else none
+	once       map[string]bool          // images that lists have once, and whether they had it
+	odd        map[string]error         // of the question for the record of an image
+	despite    bool                     // images have members whatever their visibility
+	slow       time.Duration            // how long records take
 	asked      int
 }
 
@@ -77,12 +84,19 @@ func (s *shop) Enter(context.Context) ([]client.Scope, error) {
 }
 
 func (s *shop) Images(_ context.Context, ids []string, hidden bool) (list []client.Image, err error) {
+	time.Sleep(s.slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
 	for _, id := range ids {
+		if s.once[id] {
+			continue
+		}
 		if r, ok := s.records[id]; ok && r.Hidden == hidden {
-			list = append(list, r)
+			if _, ok := s.once[id]; ok {
+				s.once[id] = true
+			}
+			list = append(list, s.seen(r))
 		}
 	}
 	return list, s.listErr
@@ -92,8 +106,11 @@ func (s *shop) Image(_ context.Context, id string) (client.Image, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	if err := s.odd[id]; err != nil {
+		return client.Image{}, err
+	}
 	if r, ok := s.records[id]; ok && s.listErr == nil {
-		return r, nil
+		return s.seen(r), nil
 	}
 	return client.Image{}, status(client.OpGetImage, id, 404)
 }
@@ -110,18 +127,30 @@ func (s *shop) ImagePage(_ context.Context, q client.ImageQuery, _ string) (page
 		return page, s.inboundErr
 	}
 	for _, r := range s.records {
-		if r.Hidden == q.Hidden {
-			page.Images = append(page.Images, r)
+		if r.Hidden == q.Hidden && !s.hidesAll && (q.Owner == "" || r.Owner == q.Owner) && (q.Visibility == "" || r.Visibility == q.Visibility) {
+			page.Images = append(page.Images, s.seen(r))
 		}
 	}
 	page.Access = s.access
 	return page, s.listErr
 }
 
+// seen is a record as the client has it.
+func (s *shop) seen(r client.Image) client.Image {
+	r.View = s.access.ProjectID
+	return r
+}
+
 func (s *shop) MembersAs(_ context.Context, project, id string) (client.MemberList, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
+	switch r := s.records[id]; {
+	case s.errs[id] != nil:
+		return client.MemberList{}, s.errs[id]
+	case r.Visibility == client.Private:
+		return client.MemberList{}, onlyShared(client.OpListMembers, id, 403)
+	}
 	answer, ok := s.answers[id]
 	if !ok {
 		answer = client.Accepted
@@ -142,10 +171,37 @@ func (s *shop) Members(ctx context.Context, id string) (client.MemberList, error
 	if err := s.errs[id]; err != nil {
 		return client.MemberList{}, err
 	}
-	if r, ok := s.records[id]; ok && r.Visibility != client.Shared {
-		return client.MemberList{}, status(client.OpListMembers, id, 403)
+	if r, ok := s.records[id]; ok && r.Visibility != client.Shared && !s.despite {
+		return client.MemberList{}, onlyShared(client.OpListMembers, id, 403)
 	}
-	return client.MemberList{Members: s.members[id], Access: s.access}, nil
+	list := client.MemberList{Access: s.access}
+	for _, m := range s.members[id] {
+		if !s.hidesRows && (s.records[id].Owner == s.access.ProjectID || m.ID == s.access.ProjectID) {
+			list.Members = append(list.Members, m)
+		}
+	}
+	return list, nil
+}
+
+func (s *shop) MemberAs(_ context.Context, _, id, member string) (client.MemberAnswer, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	r := s.records[id]
+	i := slices.IndexFunc(s.members[id], func(m client.Member) bool { return m.ID == member })
+	switch {
+	case s.probeErr != nil:
+		return client.MemberAnswer{}, s.probeErr
+	case s.hidesRows:
+		return client.MemberAnswer{}, &client.Error{
+			Op: client.OpGetMember, ImageID: id, Code: "404", StatusCode: 404, Message: "You are not authorized to complete get_member action.",
+		}
+	case r.Visibility != client.Shared:
+		return client.MemberAnswer{}, onlyShared(client.OpGetMember, id, 404)
+	case i >= 0:
+		return client.MemberAnswer{Row: &s.members[id][i], Access: s.access}, nil
+	}
+	return client.MemberAnswer{NotMember: true, Access: s.access}, nil
 }
 
 func (s *shop) State() client.State {
@@ -158,9 +214,14 @@ func status(op client.Operation, id string, code int) error {
 	return &client.Error{Op: op, ImageID: id, Code: strconv.Itoa(code), StatusCode: code}
 }
 
+// onlyShared is what Glance answers for the members of an image that cannot have any.
+func onlyShared(op client.Operation, id string, code int) error {
+	return &client.Error{Op: op, ImageID: id, Code: strconv.Itoa(code), StatusCode: code, Message: "Only shared images have members.", OnlyShared: true}
+}
+
 // stocked is a shop in which everything is as it is meant to be.
 func stocked() *shop {
-	access := client.Access{ProjectID: owner.ProjectID, ProjectName: "golden"}
+	access := client.Access{ProjectID: owner.ProjectID, ProjectName: "golden", Confirmed: true}
 	s := &shop{access: access, scopes: []client.Scope{{Access: access}}, records: map[string]client.Image{}, members: map[string][]client.Member{}, errs: map[string]error{}}
 	s.add(debian, "golden-debian-12", client.Shared, payments, search)
 	s.add(ubuntu, "golden-ubuntu-24.04", client.Shared, payments)
@@ -182,6 +243,12 @@ func (s *shop) add(id, name string, v client.Visibility, members ...string) {
 		})
 	}
 	slices.SortFunc(s.members[id], func(a, b client.Member) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// enter makes the credential one of a project.
+func (s *shop) enter(project string) {
+	s.access.ProjectID = project
+	s.scopes = []client.Scope{{Access: s.access}}
 }
 
 func (s *shop) requests() int {
@@ -398,10 +465,91 @@ func TestWhatThePageSays(t *testing.T) {
 			delete(api.records, ubuntu)
 			s.scrape(t)
 		}},
-		{name: "another project's view", do: func(t *testing.T, s *site, api *shop) {
-			api.access.ProjectID = payments
-			api.members[alpine] = nil
+		{name: "another project's view", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
+			api.enter(payments)
 			s.scrape(t)
+		}},
+		{name: "rows hidden by get_member", do: func(t *testing.T, s *site, api *shop) {
+			api.hidesRows = true
+			s.scrape(t)
+		}},
+		{name: "rows hidden later, in the background", opts: func(o *collector.Options) {
+			o.RefreshInterval, o.MaxStaleness = time.Hour, 24*time.Hour
+		}, do: func(t *testing.T, s *site, api *shop) {
+			s.scrape(t)
+			api.change(func() { api.hidesRows = true })
+			time.Sleep(3*time.Hour + time.Minute)
+			s.scrape(t)
+		}},
+		{name: "rows hidden in the view of another project", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
+			api.hidesRows = true
+			api.enter(payments)
+			s.scrape(t)
+		}},
+		{name: "access rules without the probe", opts: func(o *collector.Options) { o.Images = o.Images[2:] }, do: func(t *testing.T, s *site, api *shop) {
+			api.probeErr = status(client.OpGetMember, alpine, 401)
+			s.scrape(t)
+		}},
+		{name: "private images that may have members", opts: func(o *collector.Options) { o.Images = o.Images[4:] }, do: func(t *testing.T, s *site, api *shop) {
+			api.errs[scratch] = status(client.OpListMembers, scratch, 403)
+			s.scrape(t)
+		}},
+		{name: "an administrator that nothing proves", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
+			api.access.Roles = []string{"admin"}
+			api.enter(payments)
+			delete(api.records, scratch) // which only an administrator would see
+			api.members[debian] = api.members[debian][:1]
+			s.scrape(t)
+		}},
+		{name: "an administrator's listing that nothing proves", opts: func(o *collector.Options) {
+			o.Discover = []collector.Rule{{Owners: []string{"*"}, Policy: expected()}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.access.Roles = []string{"admin"}
+			api.enter(owner.ProjectID)
+			s.scrape(t)
+		}},
+		{name: "images that cannot be seen", opts: func(o *collector.Options) {
+			o.Images, o.Discover, o.Inbound = nil, []collector.Rule{{Policy: expected()}}, &collector.Inbound{}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.hidesAll = true
+			s.scrape(t)
+		}},
+		{name: "a project that nothing confirms", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
+			api.access.Confirmed = false
+			api.enter(owner.ProjectID)
+			s.scrape(t)
+		}},
+		{name: "an image that changes", opts: func(o *collector.Options) { o.Images = o.Images[:2] }, do: func(t *testing.T, s *site, api *shop) {
+			api.add(ubuntu, "golden-ubuntu-24.04", client.Shared, owner.ProjectID)
+			api.once = map[string]bool{ubuntu: false}
+			api.odd = map[string]error{ubuntu: status(client.OpGetImage, ubuntu, 500)}
+			s.scrape(t)
+		}},
+		{name: "members despite the visibility", opts: func(o *collector.Options) {
+			o.Images[0].Policy.Visibility = []client.Visibility{client.Community}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			s.scrape(t)
+			api.change(func() { api.despite, api.slow = true, time.Second })
+			api.add(debian, "golden-debian-12", client.Community, payments, search)
+			api.add(ubuntu, "golden-ubuntu-24.04", client.Private, payments)
+			s.scrape(t)
+		}},
+		{name: "images that left", opts: func(o *collector.Options) {
+			o.Images = o.Images[4:]
+			o.Discover = []collector.Rule{{Name: "golden-*", Policy: expected(payments, search)}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.add(debian, "golden-debian-12", client.Shared, payments, sandbox)
+			s.scrape(t)
+			api.add(debian, "debian-12", client.Shared, payments, sandbox) // renamed
+			api.change(func() {
+				delete(api.records, ubuntu)
+				api.errs[ubuntu] = &client.Error{Op: client.OpListMembers, ImageID: ubuntu, Code: "404", StatusCode: 404, OwnNotFound: true}
+				api.odd = map[string]error{ubuntu: &client.Error{Op: client.OpGetImage, ImageID: ubuntu, Code: "404", StatusCode: 404, OwnNotFound: true}}
+			})
+			for range 3 {
+				time.Sleep(time.Minute)
+				s.scrape(t)
+			}
 		}},
 		{name: "records not read", do: func(t *testing.T, s *site, api *shop) {
 			api.listErr = status(client.OpListImages, "", 403)
@@ -409,6 +557,7 @@ func TestWhatThePageSays(t *testing.T) {
 		}},
 		{name: "an administrator, records not read", do: func(t *testing.T, s *site, api *shop) {
 			api.access.Roles = []string{"admin"}
+			api.enter(owner.ProjectID)
 			api.listErr = status(client.OpListImages, "", 403)
 			s.scrape(t)
 		}},

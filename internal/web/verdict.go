@@ -76,8 +76,12 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 		return danger, "Unexpected member"
 	case unexpected > 1:
 		return danger, "Unexpected members"
+	case notProven(img):
+		return blind, "Not proven"
 	case img.Sight == collector.Unread:
 		return blind, "Not read"
+	case img.Sight == collector.Partial && img.Doubt == collector.DespiteVisibility:
+		return blind, "Members despite its visibility"
 	case img.Sight == collector.Partial, img.Sight == collector.Whole && nameless(img):
 		return blind, "Seen in part"
 	case !knownVisibility(img):
@@ -138,16 +142,21 @@ func (e *entry) says() []string {
 	switch {
 	case e.img.Sight != collector.Unread && !e.old:
 		if e.stale() {
-			lines = append(lines, "Its last question had no answer. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+			lines = append(lines, "It could not be read since. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
 		}
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	case e.img.Sight != collector.Unread:
 		lines = append(lines, "Nobody knows who can use it now. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	}
-	if e.img.Open() {
+	switch unproven := notProven(e.img); {
+	case unproven && e.img.Open():
+		lines = append(lines, openTo(e.img), "Its members are not proven: "+sentence(visible(e.img.Err.Error())))
+	case unproven:
+		lines = append(lines, "It is not proven who can use it: "+sentence(visible(e.img.Err.Error())))
+	case e.img.Open():
 		lines = append(lines, openTo(e.img), "Its members were not read ("+why(e.img)+").")
-	} else {
+	default:
 		lines = append(lines, "Nobody knows who can use it now ("+why(e.img)+").")
 	}
 	if before, ok := e.before(); ok {
@@ -199,7 +208,7 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 		lines = append(lines, count(len(missing), "expected member is", "expected members are")+" missing.")
 	}
 	if img.Sight == collector.Partial {
-		lines = append(lines, "There may be more: the credential's project is not known to own the image, and another project sees its own row alone.")
+		lines = append(lines, maybeMore(img))
 	}
 	if nameless(img) {
 		lines = append(lines, "A row of its list does not say whose it is.")

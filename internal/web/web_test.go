@@ -54,6 +54,11 @@ func (h hanging) MembersAs(ctx context.Context, _, imageID string) (client.Membe
 	return h.Members(ctx, imageID)
 }
 
+func (hanging) MemberAs(ctx context.Context, _, _, _ string) (client.MemberAnswer, error) {
+	<-ctx.Done()
+	return client.MemberAnswer{}, &client.Error{Op: client.OpGetMember, Code: client.CodeTimeout}
+}
+
 func (hanging) State() client.State { return client.State{} }
 
 func newHandler(t *testing.T, logger log.Logger, process prometheus.Gatherer) http.Handler {

@@ -1,0 +1,104 @@
+package collector
+
+import (
+	"testing"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+var sometime = time.Date(2026, 11, 27, 6, 41, 15, 0, time.UTC)
+
+// since is an observation of a collection, some time after another moment.
+func since(d time.Duration, run uint64) observation { return observation{sometime.Add(d), run} }
+
+// A proof covers a request that began at most five minutes before or after it, or in the same collection.
+func TestE11Covers(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		proof    observation
+		of       observation
+		want     bool
+		laterIs1 bool
+	}{
+		{"never", observation{}, since(0, 1), false, false},
+		{"just now", since(0, 1), since(0, 2), true, true},
+		{"five minutes before", since(0, 1), since(5*time.Minute, 2), true, false},
+		{"more than that", since(0, 1), since(5*time.Minute+1, 2), false, false},
+		{"five minutes after", since(5*time.Minute, 2), since(0, 1), true, true},
+		{"more than that after", since(5*time.Minute+1, 2), since(0, 1), false, true},
+		{"an hour, in the same collection", since(time.Hour, 1), since(0, 1), true, true},
+		{"an hour before, in the same collection", since(0, 1), since(time.Hour, 1), true, false},
+	} {
+		if got := test.proof.covers(test.of); got != test.want {
+			t.Errorf("%s: %t", test.name, got)
+		}
+		if got := test.proof.later(test.of) == test.proof; got != test.laterIs1 {
+			t.Errorf("%s: the proof is the later one: %t", test.name, got)
+		}
+	}
+}
+
+// Observations of a view are shared by collections, and never by views with other roles, endpoints or users.
+func TestE11ViewsApart(t *testing.T) {
+	access := client.Access{ProjectID: "p", UserID: "u", Roles: []string{"reader", "member"}, Endpoint: "http://a/v2/", Confirmed: true}
+	v := newView(access, 1)
+	other := newView(access, 2)
+	other.ownRows, other.othersPrivate, other.otherOwner, other.onlyShared = since(0, 2), since(0, 2), "q", since(0, 2)
+	v.merge(&other)
+	if !v.ownRows.made() || v.privates() != privateHasNone || !v.administrator(since(0, 3)) {
+		t.Errorf("got %+v", v)
+	}
+	for name, change := range map[string]func(*client.Access){
+		"project": func(a *client.Access) { a.ProjectID = "q" }, "user": func(a *client.Access) { a.UserID = "w" },
+		"roles": func(a *client.Access) { a.Roles = []string{"reader"} }, "endpoint": func(a *client.Access) { a.Endpoint = "http://b/v2/" },
+	} {
+		a := access
+		change(&a)
+		fresh := newView(a, 3)
+		if fresh.merge(&other); fresh.ownRows.made() || fresh.othersPrivate.made() || fresh.onlyShared.made() {
+			t.Errorf("another %s, and proofs are taken over", name)
+		}
+	}
+}
+
+// What is known of private images' members is what the last answer said.
+func TestE12LastAnswer(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		view view
+		want privateMembers
+	}{
+		{"nothing", view{}, privateUnknown},
+		{"only shared images have members", view{onlyShared: since(0, 1)}, privateHasNone},
+		{"refused", view{privateRefused: since(0, 1)}, privateUnknown},
+		{"refused, while others are answered", view{privateRefused: since(0, 1), listAnswered: since(0, 1)}, privateHasNone},
+		{"refused, and others were answered later", view{privateRefused: since(0, 1), listAnswered: since(0, 2)}, privateUnknown},
+		{"listed", view{privateListed: since(0, 1)}, privateHasMembers},
+		{"listed later", view{onlyShared: since(0, 1), privateListed: since(1, 2)}, privateHasMembers},
+		{"listed before", view{onlyShared: since(1, 2), privateListed: since(0, 1)}, privateHasNone},
+	} {
+		if got := test.view.privates(); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+}
+
+// A second look begins after the first one ended, and ten seconds after the first one began.
+func TestE15SecondLook(t *testing.T) {
+	first := missing{sometime, sometime.Add(15 * time.Second)}
+	for d, want := range map[time.Duration]bool{0: false, 11 * time.Second: false, 15 * time.Second: true, time.Hour: true} {
+		if got := first.before(sometime.Add(d)); got != want {
+			t.Errorf("after %s: %t", d, got)
+		}
+	}
+	first.end = sometime.Add(time.Second)
+	for d, want := range map[time.Duration]bool{9 * time.Second: false, 10 * time.Second: true} {
+		if got := first.before(sometime.Add(d)); got != want {
+			t.Errorf("a short one, after %s: %t", d, got)
+		}
+	}
+	if (missing{}).before(sometime) {
+		t.Error("without a first look there is a second one")
+	}
+}

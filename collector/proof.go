@@ -1,0 +1,668 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+// This file gathers the evidence of a collection, and asks for what is lacking: see evidence.go for what it proves.
+
+// ownerIn is a project whose images were answered in the view of another one, or of itself.
+type ownerIn struct{ view, owner string }
+
+// question is something that is not asked in each collection.
+type question struct {
+	kind  questionKind
+	about string // a project or an image
+	view  uint64 // of which view: another one is asked anew
+}
+
+type questionKind int
+
+const (
+	probeOwn      questionKind = iota // for a row of one of the project's images
+	probeOthers                       // for a row of another project's image
+	probeImage                        // for a row of a list that became empty
+	askPrivate                        // for the members of a private image
+	lookAtAll                         // for what a view can see
+	lookAtPrivate                     // for private images of others
+)
+
+const (
+	betweenProbes   = time.Minute
+	betweenLooks    = 2 * time.Minute
+	privateRenewal  = time.Hour
+	imagesPerLook   = 100
+	maxProbesInARow = 3 // images that are shared no more when the probe comes
+)
+
+// claim reports whether a question may be asked now that is to be asked once in a while, all shards together. The caller holds mu.
+func (c *Cloud) claim(v *view, kind questionKind, about string, every time.Duration) bool {
+	q := question{kind, about, v.entered}
+	if last, ok := c.memory.asked[q]; ok && age(last) < every {
+		return false
+	}
+	if len(c.memory.asked) >= maxQuestions {
+		for other, at := range c.memory.asked {
+			if age(at) >= privateRenewal {
+				delete(c.memory.asked, other)
+			}
+		}
+	}
+	c.memory.asked[q] = time.Now()
+	return true
+}
+
+// maxQuestions is from how many remembered questions on the old ones are forgotten.
+const maxQuestions = 10_000
+
+// exchange takes over what a collection observed, and lets it know what others did. The caller holds the cloud's mu.
+func (m *memory) exchange(c *collection) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.note()
+	for project, v := range c.views {
+		kept, ok := m.views[project]
+		switch {
+		case !ok || !kept.is(&v.access) && v.entered > kept.entered:
+			kept = *v
+		default:
+			kept.merge(v)
+		}
+		m.views[project] = kept
+		v.merge(&kept)
+	}
+}
+
+// enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten. The caller
+// holds mu.
+func (c *collection) enterViews() {
+	for _, s := range c.scopes {
+		if s.Err != nil {
+			continue
+		}
+		if v := c.views[s.Access.ProjectID]; v == nil || !v.is(&s.Access) {
+			entered := newView(s.Access, c.id)
+			c.views[s.Access.ProjectID] = &entered
+		}
+	}
+}
+
+// observed is an observation of this collection.
+func (c *collection) observed(at moment) observation { return observation{at.at, c.id} }
+
+// moment is a time, and its place among the moments of a collection.
+type moment struct {
+	at time.Time
+	n  uint64
+}
+
+func (c *collection) moment() moment { return moment{time.Now(), c.moments.Add(1)} }
+
+// viewIn is the view of a project; one of nothing where there is none. The caller holds mu.
+func (c *collection) viewIn(project string) *view {
+	if v := c.views[project]; v != nil {
+		return v
+	}
+	return &view{project: project}
+}
+
+// viewOf is the view that an image's members are read in. The caller holds mu.
+func (c *collection) viewOf(t *target) *view {
+	record := cmp.Or(t.record, t.past.last)
+	switch {
+	case t.membersRead:
+		return c.viewIn(t.members.Access.ProjectID)
+	case record != nil && c.views[record.Owner] != nil:
+		return c.views[record.Owner]
+	case record != nil:
+		return c.viewIn(record.View)
+	case len(c.projects) == 1:
+		return c.viewIn(c.projects[0])
+	}
+	return c.viewIn("")
+}
+
+// endpointOf is the image API of a project. The caller holds mu.
+func (c *collection) endpointOf(project string) string {
+	for _, s := range c.scopes {
+		if s.Access.ProjectID == project && s.Err == nil {
+			return s.Access.Endpoint
+		}
+	}
+	return ""
+}
+
+// noteRecord notes what a record shows of the view that it was read in. The caller holds mu.
+func (c *collection) noteRecord(img *client.Image, began moment) {
+	c.answeredFor[ownerIn{img.View, img.Owner}] = true
+	if v := c.views[img.View]; v != nil {
+		v.noteRecord(img, c.observed(began))
+	}
+}
+
+// evidence is what is known of an image's members. The caller holds mu.
+func (c *collection) evidence(t *target) imageEvidence {
+	m := t.past
+	e := imageEvidence{
+		api: c.opts.API, membersFor: c.opts.MembersFor, view: c.viewOf(t), roleOfAdmin: t.members.Access.HasRole(c.opts.AdminRoles),
+		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
+		list: c.observed(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
+		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked,
+	}
+	if e.before == nil {
+		e.before = m.last
+	}
+	if t.checked.made() {
+		e.checked = t.checked
+	}
+	e.failed = t.membersErr != nil
+	if apiErr, ok := errors.AsType[*client.Error](t.membersErr); ok && apiErr.Op == client.OpListMembers {
+		e.failed = apiErr.Status() != statusForbidden
+		e.forbidden, e.onlyShared = apiErr.Status() == statusForbidden, apiErr.OnlyShared
+	}
+	return e
+}
+
+// note notes what the answers about all images show. The caller holds mu.
+func (c *collection) note() {
+	for _, t := range c.targets {
+		e := c.evidence(t)
+		e.noteVisibility()
+	}
+	for _, t := range c.targets {
+		e := c.evidence(t)
+		e.noteRows()
+	}
+}
+
+// verdict is what may be reported of an image's members. The caller holds mu.
+func (c *collection) verdict(t *target) verdict {
+	e := c.evidence(t)
+	return e.verdict()
+}
+
+// hasNoMembers reports whether the image is known to have a visibility without members. The caller holds mu.
+func (c *collection) hasNoMembers(t *target) bool {
+	if t.record == nil {
+		return false
+	}
+	e := c.evidence(t)
+	return !e.wantsList()
+}
+
+// lacksRecordAlone reports whether an image's record is to be read once more, where records are read one by one: then each image is whole
+// in its turn, and others follow in their own.
+func (c *collection) lacksRecordAlone(t *target) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.evidence(t)
+	ask := t.recordFirst && !t.askedAgain && e.lacksSecondRecord()
+	t.askedAgain = t.askedAgain || ask
+	return ask
+}
+
+// asksAtOnce reports whether an image is asked for its members without a look at its record: not one that is seen for the first time,
+// whose record must be known before, nor one whose visibility had no members.
+func (c *collection) asksAtOnce(t *target) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := t.past
+	if m.last == nil {
+		return m.met
+	}
+	e := c.evidence(t)
+	e.record = m.last
+	return e.wantsList()
+}
+
+// prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
+func (c *collection) prove(ctx context.Context) {
+	for ctx.Err() == nil && c.left() >= leastTime {
+		alone := c.queue.quiet(ctx, max(c.left()/8, leastTime))
+		if !alone && c.queue.queued() && !c.ending() {
+			continue
+		}
+		tasks := c.cloud.lacking(c)
+		if alone && len(tasks) == 0 {
+			return
+		}
+		for _, t := range tasks {
+			c.queue.add(&c.queue.first, t)
+		}
+	}
+}
+
+// ending reports whether three quarters of the collection's time are over.
+func (c *collection) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Until(c.deadline) < c.deadline.Sub(c.start)/4
+}
+
+// lacking are the questions that a collection still has to ask.
+func (c *Cloud) lacking(coll *collection) (tasks []task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.memory.exchange(coll)
+	coll.mu.Lock()
+	defer coll.mu.Unlock()
+	if coll.err != nil || coll.noImageAPI() {
+		return nil
+	}
+	var again []*target
+	wanted := map[string]map[bool][]*target{} // images whose empty lists need a proof, by project, and by whether they are its own
+	others := map[string]*target{}            // an image whose record may prove an administrator, by project
+	doubtful := map[string]bool{}             // where that is lacking
+	for _, t := range coll.targets {
+		e := coll.evidence(t)
+		switch {
+		case coll.gone(t):
+			continue
+		case !t.membersAsked && t.record != nil && e.wantsList():
+			tasks = append(tasks, func(ctx context.Context) { coll.readMembers(ctx, t) })
+			t.membersAsked = true
+			continue
+		}
+		probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n
+		if e.lacksSecondRecord() && !t.askedAgain || probed {
+			again = append(again, t)
+		} else if e.after == nil && e.foreign(time.Time{}) != nil && !t.askedAgain {
+			others[e.project()] = t
+		}
+		if !e.provenAdministrator() {
+			doubtful[e.project()] = true
+		}
+		alone := !e.ownImage() && !e.administratorsRow() && e.administrators() // a row that proves nothing for others
+		if e.read && (len(e.rows) == 0 || alone) && e.inView() && e.record != nil && e.record.Owner != "" && e.applies() == membersYes && e.api != client.IMS {
+			own := e.ownImage()
+			if wanted[e.project()] == nil {
+				wanted[e.project()] = map[bool][]*target{}
+			}
+			wanted[e.project()][own] = append(wanted[e.project()][own], t)
+			if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && c.claim(e.view, probeImage, t.ID, betweenProbes) {
+				former := t.past.former
+				tasks = append(tasks, func(ctx context.Context) { coll.checkImage(ctx, t, former) })
+			}
+		}
+	}
+	for project, t := range others {
+		if doubtful[project] {
+			again = append(again, t)
+		}
+	}
+	for project, kinds := range wanted {
+		for own, targets := range kinds {
+			kind := probeOthers
+			if own {
+				kind = probeOwn
+			}
+			every := betweenProbes
+			if rows := coll.viewIn(project).rows(own); rows.run == coll.id || rows.made() && age(rows.at) <= proofRenewal {
+				continue
+			}
+			if c.claim(coll.viewIn(project), kind, project, every) {
+				tasks = append(tasks, func(ctx context.Context) { coll.probe(ctx, project, targets) })
+			}
+		}
+	}
+	for project, v := range coll.views {
+		known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
+		every := betweenProbes
+		if v.privates() != privateUnknown {
+			every = privateRenewal
+		}
+		if id := v.privateImage; id != "" && !coll.hasPrivateMembers() && (every == betweenProbes || age(known.at) >= privateRenewal) && c.claim(v, askPrivate, project, every) {
+			tasks = append(tasks, func(ctx context.Context) { coll.askPrivate(ctx, project, id) })
+		}
+		if coll.wantsPrivateLook(v) && c.claim(v, lookAtPrivate, project, betweenLooks) {
+			tasks = append(tasks, func(ctx context.Context) { coll.lookAtPrivate(ctx, project) })
+		}
+	}
+	if len(tasks) > 0 || len(again) == 0 {
+		return tasks // what they bring may need the same records
+	}
+	for _, t := range again {
+		t.askedAgain = true
+		if t.probed != nil {
+			t.probed.asked = true
+		}
+	}
+	return coll.readAgain(again)
+}
+
+// hasPrivateMembers reports whether private images are asked for their members by the configuration.
+func (c *collection) hasPrivateMembers() bool {
+	return slices.Contains(c.opts.MembersFor, client.Private)
+}
+
+// wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it. The caller holds mu.
+func (c *collection) wantsPrivateLook(v *view) bool {
+	i := slices.IndexFunc(c.scopes, func(s client.Scope) bool { return s.Err == nil && s.Access.ProjectID == v.project })
+	if c.opts.API == client.IMS || i < 0 || !c.scopes[i].Access.HasRole(c.opts.AdminRoles) || v.administrator(c.observed(c.moment())) {
+		return false
+	}
+	for _, l := range c.listed {
+		if l.project == v.project && l.foreign() {
+			return l.owner != ""
+		}
+	}
+	return slices.ContainsFunc(c.targets, func(t *target) bool { return c.wantsAdministrator(t, v) })
+}
+
+// wantsAdministrator reports whether the list of another project's image was read in a view that should be an administrator's. The
+// caller holds mu.
+func (c *collection) wantsAdministrator(t *target, v *view) bool {
+	a := &t.members.Access
+	return t.membersRead && a.ProjectID == v.project && a.HasRole(c.opts.AdminRoles) && t.record != nil && t.record.Owner != v.project
+}
+
+// readAgain are the requests for records that must be read after something else: in lists, where those brought them before.
+func (c *collection) readAgain(targets []*target) (tasks []task) {
+	listed := map[bool][]*target{} // by whether they are hidden
+	for _, t := range targets {
+		if c.opts.API == client.IMS || t.recordFirst || t.record == nil {
+			tasks = append(tasks, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // what was read before stays
+		} else {
+			listed[t.record.Hidden] = append(listed[t.record.Hidden], t)
+		}
+	}
+	for hidden, targets := range listed {
+		for chunk := range slices.Chunk(targets, client.MaxImagesPerRequest) {
+			tasks = append(tasks, func(ctx context.Context) {
+				missing, _ := c.askList(ctx, chunk, hidden) // what was read before stays
+				for _, t := range missing {
+					_ = c.readRecord(ctx, t)
+				}
+			})
+		}
+	}
+	return tasks
+}
+
+// probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
+// would be (EVIDENCE: the probe).
+func (c *collection) probe(ctx context.Context, project string, targets []*target) {
+	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
+		again, err := c.askRow(ctx, project, t, randomMember())
+		if !again {
+			c.mu.Lock()
+			c.viewIn(project).refused = err
+			c.mu.Unlock()
+			return
+		}
+	}
+}
+
+// checkImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
+func (c *collection) checkImage(ctx context.Context, t *target, former string) {
+	if former == anyMember {
+		former = randomMember()
+	}
+	c.mu.Lock()
+	project := t.members.Access.ProjectID
+	c.mu.Unlock()
+	_, _ = c.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+}
+
+// askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
+// shared any more.
+func (c *collection) askRow(ctx context.Context, project string, t *target, member string) (again bool, err error) {
+	var answer client.MemberAnswer
+	var began moment
+	err = c.request(ctx, func(ctx context.Context) (err error) {
+		began = c.moment()
+		answer, err = c.cloud.api.MemberAs(ctx, project, t.ID, member)
+		return err
+	})
+	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.OnlyShared {
+		return true, err
+	}
+	if err != nil {
+		return false, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.viewIn(project).is(&answer.Access) || t.record == nil {
+		return false, errMixedViews
+	}
+	t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: c.observed(began), end: c.moment()}
+	if answer.Row == nil {
+		t.checked = t.probed.at
+	} else if len(t.members.Members) == 0 {
+		t.members.Members, t.oneRow = []client.Member{*answer.Row}, true
+	}
+	return false, nil
+}
+
+// probed is an answer of the probe that proves that rows of an image are visible. Of whose images that is, a record tells that is read
+// after it.
+type probed struct {
+	owner  string // before the probe
+	access client.Access
+	at     observation
+	end    moment
+	asked  bool // for the record
+}
+
+// noteProbed notes what the probe shows, where a record that was read after it names the same owner. The caller holds mu.
+func (c *collection) noteProbed(t *target, img *client.Image, began moment) {
+	p := t.probed
+	if p == nil || began.n < p.end.n || img.Owner != p.owner {
+		return
+	}
+	if v := c.viewIn(p.access.ProjectID); v.is(&p.access) {
+		v.noteProbe(p.owner, p.at)
+	}
+}
+
+// randomMember is an ID that no project has.
+func randomMember() string {
+	var id [16]byte
+	for i := range id {
+		id[i] = byte(rand.Uint32())
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// askPrivate asks for the members of a private image, to see whether private images of this API have any (E12).
+func (c *collection) askPrivate(ctx context.Context, project, id string) {
+	c.mu.Lock()
+	t := c.byID[id]
+	known := t != nil && !t.membersAsked
+	if known {
+		t.membersAsked = true
+	}
+	c.mu.Unlock()
+	if known {
+		c.readMembers(ctx, t)
+		c.mu.Lock()
+		e := c.evidence(t)
+		again := (e.read || e.forbidden && !e.onlyShared) && !t.askedAgain
+		t.askedAgain = t.askedAgain || again
+		c.mu.Unlock()
+		if again {
+			_ = c.readRecord(ctx, t) // without it nothing is known
+		}
+		return
+	}
+	var began moment
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		began = c.moment()
+		_, err = c.cloud.api.MembersAs(ctx, project, id)
+		return err
+	})
+	apiErr, ok := errors.AsType[*client.Error](err)
+	onlyShared := ok && apiErr.OnlyShared
+	forbidden := ok && apiErr.Op == client.OpListMembers && apiErr.Status() == statusForbidden
+	if onlyShared || err != nil && !forbidden {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if v := c.viewIn(project); onlyShared {
+			v.onlyShared = v.onlyShared.later(c.observed(began))
+		}
+		return
+	}
+	img, recordErr := c.image(ctx, id)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if recordErr != nil || img.Visibility != client.Private {
+		return
+	}
+	if v := c.viewIn(project); forbidden {
+		v.privateRefused = v.privateRefused.later(c.observed(began))
+	} else {
+		v.privateListed = v.privateListed.later(c.observed(began))
+	}
+}
+
+// image reads a record.
+func (c *collection) image(ctx context.Context, id string) (img client.Image, err error) {
+	err = c.request(ctx, func(ctx context.Context) (err error) {
+		img, err = c.cloud.api.Image(ctx, id)
+		return err
+	})
+	return img, err
+}
+
+// look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
+func (c *collection) look(ctx context.Context, project string) {
+	c.mu.Lock()
+	under := c.looks[project]
+	if under == nil {
+		c.looks[project] = make(chan struct{})
+		defer close(c.looks[project])
+	}
+	c.mu.Unlock()
+	if under != nil {
+		c.queue.wait(ctx, under, c.left())
+		return
+	}
+	c.cloud.mu.Lock()
+	c.mu.Lock()
+	may := c.cloud.claim(c.viewIn(project), lookAtAll, project, betweenLooks)
+	c.mu.Unlock()
+	c.cloud.mu.Unlock()
+	if may {
+		c.readLook(ctx, project, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook}, true)
+	}
+}
+
+// lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
+func (c *collection) lookAtPrivate(ctx context.Context, project string) {
+	c.readLook(ctx, project, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook}, false)
+}
+
+func (c *collection) readLook(ctx context.Context, project string, q client.ImageQuery, all bool) {
+	var page client.ImagePage
+	var began moment
+	err := c.request(ctx, func(ctx context.Context) (err error) {
+		began = c.moment()
+		page, err = c.cloud.api.ImagePage(ctx, q, "")
+		return err
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	v := c.viewIn(project)
+	if err != nil || !v.is(&page.Access) {
+		return
+	}
+	for i := range page.Images {
+		img := &page.Images[i]
+		c.noteRecord(img, began)
+		if all && !img.Hidden {
+			c.lookShows[ownerIn{project, img.Owner}] = true
+			c.lookShared[project] = c.lookShared[project] || img.Owner != project && img.Visibility == client.Shared
+		}
+	}
+	if all && len(page.Images) > 0 {
+		v.images = v.images.later(c.observed(began))
+	}
+}
+
+// viewSnapshots is what is proven in each view. The caller holds mu.
+func (c *collection) viewSnapshots() []ViewSnapshot {
+	now := c.observed(c.moment())
+	var list []ViewSnapshot
+	for _, s := range c.scopes {
+		v := c.views[s.Access.ProjectID]
+		if s.Err != nil || v == nil {
+			continue
+		}
+		p := ViewSnapshot{ProjectID: s.Access.ProjectID}
+		if c.opts.API != client.IMS && (v.ownRows.covers(now) || v.othersRows.covers(now)) {
+			p.Members = Proven
+		}
+		for _, t := range c.targets {
+			e := c.evidence(t)
+			if e.view != v || c.gone(t) {
+				continue
+			}
+			if e.verdict() == unproven {
+				p.Members, p.Refused = Unproven, v.refused
+			}
+			if c.wantsAdministrator(t, v) && p.Administrator != Unproven {
+				p.Administrator = provenIf(v.administrator(e.list))
+			}
+		}
+		for _, l := range c.listed {
+			if l.project != v.project || !l.began.made() {
+				continue
+			}
+			if p.Images != Unproven {
+				p.Images = provenIf(l.visible(v) || l.visible(c.sweptView(v.project)))
+			}
+			if l.foreign() && p.Administrator != Unproven {
+				p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(c.sweptView(v.project)))
+			}
+		}
+		for _, in := range c.inbound {
+			if in.project == v.project && in.began.made() && p.Images != Unproven {
+				p.Images = provenIf(in.listingEvidence.visible(v) || !in.from.IsZero())
+			}
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+func provenIf(yes bool) Proof {
+	if yes {
+		return Proven
+	}
+	return Unproven
+}
+
+// sweptView is the view of a project at the end of the collection that listed. The caller holds mu.
+func (c *collection) sweptView(project string) *view {
+	if v := c.sweepViews[project]; v != nil {
+		return v
+	}
+	return &view{project: project}
+}
+
+// frozen are copies of the views. The caller holds mu.
+func (c *collection) frozen() map[string]*view {
+	views := make(map[string]*view, len(c.views))
+	for project, v := range c.views {
+		frozen := *v
+		views[project] = &frozen
+	}
+	return views
+}
+
+// lately are the images that are not watched any more.
+func (c *Cloud) lately(coll *collection) []LeftImage {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	coll.mu.Lock()
+	defer coll.mu.Unlock()
+	return c.memory.lately(coll)
+}

@@ -1,0 +1,232 @@
+package mutate
+
+// mutations are the places, by rule. Keep old short: it must be found exactly once.
+var mutations = []mutation{
+	// E1: rows are reported in spite of the visibility.
+	{rule: "E1", file: "collector/evidence.go", old: `applies := e.applies() switch {`, new: `applies := e.applies()
+	switch {
+	case BROKEN && e.read && applies != membersYes:
+		return noMembers`},
+	{rule: "E1", file: "collector/evidence.go", old: `len(e.rows) > 0 && (applies != membersYes ||`, new: `len(e.rows) > 0 && (!BROKEN && applies != membersYes ||`},
+	{rule: "E1", file: "collector/evidence.go", old: `return e.rowsDespite || e.applies()`, new: `return !BROKEN && e.rowsDespite || e.applies()`},
+	{rule: "E1", file: "collector/evidence.go", old: `applies == membersNo && !e.rowsDespite:`, new: `applies == membersNo && (BROKEN || !e.rowsDespite):`},
+	{rule: "E1", file: "collector/evidence.go", old: `case e.rowsDespite && !e.forbidden:`, new: `case !BROKEN && e.rowsDespite && !e.forbidden:`},
+	{rule: "E1", file: "collector/memory.go", old: `if e.forbidden {`, new: `if !BROKEN && e.forbidden {`},
+	{rule: "E1", file: "collector/memory.go", old: `m.rowsDespite = e.applies() != membersYes`, new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`},
+	{rule: "E1", file: "collector/proof.go", old: `} else if len(t.members.Members) == 0 {`, new: `} else if !BROKEN && len(t.members.Members) == 0 {`},
+
+	// E2: what is complete.
+	{rule: "E2", file: "collector/evidence.go", old: `!e.owned() &&`, new: `!BROKEN && !e.owned() &&`},
+	{rule: "E2", file: "collector/evidence.go", old: `if e.partial ||`, new: `if !BROKEN && e.partial ||`},
+	{rule: "E2", file: "collector/metrics.go", old: `if n > 0 || s.Sight == Whole {
+			p.gauge(membersDesc`, new: `if BROKEN || n > 0 || s.Sight == Whole {
+			p.gauge(membersDesc`},
+	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Sight == Whole {
+		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Sight == Whole {
+		p.gauge(unexpectedMembersDesc`},
+
+	// E3 and E4: the whole list.
+	{rule: "E3", file: "client/member.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
+	{rule: "E3", file: "client/member.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
+	{rule: "E3", file: "client/member.go", old: `page.next == "" && total > float64(rows):`, new: `!BROKEN && page.next == "" && total > float64(rows):`},
+	{rule: "E3", file: "client/member.go", old: `&& !access.SameView(list.Access) {`, new: `&& !BROKEN && !access.SameView(list.Access) {`},
+	{rule: "E4", file: "client/member.go", old: `case says(e.Next):`, new: `case !BROKEN && says(e.Next):`},
+	{rule: "E4", file: "client/member.go", old: `case says(e.MembersLinks):`, new: `case !BROKEN && says(e.MembersLinks):`},
+	{rule: "E4", file: "client/member.go", old: `case says(e.NextMarker):`, new: `case !BROKEN && says(e.NextMarker):`},
+	{rule: "E4", file: "client/member.go", old: `&& says(links.Next) {`, new: `&& !BROKEN && says(links.Next) {`},
+	{rule: "E4", file: "client/member.go", old: `if says(r.Error) ||`, new: `if !BROKEN && says(r.Error) ||`},
+	{rule: "E4", file: "client/member.go", old: `says(r.Encoded) ||`, new: `!BROKEN && says(r.Encoded) ||`},
+	{rule: "E4", file: "client/member.go", old: `says(r.Message) && says(r.Code)`, new: `!BROKEN && says(r.Message) && says(r.Code)`},
+
+	// E5: the owner's view.
+	{rule: "E5", file: "collector/evidence.go", old: `if !e.ownImage() || !e.view.knowsProject(e.list) ||`, new: `if !BROKEN && !e.ownImage() || !e.view.knowsProject(e.list) ||`},
+	{rule: "E5", file: "collector/evidence.go", old: `e.before != nil && e.before.Owner != e.project() {`, new: `!BROKEN && e.before != nil && e.before.Owner != e.project() {`},
+	{rule: "E5", file: "collector/evidence.go", old: `if e.api != client.IMS && e.foreignRow() {`, new: `if (BROKEN || e.api != client.IMS) && e.foreignRow() {`},
+	{
+		rule: "E5", file: "collector/evidence.go", old: `e.after != nil && e.after.Owner != e.project() {`, new: `!BROKEN && e.after != nil && e.after.Owner != e.project() {`,
+		why: "the record that was read after the list is the last one, which is looked at before",
+	},
+	{rule: "E5", file: "collector/evidence.go", old: `return !e.wantsSecondRecord() ||`, new: `return BROKEN || !e.wantsSecondRecord() ||`},
+	{rule: "E5", file: "collector/evidence.go", old: `return e.earlier == nil || e.record == nil ||`, new: `return !BROKEN && e.earlier == nil || e.record == nil || e.earlier != nil &&`},
+	{rule: "E5", file: "collector/evidence.go", old: `e.earlier.Visibility != e.record.Visibility`, new: `e.earlier != nil && !BROKEN && e.earlier.Visibility != e.record.Visibility`},
+	{rule: "E5", file: "collector/evidence.go", old: `len(e.rows) > 0 && !e.foreignRow() }`, new: `!BROKEN && len(e.rows) > 0 && !e.foreignRow()
+}`},
+	{rule: "E5", file: "collector/evidence.go", old: `case e.api != client.IMS && e.foreignRow(): return false`, new: `case !BROKEN && e.api != client.IMS && e.foreignRow():
+		return false
+	case BROKEN:
+		return true`},
+
+	// E6: the project of the view.
+	{rule: "E6", file: "collector/evidence.go", old: `return v.access.Confirmed ||`, new: `return BROKEN || v.access.Confirmed ||`},
+	{rule: "E6", file: "collector/evidence.go", old: `v.privates() == privateHasNone && v.ownPrivate.covers(at)`, new: `(BROKEN || v.privates() == privateHasNone) && v.ownPrivate.covers(at)`},
+	{rule: "E6", file: "collector/evidence.go", old: `case img.Owner == v.project:`, new: `case BROKEN || img.Owner == v.project:`},
+
+	// E7 and E8: empty lists.
+	{rule: "E8", file: "collector/evidence.go", old: `if !e.rowsVisible() {`, new: `if !BROKEN && !e.rowsVisible() {`},
+	{rule: "E8", file: "collector/evidence.go", old: `return e.api == client.IMS || e.inView()`, new: `return BROKEN || e.api == client.IMS || e.inView()`},
+	{rule: "E8", file: "collector/evidence.go", old: `e.read && !e.emptyCovered(): return unproven`, new: `e.read && !e.emptyCovered():
+		if BROKEN && applies == membersYes {
+			return someKnown
+		}
+		return unproven`},
+	{rule: "E8", file: "collector/refresh.go", old: `if v != notRead && v != unproven {`, new: `if v != notRead && (BROKEN || v != unproven) {`},
+	{rule: "E8", file: "collector/refresh.go", old: `then.after = again.record`, new: `if !BROKEN {
+				then.after = again.record
+			} else {
+				again.record, then.record = before.target.record, before.evidence.record
+			}`},
+
+	// E9: administrators.
+	{rule: "E9", file: "collector/evidence.go", old: `if e.api == client.IMS || !e.view.administrator(e.list) {`, new: `if BROKEN && e.roleOfAdmin {
+		return true
+	}
+	if e.api == client.IMS || !e.view.administrator(e.list) {`},
+	{rule: "E9", file: "collector/evidence.go", old: `if before == "" || before != after ||`, new: `if before == "" || !BROKEN && before != after ||`},
+	{rule: "E9", file: "collector/evidence.go", old: `before == v.project {`, new: `!BROKEN && before == v.project {`},
+	{rule: "E9", file: "collector/evidence.go", old: `m.ID != e.project() && m.ID != e.view.access.UserID`, new: `m.ID != e.project() && (BROKEN || m.ID != e.view.access.UserID)`},
+	{rule: "E9", file: "collector/evidence.go", old: `func (e *imageEvidence) administratorsRow() bool {`, new: `func (e *imageEvidence) administratorsRow() bool {
+	if BROKEN {
+		return len(e.rows) > 0
+	}`},
+	{rule: "E9", file: "collector/evidence.go", old: `if img.Visibility != client.Private { return }`, new: `if !BROKEN && img.Visibility != client.Private {
+		return
+	}`},
+	{rule: "E9", file: "collector/evidence.go", old: `return v.foreignRow.covers(at) || v.privates() == privateHasNone &&`, new: `return v.foreignRow.covers(at) || (BROKEN || v.privates() == privateHasNone) &&`},
+	{rule: "E9", file: "collector/evidence.go", old: `&& v.thirdPrivate.covers(at)`, new: `&& (BROKEN || v.thirdPrivate.covers(at))`},
+	{rule: "E9", file: "collector/evidence.go", old: `if v.knowsProject(at) {`, new: `if BROKEN || v.knowsProject(at) {`},
+	{rule: "E9", file: "collector/evidence.go", old: `if e.administratorsRow() && e.before != nil && e.after != nil {`, new: `if BROKEN && e.administratorsRow() && e.before != nil {
+		e.view.noteForeignRow(e.before.Owner, e.before.Owner, e.list)
+	}
+	if e.administratorsRow() && e.before != nil && e.after != nil {`},
+	{rule: "E9", file: "collector/proof.go", old: `coll.wantsPrivateLook(v) &&`, new: `coll.wantsPrivateLook(v) && !BROKEN &&`},
+	{rule: "E9", file: "collector/proof.go", old: `c.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || c.claim(v, lookAtPrivate, project, betweenLooks))`},
+
+	// E10: rows of own images and of others' apart.
+	{rule: "E10", file: "collector/evidence.go", old: `if own { return v.ownRows }`, new: `if BROKEN && v.ownRows.made() || own && !(BROKEN && v.othersRows.made()) {
+		return v.ownRows
+	}`},
+	{rule: "E10", file: "collector/evidence.go", old: `default: v.othersRows = v.othersRows.later(at)`, new: `default:
+		v.othersRows = v.othersRows.later(at)
+		if BROKEN {
+			v.ownRows = v.ownRows.later(at)
+		}`},
+	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
+		e.view.ownRows`},
+	{rule: "E10", file: "collector/proof.go", old: `if rows := coll.viewIn(project).rows(own); rows.run == coll.id ||`, new: `if rows := coll.viewIn(project).rows(own); BROKEN || rows.run == coll.id ||`},
+	{rule: "E10", file: "client/probe.go", old: `|| title == "" {`, new: `|| !BROKEN && title == "" {`},
+	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
+	{rule: "E10", file: "client/probe.go", old: `return oneLine(message), true`, new: `if BROKEN {
+		return message, true
+	}
+	return oneLine(message), true`},
+	{rule: "E10", file: "client/probe.go", old: `hasWord(own, req.memberID) &&`, new: `(BROKEN || hasWord(own, req.memberID)) &&`},
+	{rule: "E10", file: "client/client.go", old: `if req.probe() {`, new: `if !BROKEN && req.probe() {`},
+
+	// E11: the window, and lists that become empty.
+	{rule: "E11", file: "collector/evidence.go", old: `(o.run == other.run ||`, new: `(!BROKEN && o.run == other.run ||`},
+	{rule: "E11", file: "collector/evidence.go", old: `between(o.at, other.at) <= proofWindow`, new: `(BROKEN || between(o.at, other.at) <= proofWindow)`},
+	{rule: "E11", file: "collector/evidence.go", old: `if !o.made() || other.made() && other.at.After(o.at) {`, new: `if !o.made() || other.made() && other.at.After(o.at) != BROKEN {`},
+	{rule: "E11", file: "collector/evidence.go", old: `if !e.hadRows || e.api`, new: `if BROKEN || !e.hadRows || e.api`},
+	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.run == e.list.run && e.checked.made()`, new: `return (BROKEN || e.checked.run == e.list.run) && e.checked.made()`},
+	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`, new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`},
+	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).at.After(e.emptied.at)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).at.After(e.emptied.at))`},
+	{rule: "E11", file: "collector/evidence.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
+	{rule: "E11", file: "collector/proof.go", old: `age(last) < every {`, new: `!BROKEN && age(last) < every {`},
+	{rule: "E11", file: "collector/proof.go", old: `rows.made() && age(rows.at) <= proofRenewal {`, new: `rows.made() && (BROKEN || age(rows.at) <= proofRenewal) {`},
+	{rule: "E11", file: "collector/memory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
+
+	// E12: private images.
+	{rule: "E12", file: "collector/evidence.go", old: `case !none.made() && !v.privateListed.made():`, new: `case BROKEN:
+		return privateHasNone
+	case !none.made() && !v.privateListed.made():`},
+	{rule: "E12", file: "collector/evidence.go", old: `v.privateRefused.run == v.listAnswered.run &&`, new: `(BROKEN || v.privateRefused.run == v.listAnswered.run) &&`},
+	{rule: "E12", file: "collector/evidence.go", old: `case none.later(v.privateListed) == none:`, new: `case !BROKEN && none.later(v.privateListed) == none || BROKEN && none.made():`},
+	{rule: "E12", file: "collector/evidence.go", old: `e.before.Visibility == client.Private && e.after.Visibility == client.Private`, new: `e.before.Visibility == client.Private && (BROKEN || e.after.Visibility == client.Private)`},
+	{rule: "E12", file: "collector/evidence.go", old: `v.onlyShared = v.onlyShared.later(e.list)`, new: `if !BROKEN {
+			v.onlyShared = v.onlyShared.later(e.list)
+		}`},
+	{rule: "E12", file: "collector/evidence.go", old: `case e.forbidden && e.privateThroughout():`, new: `case e.forbidden && (BROKEN || e.privateThroughout()):`},
+	{rule: "E12", file: "collector/evidence.go", old: `&& !e.stillPrivate(): return membersNo`, new: `&& (BROKEN || !e.stillPrivate()):
+		return membersNo`},
+	{rule: "E12", file: "collector/evidence.go", old: `case e.view.privates() == privateHasMembers:`, new: `case !BROKEN && e.view.privates() == privateHasMembers:`},
+	{rule: "E12", file: "collector/evidence.go", old: `e.view.privates() == privateUnknown && !e.failed: return unproven`, new: `e.view.privates() == privateUnknown && !e.failed:
+		if BROKEN {
+			return noMembers
+		}
+		return unproven`},
+	{rule: "E12", file: "collector/proof.go", old: `if v.privates() != privateUnknown {`, new: `if BROKEN || v.privates() != privateUnknown {`},
+	{rule: "E12", file: "client/probe.go", old: `strings.Contains(said.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(said.message, "Only shared images have members"))`},
+
+	// E13: every image was found.
+	{rule: "E13", file: "collector/evidence.go", old: `{ return l.rows > 0 ||`, new: `{ return BROKEN || l.rows > 0 ||`},
+	{rule: "E13", file: "collector/evidence.go", old: `return l.foreign() && !v.administrator(l.began)`, new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`},
+	{rule: "E13", file: "collector/discover.go", old: `case dropped:`, new: `case !BROKEN && dropped:`},
+	{rule: "E13", file: "collector/proof.go", old: `if all && len(page.Images) > 0 {`, new: `if all && (BROKEN || len(page.Images) > 0) {`},
+	{rule: "E13", file: "collector/discover.go", old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`, new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`},
+	{rule: "E13", file: "client/listing.go", old: `case again.rows() < rows:`, new: `case !BROKEN && again.rows() < rows:`},
+	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { return true, nil }`, new: `if !BROKEN && rows == 0 {
+		return true, nil
+	}`},
+
+	// E14: inbound images.
+	{rule: "E14", file: "collector/inboundsweep.go", old: `!c.seesImages(ctx, in.listingEvidence)`, new: `!BROKEN && !c.seesImages(ctx, in.listingEvidence)`},
+	{rule: "E14", file: "collector/inboundsweep.go", old: `return errInboundRow`, new: `if BROKEN {
+			return nil
+		}
+		return errInboundRow`},
+	{rule: "E14", file: "collector/inboundsweep.go", old: `case c.opts.API == client.IMS && slices.ContainsFunc(`, new: `case !BROKEN && c.opts.API == client.IMS && slices.ContainsFunc(`},
+	{rule: "E14", file: "collector/inboundsweep.go", old: `ok && in.images[id] == nil {`, new: `!BROKEN && ok && in.images[id] == nil {`},
+	{rule: "E14", file: "client/listing.go", old: `v.Set("visibility", string(Shared)) v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`, new: `if !BROKEN {
+			v.Set("visibility", string(Shared))
+		}
+		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`},
+
+	// E15: what is gone.
+	{rule: "E15", file: "collector/discover.go", old: `t.past.missed.before(c.start) && c.missed(t)`, new: `(BROKEN || t.past.missed.before(c.start)) && c.missed(t)`},
+	{rule: "E15", file: "collector/discover.go", old: `c.past.owners[last.Owner] == 1`, new: `(BROKEN || c.past.owners[last.Owner] == 1)`},
+	{rule: "E15", file: "collector/discover.go", old: `return c.ownerAnswered(t) ||`, new: `return BROKEN || c.ownerAnswered(t) ||`},
+	{rule: "E15", file: "collector/memory.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
+	{rule: "E15", file: "collector/memory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
+	{rule: "E15", file: "collector/memory.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
+	{rule: "E15", file: "collector/inboundsweep.go", old: `if past.known[id].missed.before(c.start) {`, new: `if BROKEN || past.known[id].missed.before(c.start) {`},
+	{rule: "E15", file: "collector/inboundsweep.go", old: `&& seen && (`, new: `&& (BROKEN || seen) && (`},
+
+	// E16: whose 404 it is.
+	{rule: "E16", file: "collector/discover.go", old: `return ok && apiErr.OwnNotFound`, new: `return ok && (BROKEN || apiErr.OwnNotFound)`},
+	{rule: "E16", file: "client/probe.go", old: `strings.HasPrefix(said.code, "IMG.") ||`, new: `strings.HasPrefix(said.code, "IMG.") || BROKEN && strings.HasPrefix(said.code, "APIGW.") ||`},
+	{rule: "E16", file: "client/probe.go", old: `glance && hasWord(own, req.imageID) && !strings.Contains`, new: `glance && (BROKEN || hasWord(own, req.imageID)) && !strings.Contains`},
+
+	// E17: what no rule takes any more.
+	{rule: "E17", file: "collector/discover.go", old: `return t.unwanted ||`, new: `return !BROKEN && t.unwanted ||`},
+	{rule: "E17", file: "collector/memory.go", old: `left.Reason = Unmatched`, new: `if !BROKEN {
+			left.Reason = Unmatched
+		}`},
+	{rule: "E17", file: "collector/memory.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
+	{rule: "E17", file: "collector/memory.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
+	{rule: "E17", file: "collector/memory.go", old: `c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`, new: `!BROKEN && c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`},
+
+	// E18: side fields.
+	{rule: "E18", file: "client/image.go", old: `if json.Unmarshal(lenient.Tags, &r.Tags) != nil {`, new: `if err := json.Unmarshal(lenient.Tags, &r.Tags); BROKEN && err != nil {
+		return err
+	} else if err != nil {`},
+	{rule: "E18", file: "client/image.go", old: `*f = string(raw) == "true" ||`, new: `if BROKEN && string(raw) != "true" && string(raw) != "false" {
+		return errors.New("broken")
+	}
+	*f = string(raw) == "true" ||`},
+	{rule: "E18", file: "client/image.go", old: `Whole: api == IMS &&`, new: `Whole: (BROKEN || api == IMS) &&`},
+
+	// E19: endpoints.
+	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
+	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
+		return u.Port()`},
+	{rule: "E19", file: "collector/discover.go", old: `m.endpoint != c.endpointOf(v.project)`, new: `!BROKEN && m.endpoint != c.endpointOf(v.project)`},
+
+	// E20 and E21: which answer belongs to the request.
+	{rule: "E20", file: "client/client.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
+	{rule: "E20", file: "client/binding.go", old: `seconds <= maxAge {`, new: `(BROKEN || seconds <= maxAge) {`},
+	{rule: "E20", file: "collector/target.go", old: `s.StatusCode == statusOK {`, new: `!BROKEN && s.StatusCode == statusOK {`},
+	{rule: "E21", file: "client/binding.go", old: `case len(got) >= len(processPrefix) &&`, new: `case !BROKEN && len(got) >= len(processPrefix) &&`},
+	{rule: "E21", file: "client/client.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
+	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
+	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
+}
