@@ -207,10 +207,10 @@ func decodeImage(body []byte, id string, api API) (Image, error) {
 	if err := r.decode(body); err != nil {
 		return Image{}, shapeError(err)
 	}
-	switch {
-	case r.ID == id:
+	switch r.ID {
+	case id:
 		return r.image(api), nil
-	case r.ID == "":
+	case "":
 		return Image{}, errors.New(`a 200 without "id"` + hint(body))
 	}
 	return Image{}, errors.New("the answer is about another image, " + strconv.Quote(clean(r.ID)))

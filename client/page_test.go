@@ -77,23 +77,33 @@ func TestE13ShortPages(t *testing.T) {
 		{"all in one", cutPages{total: 3, most: 10}, []string{"3"}, []string{" 1000"}},
 		{"rows dropped in the only page", cutPages{total: 3, most: 10, drops: map[int]bool{1: true}}, []string{"2"}, []string{" 1000"}},
 		{
-			"a limit of the server's", cutPages{total: 8, most: 3}, []string{"3", "3", "2"},
+			"a limit of the server's",
+			cutPages{total: 8, most: 3},
+			[]string{"3", "3", "2"},
 			[]string{" 1000", " 3", "i2 1000", "i5 1000"},
 		},
 		{
-			"with records that cannot be read", cutPages{total: 7, most: 3, unreadable: map[int]bool{0: true}}, []string{"3", "3", "1"},
+			"with records that cannot be read",
+			cutPages{total: 7, most: 3, unreadable: map[int]bool{0: true}},
+			[]string{"3", "3", "1"},
 			[]string{" 1000", " 3", "i2 1000", "i5 1000"},
 		},
 		{
-			"a row dropped in the first page", cutPages{total: 6, most: 3, drops: map[int]bool{1: true}}, []string{"2 dropped", "3"},
+			"a row dropped in the first page",
+			cutPages{total: 6, most: 3, drops: map[int]bool{1: true}},
+			[]string{"2 dropped", "3"},
 			[]string{" 1000", " 2", "i2 1000"},
 		},
 		{
-			"a row dropped in the second page", cutPages{total: 9, most: 3, drops: map[int]bool{4: true}}, []string{"3", "2 dropped", "3"},
+			"a row dropped in the second page",
+			cutPages{total: 9, most: 3, drops: map[int]bool{4: true}},
+			[]string{"3", "2 dropped", "3"},
 			[]string{" 1000", " 3", "i2 1000", "i2 2", "i5 1000"},
 		},
 		{
-			"all rows dropped", cutPages{total: 6, most: 3, drops: map[int]bool{0: true, 1: true, 2: true}}, []string{"0 dropped", "3"},
+			"all rows dropped",
+			cutPages{total: 6, most: 3, drops: map[int]bool{0: true, 1: true, 2: true}},
+			[]string{"0 dropped", "3"},
 			[]string{" 1000", "i2 1000"},
 		},
 	} {

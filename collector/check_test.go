@@ -69,21 +69,10 @@ func (c *check) describe(id string) string {
 }
 
 // apart counts a statement that is false only because a policy or a role changed after a proof that still counts.
-func (c *check) apart(what string) { c.truth.note("apart: " + what) }
+func (c *check) apart(what string) { c.note("apart: " + what) }
 
 // documented counts a false statement that no client can know to be false.
-func (c *check) documented(what string) { c.truth.note("documented: " + what) }
-
-// openFaults is whether the faults of the exporter that are known, and not corrected yet, are counted and no failures.
-const openFaults = false
-
-// open counts a false statement that comes from a known fault.
-func (c *check) open(what string) bool {
-	if openFaults {
-		c.truth.note("open fault: " + what)
-	}
-	return openFaults
-}
+func (c *check) documented(what string) { c.note("documented: " + what) }
 
 // of returns the values of an image's samples of a metric, by one of their labels.
 func (c *check) of(metric, id, label string) map[string]string {
@@ -169,7 +158,6 @@ func (c *check) discovery(shown map[string]bool) {
 		c.note("discovery of all owners succeeded")
 	case c.recently(proofAdministrator):
 		c.apart("discovery of an administrator that was one")
-	case c.rolesChanged && c.open("a listing that is answered after a login with other roles counts for the view before"):
 	default:
 		c.wrong("cloud", "discovery succeeded without the right to list")
 	}
@@ -213,7 +201,6 @@ func (c *check) undiscovered(id string, discoverable []string) {
 		c.apart("an image that an administrator saw")
 	case c.claimed != c.project:
 		c.documented("a wrong project_id, which nothing confirms: discovery")
-	case unseen && c.rolesChanged && c.open("a listing that is answered after a login with other roles counts for the view before"):
 	default:
 		c.wrong(id, "discovery succeeded without it")
 	}
@@ -238,7 +225,7 @@ func (c *check) image(id, success string) {
 	c.note("no members")
 	if !c.ever(id, func(s *state, img *fakecloud.Image) bool {
 		return s.recorded(img) && !s.hasMembers(img) && img.Visibility != "friends"
-	}) && !(c.before25 && c.forbidden && c.open("before 2.5 one 403 shows that no private image has members")) {
+	}) {
 		c.wrong(id, "has no members by its visibility, it says, and it is %+v", c.states[0].images[id])
 	}
 	if !c.meddler.delivered("record", id) {
@@ -336,7 +323,7 @@ func (c *check) members(id string, complete bool) {
 		}
 		for _, rows := range lists {
 			if problem = c.membersDiff(id, rows, got, complete); problem == "" {
-				c.noteRead(id, img, complete, len(rows))
+				c.noteRead(img, complete, len(rows))
 				return
 			}
 		}
@@ -352,13 +339,10 @@ func (c *check) members(id string, complete bool) {
 		c.apart("an empty list whose rows were visible")
 	case whole && !c.rowsShown[id] && lost && c.recently(proofAdministrator):
 		c.apart("a list of an administrator that was one")
-	case whole && c.rowsShown[id] && lost && c.recently(proofAdministrator) && c.open("a list of an administrator that was one, of an image that had rows"):
-	case whole && len(got.Members) == 0 && c.left(id) && c.rowsShown[id] && c.open("an image that had rows loses its owner between its record and its list"):
 	case whole && len(got.Members) == 0 && c.left(id) && !c.rowsShown[id]:
 		c.documented("owner and members of an image without rows change from one list to the next")
 	case whole && len(got.Members) == 1 && got.Members[0].ID == c.claimed && lost && kind == proofOwn:
 		c.documented("an image changes its owner twice between two records, and shows our own row meanwhile")
-	case whole && len(got.Members) == 0 && hidden && kind == proofOwn && c.ownerChanged() && c.open("an image changes its owner between its record and the probe"):
 	default:
 		c.wrong(id, "complete %t, %d rows, had rows before %t: %s", complete, len(got.Members), c.rowsShown[id], problem)
 	}
@@ -368,11 +352,6 @@ func (c *check) members(id string, complete bool) {
 func (c *check) left(id string) bool {
 	was := c.ever(id, func(s *state, img *fakecloud.Image) bool { return img.Owner == s.claimed })
 	return was && c.ever(id, func(_ *state, img *fakecloud.Image) bool { return img.Owner == "" })
-}
-
-// ownerChanged is whether some image changed its owner inside this round, or inside one whose probes still count.
-func (c *check) ownerChanged() bool {
-	return c.recently(ownerChange) || changesOwner(c.states)
 }
 
 func changesOwner(states []*state) bool {
@@ -385,7 +364,7 @@ func changesOwner(states []*state) bool {
 	return false
 }
 
-func (c *check) noteRead(id string, img *fakecloud.Image, complete bool, rows int) {
+func (c *check) noteRead(img *fakecloud.Image, complete bool, rows int) {
 	switch {
 	case !complete:
 		c.note("read, not complete")

@@ -323,6 +323,12 @@ func answered(err error) bool {
 	return code == statusForbidden || code == statusNotFound
 }
 
+// Refused reports whether the image API answered a request with 401 or 403, as it does for lack of a right.
+func Refused(err error) bool {
+	status := imageStatus(err)
+	return status == statusUnauthorized || status == statusForbidden
+}
+
 // imageStatus is what the image API's answer means as an HTTP status, 0 without one. What Keystone answers says nothing of an image.
 func imageStatus(err error) int {
 	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {

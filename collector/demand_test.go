@@ -98,10 +98,7 @@ func (c *check) inboundImage(id string, labels map[string]string, success bool) 
 	listed := c.meddler.delivered("inbound", id) && c.ever(id, func(s *state, img *fakecloud.Image) bool {
 		return (s.hasMembers(img) || s.before25 || c.claimed != c.project) && diff(img) == ""
 	})
-	stale := slices.ContainsFunc(c.inboundSeen[id], func(img fakecloud.Image) bool { return diff(&img) == "" })
 	switch {
-	case known && stale && !c.meddler.delivered("inbound", id) && c.open("an inbound image that no listing has is shown with its old record"):
-		return
 	case known || success:
 	case listed && c.claimed != c.project:
 		c.documented("a wrong project_id, which nothing confirms: an inbound image of unknown status")
@@ -150,8 +147,6 @@ func (c *check) missingInbound(id string) {
 		c.documented("a blank backend answered an inbound listing, and another one did not")
 	case c.claimed != c.project:
 		c.documented("a wrong project_id, which nothing confirms: inbound")
-	case c.ever(id, func(s *state, img *fakecloud.Image) bool { return img.Owner == "" && s.rowsHidden(img) }) && c.open("a listed inbound image without an owner is dropped when its row is hidden"):
-	case c.before25 && (len(c.inboundSeen[id]) > 0 || c.meddler.delivered("inbound", id)) && c.open("an inbound image before 2.5 is private, and is dropped"):
 	default:
 		c.wrong(id, "is inbound, and success without it")
 	}
@@ -163,8 +158,7 @@ func (c *check) everything() {
 	for _, success := range c.page["glance_inbound_success"] {
 		if s.provesInbound() {
 			c.note("demanded: inbound")
-			kept := len(c.page["glance_inbound_image_info"]) > len(s.inbound())
-			if success.value != "1" && !(kept && c.open("a deleted inbound image is missed in turns, and stays")) {
+			if success.value != "1" {
 				c.wrong("inbound", "success is %s: %v", success.value, c.s.Inbound)
 			}
 		}
@@ -235,7 +229,7 @@ func (s *state) proves(img *fakecloud.Image) (success, complete bool) {
 		return true, false // E12: a private image decides itself
 	case !s.may(s.policy.GetMembers, img):
 		return false, false
-	case s.before25 && !s.provesMembersOfPrivate(img):
+	case s.before25 && !s.provesMembersOfPrivate():
 		return false, false
 	}
 	own := img.Owner == s.claimed && s.claimed == s.project
@@ -249,7 +243,7 @@ func (s *state) proves(img *fakecloud.Image) (success, complete bool) {
 }
 
 // provesMembersOfPrivate is whether a list of a private image shows that such images have members (E12).
-func (s *state) provesMembersOfPrivate(img *fakecloud.Image) bool {
+func (s *state) provesMembersOfPrivate() bool {
 	return s.policy.GetMembers == nil && s.policy.GetImage == nil
 }
 

@@ -291,11 +291,6 @@ func (e *imageEvidence) provenAdministrator() bool {
 	return true
 }
 
-// private reports whether the record says that the image is private.
-func (e *imageEvidence) private() bool {
-	return e.record != nil && e.record.Visibility == client.Private
-}
-
 // stillPrivate reports whether the list of a private image was answered with 200, and no later record says yet that the image is
 // not private any more, or was not at the time.
 func (e *imageEvidence) stillPrivate() bool {
@@ -464,10 +459,17 @@ func (v *view) merge(o *view) {
 	}
 	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
 	for _, pair := range [][2]*observation{
-		{&v.ownRows, &o.ownRows}, {&v.othersRows, &o.othersRows}, {&v.foreignRow, &o.foreignRow},
-		{&v.ownPrivate, &o.ownPrivate}, {&v.othersPrivate, &o.othersPrivate}, {&v.thirdPrivate, &o.thirdPrivate},
-		{&v.images, &o.images}, {&v.onlyShared, &o.onlyShared}, {&v.privateRefused, &o.privateRefused},
-		{&v.listAnswered, &o.listAnswered}, {&v.privateListed, &o.privateListed},
+		{&v.ownRows, &o.ownRows},
+		{&v.othersRows, &o.othersRows},
+		{&v.foreignRow, &o.foreignRow},
+		{&v.ownPrivate, &o.ownPrivate},
+		{&v.othersPrivate, &o.othersPrivate},
+		{&v.thirdPrivate, &o.thirdPrivate},
+		{&v.images, &o.images},
+		{&v.onlyShared, &o.onlyShared},
+		{&v.privateRefused, &o.privateRefused},
+		{&v.listAnswered, &o.listAnswered},
+		{&v.privateListed, &o.privateListed},
 	} {
 		*pair[0] = pair[0].later(*pair[1])
 	}
@@ -540,19 +542,19 @@ func (e *imageEvidence) unprovenErr() error {
 type Doubt int
 
 const (
-	// NoDoubt: they are all.
+	// NoDoubt means that they are all.
 	NoDoubt Doubt = iota
-	// ForeignView: the image is another project's, or its owner is not known.
+	// ForeignView means that the image is another project's, or its owner is not known.
 	ForeignView
-	// UnknownProject: nothing confirms that the credential is of the project that the configuration names.
+	// UnknownProject means that nothing confirms that the credential is of the project that the configuration names.
 	UnknownProject
-	// UnprovenAdministrator: the credential has one of admin_roles, and nothing shows that the API takes it for an administrator's.
+	// UnprovenAdministrator means that the credential has one of admin_roles, and nothing shows that the API takes it for an administrator's.
 	UnprovenAdministrator
-	// ChangingImage: the owner or the visibility changed, or no record was read after the list.
+	// ChangingImage means that the owner or the visibility changed, or no record was read after the list.
 	ChangingImage
-	// DespiteVisibility: there are members, though the image's visibility has none.
+	// DespiteVisibility means that there are members, though the image's visibility has none.
 	DespiteVisibility
-	// HiddenRows: rows of such images were not seen to be visible.
+	// HiddenRows means that rows of such images were not seen to be visible.
 	HiddenRows
 )
 

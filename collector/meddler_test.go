@@ -129,7 +129,6 @@ func (m *meddler) RoundTrip(req *http.Request) (*http.Response, error) {
 	if what == "as it is" {
 		m.tell(op, id, resp)
 	} else if op == "members" && resp.StatusCode == http.StatusForbidden {
-		m.forbid()
 		m.add("answer ")
 		m.add("forged ")
 	} else if op != "keystone" && slices.Contains([]int{200, 403, 404}, resp.StatusCode) {
@@ -219,16 +218,6 @@ func (m *meddler) tell(op, id string, resp *http.Response) {
 	if slices.Contains([]int{200, 403, 404}, resp.StatusCode) {
 		m.add("answer ")
 	}
-	if op == "members" && resp.StatusCode == http.StatusForbidden {
-		m.forbid()
-	}
-}
-
-// forbid notes that a list of members was refused with 403.
-func (m *meddler) forbid() {
-	m.truth.mu.Lock()
-	defer m.truth.mu.Unlock()
-	m.truth.forbidden = true
 }
 
 // garbage is what nobody may believe, by operation.

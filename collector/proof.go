@@ -625,7 +625,7 @@ func (c *collection) viewSnapshots() []ViewSnapshot {
 		}
 		for _, in := range c.inbound {
 			if in.project == v.project && in.began.made() && p.Images != Unproven {
-				p.Images = provenIf(in.listingEvidence.visible(v) || !in.from.IsZero())
+				p.Images = provenIf(in.visible(v) || !in.from.IsZero())
 			}
 		}
 		list = append(list, p)

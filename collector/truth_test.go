@@ -28,17 +28,15 @@ type truth struct {
 	opts         collector.Options
 	meddler      *meddler
 	twoEndpoints bool
-	rolesChanged bool // since the last round
 
 	notesMu sync.Mutex
 	notes   map[string]int // what occurred
 
-	mu        sync.Mutex
-	images    map[string]*fakecloud.Image
-	policy    fakecloud.Policy
-	auditor   bool     // the user has this role too
-	states    []*state // of the round
-	forbidden bool     // a list of members was refused with 403, in whichever round
+	mu      sync.Mutex
+	images  map[string]*fakecloud.Image
+	policy  fakecloud.Policy
+	auditor bool     // the user has this role too
+	states  []*state // of the round
 
 	// From round to round:
 	began       time.Time
@@ -283,7 +281,6 @@ func (r *truth) changeRights() {
 	r.world.RevokeTokens() // the old ones have the old roles
 	if !r.noAuth {
 		clear(r.lastProof) // another view
-		r.rolesChanged = true
 	}
 }
 

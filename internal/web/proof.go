@@ -2,12 +2,9 @@ package web
 
 import (
 	"cmp"
-	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
-	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 )
 
@@ -60,7 +57,7 @@ func proofOf(s *collector.Snapshot, img *collector.ImageSnapshot) (project strin
 		project = r.Owner
 	}
 	switch {
-	case r.Visibility == client.Private:
+	case r.Visibility == "private":
 		return project, privateMembers
 	case own:
 		return project, ownRows
@@ -121,7 +118,7 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingPro
 		refused = "The request for one member was answered: " + sentence(visible(v.Refused.Error())) + " "
 	}
 	proof := "Or make a proof: "
-	if v.Refused != nil && !refusedByRight(v.Refused) {
+	if v.Refused != nil && !collector.Refused(v.Refused) {
 		proof = "Or, if the policy allows it and a proxy changes the answer, make a proof: "
 	}
 	notRead := func(n int) string {
@@ -150,18 +147,12 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingPro
 		if recordErr != nil {
 			line += " The request for it was answered: " + sentence(visible(recordErr.Error()))
 		}
-		if refusedByRight(recordErr) {
+		if collector.Refused(recordErr) {
 			line += " Allow the policy get_image and, if the credential has access rules, the requests GET /v2/images and GET /v2/images/*."
 		}
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// refusedByRight reports whether a request was refused for lack of a right, perhaps.
-func refusedByRight(err error) bool {
-	apiErr, ok := errors.AsType[*client.Error](err)
-	return ok && (apiErr.Status() == http.StatusUnauthorized || apiErr.Status() == http.StatusForbidden)
 }
 
 // maybeMore says why a list that was read in part may be incomplete.
