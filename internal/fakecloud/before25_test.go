@@ -62,8 +62,10 @@ func TestListsBefore25(t *testing.T) {
 	c, _ := recordedWorld()
 	c.SetBefore25(true)
 	tests := []struct{ name, token, query, want string }{
-		{"own, private", "producer", "visibility=private&status=active",
-			"community private shared-no-members shared-two-accepted shared-one-pending shared-all-statuses"},
+		{
+			"own, private", "producer", "visibility=private&status=active",
+			"community private shared-no-members shared-two-accepted shared-one-pending shared-all-statuses",
+		},
 		{"public", "producer", "visibility=public", "public"},
 		{"shared is what is shared with the caller", "producer", "visibility=shared&member_status=all", "lifecycle"},
 		{"shared with a member", "consumer-b", "visibility=shared", "shared-two-accepted"},
@@ -97,12 +99,20 @@ func TestPoliciesBefore25(t *testing.T) {
 		want   string
 	}{
 		{"get_member drops no row", fakecloud.Policy{GetMember: never}, members, 200, consumerA},
-		{"get_member", fakecloud.Policy{GetMember: never}, members + "/x", 404,
-			"You are not authorized to lookup the members of the image " + allStatuses + "."},
+		{
+			"get_member",
+			fakecloud.Policy{GetMember: never},
+			members + "/x", 404,
+			"You are not authorized to lookup the members of the image " + allStatuses + ".",
+		},
 		{"get_members", fakecloud.Policy{GetMembers: never}, members, 403, "Not allowed to list members for image " + allStatuses + "."},
 		{"get_image, members", fakecloud.Policy{GetImage: never}, members, 403, "You are not authorized to lookup image " + allStatuses + "."},
-		{"get_image, probe", fakecloud.Policy{GetImage: never}, members + "/x", 404,
-			"You are not authorized to lookup image " + allStatuses + "."},
+		{
+			"get_image, probe",
+			fakecloud.Policy{GetImage: never},
+			members + "/x", 404,
+			"You are not authorized to lookup image " + allStatuses + ".",
+		},
 		{"get_image", fakecloud.Policy{GetImage: never}, "/v2/images/" + allStatuses, 403, "get_image"},
 		{"get_image drops no row", fakecloud.Policy{GetImage: never}, "/v2/images", 200, allStatuses},
 	}

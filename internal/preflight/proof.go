@@ -173,7 +173,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 }
 
 func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
-	return finding{status: fail, subject: "proof",
+	return finding{
+		status: fail, subject: "proof",
 		text: fmt.Sprintf("nothing proves that the credential can see images, in the view of %s: no listing had one", e.inView(v)),
 		more: []string{
 			"Allow the policy get_image for " + e.rolesIn(v) + ", as Glance does by default: get_images alone lists nothing.",
@@ -185,7 +186,8 @@ func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 }
 
 func (e *evidence) administratorProof(v *collector.ViewSnapshot) finding {
-	return finding{status: fail, subject: "proof",
+	return finding{
+		status: fail, subject: "proof",
 		text: fmt.Sprintf("nothing proves that the image API treats the credential as an administrator, in the view of %s, although it has one of admin_roles. "+
 			"Lists of other projects' images may be incomplete, and images may be missing", e.inView(v)),
 		more: []string{
