@@ -1,10 +1,11 @@
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test soak chaos bench race lint alerts e2e page demo docker release release-check clean
+.PHONY: build test mutations soak chaos bench race lint alerts e2e page demo docker release release-check clean
 
 build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o glance_share_exporter .
 test: ; go test ./...
+mutations: ; GLANCE_MUTATIONS=1 go test ./internal/mutate -count=1 -v
 soak: ; GLANCE_SOAK=$${GLANCE_SOAK:-30m} go test -count=1 -timeout 0 -run TestSoak -v .
 chaos: ; GLANCE_CHAOS=$${GLANCE_CHAOS:-10m} go test -tags e2e -count=1 -timeout 30m -run TestChaos -v ./internal/e2e
 bench: ; go test ./collector -run '^$$' -bench 'Wall|CPU|Memory|Growth' -benchtime 5x

@@ -542,7 +542,10 @@ func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
 		defer c.mu.Unlock()
 		return l.visible(c.viewIn(l.project)) && (l.rows > 0 || !c.lookShows[ownerIn{l.project, l.owner}] || l.filtered)
 	}
-	if !visible() {
+	c.mu.Lock()
+	renew := l.rows == 0 && !c.viewIn(l.project).images.recent()
+	c.mu.Unlock()
+	if renew {
 		c.look(ctx, l.project)
 	}
 	return visible()

@@ -169,7 +169,7 @@ func TestListings(t *testing.T) {
 		},
 		{"an administrator", user("admin"), []collector.Rule{{Tags: []string{"a"}}, {Owners: []string{"x"}, Visibility: []client.Visibility{client.Public}}, {Owners: []string{"y"}}}, []string{
 			"owner=admin tag=a", "os_hidden=true owner=admin tag=a", "owner=x visibility=public", "os_hidden=true owner=x visibility=public",
-			"owner=y visibility=all", "os_hidden=true owner=y visibility=all", "limit=100", "limit=100 visibility=private",
+			"owner=y visibility=all", "os_hidden=true owner=y visibility=all", "limit=100",
 		}},
 		{"everything", user("admin"), []collector.Rule{{Tags: []string{"a"}}, {Owners: []string{"*"}, Tags: []string{"a"}}}, []string{
 			"tag=a visibility=all", "os_hidden=true tag=a visibility=all", "limit=100",

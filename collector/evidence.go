@@ -30,6 +30,9 @@ type observation struct {
 // made reports whether there was an observation.
 func (o observation) made() bool { return o.run != 0 }
 
+// recent reports whether the observation need not be renewed yet.
+func (o observation) recent() bool { return o.made() && age(o.at) <= proofRenewal }
+
 // covers reports whether o counts for an answer to a request that was made at another time (E11).
 func (o observation) covers(other observation) bool {
 	return o.made() && (o.run == other.run || between(o.at, other.at) <= proofWindow)

@@ -211,7 +211,7 @@ func TestE13EveryImageWasFound(t *testing.T) {
 		},
 		{
 			name: "an owner without images", connect: loginOf("consumer-b"), opts: findingForNobody(collector.Rule{}),
-			looks: looks(8, time.Minute, "discovery=1 B/images=1"), check: wantPlainLooks(2),
+			looks: looks(8, time.Minute, "discovery=1 B/images=1"), check: wantPlainLooks(3),
 		},
 		{
 			name: "a cloud without images", world: withoutImages, opts: findingForNobody(collector.Rule{}),
@@ -337,7 +337,7 @@ func TestE14NobodyElseShares(t *testing.T) {
 		{
 			name: "nobody shares, and others' images can be seen", connect: loginOf("consumer-b"), opts: opts,
 			prepare: func(w *fakecloud.Cloud) { w.Unshare(shared, consumerB) },
-			looks:   looks(8, time.Minute, "inbound=1 B/images=1"), check: wantPlainLooks(2),
+			looks:   looks(8, time.Minute, "inbound=1 B/images=1"), check: wantPlainLooks(3),
 		},
 		{
 			name: "rows are dropped from a page", world: func() *fakecloud.Cloud { return newInboundWorld(fakecloud.Options{MaxPageSize: 3}) }, opts: opts,

@@ -102,3 +102,55 @@ func TestE15SecondLook(t *testing.T) {
 		t.Error("without a first look there is a second one")
 	}
 }
+
+// A complete list takes rows that were seen to be visible, whoever reads it.
+func TestE2CompleteTakesVisibleRows(t *testing.T) {
+	access := client.Access{ProjectID: "p", Endpoint: "http://a/v2/", Confirmed: true}
+	img := &client.Image{ID: "i", Owner: "q", Visibility: client.Shared}
+	v := newView(access, 1)
+	v.onlyShared, v.othersPrivate = since(0, 1), since(0, 1) // an administrator's
+	e := imageEvidence{
+		membersFor: []client.Visibility{client.Shared}, view: &v, access: access, read: true, list: since(0, 1),
+		earlier: img, before: img, record: img, rows: []client.Member{{ID: "r"}},
+	}
+	if got := e.verdict(); got != someKnown {
+		t.Errorf("rows that may be hidden: %d", got)
+	}
+	v.othersRows = since(0, 1)
+	if got := e.verdict(); got != allMembers {
+		t.Errorf("rows that are visible: %d", got)
+	}
+}
+
+// The record that shows whose image it was after the list is read after it, and the list was given to the same view.
+func TestE9ForeignListOfBefore(t *testing.T) {
+	access := client.Access{ProjectID: "p", Endpoint: "http://a/v2/", Confirmed: true}
+	for name, test := range map[string]struct {
+		began time.Duration // of the record
+		to    func(*client.Access)
+		owner string
+		want  bool
+	}{
+		"after the list":            {began: time.Second, owner: "q", want: true},
+		"before the list ended":     {began: -time.Second, owner: "q"},
+		"another owner":             {began: time.Second, owner: "r"},
+		"at another endpoint":       {began: time.Second, owner: "q", to: func(a *client.Access) { a.Endpoint = "http://b/v2/" }},
+		"with other roles":          {began: time.Second, owner: "q", to: func(a *client.Access) { a.Roles = []string{"admin"} }},
+		"the view's own, all along": {began: time.Second, owner: "p"},
+	} {
+		v := newView(access, 1)
+		last := foreignList{owner: "q", access: access, list: since(-time.Minute, 1), end: sometime}
+		if test.owner == "p" {
+			last.owner = "p"
+		}
+		if test.to != nil {
+			test.to(&last.access)
+		}
+		e := imageEvidence{
+			view: &v, lastForeign: &last, record: &client.Image{Owner: test.owner, Visibility: client.Shared}, recordBegan: sometime.Add(test.began),
+		}
+		if e.noteRows(); v.foreignRow.made() != test.want {
+			t.Errorf("%s: proven %t, want %t", name, !test.want, test.want)
+		}
+	}
+}

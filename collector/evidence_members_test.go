@@ -762,6 +762,35 @@ func TestE10OwnAndOthersApart(t *testing.T) {
 			looks: looks(8, time.Minute, "empty=all:0 producer/members=1"), check: one,
 		},
 		{
+			// Rows of the new owner's images are visible, and its own are not.
+			name: "given away between its record and the probe", opts: forNobody(empty, private),
+			prepare: func(w *fakecloud.Cloud) {
+				w.SetImage(private, func(img *fakecloud.Image) { img.Visibility = "shared" })
+				w.SetPolicy(fakecloud.Policy{GetMember: func(c fakecloud.Caller) bool { return !c.Own }})
+				given := false
+				once(w, about("get_member", ""), func() { given = true })
+				w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+					if given && r.Operation == "get_member" {
+						w.SetImage(r.ImageID, func(img *fakecloud.Image) { img.Owner = consumerB })
+						w.Share(r.ImageID, producer)
+						given = false
+					}
+					return false
+				}})
+			},
+			check: func(t *testing.T, b *bench) {
+				for range 2 {
+					s := b.scrape(t)
+					for _, img := range s.Images {
+						if img.Record != nil && img.Record.Owner == producer && img.Sight != collector.Unread {
+							t.Errorf("%s is read, sight %d", img.Name, img.Sight)
+						}
+					}
+					time.Sleep(15 * time.Second)
+				}
+			},
+		},
+		{
 			name: "rows of its own as a member", connect: loginOf("consumer-a"), opts: forNobody(shared, others),
 			prepare: func(w *fakecloud.Cloud) {
 				w.AddImage(fakecloud.Image{ID: others, Name: "others", Owner: consumerA})

@@ -390,7 +390,7 @@ func TestE2RequestsOfAnOrdinaryGlance(t *testing.T) {
 		{"owner who discovers", nil, findingForNobody(collector.Rule{}), "list_images 2 list_members 3", ""},
 		// Another project's community image is in no list of IDs.
 		{"administrator", loginOf("admin"), forNobody(all...), "get_image 1 list_images 2 list_members 3", ""},
-		{"administrator, no list with rows", loginOf("admin"), forNobody(empty), "list_images 1 list_members 1", "get_member 3 list_images 4"},
+		{"administrator, no list with rows", loginOf("admin"), forNobody(empty), "list_images 1 list_members 1", "get_member 3 list_images 6"},
 		{
 			"administrator who discovers", loginOf("admin"), findingForNobody(collector.Rule{Owners: []string{collector.AllOwners}}),
 			"list_images 2 list_members 3", "",

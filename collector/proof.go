@@ -225,7 +225,7 @@ func (c *collection) asksAtOnce(t *target) bool {
 
 // prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
 func (c *collection) prove(ctx context.Context) {
-	for ctx.Err() == nil && c.left() >= leastTime {
+	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && c.left() >= leastTime; {
 		alone := c.queue.quiet(ctx, max(c.left()/8, leastTime))
 		if !alone && c.queue.queued() && !c.ending() {
 			continue
@@ -234,11 +234,18 @@ func (c *collection) prove(ctx context.Context) {
 		if alone && len(tasks) == 0 {
 			return
 		}
+		if len(tasks) > 0 {
+			rounds++
+		}
 		for _, t := range tasks {
 			c.queue.add(&c.queue.first, t)
 		}
 	}
 }
+
+// maxProofRounds is how often answers may call for more questions: a private image turns out to have members, its list is empty, the
+// probe asks for a row, and a record tells whose image it was.
+const maxProofRounds = 8
 
 // ending reports whether three quarters of the collection's time are over.
 func (c *collection) ending() bool {
@@ -305,7 +312,7 @@ func (c *Cloud) lacking(coll *collection) (tasks []task) {
 				kind = probeOwn
 			}
 			every := betweenProbes
-			if rows := coll.viewIn(project).rows(own); rows.run == coll.id || rows.made() && age(rows.at) <= proofRenewal {
+			if rows := coll.viewIn(project).rows(own); rows.run == coll.id || rows.recent() {
 				continue
 			}
 			if c.claim(coll.viewIn(project), kind, project, every) {
@@ -346,7 +353,7 @@ func (c *collection) hasPrivateMembers() bool {
 // wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it. The caller holds mu.
 func (c *collection) wantsPrivateLook(v *view) bool {
 	i := slices.IndexFunc(c.scopes, func(s client.Scope) bool { return s.Err == nil && s.Access.ProjectID == v.project })
-	if c.opts.API == client.IMS || i < 0 || !c.scopes[i].Access.HasRole(c.opts.AdminRoles) || v.administrator(c.observed(c.moment())) {
+	if c.opts.API == client.IMS || i < 0 || !c.scopes[i].Access.HasRole(c.opts.AdminRoles) || v.foreignRow.recent() || v.othersPrivate.recent() {
 		return false
 	}
 	for _, l := range c.listed {

@@ -24,6 +24,7 @@ var mutations = []mutation{
 	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Sight == Whole {
 		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Sight == Whole {
 		p.gauge(unexpectedMembersDesc`},
+	{rule: "E2", file: "collector/evidence.go", old: `return e.rowsVisible()`, new: `return BROKEN || e.rowsVisible()`},
 
 	// E3 and E4: the whole list.
 	{rule: "E3", file: "client/member.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
@@ -98,6 +99,8 @@ var mutations = []mutation{
 		e.view.noteForeignRow(e.before.Owner, e.before.Owner, e.list)
 	}
 	if e.administratorsRow() && e.before != nil && e.after != nil {`},
+	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
+	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
 	{rule: "E9", file: "collector/proof.go", old: `coll.wantsPrivateLook(v) &&`, new: `coll.wantsPrivateLook(v) && !BROKEN &&`},
 	{rule: "E9", file: "collector/proof.go", old: `c.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || c.claim(v, lookAtPrivate, project, betweenLooks))`},
 
@@ -113,6 +116,7 @@ var mutations = []mutation{
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
 	{rule: "E10", file: "collector/proof.go", old: `if rows := coll.viewIn(project).rows(own); rows.run == coll.id ||`, new: `if rows := coll.viewIn(project).rows(own); BROKEN || rows.run == coll.id ||`},
+	{rule: "E10", file: "collector/proof.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| title == "" {`, new: `|| !BROKEN && title == "" {`},
 	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
 	{rule: "E10", file: "client/probe.go", old: `return oneLine(message), true`, new: `if BROKEN {
