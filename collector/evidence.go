@@ -68,8 +68,8 @@ type view struct {
 	// API itself for a signed request, named the project (E6).
 	access client.Access
 
-	ownRows    observation // a row of a list of an image of the project was visible (E10)
-	othersRows observation // the same of another project's image
+	ownRows    rowsSeen    // a row of a list of an image of the project was visible (E10)
+	othersRows rowsSeen    // the same of another project's image
 	foreignRow observation // a row that only an administrator gets (E9)
 
 	ownPrivate    observation // a private image of the project was read (E6)
@@ -132,13 +132,35 @@ func (v *view) administratorIn(run uint64) bool {
 }
 
 // seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10).
-func (v *view) seesRows(own bool, at observation) bool { return v.rows(own).covers(at) }
+func (v *view) seesRows(own bool, at observation) bool { return v.rows(own).last.covers(at) }
 
-func (v *view) rows(own bool) observation {
+func (v *view) rows(own bool) *rowsSeen {
 	if own {
-		return v.ownRows
+		return &v.ownRows
 	}
-	return v.othersRows
+	return &v.othersRows
+}
+
+// rowsSeen is when rows were visible last, and last in a collection before that one.
+type rowsSeen struct{ last, previous observation }
+
+// note adds an observation.
+func (r *rowsSeen) note(o observation) {
+	switch {
+	case !o.made():
+	case o.run == r.last.run || !r.last.made():
+		r.last = r.last.later(o)
+	case o.at.After(r.last.at):
+		r.last, r.previous = o, r.last
+	default:
+		r.previous = r.previous.later(o)
+	}
+}
+
+// between reports whether rows were visible after one observation and before another one.
+func (r *rowsSeen) between(after, before observation) bool {
+	inside := func(o observation) bool { return o.made() && o.at.After(after.at) && !o.at.After(before.at) }
+	return inside(r.last) || inside(r.previous)
 }
 
 // noteRecord notes what an image's record shows.
@@ -163,9 +185,9 @@ func (v *view) noteProbe(owner string, at observation) {
 	switch owner {
 	case "":
 	case v.project:
-		v.ownRows = v.ownRows.later(at)
+		v.ownRows.note(at)
 	default:
-		v.othersRows = v.othersRows.later(at)
+		v.othersRows.note(at)
 	}
 }
 
@@ -351,7 +373,7 @@ func (e *imageEvidence) emptyCovered() bool {
 		return e.checked.run == e.list.run && e.checked.made()
 	}
 	return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||
-		e.emptied.run != e.list.run && e.view.rows(e.ownImage()).at.After(e.emptied.at)
+		e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)
 }
 
 // changed reports whether the image is seen for the first time, or is not what its last record said.
@@ -419,7 +441,7 @@ func (e *imageEvidence) noteRows() {
 		return
 	}
 	if e.owned() {
-		e.view.ownRows = e.view.ownRows.later(e.list)
+		e.view.ownRows.note(e.list)
 	}
 	if e.administratorsRow() && e.before != nil && e.after != nil {
 		e.view.noteForeignRow(e.before.Owner, e.after.Owner, e.list)
@@ -449,7 +471,8 @@ func (v *view) noteForeignRow(before, after string, at observation) {
 	if before == "" || before != after || before == v.project {
 		return
 	}
-	v.foreignRow, v.othersRows = v.foreignRow.later(at), v.othersRows.later(at)
+	v.foreignRow = v.foreignRow.later(at)
+	v.othersRows.note(at)
 }
 
 // merge takes over the later observations, if both are of the same view.
@@ -461,9 +484,11 @@ func (v *view) merge(o *view) {
 		v.otherOwner = o.otherOwner
 	}
 	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
+	for own, rows := range map[*rowsSeen]*rowsSeen{&v.ownRows: &o.ownRows, &v.othersRows: &o.othersRows} {
+		own.note(rows.previous)
+		own.note(rows.last)
+	}
 	for _, pair := range [][2]*observation{
-		{&v.ownRows, &o.ownRows},
-		{&v.othersRows, &o.othersRows},
 		{&v.foreignRow, &o.foreignRow},
 		{&v.ownPrivate, &o.ownPrivate},
 		{&v.othersPrivate, &o.othersPrivate},

@@ -44,9 +44,10 @@ func TestE11ViewsApart(t *testing.T) {
 	access := client.Access{ProjectID: "p", UserID: "u", Roles: []string{"reader", "member"}, Endpoint: "http://a/v2/", Confirmed: true}
 	v := newView(access, 1)
 	other := newView(access, 2)
-	other.ownRows, other.othersPrivate, other.otherOwner, other.onlyShared = since(0, 2), since(0, 2), "q", since(0, 2)
+	other.ownRows.note(since(0, 2))
+	other.othersPrivate, other.otherOwner, other.onlyShared = since(0, 2), "q", since(0, 2)
 	v.merge(&other)
-	if !v.ownRows.made() || v.privates() != privateHasNone || !v.administrator(since(0, 3)) {
+	if !v.ownRows.last.made() || v.privates() != privateHasNone || !v.administrator(since(0, 3)) {
 		t.Errorf("got %+v", v)
 	}
 	for name, change := range map[string]func(*client.Access){
@@ -56,7 +57,7 @@ func TestE11ViewsApart(t *testing.T) {
 		a := access
 		change(&a)
 		fresh := newView(a, 3)
-		if fresh.merge(&other); fresh.ownRows.made() || fresh.othersPrivate.made() || fresh.onlyShared.made() {
+		if fresh.merge(&other); fresh.ownRows.last.made() || fresh.othersPrivate.made() || fresh.onlyShared.made() {
 			t.Errorf("another %s, and proofs are taken over", name)
 		}
 	}
@@ -116,7 +117,7 @@ func TestE2CompleteTakesVisibleRows(t *testing.T) {
 	if got := e.verdict(); got != someKnown {
 		t.Errorf("rows that may be hidden: %d", got)
 	}
-	v.othersRows = since(0, 1)
+	v.othersRows.note(since(0, 1))
 	if got := e.verdict(); got != allMembers {
 		t.Errorf("rows that are visible: %d", got)
 	}
@@ -151,6 +152,34 @@ func TestE9ForeignListOfBefore(t *testing.T) {
 		}
 		if e.noteRows(); v.foreignRow.made() != test.want {
 			t.Errorf("%s: proven %t, want %t", name, !test.want, test.want)
+		}
+	}
+}
+
+// A row that is read after an empty list says nothing of whether rows were visible when the list was read.
+func TestE11RowsBeforeTheList(t *testing.T) {
+	access := client.Access{ProjectID: "p", Confirmed: true}
+	record := &client.Image{ID: "i", Owner: "p", Visibility: client.Shared}
+	for name, test := range map[string]struct {
+		rows []observation
+		want verdict
+	}{
+		"before both":                       {[]observation{since(-time.Second, 1)}, unproven},
+		"between":                           {[]observation{since(5*time.Second, 1)}, allMembers},
+		"after the second":                  {[]observation{since(11*time.Second, 2)}, unproven},
+		"between, and after the second":     {[]observation{since(5*time.Second, 1), since(11*time.Second, 2)}, allMembers},
+		"before both, and after the second": {[]observation{since(-time.Second, 1), since(11*time.Second, 2)}, unproven},
+	} {
+		v := newView(access, 1)
+		for _, o := range test.rows {
+			v.ownRows.note(o)
+		}
+		e := imageEvidence{
+			api: client.Glance, membersFor: DefaultMembersFor(client.Glance), view: &v, earlier: record, before: record, record: record, after: record,
+			list: since(10*time.Second, 2), read: true, access: access, hadRows: true, emptied: since(0, 1),
+		}
+		if got := e.verdict(); got != test.want {
+			t.Errorf("%s: %d, want %d", name, got, test.want)
 		}
 	}
 }

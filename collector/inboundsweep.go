@@ -354,7 +354,6 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 	if err == nil {
 		err = c.mayTell(in, list.Access)
 	}
-	_, before := c.inboundPast.projects[in.project].known[id]
 	c.mu.Unlock()
 	if img == nil || in.foreign != nil {
 		return err
@@ -362,7 +361,7 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 	own := ownRow(in.project, list.Members)
 	var over bool
 	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
-	if err == nil && (own == nil || before && img.status == "") || imageStatus(err) == statusForbidden {
+	if err == nil && (own == nil || img.kept) || imageStatus(err) == statusForbidden {
 		record, recordErr := c.image(ctx, id)
 		if recordErr == nil {
 			over = c.inboundOver(in.project, &record, own != nil)

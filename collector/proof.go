@@ -60,6 +60,16 @@ func (c *Cloud) claim(v *view, kind questionKind, about string, every time.Durat
 	return true
 }
 
+// unclaim lets a question be asked again that had no answer.
+func (c *Cloud) unclaim(v *view, kind questionKind, about string, err error) {
+	if err == nil || imageStatus(err) != 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.memory.asked, question{kind, about, v.entered})
+}
+
 // maxQuestions is from how many remembered questions on the old ones are forgotten.
 const maxQuestions = 10_000
 
@@ -312,11 +322,11 @@ func (c *Cloud) lacking(coll *collection) (tasks []task) {
 				kind = probeOwn
 			}
 			every := betweenProbes
-			if rows := coll.viewIn(project).rows(own); rows.run == coll.id || rows.recent() {
+			if rows := coll.viewIn(project).rows(own).last; rows.run == coll.id || rows.recent() {
 				continue
 			}
 			if c.claim(coll.viewIn(project), kind, project, every) {
-				tasks = append(tasks, func(ctx context.Context) { coll.probe(ctx, project, targets) })
+				tasks = append(tasks, func(ctx context.Context) { coll.probe(ctx, project, kind, targets) })
 			}
 		}
 	}
@@ -396,13 +406,15 @@ func (c *collection) readAgain(targets []*target) (tasks []task) {
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
 // would be (EVIDENCE: the probe).
-func (c *collection) probe(ctx context.Context, project string, targets []*target) {
+func (c *collection) probe(ctx context.Context, project string, kind questionKind, targets []*target) {
 	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
 		again, err := c.askRow(ctx, project, t, randomMember())
 		if !again {
 			c.mu.Lock()
-			c.viewIn(project).refused = err
+			v := c.viewIn(project)
+			v.refused = err
 			c.mu.Unlock()
+			c.cloud.unclaim(v, kind, project, err)
 			return
 		}
 	}
@@ -558,16 +570,17 @@ func (c *collection) look(ctx context.Context, project string) {
 	c.mu.Unlock()
 	c.cloud.mu.Unlock()
 	if may {
-		c.readLook(ctx, project, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook}, true)
+		c.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
 	}
 }
 
 // lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
 func (c *collection) lookAtPrivate(ctx context.Context, project string) {
-	c.readLook(ctx, project, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook}, false)
+	c.readLook(ctx, project, lookAtPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook})
 }
 
-func (c *collection) readLook(ctx context.Context, project string, q client.ImageQuery, all bool) {
+func (c *collection) readLook(ctx context.Context, project string, kind questionKind, q client.ImageQuery) {
+	all := kind == lookAtAll
 	var page client.ImagePage
 	var began moment
 	err := c.request(ctx, func(ctx context.Context) (err error) {
@@ -576,8 +589,11 @@ func (c *collection) readLook(ctx context.Context, project string, q client.Imag
 		return err
 	})
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	v := c.viewIn(project)
+	c.mu.Unlock()
+	c.cloud.unclaim(v, kind, project, err)
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if err != nil || !v.is(&page.Access) {
 		return
 	}
@@ -604,7 +620,7 @@ func (c *collection) viewSnapshots() []ViewSnapshot {
 			continue
 		}
 		p := ViewSnapshot{ProjectID: s.Access.ProjectID}
-		if c.opts.API != client.IMS && (v.ownRows.covers(now) || v.othersRows.covers(now)) {
+		if c.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
 			p.Members = Proven
 		}
 		for _, t := range c.targets {

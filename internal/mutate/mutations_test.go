@@ -105,13 +105,13 @@ var mutations = []mutation{
 	{rule: "E9", file: "collector/proof.go", old: `c.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || c.claim(v, lookAtPrivate, project, betweenLooks))`},
 
 	// E10: rows of own images and of others' apart.
-	{rule: "E10", file: "collector/evidence.go", old: `if own { return v.ownRows }`, new: `if BROKEN && v.ownRows.made() || own && !(BROKEN && v.othersRows.made()) {
-		return v.ownRows
+	{rule: "E10", file: "collector/evidence.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
+		return &v.ownRows
 	}`},
-	{rule: "E10", file: "collector/evidence.go", old: `default: v.othersRows = v.othersRows.later(at)`, new: `default:
-		v.othersRows = v.othersRows.later(at)
+	{rule: "E10", file: "collector/evidence.go", old: `default: v.othersRows.note(at)`, new: `default:
+		v.othersRows.note(at)
 		if BROKEN {
-			v.ownRows = v.ownRows.later(at)
+			v.ownRows.note(at)
 		}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
