@@ -21,6 +21,8 @@ type openstack struct {
 	GlancePort   int
 	// TokenCacheTime is for how many seconds Glance trusts a token that Keystone vouched for.
 	TokenCacheTime int
+	// SecureRBAC is whether Glance has the policies of the new defaults. It counts from the next start of Glance on.
+	SecureRBAC bool
 
 	owner            testing.TB // the test that both live as long as
 	keystone, glance *daemon

@@ -20,7 +20,7 @@ func (w *world) testPreflight(t *testing.T) {
 	member := w.login(t, "preflight-member", "preflight-member-secret", w.producer.project)
 	reader := w.producer.newReader(t, "preflight-reader")
 	stranger := w.alice.newReader(t, "preflight-stranger")
-	rules := w.producer.newAppCredential(t, "preflight-rules", "/v2/images", "/v2/images/*", "/v2/images/*/members")
+	rules := w.producer.newAppCredential(t, "preflight-rules", "/v2/images", "/v2/images/*", "/v2/images/*/members", "/v2/images/*/members/*")
 
 	// look returns what --preflight prints of one cloud.
 	look := func(t *testing.T, auth string, wantCode int, want ...string) string {

@@ -163,18 +163,21 @@ func (h *history) during(s *scrape) (facts []fact) {
 	return facts
 }
 
+// A contradiction is something false that was said of an image.
+type contradiction struct{ id, text string }
+
 // contradict returns what a scrape says that was at no time of it so. expected is the only member that is meant to have an image.
-func (i *images) contradict(s *scrape, expected string) (faults []string) {
+func (i *images) contradict(s *scrape, expected string) (faults []contradiction) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for id, said := range s.images {
 		h := i.byID[id]
 		if h == nil {
-			faults = append(faults, fmt.Sprintf("there has never been an image %s", id))
+			faults = append(faults, contradiction{id, fmt.Sprintf("there has never been an image %s", id)})
 			continue
 		}
 		if what := said.contradicts(h.during(s), expected); what != "" {
-			faults = append(faults, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v, of %+v", id, what, *said, h.during(s), h.facts))
+			faults = append(faults, contradiction{id, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v, of %+v", id, what, *said, h.during(s), h.facts)})
 		}
 	}
 	if !s.swept {
@@ -183,7 +186,7 @@ func (i *images) contradict(s *scrape, expected string) (faults []string) {
 	for id, h := range i.byID {
 		facts := h.during(s)
 		if s.images[id] == nil && !slices.ContainsFunc(facts, func(f fact) bool { return !f.exists() }) {
-			faults = append(faults, fmt.Sprintf("the list of images is said to be whole, and lacks %s", id))
+			faults = append(faults, contradiction{id, fmt.Sprintf("the list of images is said to be whole, and lacks %s", id)})
 		}
 	}
 	return faults
@@ -268,7 +271,7 @@ func (i *images) seen(scrapes []*scrape) (seen, chances int) {
 					break
 				}
 				said := s.images[id]
-				if said == nil || !said.success || said.incomplete {
+				if said == nil || !said.success || said.incomplete || said.excused {
 					continue
 				}
 				chances++
