@@ -370,7 +370,9 @@ func (p *Projects) Image(ctx context.Context, id string) (Image, error) {
 			return img, nil
 		}
 		if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpGetImage && apiErr.Status() == http.StatusNotFound {
-			notFound = err
+			if notFound == nil || !apiErr.OwnNotFound {
+				notFound = err // a gateway's says nothing of the image, whatever the others say
+			}
 		} else {
 			failure = err
 		}

@@ -301,6 +301,9 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 	}
 	c.swept(coll, nil) // if it was to list and did not come to its end
 	c.memory.exchange(coll)
+	coll.mu.Lock()
+	coll.noted = true
+	coll.mu.Unlock()
 	if c.sweep != nil && c.sweep.run == coll.id {
 		listed := *c.sweep
 		coll.mu.Lock()

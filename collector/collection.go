@@ -79,8 +79,7 @@ type collection struct {
 	listed       []*listingEvidence       // of each owner
 	ownerRows    map[string]int           // images in the listings, by owner
 	looks        map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
-	lookShows    map[ownerIn]bool         // whose images were among them
-	lookShared   map[string]bool          // whether images that others share were
+	noted        bool                     // nothing more is observed
 	contradicted map[string]bool          // owners: a complete listing lacks an image that is there, and that a rule takes
 	sweepViews   map[string]*view         // of the collection that listed
 	departed     []LeftImage              // that are not watched any more since this collection
@@ -96,7 +95,7 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
-		inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{}, lookShows: map[ownerIn]bool{}, lookShared: map[string]bool{},
+		inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{},
 	}
 	c.memory.runs++
 	coll.id = c.memory.runs

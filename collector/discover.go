@@ -434,6 +434,11 @@ func (c *collection) share() {
 		s = &sweep{
 			run: c.id, began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found, err: c.discoveryErr, passing: c.passing, listed: c.listed,
 		}
+		for _, scope := range c.scopes {
+			if scope.Err == nil {
+				s.access = append(s.access, scope.Access)
+			}
+		}
 	}
 	c.mu.Unlock()
 	c.cloud.mu.Lock()
@@ -540,7 +545,7 @@ func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
 	visible := func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return l.visible(c.viewIn(l.project)) && (l.rows > 0 || !c.lookShows[ownerIn{l.project, l.owner}] || l.filtered)
+		return l.visible(c.viewIn(l.project))
 	}
 	c.mu.Lock()
 	renew := l.rows == 0 && !c.viewIn(l.project).images.recent()

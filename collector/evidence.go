@@ -76,9 +76,12 @@ type view struct {
 	othersPrivate observation // a private image of another project was read (E9)
 	otherOwner    string      // whose that was
 	thirdPrivate  observation // a private image of yet another project was read
+	thirdOwner    string      // whose that was
 	privateImage  string      // the ID of one of them
 
-	images observation // some image was listed where everything that the view can see was asked for (E13)
+	images     observation     // some image was listed where everything that the view can see was asked for (E13)
+	lookOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
+	lookShared bool            // whether others share one of them
 
 	refused error  // what the last probe was answered that proved nothing
 	entered uint64 // the collection that first had the view
@@ -86,6 +89,7 @@ type view struct {
 	onlyShared     observation // 403 "Only shared images have members" (E12)
 	privateRefused observation // 403 without that text for the list of a private image
 	listAnswered   observation // the list of a shared image was answered with 200
+	refusedBeside  observation // both in one collection, before any private image was known to have members
 	privateListed  observation // 200 for the list of an image that was private before and after it
 }
 
@@ -100,10 +104,7 @@ func (v *view) is(a *client.Access) bool {
 
 // privates is what is known of the members of private images. An answer holds until another one contradicts it.
 func (v *view) privates() privateMembers {
-	none := v.onlyShared
-	if v.privateRefused.made() && v.privateRefused.run == v.listAnswered.run && !v.privateListed.made() {
-		none = none.later(v.privateRefused)
-	}
+	none := v.onlyShared.later(v.refusedBeside)
 	switch {
 	case !none.made() && !v.privateListed.made():
 		return privateUnknown
@@ -123,7 +124,7 @@ func (v *view) administrator(at observation) bool {
 	if v.knowsProject(at) {
 		return v.foreignRow.covers(at) || v.privates() == privateHasNone && v.othersPrivate.covers(at)
 	}
-	return v.privates() == privateHasNone && v.othersPrivate.covers(at) && v.thirdPrivate.covers(at)
+	return v.privates() == privateHasNone && v.othersPrivate.covers(at) && v.thirdPrivate.covers(at) && v.thirdOwner != v.otherOwner
 }
 
 // administratorIn reports whether a collection showed that the view is an administrator's.
@@ -176,7 +177,7 @@ func (v *view) noteRecord(img *client.Image, at observation) {
 	case v.otherOwner == "" || v.otherOwner == img.Owner || !v.othersPrivate.covers(at):
 		v.othersPrivate, v.otherOwner = v.othersPrivate.later(at), img.Owner
 	default:
-		v.thirdPrivate = v.thirdPrivate.later(at)
+		v.thirdPrivate, v.thirdOwner = v.thirdPrivate.later(at), img.Owner
 	}
 }
 
@@ -222,6 +223,7 @@ type imageEvidence struct {
 	hadRows     bool         // the list had rows when it was last read
 	emptied     observation  // when it was first empty after that
 	checked     observation  // when the probe on this very image showed that rows are visible
+	refused     observation  // when it was refused
 }
 
 // verdict is what may be reported of an image's members.
@@ -373,7 +375,7 @@ func (e *imageEvidence) emptyCovered() bool {
 		return e.checked.run == e.list.run && e.checked.made()
 	}
 	return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||
-		e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)
+		e.refused.made() && !e.refused.at.Before(e.emptied.at) && e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)
 }
 
 // changed reports whether the image is seen for the first time, or is not what its last record said.
@@ -418,17 +420,40 @@ func (e *imageEvidence) noteVisibility() {
 	switch {
 	case e.onlyShared:
 		v.onlyShared = v.onlyShared.later(e.list)
-	case e.forbidden && e.privateThroughout():
+	case e.forbidden && e.privateThroughout() && e.before.Owner == v.project && e.after.Owner == v.project:
 		v.privateRefused = v.privateRefused.later(e.list)
 	}
 	if !e.read || !e.inView() {
 		return
 	}
-	if e.record != nil && e.record.Visibility == client.Shared { // which there is since image API 2.5
+	if e.ownImage() && e.record.Visibility == client.Shared { // which there is since image API 2.5
 		v.listAnswered = v.listAnswered.later(e.list)
 	}
 	if e.privateThroughout() {
 		v.privateListed = v.privateListed.later(e.list)
+	}
+}
+
+// noteRefusal notes that the list of a private image of the project was refused while the list of a shared one was answered (E12).
+func (v *view) noteRefusal() {
+	if v.privateRefused.made() && v.privateRefused.run == v.listAnswered.run && !v.privateListed.made() {
+		v.refusedBeside = v.refusedBeside.later(v.privateRefused)
+	}
+}
+
+// noteLook notes what a look at all that the view can see brought.
+func (v *view) noteLook(images []client.Image, at observation) {
+	if v.images.later(at) != at {
+		return
+	}
+	v.images, v.lookOwners, v.lookShared = at, map[string]bool{}, false
+	for i := range images {
+		img := &images[i]
+		if img.Hidden {
+			continue
+		}
+		v.lookOwners[img.Owner] = true
+		v.lookShared = v.lookShared || img.Owner != v.project && img.Visibility == client.Shared
 	}
 }
 
@@ -437,7 +462,7 @@ func (e *imageEvidence) noteRows() {
 	if last := e.lastForeign; last != nil && e.view.is(&last.access) && e.record != nil && !e.recordBegan.Before(last.end) {
 		e.view.noteForeignRow(last.owner, e.record.Owner, last.list)
 	}
-	if e.api == client.IMS || !e.read || len(e.rows) == 0 || !e.inView() {
+	if e.api == client.IMS || !e.read || e.partial || len(e.rows) == 0 || !e.inView() {
 		return
 	}
 	if e.owned() {
@@ -459,7 +484,7 @@ type foreignList struct {
 
 // foreign is what the next collection may learn from the list, nil where that is nothing.
 func (e *imageEvidence) foreign(end time.Time) *foreignList {
-	if e.api == client.IMS || !e.read || !e.inView() || !e.administratorsRow() || e.before == nil || e.before.Owner == "" || e.before.Owner == e.project() {
+	if e.api == client.IMS || !e.read || e.partial || !e.inView() || !e.administratorsRow() || e.before == nil || e.before.Owner == "" || e.before.Owner == e.project() {
 		return nil
 	}
 	return &foreignList{owner: e.before.Owner, access: e.access, list: e.list, end: end}
@@ -483,7 +508,13 @@ func (v *view) merge(o *view) {
 	if o.othersPrivate.made() && o.othersPrivate.later(v.othersPrivate) == o.othersPrivate {
 		v.otherOwner = o.otherOwner
 	}
+	if o.thirdPrivate.made() && o.thirdPrivate.later(v.thirdPrivate) == o.thirdPrivate {
+		v.thirdPrivate, v.thirdOwner = o.thirdPrivate, o.thirdOwner
+	}
 	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
+	if o.images.made() && o.images.later(v.images) == o.images {
+		v.images, v.lookOwners, v.lookShared = o.images, o.lookOwners, o.lookShared
+	}
 	for own, rows := range map[*rowsSeen]*rowsSeen{&v.ownRows: &o.ownRows, &v.othersRows: &o.othersRows} {
 		own.note(rows.previous)
 		own.note(rows.last)
@@ -492,12 +523,11 @@ func (v *view) merge(o *view) {
 		{&v.foreignRow, &o.foreignRow},
 		{&v.ownPrivate, &o.ownPrivate},
 		{&v.othersPrivate, &o.othersPrivate},
-		{&v.thirdPrivate, &o.thirdPrivate},
-		{&v.images, &o.images},
 		{&v.onlyShared, &o.onlyShared},
 		{&v.privateRefused, &o.privateRefused},
 		{&v.listAnswered, &o.listAnswered},
 		{&v.privateListed, &o.privateListed},
+		{&v.refusedBeside, &o.refusedBeside},
 	} {
 		*pair[0] = pair[0].later(*pair[1])
 	}
@@ -507,6 +537,7 @@ func (v *view) merge(o *view) {
 type listingEvidence struct {
 	project  string // in whose view they were read
 	owner    string // empty: every project's
+	inbound  bool   // they are of what others share with the project
 	filtered bool   // by more than the owner
 	rows     int    // images, hidden ones and others, whether a rule takes them or not
 	began    observation
@@ -516,7 +547,16 @@ type listingEvidence struct {
 func (l *listingEvidence) foreign() bool { return l.owner != l.project }
 
 // visible reports whether images were visible in the listings (E13). It is the same for those that others share (E14).
-func (l *listingEvidence) visible(v *view) bool { return l.rows > 0 || v.images.covers(l.began) }
+func (l *listingEvidence) visible(v *view) bool {
+	if l.rows > 0 {
+		return true
+	}
+	contradicted := !l.filtered && v.lookOwners[l.owner]
+	if l.inbound {
+		contradicted = v.lookShared
+	}
+	return v.images.covers(l.began) && !contradicted
+}
 
 // wantsProject reports whether the listings are of the project's own images, and nothing confirms that the view is the project's (E6).
 func (l *listingEvidence) wantsProject(v *view) bool { return !l.foreign() && !v.knowsProject(l.began) }

@@ -79,6 +79,7 @@ func TestE12LastAnswer(t *testing.T) {
 		{"listed later", view{onlyShared: since(0, 1), privateListed: since(1, 2)}, privateHasMembers},
 		{"listed before", view{onlyShared: since(1, 2), privateListed: since(0, 1)}, privateHasNone},
 	} {
+		test.view.noteRefusal()
 		if got := test.view.privates(); got != test.want {
 			t.Errorf("%s: %d, want %d", test.name, got, test.want)
 		}
@@ -176,7 +177,7 @@ func TestE11RowsBeforeTheList(t *testing.T) {
 		}
 		e := imageEvidence{
 			api: client.Glance, membersFor: DefaultMembersFor(client.Glance), view: &v, earlier: record, before: record, record: record, after: record,
-			list: since(10*time.Second, 2), read: true, access: access, hadRows: true, emptied: since(0, 1),
+			list: since(10*time.Second, 2), read: true, access: access, hadRows: true, emptied: since(0, 1), refused: since(time.Second, 1),
 		}
 		if got := e.verdict(); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)

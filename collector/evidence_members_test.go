@@ -875,7 +875,7 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 	emptied := func(b *bench) {
 		b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: 200, Body: rowsOf()})
 	}
-	noProbe := func(w *fakecloud.Cloud) { w.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 500}) }
+	noProbe := func(w *fakecloud.Cloud) { w.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 403}) }
 	const proven = " producer/members=1"
 	inSituations(t, []situation{
 		{

@@ -28,7 +28,7 @@ type inbound struct {
 
 func newInbound(project string) *inbound {
 	return &inbound{
-		listingEvidence: listingEvidence{project: project},
+		listingEvidence: listingEvidence{project: project, inbound: true},
 		images:          map[string]*inboundImage{}, gone: map[string]bool{}, missed: map[string]bool{},
 	}
 }
@@ -50,6 +50,7 @@ type inboundMemory struct {
 	names    map[string]string
 	known    map[string]knownInbound // those that were there when last read
 	endpoint string                  // of the image API that they were seen at
+	access   client.Access           // that whole was read with
 	whole    *inbound                // for DiscoveryInterval; nil: the last one was not whole
 	began    time.Time
 }
@@ -108,7 +109,7 @@ func (c *collection) askInbound() bool {
 			in.err, in.done = s.Err, true
 		case s.Access.HasRole(c.opts.AdminRoles):
 			in.err, in.done = errInboundAdmin, true
-		case past.whole != nil && age(past.began) < c.opts.DiscoveryInterval:
+		case past.whole != nil && c.viewIn(in.project).is(&past.access) && age(past.began) < c.opts.DiscoveryInterval:
 			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
 			in.listingEvidence = past.whole.listingEvidence
 		default:
@@ -195,7 +196,7 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 	if in.foreign != nil {
 		return in.foreign
 	}
-	if failure == nil && (!c.seesImages(ctx, in.listingEvidence) || in.rows == 0 && c.looksShared(in.project)) {
+	if failure == nil && !c.seesImages(ctx, in.listingEvidence) {
 		failure = errInboundBlank
 		c.mu.Lock()
 		for id := range c.inboundPast.projects[in.project].known {
@@ -326,13 +327,6 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 		}
 	}
 	return failure
-}
-
-// looksShared reports whether a look at all that a view can see had images that others share.
-func (c *collection) looksShared(project string) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.lookShared[project]
 }
 
 // keepInbound keeps the place of an image that was there before, with a status that is not known. The caller holds mu.
@@ -544,6 +538,7 @@ func (p *inboundPast) learn(c *collection) *inboundPast {
 			next.late = true
 		}
 		learned := old.learn(in, c.start, c.endpointOf(in.project))
+		learned.access = c.viewIn(in.project).access
 		if !c.inboundConfirmed(in) {
 			learned.whole = nil
 		}

@@ -81,6 +81,7 @@ type memo struct {
 	former      string       // the ID of a member of the list that was last read; empty: it had none
 	emptied     observation  // when the list was first empty after that
 	checked     observation  // when the probe on this image showed that rows are visible
+	refused     observation  // when the probe on this image was refused
 	missed      missing      // when the image API first said that there is no such image
 	unexpected  bool         // an unexpected member was seen when the list was last read
 }
@@ -149,7 +150,9 @@ func (m *memory) learn(c *collection) {
 		}
 	}
 	if c.discovered() && len(c.ownerRows) > 0 {
-		m.owners = c.ownerRows
+		owners := maps.Clone(m.owners)
+		maps.Copy(owners, c.ownerRows) // one that has none any more keeps its number, for what it had is not known to be gone yet
+		m.owners = owners
 	}
 	for _, t := range c.targets {
 		if c.gone(t) {
@@ -230,6 +233,7 @@ func (m *memo) learnEvidence(t *target, c *collection) {
 	if t.checked.made() {
 		m.checked = t.checked
 	}
+	m.refused = m.refused.later(t.refused)
 	if e.forbidden {
 		m.rowsDespite = false
 	}
@@ -237,9 +241,9 @@ func (m *memo) learnEvidence(t *target, c *collection) {
 	case !t.membersRead:
 	case len(t.members.Members) > 0:
 		m.rowsDespite = e.applies() != membersYes
-		m.former, m.emptied = formerMember(t.members.Members), observation{}
+		m.former, m.emptied, m.refused = formerMember(t.members.Members), observation{}, observation{}
 	case v != unproven:
-		m.rowsDespite, m.former, m.emptied = false, "", observation{}
+		m.rowsDespite, m.former, m.emptied, m.refused = false, "", observation{}, observation{}
 	case m.former != "" && !m.emptied.made():
 		m.emptied = e.list
 	}

@@ -165,7 +165,7 @@ func (c *collection) evidence(t *target) imageEvidence {
 		api: c.opts.API, membersFor: c.opts.MembersFor, view: c.viewOf(t), roleOfAdmin: t.members.Access.HasRole(c.opts.AdminRoles),
 		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
 		list: c.observed(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
-		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked,
+		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked, refused: m.refused.later(t.refused),
 	}
 	if e.before == nil {
 		e.before = m.last
@@ -183,9 +183,15 @@ func (c *collection) evidence(t *target) imageEvidence {
 
 // note notes what the answers about all images show. The caller holds mu.
 func (c *collection) note() {
+	if c.noted {
+		return
+	}
 	for _, t := range c.targets {
 		e := c.evidence(t)
 		e.noteVisibility()
+	}
+	for _, v := range c.views {
+		v.noteRefusal()
 	}
 	for _, t := range c.targets {
 		e := c.evidence(t)
@@ -298,7 +304,7 @@ func (c *Cloud) lacking(coll *collection) (tasks []task) {
 			doubtful[e.project()] = true
 		}
 		alone := !e.ownImage() && !e.administratorsRow() && e.administrators() // a row that proves nothing for others
-		if e.read && (len(e.rows) == 0 || alone) && e.inView() && e.record != nil && e.record.Owner != "" && e.applies() == membersYes && e.api != client.IMS {
+		if e.read && (len(e.rows) == 0 || alone) && e.inView() && e.record != nil && e.record.Owner != "" && (e.applies() == membersYes || e.rowsDespite) && e.api != client.IMS {
 			own := e.ownImage()
 			if wanted[e.project()] == nil {
 				wanted[e.project()] = map[bool][]*target{}
@@ -428,7 +434,13 @@ func (c *collection) checkImage(ctx context.Context, t *target, former string) {
 	c.mu.Lock()
 	project := t.members.Access.ProjectID
 	c.mu.Unlock()
-	_, _ = c.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	began := c.moment()
+	_, err := c.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	if imageStatus(err)/100 == 4 {
+		c.mu.Lock()
+		t.refused = c.observed(began)
+		c.mu.Unlock()
+	}
 }
 
 // askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
@@ -452,8 +464,8 @@ func (c *collection) askRow(ctx context.Context, project string, t *target, memb
 	if !c.viewIn(project).is(&answer.Access) || t.record == nil {
 		return false, errMixedViews
 	}
-	t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: c.observed(began), end: c.moment()}
 	if answer.Row == nil {
+		t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: c.observed(began), end: c.moment()}
 		t.checked = t.probed.at
 	} else if len(t.members.Members) == 0 {
 		t.members.Members, t.oneRow = []client.Member{*answer.Row}, true
@@ -536,7 +548,9 @@ func (c *collection) askPrivate(ctx context.Context, project, id string) {
 		return
 	}
 	if v := c.viewIn(project); forbidden {
-		v.privateRefused = v.privateRefused.later(c.observed(began))
+		if img.Owner == project {
+			v.privateRefused = v.privateRefused.later(c.observed(began))
+		}
 	} else {
 		v.privateListed = v.privateListed.later(c.observed(began))
 	}
@@ -598,15 +612,10 @@ func (c *collection) readLook(ctx context.Context, project string, kind question
 		return
 	}
 	for i := range page.Images {
-		img := &page.Images[i]
-		c.noteRecord(img, began)
-		if all && !img.Hidden {
-			c.lookShows[ownerIn{project, img.Owner}] = true
-			c.lookShared[project] = c.lookShared[project] || img.Owner != project && img.Visibility == client.Shared
-		}
+		c.noteRecord(&page.Images[i], began)
 	}
 	if all && len(page.Images) > 0 {
-		v.images = v.images.later(c.observed(began))
+		v.noteLook(page.Images, c.observed(began))
 	}
 }
 

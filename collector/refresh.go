@@ -89,6 +89,10 @@ func (c *collection) sight(t *target, before sighting) sighting {
 			then.after = again.record
 		}
 	}
+	// What was observed then says nothing of another view, nor against what is known of private images now.
+	if now := c.viewIn(then.view.project); !now.is(&then.view.access) || now.privates() != then.view.privates() {
+		return sighting{}
+	}
 	if v := then.verdict(); v == notRead || v == unproven {
 		return sighting{}
 	}

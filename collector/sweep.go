@@ -19,9 +19,10 @@ type sweep struct {
 	opts     *Options
 	projects []string // of the credential
 	admin    bool
-	images   []client.Image // that a rule takes, in any shard
-	err      error          // why they may not be all
-	passing  bool           // the next listing may well be read to its end
+	access   []client.Access // that the listings were read with
+	images   []client.Image  // that a rule takes, in any shard
+	err      error           // why they may not be all
+	passing  bool            // the next listing may well be read to its end
 	listed   []*listingEvidence
 	views    map[string]*view // at the end of the collection that listed; nil: it has not ended
 }
@@ -34,7 +35,8 @@ type listing struct {
 
 // fits reports whether a collection would list the same.
 func (s *sweep) fits(c *collection) bool {
-	return s != nil && slices.Equal(s.projects, c.projects) && s.admin == c.admin()
+	return s != nil && slices.Equal(s.projects, c.projects) && s.admin == c.admin() &&
+		!slices.ContainsFunc(s.access, func(a client.Access) bool { return !c.viewIn(a.ProjectID).is(&a) })
 }
 
 // sweepFor returns the sweep that a collection may use instead of one of its own, past where it waited for that listing.

@@ -30,6 +30,7 @@ type target struct {
 	membersEnd   moment
 	probed       *probed     // nil: no probe of this collection proved anything
 	checked      observation // the probe on this very image showed that rows are visible
+	refused      observation // the probe on this very image was refused
 	oneRow       bool        // members is what the probe on this very image was answered, and the list was empty
 	late         bool        // its members were asked for when nearly all of the time was over
 
