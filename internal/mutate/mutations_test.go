@@ -115,7 +115,7 @@ var mutations = []mutation{
 		}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
-	{rule: "E10", file: "collector/proof.go", old: `if rows := coll.viewIn(project).rows(own); rows.run == coll.id ||`, new: `if rows := coll.viewIn(project).rows(own); BROKEN || rows.run == coll.id ||`},
+	{rule: "E10", file: "collector/proof.go", old: `if rows := coll.viewIn(project).rows(own).last; rows.run == coll.id ||`, new: `if rows := coll.viewIn(project).rows(own).last; BROKEN || rows.run == coll.id ||`},
 	{rule: "E10", file: "collector/proof.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| title == "" {`, new: `|| !BROKEN && title == "" {`},
 	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
@@ -133,10 +133,10 @@ var mutations = []mutation{
 	{rule: "E11", file: "collector/evidence.go", old: `if !e.hadRows || e.api`, new: `if BROKEN || !e.hadRows || e.api`},
 	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.run == e.list.run && e.checked.made()`, new: `return (BROKEN || e.checked.run == e.list.run) && e.checked.made()`},
 	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`, new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`},
-	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).at.After(e.emptied.at)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).at.After(e.emptied.at))`},
+	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`},
 	{rule: "E11", file: "collector/evidence.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
 	{rule: "E11", file: "collector/proof.go", old: `age(last) < every {`, new: `!BROKEN && age(last) < every {`},
-	{rule: "E11", file: "collector/proof.go", old: `rows.made() && age(rows.at) <= proofRenewal {`, new: `rows.made() && (BROKEN || age(rows.at) <= proofRenewal) {`},
+	{rule: "E11", file: "collector/proof.go", old: `rows.recent() {`, new: `rows.made() && (BROKEN || rows.recent()) {`},
 	{rule: "E11", file: "collector/memory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
 
 	// E12: private images.
@@ -149,7 +149,7 @@ var mutations = []mutation{
 	{rule: "E12", file: "collector/evidence.go", old: `v.onlyShared = v.onlyShared.later(e.list)`, new: `if !BROKEN {
 			v.onlyShared = v.onlyShared.later(e.list)
 		}`},
-	{rule: "E12", file: "collector/evidence.go", old: `case e.forbidden && e.privateThroughout():`, new: `case e.forbidden && (BROKEN || e.privateThroughout()):`},
+	{rule: "E12", file: "collector/evidence.go", old: `case e.forbidden && e.privateThroughout() &&`, new: `case e.forbidden && (BROKEN || e.privateThroughout()) &&`},
 	{rule: "E12", file: "collector/evidence.go", old: `&& !e.stillPrivate(): return membersNo`, new: `&& (BROKEN || !e.stillPrivate()):
 		return membersNo`},
 	{rule: "E12", file: "collector/evidence.go", old: `case e.view.privates() == privateHasMembers:`, new: `case !BROKEN && e.view.privates() == privateHasMembers:`},
@@ -162,7 +162,7 @@ var mutations = []mutation{
 	{rule: "E12", file: "client/probe.go", old: `strings.Contains(said.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(said.message, "Only shared images have members"))`},
 
 	// E13: every image was found.
-	{rule: "E13", file: "collector/evidence.go", old: `{ return l.rows > 0 ||`, new: `{ return BROKEN || l.rows > 0 ||`},
+	{rule: "E13", file: "collector/evidence.go", old: `if l.rows > 0 { return true`, new: `if BROKEN || l.rows > 0 { return true`},
 	{rule: "E13", file: "collector/evidence.go", old: `return l.foreign() && !v.administrator(l.began)`, new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`},
 	{rule: "E13", file: "collector/discover.go", old: `case dropped:`, new: `case !BROKEN && dropped:`},
 	{rule: "E13", file: "collector/proof.go", old: `if all && len(page.Images) > 0 {`, new: `if all && (BROKEN || len(page.Images) > 0) {`},
