@@ -11,7 +11,7 @@ import (
 
 // This file is what counts as proof that somebody, or nobody, has access to an image: pure functions from observations to
 // what may be reported. An observation says what an answer showed, in which view and when. Nothing stores a verdict: each is
-// computed anew. The rules, E1 to E22, are described in the documents under "What counts as proof".
+// computed anew. The rules, E1 to E22, are listed in CONTRIBUTING.md.
 
 const (
 	// proofWindow is how far apart a proof's request and the one that it covers may have begun (E11).

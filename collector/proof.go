@@ -411,7 +411,7 @@ func (c *collection) readAgain(targets []*target) (tasks []task) {
 }
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
-// would be (EVIDENCE: the probe).
+// would be.
 func (c *collection) probe(ctx context.Context, project string, kind questionKind, targets []*target) {
 	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
 		again, err := c.askRow(ctx, project, t, randomMember())
