@@ -175,9 +175,15 @@ func labelValues(metric map[string]string) string {
 // eventually waits until an expression has exactly the given rows. No rows: until there is no such series.
 func (p *prometheus) eventually(t testing.TB, what, expr string, want ...string) {
 	t.Helper()
+	p.within(t, 30*time.Second, what, expr, want...)
+}
+
+// within is eventually, for what takes longer.
+func (p *prometheus) within(t testing.TB, most time.Duration, what, expr string, want ...string) {
+	t.Helper()
 	slices.Sort(want)
 	start := time.Now()
-	err := poll(30*time.Second, func() error {
+	err := poll(most, func() error {
 		got, err := p.query(expr)
 		if err == nil && !slices.Equal(got, want) {
 			err = fmt.Errorf("got %q, want %q", got, want)
