@@ -343,9 +343,22 @@ func (c *check) members(id string, complete bool) {
 		c.documented("owner and members of an image without rows change from one list to the next")
 	case whole && len(got.Members) == 1 && got.Members[0].ID == c.claimed && lost && kind == proofOwn:
 		c.documented("an image changes its owner twice between two records, and shows our own row meanwhile")
+	case whole && len(got.Members) == 0 && !c.rowsShown[id] && hidden && kind == proofOwn && (c.borrowed(c.states) || c.recently(borrowedRows)):
+		c.documented("an image changes its owner twice between two records, and shows an administrator its rows meanwhile")
 	default:
 		c.wrong(id, "complete %t, %d rows, had rows before %t: %s", complete, len(got.Members), c.rowsShown[id], problem)
 	}
+}
+
+// borrowed is whether an image of the view's project was another one's meanwhile, and its list showed an administrator rows, which are
+// hidden of the project's own images.
+func (r *truth) borrowed(states []*state) bool {
+	return slices.ContainsFunc(states, func(s *state) bool {
+		return s.admin() && slices.ContainsFunc(slices.Collect(maps.Values(s.images)), func(img *fakecloud.Image) bool {
+			ours := slices.ContainsFunc(states, func(s *state) bool { return s.images[img.ID] != nil && s.images[img.ID].Owner == r.claimed })
+			return ours && img.Owner != r.claimed && r.meddler.delivered("members", img.ID) && len(s.rows(img)) > 0
+		})
+	})
 }
 
 // left is whether an image of the view's project has no owner in another state: everybody gets its list, without rows.

@@ -99,10 +99,11 @@ func (c *check) inboundImage(id string, labels map[string]string, success bool) 
 		return (s.hasMembers(img) || s.before25 || c.claimed != c.project) && diff(img) == ""
 	})
 	switch {
-	case known || success:
+	case success:
 	case listed && c.claimed != c.project:
-		c.documented("a wrong project_id, which nothing confirms: an inbound image of unknown status")
+		c.documented("a wrong project_id, which nothing confirms: an image that is not inbound")
 		return
+	case known:
 	case listed && c.before25:
 		c.documented("before 2.5 public images with rows are listed: an inbound image of unknown status")
 		return

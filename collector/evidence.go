@@ -301,7 +301,13 @@ func (e *imageEvidence) lacksSecondRecord() bool {
 	case e.api != client.IMS && e.foreignRow():
 		return false
 	}
-	return e.applies() == membersYes && e.ownImage() && e.wantsSecondRecord() && (e.fresh || !e.changed())
+	if e.applies() != membersYes {
+		return false
+	}
+	if e.ownImage() {
+		return e.wantsSecondRecord() && (e.fresh || !e.changed())
+	}
+	return e.mayBeOurs() && e.view.administrator(e.list)
 }
 
 // provenAdministrator reports whether the view is known to be an administrator's, and to see rows of others' images, as far as the list
@@ -347,10 +353,19 @@ func (e *imageEvidence) complete() bool {
 // administrators reports whether the list was given to an administrator. Where it has no row but our own, which is what others get, or
 // the last one had rows that only an administrator gets and this one has none, it takes a proof of the same collection.
 func (e *imageEvidence) administrators() bool {
-	if e.api == client.IMS || !e.view.administrator(e.list) {
+	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {
 		return false
 	}
 	return e.administratorsRow() || e.lastForeign == nil && len(e.rows) == 0 || e.view.administratorIn(e.list.run)
+}
+
+// mayBeOurs reports whether the empty list of another project's image, which is seen for the first time or not as before, may be that of
+// an image of our own by then, with rows hidden: no row of our own images was visible, and no later record names the owner of before.
+func (e *imageEvidence) mayBeOurs() bool {
+	if e.ownImage() || len(e.rows) > 0 || !e.changed() || e.view.seesRows(true, e.list) {
+		return false
+	}
+	return e.before == nil || e.after == nil || e.before.Owner != e.after.Owner
 }
 
 // ownImage reports whether the record says that the image is the view's project's own.
@@ -631,6 +646,8 @@ func (e *imageEvidence) doubt() Doubt {
 	switch {
 	case e.applies() != membersYes:
 		return DespiteVisibility
+	case !e.ownImage() && e.view.administrator(e.list) && e.mayBeOurs():
+		return ChangingImage
 	case !e.ownImage() && e.roleOfAdmin:
 		return UnprovenAdministrator
 	case !e.ownImage():

@@ -124,6 +124,45 @@ func TestE2CompleteTakesVisibleRows(t *testing.T) {
 	}
 }
 
+// An administrator's empty list of an image that is new, or another one's than before, may be of an image of our own by then, whose rows
+// are hidden.
+func TestE5AdministratorsEmptyList(t *testing.T) {
+	access := client.Access{ProjectID: "p", Endpoint: "http://a/v2/", Confirmed: true}
+	of := func(owner string) *client.Image {
+		return &client.Image{ID: "i", Owner: owner, Visibility: client.Shared}
+	}
+	for name, test := range map[string]struct {
+		earlier, after *client.Image
+		ownRows        observation
+		want           verdict
+		lacks          bool
+	}{
+		"new":                                  {want: someKnown, lacks: true},
+		"new, and the same afterwards":         {after: of("q"), want: allMembers},
+		"new, and another's afterwards":        {after: of("r"), want: someKnown},
+		"new, and own rows are visible":        {ownRows: since(0, 1), want: allMembers},
+		"new, and own rows were visible once":  {ownRows: since(-time.Hour, 1), want: someKnown, lacks: true},
+		"another one's before":                 {earlier: of("r"), want: someKnown, lacks: true},
+		"as before":                            {earlier: of("q"), want: allMembers},
+		"another one's before, and afterwards": {earlier: of("r"), after: of("q"), want: allMembers},
+	} {
+		v := newView(access, 1)
+		v.foreignRow = since(0, 2)
+		v.othersRows.note(since(0, 2))
+		v.ownRows.note(test.ownRows)
+		e := imageEvidence{
+			api: client.Glance, membersFor: DefaultMembersFor(client.Glance), view: &v, access: access, read: true, list: since(0, 2),
+			earlier: test.earlier, before: of("q"), fresh: true, record: of("q"), after: test.after,
+		}
+		if got := e.verdict(); got != test.want || e.lacksSecondRecord() != test.lacks {
+			t.Errorf("%s: %d, lacks a record %t", name, got, e.lacksSecondRecord())
+		}
+		if got := e.doubt(); test.want == someKnown && got != ChangingImage {
+			t.Errorf("%s: doubt %d", name, got)
+		}
+	}
+}
+
 // The record that shows whose image it was after the list is read after it, and the list was given to the same view.
 func TestE9ForeignListOfBefore(t *testing.T) {
 	access := client.Access{ProjectID: "p", Endpoint: "http://a/v2/", Confirmed: true}

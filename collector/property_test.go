@@ -229,6 +229,9 @@ func (r *truth) learn(checks []*check) {
 	if changesOwner(states) {
 		r.lastProof[ownerChange] = time.Now()
 	}
+	if r.borrowed(states) {
+		r.lastProof[borrowedRows] = time.Now()
+	}
 	for kind, seen := range end.proofs() {
 		if seen {
 			r.lastProof[kind] = time.Now()
@@ -243,7 +246,8 @@ const (
 	proofAdministrator = "administrator"
 	proofImages        = "images"
 
-	ownerChange = "an owner changed inside a round" // between a record and a probe, perhaps
+	ownerChange  = "an owner changed inside a round" // between a record and a probe, perhaps
+	borrowedRows = "rows of an image that was another project's meanwhile"
 )
 
 // proofs are what could be proven.

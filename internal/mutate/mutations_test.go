@@ -52,6 +52,9 @@ var mutations = []mutation{
 	{rule: "E5", file: "collector/evidence.go", old: `e.earlier.Visibility != e.record.Visibility`, new: `e.earlier != nil && !BROKEN && e.earlier.Visibility != e.record.Visibility`},
 	{rule: "E5", file: "collector/evidence.go", old: `len(e.rows) > 0 && !e.foreignRow() }`, new: `!BROKEN && len(e.rows) > 0 && !e.foreignRow()
 }`},
+	{rule: "E5", file: "collector/evidence.go", old: `if e.ownImage() || len(e.rows) > 0 || !e.changed() ||`, new: `if BROKEN || e.ownImage() || len(e.rows) > 0 || !e.changed() ||`},
+	{rule: "E5", file: "collector/evidence.go", old: `return e.mayBeOurs() &&`, new: `return !BROKEN && e.mayBeOurs() &&`},
+	{rule: "E5", file: "collector/evidence.go", old: `|| e.before.Owner != e.after.Owner`, new: `|| !BROKEN && e.before.Owner != e.after.Owner`},
 	{rule: "E5", file: "collector/evidence.go", old: `case e.api != client.IMS && e.foreignRow(): return false`, new: `case !BROKEN && e.api != client.IMS && e.foreignRow():
 		return false
 	case BROKEN:
@@ -78,10 +81,10 @@ var mutations = []mutation{
 			}`},
 
 	// E9: administrators.
-	{rule: "E9", file: "collector/evidence.go", old: `if e.api == client.IMS || !e.view.administrator(e.list) {`, new: `if BROKEN && e.roleOfAdmin {
+	{rule: "E9", file: "collector/evidence.go", old: `if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`, new: `if BROKEN && e.roleOfAdmin {
 		return true
 	}
-	if e.api == client.IMS || !e.view.administrator(e.list) {`},
+	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`},
 	{rule: "E9", file: "collector/evidence.go", old: `if before == "" || before != after ||`, new: `if before == "" || !BROKEN && before != after ||`},
 	{rule: "E9", file: "collector/evidence.go", old: `before == v.project {`, new: `!BROKEN && before == v.project {`},
 	{rule: "E9", file: "collector/evidence.go", old: `m.ID != e.project() && m.ID != e.view.access.UserID`, new: `m.ID != e.project() && (BROKEN || m.ID != e.view.access.UserID)`},
