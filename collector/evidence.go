@@ -310,6 +310,15 @@ func (e *imageEvidence) lacksSecondRecord() bool {
 	return e.mayBeOurs() && e.view.administrator(e.list)
 }
 
+// wantsProbe reports whether it takes a proof that rows are visible to say anything of the list: it is empty, or an administrator's with a
+// row that proves nothing for others.
+func (e *imageEvidence) wantsProbe() bool {
+	if e.api == client.IMS || !e.read || !e.inView() || e.record == nil || e.record.Owner == "" || e.applies() != membersYes && !e.rowsDespite {
+		return false
+	}
+	return len(e.rows) == 0 || !e.ownImage() && !e.administratorsRow() && e.administrators()
+}
+
 // provenAdministrator reports whether the view is known to be an administrator's, and to see rows of others' images, as far as the list
 // calls for that.
 func (e *imageEvidence) provenAdministrator() bool {

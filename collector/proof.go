@@ -271,7 +271,7 @@ func (c *collection) ending() bool {
 }
 
 // lacking are the questions that a collection still has to ask.
-func (c *Cloud) lacking(coll *collection) (tasks []task) {
+func (c *Cloud) lacking(coll *collection) []task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.memory.exchange(coll)
@@ -280,85 +280,119 @@ func (c *Cloud) lacking(coll *collection) (tasks []task) {
 	if coll.err != nil || coll.noImageAPI() {
 		return nil
 	}
-	var again []*target
-	wanted := map[string]map[bool][]*target{} // images whose empty lists need a proof, by project, and by whether they are its own
-	others := map[string]*target{}            // an image whose record may prove an administrator, by project
-	doubtful := map[string]bool{}             // where that is lacking
+	l := lack{cloud: c, collection: coll, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
 	for _, t := range coll.targets {
-		e := coll.evidence(t)
-		switch {
-		case coll.gone(t):
-			continue
-		case !t.membersAsked && t.record != nil && e.wantsList():
-			tasks = append(tasks, func(ctx context.Context) { coll.readMembers(ctx, t) })
-			t.membersAsked = true
-			continue
-		}
-		probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n
-		if e.lacksSecondRecord() && !t.askedAgain || probed {
-			again = append(again, t)
-		} else if e.after == nil && e.foreign(time.Time{}) != nil && !t.askedAgain {
-			others[e.project()] = t
-		}
-		if !e.provenAdministrator() {
-			doubtful[e.project()] = true
-		}
-		alone := !e.ownImage() && !e.administratorsRow() && e.administrators() // a row that proves nothing for others
-		if e.read && (len(e.rows) == 0 || alone) && e.inView() && e.record != nil && e.record.Owner != "" && (e.applies() == membersYes || e.rowsDespite) && e.api != client.IMS {
-			own := e.ownImage()
-			if wanted[e.project()] == nil {
-				wanted[e.project()] = map[bool][]*target{}
-			}
-			wanted[e.project()][own] = append(wanted[e.project()][own], t)
-			if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && c.claim(e.view, probeImage, t.ID, betweenProbes) {
-				former := t.past.former
-				tasks = append(tasks, func(ctx context.Context) { coll.checkImage(ctx, t, former) })
-			}
-		}
+		l.image(t)
 	}
-	for project, t := range others {
-		if doubtful[project] {
-			again = append(again, t)
-		}
-	}
-	for project, kinds := range wanted {
-		for own, targets := range kinds {
-			kind := probeOthers
-			if own {
-				kind = probeOwn
-			}
-			every := betweenProbes
-			if rows := coll.viewIn(project).rows(own).last; rows.run == coll.id || rows.recent() {
-				continue
-			}
-			if c.claim(coll.viewIn(project), kind, project, every) {
-				tasks = append(tasks, func(ctx context.Context) { coll.probe(ctx, project, kind, targets) })
-			}
-		}
-	}
+	l.probes()
 	for project, v := range coll.views {
-		known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
-		every := betweenProbes
-		if v.privates() != privateUnknown {
-			every = privateRenewal
+		l.privates(project, v)
+	}
+	if len(l.tasks) > 0 {
+		return l.tasks // what they bring may need the same records
+	}
+	return l.records()
+}
+
+// lack is what a collection still has to ask. The mutexes of both are held.
+type lack struct {
+	cloud      *Cloud
+	collection *collection
+
+	tasks    []task
+	again    []*target            // images whose record is to be read once more
+	wanted   map[rowsOf][]*target // images whose lists need a proof that such rows are visible
+	others   map[string]*target   // an image whose record may prove an administrator, by project
+	doubtful map[string]bool      // where that is lacking
+}
+
+// rowsOf are the rows of lists in the view of one project: of its own images, or of others'.
+type rowsOf struct {
+	project string
+	own     bool
+}
+
+// image adds what is lacking of one image.
+func (l *lack) image(t *target) {
+	coll := l.collection
+	e := coll.evidence(t)
+	switch {
+	case coll.gone(t):
+		return
+	case !t.membersAsked && t.record != nil && e.wantsList():
+		l.tasks = append(l.tasks, func(ctx context.Context) { coll.readMembers(ctx, t) })
+		t.membersAsked = true
+		return
+	}
+	probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n
+	if e.lacksSecondRecord() && !t.askedAgain || probed {
+		l.again = append(l.again, t)
+	} else if e.after == nil && e.foreign(time.Time{}) != nil && !t.askedAgain {
+		l.others[e.project()] = t
+	}
+	if !e.provenAdministrator() {
+		l.doubtful[e.project()] = true
+	}
+	if !e.wantsProbe() {
+		return
+	}
+	rows := rowsOf{e.project(), e.ownImage()}
+	l.wanted[rows] = append(l.wanted[rows], t)
+	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && l.cloud.claim(e.view, probeImage, t.ID, betweenProbes) {
+		former := t.past.former
+		l.tasks = append(l.tasks, func(ctx context.Context) { coll.checkImage(ctx, t, former) })
+	}
+}
+
+// probes adds a probe for each kind of rows that was not seen lately.
+func (l *lack) probes() {
+	coll := l.collection
+	for rows, targets := range l.wanted {
+		v, kind := coll.viewIn(rows.project), probeOthers
+		if rows.own {
+			kind = probeOwn
 		}
-		if id := v.privateImage; id != "" && !coll.hasPrivateMembers() && (every == betweenProbes || age(known.at) >= privateRenewal) && c.claim(v, askPrivate, project, every) {
-			tasks = append(tasks, func(ctx context.Context) { coll.askPrivate(ctx, project, id) })
+		if last := v.rows(rows.own).last; last.run == coll.id || last.recent() {
+			continue
 		}
-		if coll.wantsPrivateLook(v) && c.claim(v, lookAtPrivate, project, betweenLooks) {
-			tasks = append(tasks, func(ctx context.Context) { coll.lookAtPrivate(ctx, project) })
+		if !l.cloud.claim(v, kind, rows.project, betweenProbes) {
+			continue
+		}
+		l.tasks = append(l.tasks, func(ctx context.Context) { coll.probe(ctx, rows.project, kind, targets) })
+	}
+}
+
+// privates adds the questions about private images in one view: whether they have members, and whether others' are seen.
+func (l *lack) privates(project string, v *view) {
+	coll := l.collection
+	known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
+	every := betweenProbes
+	if v.privates() != privateUnknown {
+		every = privateRenewal
+	}
+	due := every == betweenProbes || age(known.at) >= privateRenewal
+	if id := v.privateImage; id != "" && !coll.hasPrivateMembers() && due && l.cloud.claim(v, askPrivate, project, every) {
+		l.tasks = append(l.tasks, func(ctx context.Context) { coll.askPrivate(ctx, project, id) })
+	}
+	if coll.wantsPrivateLook(v) && l.cloud.claim(v, lookAtPrivate, project, betweenLooks) {
+		l.tasks = append(l.tasks, func(ctx context.Context) { coll.lookAtPrivate(ctx, project) })
+	}
+}
+
+// records are the requests for the records that are to be read once more.
+func (l *lack) records() []task {
+	for project, t := range l.others {
+		if l.doubtful[project] {
+			l.again = append(l.again, t)
 		}
 	}
-	if len(tasks) > 0 || len(again) == 0 {
-		return tasks // what they bring may need the same records
-	}
-	for _, t := range again {
+	for _, t := range l.again {
 		t.askedAgain = true
 		if t.probed != nil {
 			t.probed.asked = true
 		}
 	}
-	return coll.readAgain(again)
+	return l.collection.readAgain(l.again)
 }
 
 // hasPrivateMembers reports whether private images are asked for their members by the configuration.

@@ -105,7 +105,7 @@ var mutations = []mutation{
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
 	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
 	{rule: "E9", file: "collector/proof.go", old: `coll.wantsPrivateLook(v) &&`, new: `coll.wantsPrivateLook(v) && !BROKEN &&`},
-	{rule: "E9", file: "collector/proof.go", old: `c.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || c.claim(v, lookAtPrivate, project, betweenLooks))`},
+	{rule: "E9", file: "collector/proof.go", old: `l.cloud.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || l.cloud.claim(v, lookAtPrivate, project, betweenLooks))`},
 
 	// E10: rows of own images and of others' apart.
 	{rule: "E10", file: "collector/evidence.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
@@ -118,7 +118,7 @@ var mutations = []mutation{
 		}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
-	{rule: "E10", file: "collector/proof.go", old: `if rows := coll.viewIn(project).rows(own).last; rows.run == coll.id ||`, new: `if rows := coll.viewIn(project).rows(own).last; BROKEN || rows.run == coll.id ||`},
+	{rule: "E10", file: "collector/proof.go", old: `if last := v.rows(rows.own).last; last.run == coll.id ||`, new: `if last := v.rows(rows.own).last; BROKEN || last.run == coll.id ||`},
 	{rule: "E10", file: "collector/proof.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| title == "" {`, new: `|| !BROKEN && title == "" {`},
 	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
@@ -139,7 +139,7 @@ var mutations = []mutation{
 	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`},
 	{rule: "E11", file: "collector/evidence.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
 	{rule: "E11", file: "collector/proof.go", old: `age(last) < every {`, new: `!BROKEN && age(last) < every {`},
-	{rule: "E11", file: "collector/proof.go", old: `rows.recent() {`, new: `rows.made() && (BROKEN || rows.recent()) {`},
+	{rule: "E11", file: "collector/proof.go", old: `last.recent() {`, new: `last.made() && (BROKEN || last.recent()) {`},
 	{rule: "E11", file: "collector/memory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
 
 	// E12: private images.
