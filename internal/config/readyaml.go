@@ -18,9 +18,22 @@ const maxFile = 16 << 20
 
 var errTooLarge = errors.New("has more than 16 MiB")
 
-// readFile reads a regular file, or the one that a symbolic link leads to. It never waits for another process, as reading
-// a named pipe would.
+// readFile reads a regular file, or the one that a symbolic link leads to.
 func readFile(path string) ([]byte, error) {
+	f, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errTooLarge
+	}
+	return text, err
+}
+
+// openFile opens a regular file. It never waits for another process, as opening a named pipe would.
+func openFile(path string) (*os.File, error) {
 	// Opening a device can have an effect, so it is refused before. What was opened is checked again: the path may lead
 	// somewhere else by then.
 	info, err := os.Stat(path)
@@ -34,18 +47,15 @@ func readFile(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if info, err = f.Stat(); err != nil {
+	info, err = f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = irregularError(info.Mode())
+	}
+	if err != nil {
+		_ = f.Close()
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, irregularError(info.Mode())
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = errTooLarge
-	}
-	return text, err
+	return f, nil
 }
 
 // irregularError is the mode of something that is not a regular file.

@@ -47,10 +47,7 @@ func (s secret) read() (string, *fault) {
 }
 
 func readSecret(path string) (string, error) {
-	if err := readable(path); err != nil {
-		return "", err
-	}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return "", unreadable(path, err)
 	}
@@ -71,14 +68,7 @@ func readSecret(path string) (string, error) {
 
 // readable returns an error unless path is a file that can be opened. A pipe is none: it could be read only once.
 func readable(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return unreadable(path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s is not a regular file: name a file", path)
-	}
-	f, err := os.Open(path)
+	f, err := openFile(path)
 	if err != nil {
 		return unreadable(path, err)
 	}
@@ -87,6 +77,9 @@ func readable(path string) error {
 }
 
 func unreadable(path string, err error) error {
+	if _, ok := errors.AsType[irregularError](err); ok {
+		return fmt.Errorf("%s is not a regular file: name a file", path)
+	}
 	what := "correct the path"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
