@@ -56,6 +56,7 @@ type Cloud struct {
 	before25   bool
 	catalog    Catalog
 	projects   map[string]*project
+	disabled   map[string]bool  // IDs of projects and domains
 	users      map[string]*user // by name: there is one domain
 	appCreds   map[string]*AppCredential
 	accessKeys map[string]*AccessKey
@@ -100,6 +101,7 @@ func New(opts Options) *Cloud {
 		opts:       opts,
 		log:        newRequestLog(opts.LogSize),
 		projects:   map[string]*project{},
+		disabled:   map[string]bool{},
 		users:      map[string]*user{},
 		appCreds:   map[string]*AppCredential{},
 		accessKeys: map[string]*AccessKey{},

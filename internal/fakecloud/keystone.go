@@ -104,7 +104,7 @@ func (x *exchange) identityVersion() object {
 func (c *Cloud) validate(x *exchange) answer {
 	now := c.opts.Now()
 	caller := c.token(tokenOf(x.r))
-	if caller == nil || !caller.valid(now) {
+	if caller == nil || !caller.valid(now) || !c.usable(caller) {
 		return unauthorized().answer(x)
 	}
 	id := x.r.Header.Get("X-Subject-Token")
@@ -120,12 +120,25 @@ func (c *Cloud) validate(x *exchange) answer {
 		f = unknownToken()
 	case !subject.valid(now):
 		f = &refusal{status: http.StatusNotFound, text: "Failed to validate token"}
+	default:
+		f = c.disabledScope(subject)
 	}
 	if f != nil {
 		return f.answer(x)
 	}
 	_, bare := x.r.URL.Query()["nocatalog"]
 	return c.tokenAnswer(x, http.StatusOK, subject, !bare)
+}
+
+// disabledScope is Keystone's answer about a token whose project or domain is disabled, nil where neither is.
+func (c *Cloud) disabledScope(t *token) *refusal {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	why := c.whyDisabled(t)
+	if why == "" {
+		return nil
+	}
+	return &refusal{status: http.StatusNotFound, text: "Unable to validate token because " + why + " is disabled"}
 }
 
 func unknownToken() *refusal {
@@ -149,20 +162,21 @@ func (c *Cloud) listProjects(x *exchange) answer {
 		list = append(list, object{
 			{"id", p.id},
 			{"name", p.name},
-			{"domain_id", "default"},
+			{"domain_id", p.domain},
 			{"description", ""},
-			{"enabled", true},
-			{"parent_id", "default"},
+			{"enabled", !c.disabled[p.id]},
+			{"parent_id", p.domain},
 			{"is_domain", false},
 			{"tags", []any{}},
 			{"options", object{}},
 			{"links", object{{"self", x.base + "/identity/v3/projects/" + p.id}}},
 		})
 	}
-	return jsonAnswer(http.StatusOK, appendValue(nil, object{
+	body := appendValue(nil, object{
 		{"projects", list},
 		{"links", object{{"next", nil}, {"self", x.base + "/identity/v3/auth/projects"}, {"previous", nil}}},
-	}, true))
+	}, true)
+	return jsonAnswer(http.StatusOK, append(body, '\n'))
 }
 
 // decodeLogin reads the body of a login as far as it is needed to tell a malformed one.

@@ -257,7 +257,8 @@ func (c *Cloud) enterScope(t *token, b *loginBody) *refusal {
 }
 
 func (c *Cloud) enterProject(t *token, id string, roles []string) *refusal {
-	if c.projects[id] == nil || len(roles) == 0 {
+	p := c.projects[id]
+	if p == nil || len(roles) == 0 || c.disabled[p.id] || c.disabled[p.domain] {
 		return unauthorized()
 	}
 	t.scope, t.projectID, t.roles = projectScope, id, roles

@@ -65,6 +65,13 @@ func (c *Cloud) RevokeTokens() {
 	}
 }
 
+// usable reports whether nothing of a token's scope is disabled.
+func (c *Cloud) usable(t *token) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.whyDisabled(t) == ""
+}
+
 // issue fills in what all tokens have and keeps the token. The caller holds the lock.
 func (c *Cloud) issue(t *token) *token {
 	now := c.opts.Now()
@@ -133,7 +140,7 @@ func (c *Cloud) authorize(x *exchange) *token {
 			pause(x.r.Context(), c.opts.KeystoneDownDelay)
 			return nil
 		}
-		if t == nil {
+		if t == nil || !c.usable(t) {
 			return nil
 		}
 		t.confirmed.Store(now.UnixNano())

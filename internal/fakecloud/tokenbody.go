@@ -22,7 +22,7 @@ func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool)
 	switch t.scope {
 	case projectScope:
 		o = append(o,
-			field{"project", object{{"domain", domain}, {"id", t.projectID}, {"name", c.projects[t.projectID].name}}},
+			field{"project", object{{"domain", c.domainOf(t.projectID, domain)}, {"id", t.projectID}, {"name", c.projects[t.projectID].name}}},
 			field{"is_domain", false})
 	case domainScope:
 		o = append(o, field{"domain", domain})
@@ -46,6 +46,14 @@ func (c *Cloud) tokenAnswer(x *exchange, status int, t *token, withCatalog bool)
 	ans := jsonAnswer(status, appendValue(nil, object{{"token", o}}, true))
 	ans.header.Set("X-Subject-Token", t.id)
 	return ans
+}
+
+// domainOf is a project's domain, home unless it is another one. The caller holds the lock.
+func (c *Cloud) domainOf(projectID string, home object) object {
+	if id := c.projects[projectID].domain; id != "default" {
+		return object{{"id", id}, {"name", id}}
+	}
+	return home
 }
 
 // object is how a token shows the credential that it was got with.

@@ -7,6 +7,7 @@ import (
 
 type project struct {
 	id, name string
+	domain   string // its ID
 }
 
 type user struct {
@@ -63,7 +64,36 @@ func (c *Cloud) AddProject(name string) (id string) {
 func (c *Cloud) AddProjectID(id, name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.projects[id] = &project{id: id, name: name}
+	c.projects[id] = &project{id: id, name: name, domain: "default"}
+}
+
+// AddProjectIn adds a project with a given ID to a domain other than Default.
+func (c *Cloud) AddProjectIn(domainID, id, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.projects[id] = &project{id: id, name: name, domain: domainID}
+}
+
+// Enable enables or disables a project or a domain, by its ID. As at Keystone, tokens for such a project are not valid while it is disabled,
+// and the list of a user's projects shows whether a project is enabled, but not whether its domain is.
+func (c *Cloud) Enable(id string, enabled bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.disabled[id] = !enabled
+}
+
+// whyDisabled says what of a token's scope is disabled, or nothing. The caller holds the lock.
+func (c *Cloud) whyDisabled(t *token) string {
+	p := c.projects[t.projectID]
+	switch {
+	case t.scope != projectScope || p == nil:
+		return ""
+	case c.disabled[p.domain]:
+		return "domain " + p.domain
+	case c.disabled[p.id]:
+		return "project " + p.id
+	}
+	return ""
 }
 
 // AddUser adds a user of the domain Default with roles in a project (default: member). Called again for the same name
