@@ -23,8 +23,10 @@ type prometheus struct {
 	RulesFile string // empty: no rules, and nobody to alert
 	// AlertmanagerHost is where the alerts go.
 	AlertmanagerHost string
-	// TargetsURL is where an exporter lists more targets; empty: nowhere.
-	TargetsURL string
+	// TargetsURLs are where exporters list more targets.
+	TargetsURLs []string
+	// TargetsJob is the job of those; empty: glance-clouds.
+	TargetsJob string
 	// TargetsInterval is how often those are scraped, and for how long; empty: 2s.
 	TargetsInterval string
 
@@ -72,16 +74,16 @@ func (p *prometheus) start(t testing.TB) {
 	}
 }
 
-// discover has Prometheus ask an exporter for targets, until t ends.
-func (p *prometheus) discover(t testing.TB, url string) {
+// discover has Prometheus ask exporters for targets, until t ends.
+func (p *prometheus) discover(t testing.TB, urls ...string) {
 	t.Helper()
-	set := func(url string) {
-		p.TargetsURL = url
+	set := func(urls []string) {
+		p.TargetsURLs = urls
 		render(t, p.Dir, "prometheus.yml", p)
 		p.reload()
 	}
-	set(url)
-	t.Cleanup(func() { set("") })
+	set(urls)
+	t.Cleanup(func() { set(nil) })
 }
 
 // reload has Prometheus read its configuration and its rules again.

@@ -87,7 +87,8 @@ type targetGroup struct {
 }
 
 // discovery lists a target per cloud, or shard of one, that is collected by /probe. Where people reach the exporter under another URL, that
-// is where the targets are, else where the request came to.
+// is where the targets are, else where the request came to. The label exporter tells the targets of several exporters apart, whose
+// instance is the same.
 type discovery struct {
 	clouds   func() []*collector.Cloud
 	external *url.URL // nil: not told
@@ -102,6 +103,7 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if d.external != nil {
 		address, scheme = d.external.Host, d.external.Scheme
 	}
+	address = withPort(address, scheme)
 	groups := []targetGroup{}
 	for _, c := range d.clouds() {
 		if !c.ByProbe() {
@@ -109,12 +111,14 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		shards := c.Shards()
 		for n := range max(shards, 1) {
-			labels := map[string]string{"__scheme__": scheme, "__metrics_path__": d.probe, "__param_cloud": c.Name(), "instance": c.Name()}
+			labels := map[string]string{
+				"__scheme__": scheme, "__metrics_path__": d.probe, "__param_cloud": c.Name(), "exporter": address, "instance": c.Name(),
+			}
 			if shards > 0 {
 				labels["__param_shard"] = collector.Shard{Number: n + 1, Of: shards}.String()
 				labels["instance"] = fmt.Sprintf("%s/%d-of-%d", c.Name(), n+1, shards)
 			}
-			groups = append(groups, targetGroup{Targets: []string{withPort(address, scheme)}, Labels: labels})
+			groups = append(groups, targetGroup{Targets: []string{address}, Labels: labels})
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")

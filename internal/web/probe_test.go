@@ -139,9 +139,9 @@ func TestBadProbes(t *testing.T) {
 
 func TestTargets(t *testing.T) {
 	for _, test := range []struct{ external, host, want string }{
-		{"", "exporter:10292", `[{"targets":["exporter:10292"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}},` + shards("exporter:10292", "http", "/probe") + `]`},
-		{"", "exporter", `[{"targets":["exporter:80"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","instance":"apart"}},` + shards("exporter:80", "http", "/probe") + `]`},
-		{"https://mon.example.com/glance/", "exporter:10292", `[{"targets":["mon.example.com:443"],"labels":{"__metrics_path__":"/glance/probe","__param_cloud":"apart","__scheme__":"https","instance":"apart"}},` + shards("mon.example.com:443", "https", "/glance/probe") + `]`},
+		{"", "exporter:10292", `[{"targets":["exporter:10292"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","exporter":"exporter:10292","instance":"apart"}},` + shards("exporter:10292", "http", "/probe") + `]`},
+		{"", "exporter", `[{"targets":["exporter:80"],"labels":{"__metrics_path__":"/probe","__param_cloud":"apart","__scheme__":"http","exporter":"exporter:80","instance":"apart"}},` + shards("exporter:80", "http", "/probe") + `]`},
+		{"https://mon.example.com/glance/", "exporter:10292", `[{"targets":["mon.example.com:443"],"labels":{"__metrics_path__":"/glance/probe","__param_cloud":"apart","__scheme__":"https","exporter":"mon.example.com:443","instance":"apart"}},` + shards("mon.example.com:443", "https", "/glance/probe") + `]`},
 	} {
 		h := newClouds(t, test.external)
 		path := "/sd"
@@ -170,8 +170,8 @@ func TestTargets(t *testing.T) {
 
 // shards are the targets of the cloud wide.
 func shards(address, scheme, probe string) string {
-	const target = `{"targets":["%s"],"labels":{"__metrics_path__":"%s","__param_cloud":"wide","__param_shard":"%d/2","__scheme__":"%s","instance":"wide/%d-of-2"}}`
-	return fmt.Sprintf(target+","+target, address, probe, 1, scheme, 1, address, probe, 2, scheme, 2)
+	const target = `{"targets":["%s"],"labels":{"__metrics_path__":"%s","__param_cloud":"wide","__param_shard":"%d/2","__scheme__":"%s","exporter":"%s","instance":"wide/%d-of-2"}}`
+	return fmt.Sprintf(target+","+target, address, probe, 1, scheme, address, 1, address, probe, 2, scheme, address, 2)
 }
 
 // The pages of the shards have each image once.
