@@ -19,6 +19,8 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"glance_share_exporter/collector"
 )
 
 // tableRows returns the cells of the tables that README.md has below a heading, whose first cell is code.
@@ -98,7 +100,7 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 // How many series there are decides on sample_limit, and one too many costs a whole scrape.
 func TestTheReadmeCountsTheSeries(t *testing.T) {
 	told := regexp.MustCompile(`Count (\d+) series per image \((\d+) if it is not shared\) and (\d+) per member, (\d+) more per judged image and (\d+) more\s+` +
-		`per judged member, (\d+) per cloud \((\d+) are the API's counters and histograms\), and (\d+) of the process\. With\s+.inbound. (\d+) per project, and (\d+) per image that others share with it\.` +
+		`per judged member, (\d+) per cloud \((\d+) are the API's counters and histograms\), and (\d+) of the process\. With\s+.inbound. (\d+) per project, and (\d+) for each of its .max_images., (\d+) by default, however few others share now\.` +
 		`.*\s+.*a judged image with 128 members has (\d+)`).FindStringSubmatch(readme(t))
 	if told == nil {
 		t.Fatal("README.md does not say how many series there are")
@@ -128,7 +130,8 @@ func TestTheReadmeCountsTheSeries(t *testing.T) {
 		{"the process", number[7], judged["process"]},
 		{"what others share with a project", number[8], judged["inbound"]},
 		{"an image that others share", number[9], judged["inbound image"]},
-		{"a judged image with 128 members", number[10], judged["image"] + 128*judged["member"]},
+		{"the images that others may share", number[10], judged["inbound image"] * collector.DefaultMaxImages},
+		{"a judged image with 128 members", number[11], judged["image"] + 128*judged["member"]},
 	} {
 		if test.want != test.got {
 			t.Errorf("README.md counts %d series of %s, and there are %d", test.want, test.what, test.got)

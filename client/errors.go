@@ -30,6 +30,8 @@ const (
 	CodeCanceled = "canceled"  // we gave up ourselves; never told to an Observer
 	CodeNotAsked = "not_asked" // no request was made: its turn would have come too late; never told to an Observer
 	CodeConfig   = "config"    // no request was made: a secret cannot be read, the catalog has no such endpoint, logins pause
+	CodeNoRole   = "no_role"   // no request was made: Keystone does not list the project among the user's; never told to an Observer
+	CodeDisabled = "disabled"  // no request was made: Keystone lists the project as disabled; never told to an Observer
 )
 
 // Error is why a request did not end in a whole, decoded answer.
@@ -85,7 +87,7 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	case e.Code == CodeNotAsked:
 		b.WriteString(": not asked")
-	case e.Code != CodeConfig: // its message says it all
+	case e.Code != CodeConfig && e.Code != CodeNoRole && e.Code != CodeDisabled: // whose messages say it all
 		b.WriteString(": " + e.Code)
 	}
 	if e.Message != "" {

@@ -204,7 +204,7 @@ func FuzzProjects(f *testing.F) {
 			t.Error("an error, and a list beside it")
 		}
 		for _, p := range list {
-			if p.ProjectID == "" {
+			if p.id == "" {
 				t.Error("a project without an ID")
 			}
 		}

@@ -34,6 +34,8 @@ type Settings struct {
 	MembersAPI MembersAPI
 	// Projects are the IDs of the projects of [Projects]; empty: all that the user has a role in.
 	Projects []string
+	// Except are the IDs of projects that are left out of all that the user has a role in.
+	Except []string
 	// AdminRoles are, for [Projects], the roles of a token that may list every project's images.
 	AdminRoles []string
 	// RequestsPerSecond bounds the requests to the image API, all projects together; 0: no limit.

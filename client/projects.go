@@ -1,11 +1,13 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -44,7 +46,7 @@ type sighting struct {
 
 type scope struct {
 	id, name string
-	client   *Client // nil: the user has no role there
+	client   *Client // nil: the project cannot be entered, and is not tried
 
 	// Under the mutex of Projects.
 	access Access
@@ -104,8 +106,8 @@ func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
 	}
 	err := p.list(ctx)
 	scopes := p.current()
-	if len(scopes) == 0 && err != nil {
-		return nil, err
+	if len(scopes) == 0 {
+		return nil, cmp.Or(err, p.errNoProject())
 	}
 	p.enterAll(ctx, scopes)
 	return p.told(scopes), err
@@ -154,7 +156,7 @@ func (p *Projects) list(ctx context.Context) error {
 	return err
 }
 
-// enter connects one scope, unless it is one that the user has no role in, and reports whether it has a token.
+// enter connects one scope, unless it is known that it cannot be entered, and reports whether it has a token.
 func (p *Projects) enter(ctx context.Context, s *scope) bool {
 	if s.client == nil {
 		return false
@@ -162,12 +164,41 @@ func (p *Projects) enter(ctx context.Context, s *scope) bool {
 	access, err := s.client.Connect(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s.access, s.err = access, err
+	s.access, s.err = access, p.explain(err, s)
 	return err == nil
 }
 
-func errNoRole(project string) *Error {
-	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has no role in project " + project + ": give it one, or take the project off the list; with projects: all a reload forgets it"}
+// explain says what a refused login to a project means. Keystone listed the project for the same token, so the user has a role there.
+// The caller holds mu.
+func (p *Projects) explain(err error, s *scope) error {
+	apiErr, ok := errors.AsType[*Error](err)
+	if !ok || apiErr.StatusCode != http.StatusUnauthorized {
+		return err
+	}
+	e := *apiErr
+	e.Message = "Keystone lists project " + s.id + " as enabled and refuses a token for it, " +
+		"as it does where the project's domain is disabled: enable the domain, or " + p.leaveOut()
+	return &e
+}
+
+// leaveOut is how to do without a project.
+func (p *Projects) leaveOut() string {
+	if len(p.settings.Projects) > 0 {
+		return "take the project off the list projects"
+	}
+	return "leave the project out with projects_except"
+}
+
+// whyNot is why a project cannot be entered, nil where nothing is known that forbids it. The caller holds mu.
+func (p *Projects) whyNot(id string, l listedProject, listed bool) error {
+	switch {
+	case !listed:
+		return &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "the user has no role in project " + id + ": give it one, " +
+			"or take the project off the list; with projects: all a reload forgets it"}
+	case l.disabled:
+		return &Error{Op: OpAuthenticate, Code: CodeDisabled, Message: "project " + id + " is disabled: enable it, or " + p.leaveOut()}
+	}
+	return nil
 }
 
 // told are the scopes as values.
@@ -186,8 +217,8 @@ func (p *Projects) told(scopes []*scope) []Scope {
 
 // projects returns the projects that the user has a role in, GET /v3/auth/projects, see
 // https://docs.openstack.org/api-ref/identity/v3/#get-available-project-scopes.
-func (c *Client) projects(ctx context.Context) ([]Access, error) {
-	var list []Access
+func (c *Client) projects(ctx context.Context) ([]listedProject, error) {
+	var list []listedProject
 	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(a answer) (err error) {
 		list, err = decodeProjects(a.body)
 		return err
@@ -195,7 +226,13 @@ func (c *Client) projects(ctx context.Context) ([]Access, error) {
 	return list, err
 }
 
-func decodeProjects(body []byte) ([]Access, error) {
+// listedProject is a project in the list of a user's projects. Whether its domain is disabled, Keystone does not say there.
+type listedProject struct {
+	id, name string
+	disabled bool
+}
+
+func decodeProjects(body []byte) ([]listedProject, error) {
 	var answer struct {
 		Projects *[]struct {
 			ID      string `json:"id"`
@@ -219,55 +256,48 @@ func decodeProjects(body []byte) ([]Access, error) {
 	case says(answer.Links.Next):
 		return nil, errors.New("a list of projects with more pages, which Keystone has not")
 	}
-	var list []Access
+	var list []listedProject
 	for _, p := range *answer.Projects {
 		if p.ID == "" {
 			return nil, errors.New("a project without an ID")
 		}
-		if p.Enabled == nil || *p.Enabled {
-			list = append(list, Access{ProjectID: p.ID, ProjectName: p.Name})
-		}
+		list = append(list, listedProject{id: p.ID, name: p.Name, disabled: p.Enabled != nil && !*p.Enabled})
 	}
 	return list, nil
 }
 
 // keep makes the scopes those that are wanted, of the listed ones. A scope that stays keeps its token. One that is listed no
-// more stays without: what was seen there must not look as if it were gone.
-func (p *Projects) keep(listed []Access) {
-	names := make(map[string]string, len(listed))
-	p.mu.Lock()
-	ids := slices.Clone(p.settings.Projects)
-	if len(ids) == 0 {
-		for _, l := range listed {
-			ids = append(ids, l.ProjectID)
-		}
-		for _, s := range p.scopes {
-			if !p.changed {
-				ids = append(ids, s.id)
-			}
-		}
-	}
+// more, or as disabled, stays without: what was seen there must not look as if it were gone.
+func (p *Projects) keep(listed []listedProject) {
+	byID := make(map[string]listedProject, len(listed))
 	for _, l := range listed {
-		names[l.ProjectID] = l.ProjectName
+		byID[l.id] = l
 	}
-	p.changed = false
-	slices.Sort(ids)
-	old := p.scopes
-	p.scopes = nil
-	for _, id := range slices.Compact(ids) {
-		name, allowed := names[id]
-		i := slices.IndexFunc(old, func(o *scope) bool { return o.id == id })
+	p.mu.Lock()
+	old := make(map[string]*scope, len(p.scopes))
+	for _, s := range p.scopes {
+		old[s.id] = s
+	}
+	ids := p.wanted(listed)
+	p.changed, p.scopes = false, make([]*scope, 0, len(ids))
+	for _, id := range ids {
+		l, ok := byID[id]
+		s, why := old[id], p.whyNot(id, l, ok)
 		switch {
-		case i >= 0 && allowed == (old[i].client != nil):
-			p.scopes = append(p.scopes, old[i])
-			old = slices.Delete(slices.Clone(old), i, i+1)
-		case allowed:
-			p.scopes = append(p.scopes, &scope{id: id, name: name, client: p.scoped(id)})
-		case i >= 0:
-			p.scopes = append(p.scopes, &scope{id: id, name: old[i].name, err: errNoRole(id)})
-		default:
-			p.scopes = append(p.scopes, &scope{id: id, err: errNoRole(id)})
+		case s == nil:
+			s = &scope{id: id, name: l.name}
+		case why != nil:
+			s = &scope{id: id, name: cmp.Or(l.name, s.name)}
 		}
+		if why != nil {
+			s.err = why
+		} else if s.client == nil {
+			s = &scope{id: id, name: l.name, client: p.scoped(id)}
+		}
+		if s == old[id] {
+			delete(old, id)
+		}
+		p.scopes = append(p.scopes, s)
 	}
 	p.mu.Unlock()
 	for _, s := range old {
@@ -277,11 +307,30 @@ func (p *Projects) keep(listed []Access) {
 	}
 }
 
+// wanted are the IDs of the projects to enter, sorted: those in the settings, or all that are listed or were before, without those that
+// are left out. The caller holds mu.
+func (p *Projects) wanted(listed []listedProject) []string {
+	ids := slices.Clone(p.settings.Projects)
+	if len(ids) == 0 {
+		for _, l := range listed {
+			ids = append(ids, l.id)
+		}
+		for _, s := range p.scopes {
+			if !p.changed {
+				ids = append(ids, s.id)
+			}
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return slices.Contains(p.settings.Except, id) })
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
 // scoped is a client whose token is for one project. It is got with the token that has none, so that a refused password
 // is not sent once for each project. The caller holds mu.
 func (p *Projects) scoped(id string) *Client {
 	opts := p.opts
-	opts.Settings = p.settings
+	opts.Settings, opts.Observer = p.settings, asForbidden(p.opts.Observer)
 	opts.Auth = func() (gophercloud.AuthOptions, error) {
 		auth, err := p.opts.Auth()
 		if err != nil {
@@ -299,8 +348,22 @@ func (p *Projects) scoped(id string) *Client {
 	if err != nil {
 		panic(err) // the options were good for the other client
 	}
-	c.session.lingers = true
+	c.session.scoped = true
 	return c
+}
+
+// asForbidden tells an observer that a token for a project was refused with 403, as other APIs do. Keystone's 401 would look as
+// if the user's own login had been refused.
+func asForbidden(observe Observer) Observer {
+	if observe == nil {
+		return nil
+	}
+	return func(op Operation, code string, took time.Duration) {
+		if op == OpAuthenticate && code == strconv.Itoa(http.StatusUnauthorized) {
+			code = strconv.Itoa(http.StatusForbidden)
+		}
+		observe(op, code, took)
+	}
 }
 
 // entered returns the scopes with a token, and why another one has none.
@@ -326,10 +389,11 @@ func (p *Projects) learn(by *scope, images ...Image) {
 	}
 }
 
-// Images is [Client.Images] in the view of all projects.
+// Images is [Client.Images] in the view of all projects. Its error is for where none of them answered.
 func (p *Projects) Images(ctx context.Context, ids []string, hidden bool) ([]Image, error) {
 	scopes, failure := p.entered()
 	var found []Image
+	answered := false
 	missing := slices.Clone(ids)
 	for _, s := range scopes {
 		if len(missing) == 0 {
@@ -340,29 +404,31 @@ func (p *Projects) Images(ctx context.Context, ids []string, hidden bool) ([]Ima
 			failure = err
 			continue
 		}
+		answered = true
 		p.learn(s, images...)
 		found = append(found, images...)
 		missing = slices.DeleteFunc(missing, func(id string) bool {
 			return slices.ContainsFunc(images, func(img Image) bool { return img.ID == id })
 		})
 	}
-	if len(found) == 0 && failure != nil {
+	if !answered && failure != nil {
 		return nil, failure
 	}
 	return found, nil
 }
 
-// Image is [Client.Image] in the view of the first project that sees the image. It is not found only where none of the
-// projects finds it.
+// Image is [Client.Image] in the view of the first project that sees the image. It is not found where none of the projects finds it,
+// and the project that owns it, or an administrator, says so or all of them do.
 func (p *Projects) Image(ctx context.Context, id string) (Image, error) {
 	scopes, failure := p.entered()
-	if first := p.scopeOf(id); first != nil {
+	first, sure := p.scopeOf(id)
+	if first != nil {
 		scopes = slices.DeleteFunc(scopes, func(s *scope) bool { return s == first })
 		if p.errOf(first) == nil {
 			scopes = slices.Insert(scopes, 0, first)
 		}
 	}
-	var notFound error
+	var gone, notFound error
 	for _, s := range scopes {
 		img, err := s.client.Image(ctx, id)
 		if err == nil {
@@ -373,38 +439,54 @@ func (p *Projects) Image(ctx context.Context, id string) (Image, error) {
 			if notFound == nil || !apiErr.OwnNotFound {
 				notFound = err // a gateway's says nothing of the image, whatever the others say
 			}
+			if s == first && sure && apiErr.OwnNotFound {
+				gone = err
+			}
 		} else {
 			failure = err
 		}
 	}
 	switch {
+	case gone != nil:
+		return Image{}, gone
 	case failure != nil:
 		return Image{}, failure
 	case notFound != nil:
 		return Image{}, notFound
 	}
-	return Image{}, errNoProject()
+	return Image{}, p.errNoProject()
 }
 
-func errNoProject() *Error {
-	return &Error{Op: OpAuthenticate, Code: CodeConfig, Message: "the user has a role in no project: give it one in each project that owns images"}
+func (p *Projects) errNoProject() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := &Error{Op: OpAuthenticate, Code: CodeNoRole}
+	e.Message = "the user has a role in no project: give it one in each project that owns images"
+	if len(p.settings.Except) > 0 {
+		e.Message = "the user has a role in no project but those that projects_except leaves out: give it one in each project that owns images"
+	}
+	return e
 }
 
-// scopeOf returns the project to ask for an image: its owner, else one that sees it; nil where that is not known.
-func (p *Projects) scopeOf(id string) *scope {
+// scopeOf returns the project to ask for an image: its owner, else one that sees it; nil where that is not known. sure is whether
+// the project sees the image as long as there is one: the owner does, and one with an administrator's role, which is asked where
+// the owner cannot be.
+func (p *Projects) scopeOf(id string) (s *scope, sure bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	known, ok := p.seen.get(id)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	if i := slices.IndexFunc(p.scopes, func(s *scope) bool { return s.id == known.owner }); i >= 0 {
-		return p.scopes[i]
+	by, admin := known.by, known.by.err == nil && known.by.access.HasRole(p.settings.AdminRoles)
+	if !slices.Contains(p.scopes, by) {
+		by, admin = nil, false
 	}
-	if slices.Contains(p.scopes, known.by) {
-		return known.by
+	i := slices.IndexFunc(p.scopes, func(s *scope) bool { return s.id == known.owner })
+	if i >= 0 && (p.scopes[i].err == nil || !admin) {
+		return p.scopes[i], true
 	}
-	return nil
+	return by, admin
 }
 
 func (p *Projects) errOf(s *scope) error {
@@ -415,20 +497,20 @@ func (p *Projects) errOf(s *scope) error {
 
 // Members is [Client.Members] in the view of the project that owns the image, or else of one that sees it.
 func (p *Projects) Members(ctx context.Context, imageID string) (MemberList, error) {
-	s := p.scopeOf(imageID)
+	s, sure := p.scopeOf(imageID)
 	if s == nil {
 		if _, err := p.Image(ctx, imageID); err != nil {
 			return MemberList{}, err
 		}
-		if s = p.scopeOf(imageID); s == nil {
-			return MemberList{}, errNoProject()
+		if s, sure = p.scopeOf(imageID); s == nil {
+			return MemberList{}, p.errNoProject()
 		}
 	}
 	if err := p.errOf(s); err != nil {
 		return MemberList{}, err
 	}
 	list, err := s.client.Members(ctx, imageID)
-	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound {
+	if apiErr, ok := errors.AsType[*Error](err); ok && apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound && !sure {
 		p.mu.Lock()
 		p.seen.delete(imageID) // the next time, whoever sees it is asked
 		p.mu.Unlock()
@@ -484,15 +566,19 @@ func (p *Projects) scope(takes func(*scope) bool) (*scope, error) {
 	defer p.mu.Unlock()
 	i := slices.IndexFunc(p.scopes, takes)
 	if i < 0 {
-		return nil, errNoProject()
+		return nil, errNoScope
 	}
 	return p.scopes[i], p.scopes[i].err
 }
 
-// State is the first token's end, whether logins pause, and the largest difference of the clocks.
+var errNoScope = &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "none of the user's projects that can be entered can answer this"}
+
+// State is the first token's end, whether logins pause, and the largest difference of the clocks. A pause of one project is no pause of the
+// cloud's, unless no project can be entered.
 func (p *Projects) State() State {
 	all := p.people.State()
 	all.Skew, all.SkewKnown = 0, false // of Keystone
+	entered, _ := p.entered()
 	for _, s := range p.current() {
 		if s.client == nil {
 			continue
@@ -501,7 +587,7 @@ func (p *Projects) State() State {
 		if all.Expires.IsZero() || !one.Expires.IsZero() && one.Expires.Before(all.Expires) {
 			all.Expires = one.Expires
 		}
-		all.Paused = all.Paused || one.Paused
+		all.Paused = all.Paused || one.Paused && len(entered) == 0
 		if one.SkewKnown && (!all.SkewKnown || one.Skew.Abs() > all.Skew.Abs()) {
 			all.Skew, all.SkewKnown = one.Skew, true
 		}

@@ -36,7 +36,7 @@ type session struct {
 	opts     Options
 	http     *http.Client
 	unscoped bool // the tokens have no project
-	lingers  bool // a login that nobody waits for any more goes on, for the next collection
+	scoped   bool // to one of several projects: a login that nobody waits for any more goes on, for the next collection
 
 	mu     sync.Mutex
 	cur    *token
@@ -335,7 +335,7 @@ func (s *session) enter(ctx context.Context, auth gophercloud.AuthOptions, inste
 // join is enter. other is whether the login was one with another credential.
 func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instead *token) (tok *token, other bool, err error) {
 	s.mu.Lock()
-	if s.cur != instead {
+	if s.cur != instead && s.cur != nil {
 		defer s.mu.Unlock()
 		return s.cur, false, nil
 	}
@@ -367,7 +367,7 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 	case <-ctx.Done():
 	}
 	s.mu.Lock()
-	if f.waiters--; f.waiters == 0 && !s.lingers {
+	if f.waiters--; f.waiters == 0 && !s.scoped {
 		f.cancel(context.Cause(ctx))
 		if s.flight == f {
 			s.flight = nil
@@ -415,6 +415,9 @@ func (s *session) land(f *flight, tok *token, err *Error, ambiguous bool) {
 			// A token that cannot be used is as bad as none: asking for another one changes nothing.
 			s.loginPause = grow(s.loginPause, firstLoginPause)
 			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
+			if s.scoped && err.StatusCode != 0 {
+				s.cur = nil // the user may not enter the project any more, and Keystone calls the old token invalid too
+			}
 		default:
 			s.failure, s.failedAuth, s.failedAt = err, f.auth, now
 			s.failurePause = grow(s.failurePause, firstRenewalPause)

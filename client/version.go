@@ -49,7 +49,7 @@ func (p *Projects) Version(ctx context.Context) (string, error) {
 	case failure != nil:
 		return "", failure
 	}
-	return "", errNoProject()
+	return "", p.errNoProject()
 }
 
 // decodeVersions returns the version that is called current, else the highest.

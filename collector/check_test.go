@@ -118,6 +118,7 @@ func (c *check) all() {
 		c.image(s.labels["image_id"], s.value)
 	}
 	c.inbound()
+	c.readTimes()
 	if n := c.page["glance_watched_images"][0].value; n != strconv.Itoa(len(shown)) {
 		c.wrong("cloud", "%s watched images, and %d are shown", n, len(shown))
 	}
@@ -223,8 +224,9 @@ func (c *check) image(id, success string) {
 		return
 	}
 	c.note("no members")
-	if !c.ever(id, func(s *state, img *fakecloud.Image) bool {
-		return s.recorded(img) && !s.hasMembers(img) && img.Visibility != "friends"
+	if !slices.ContainsFunc(c.since("glance_image_members_read_timestamp_seconds", "image_id", id), func(s *state) bool {
+		img := s.images[id]
+		return img != nil && s.recorded(img) && !s.hasMembers(img) && img.Visibility != "friends"
 	}) {
 		c.wrong(id, "has no members by its visibility, it says, and it is %+v", c.states[0].images[id])
 	}
@@ -263,7 +265,7 @@ func (c *check) record(id string) {
 		return
 	}
 	problem := "it is not visible"
-	for _, s := range c.states {
+	for _, s := range c.since("glance_image_visibility_read_timestamp_seconds", "image_id", id) {
 		if img := s.images[id]; img != nil && s.recorded(img) {
 			if problem = c.recordDiff(id, s, img); problem == "" {
 				return
@@ -309,7 +311,7 @@ func (c *check) members(id string, complete bool) {
 	got := c.snapshot(id)
 	whole := got.Sight == collector.Whole
 	problem := "no state has such a list"
-	for _, s := range c.states {
+	for _, s := range c.since("glance_image_members_read_timestamp_seconds", "image_id", id) {
 		img := s.images[id]
 		if img == nil || !s.hasMembers(img) || !s.visible(img) || whole && !s.owned(img) {
 			continue

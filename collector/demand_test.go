@@ -55,7 +55,8 @@ func (c *check) inbound() {
 		if s.value == "1" {
 			counts[s.labels["status"]]++
 		}
-		if s.value == "1" && !slices.ContainsFunc(c.states, func(st *state) bool { return st.inbound()[id] == s.labels["status"] }) {
+		states := c.since("glance_inbound_read_timestamp_seconds", "project_id", c.claimed)
+		if s.value == "1" && !slices.ContainsFunc(states, func(st *state) bool { return st.inbound()[id] == s.labels["status"] }) {
 			c.wrong(id, "status is %s, and it is %q", s.labels["status"], c.states[0].inbound()[id])
 		}
 	}

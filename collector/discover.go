@@ -269,6 +269,7 @@ func (c *collection) discover() {
 		if c.listedOwner(q.Owner) == nil {
 			c.listed = append(c.listed, &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0})
 		}
+		c.listedOwner(q.Owner).unread++
 	}
 	c.mu.Unlock()
 	if len(queries) == 0 {
@@ -282,7 +283,7 @@ func (c *collection) discover() {
 	}
 	for _, q := range queries {
 		c.queue.add(&c.queue.first, func(ctx context.Context) {
-			c.ended(ctx, c.list(ctx, q, func(page client.ImagePage, began moment) error {
+			c.ended(ctx, q.Owner, c.list(ctx, q, func(page client.ImagePage, began moment) error {
 				if err := c.opts.mayList(q, page.Access); err != nil {
 					return err // the token was renewed, and is not what it was
 				}
@@ -394,10 +395,13 @@ func (c *collection) find(images []client.Image, began moment) error {
 	return nil
 }
 
-// ended notes the end of a listing. After the last one it asks for the records that are not there yet.
-func (c *collection) ended(ctx context.Context, err error) {
+// ended notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
+func (c *collection) ended(ctx context.Context, owner string, err error) {
 	c.mu.Lock()
 	c.noteListingEnd(err)
+	if err == nil {
+		c.listedOwner(owner).unread--
+	}
 	c.listings--
 	last := c.listings == 0
 	c.mu.Unlock()
@@ -463,17 +467,41 @@ func (c *collection) sweptDoubt() error {
 // listingDoubt is why listings that were read to their ends may not have had everything. The caller holds mu.
 func (c *collection) listingDoubt() error {
 	for _, l := range c.listed {
-		now, then := c.viewIn(l.project), c.sweptView(l.project)
-		switch {
-		case l.wantsAdministrator(now) && l.wantsAdministrator(then):
-			return errNoAdministrator
-		case l.wantsProject(now) && l.wantsProject(then):
-			return errUnknownProject
-		case l.rows == 0 && c.contradicted[l.owner]:
-			return errBlankListing
+		if err := c.doubtOf(l); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// doubtOf is listingDoubt of one owner's listings. The caller holds mu.
+func (c *collection) doubtOf(l *listingEvidence) error {
+	now, then := c.viewIn(l.project), c.sweptView(l.project)
+	switch {
+	case l.wantsAdministrator(now) && l.wantsAdministrator(then):
+		return errNoAdministrator
+	case l.wantsProject(now) && l.wantsProject(then):
+		return errUnknownProject
+	case l.rows == 0 && c.contradicted[l.owner]:
+		return errBlankListing
+	}
+	return nil
+}
+
+// listedOwners is how many images the owners have whose listings this collection read to their ends. The caller holds mu.
+func (c *collection) listedOwners() map[string]int {
+	owners := map[string]int{}
+	for owner, images := range c.ownerRows {
+		if l := c.listingOf(owner); l != nil && l.unread == 0 && c.doubtOf(l) == nil {
+			owners[owner] = images
+		}
+	}
+	return owners
+}
+
+// listingOf returns what is known of the listings that have an owner's images: its own, or those of all owners. The caller holds mu.
+func (c *collection) listingOf(owner string) *listingEvidence {
+	return cmp.Or(c.listedOwner(owner), c.listedOwner(""))
 }
 
 var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, and nothing shows that the image API " +
@@ -556,11 +584,11 @@ func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
 	return visible()
 }
 
-// doubt asks for a discovered image alone if it seems to be gone: a whole listing lacks it, or it was listed and then
+// doubt asks for a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
 func (c *collection) doubt(t *target) {
 	c.mu.Lock()
-	lacking := !t.listed && c.complete()
+	lacking := !t.listed && c.ownerListed(t)
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
 	ask := t.discovered && !t.doubted && (lacking || gone)
 	t.doubted = t.doubted || ask
@@ -583,6 +611,16 @@ func (c *collection) doubt(t *target) {
 			c.look(ctx, project)
 		}
 	})
+}
+
+// ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'. The caller holds mu.
+func (c *collection) ownerListed(t *target) bool {
+	if last := t.past.last; last != nil {
+		if l := c.listingOf(last.Owner); l != nil {
+			return c.swept && l.unread == 0
+		}
+	}
+	return c.complete()
 }
 
 // ownNotFound reports whether an error is the image API's own answer that there is no such image (E16).

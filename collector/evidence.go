@@ -563,6 +563,7 @@ type listingEvidence struct {
 	owner    string // empty: every project's
 	inbound  bool   // they are of what others share with the project
 	filtered bool   // by more than the owner
+	unread   int    // of them, those that were not read to their ends
 	rows     int    // images, hidden ones and others, whether a rule takes them or not
 	began    observation
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 
@@ -16,11 +17,19 @@ import (
 type Inbound struct {
 	// Owners are the projects that may share images, sorted by [SortMembers]. nil: they are not judged. Empty: nobody may.
 	Owners []ExpectedMember
+	// MaxImages is how many images of each project have series of their own, since anybody can share any number; 0: DefaultMaxImages.
+	MaxImages int
 }
+
+// DefaultMaxImages is how many of the images that others share with a project have series of their own.
+const DefaultMaxImages = 100
 
 func (i *Inbound) validate() error {
 	if i == nil {
 		return nil
+	}
+	if i.MaxImages < 0 || i.MaxImages > maxInbound {
+		return optionError("inbound.max_images", "must be from 1 to %d: write how many images of each project have series of their own", maxInbound)
 	}
 	for k, o := range i.Owners {
 		field := fmt.Sprintf("inbound.expected_owners[%d]", k)
@@ -62,6 +71,8 @@ type InboundSnapshot struct {
 	ProjectID string
 	// Images were seen, sorted by ID. They are all there are only where Err is nil.
 	Images []InboundImage
+	// Read is when the oldest request began that Images are from; zero where nothing was read.
+	Read time.Time
 	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
 	LeftOut int
 	// Err is why not everything was read, or nil.
@@ -78,48 +89,39 @@ type InboundImage struct {
 	// Unexpected is whether owners are judged, and this one is not expected.
 	Unexpected bool
 
+	inUse bool // the project accepted the offer, as far as its status was ever read
 	shown bool
 }
 
-// limitInbound decides which images are shown. Those come first that were accepted, which strangers can't do: a flood of offers
-// hides nothing that is in use. Then those whose owner nobody expects.
-func limitInbound(list []InboundSnapshot, expected *Inbound) {
-	sizes := make([]int, len(list))
-	total := 0
-	for i := range list {
-		sizes[i] = min(len(list[i].Images), maxShown)
-		total += sizes[i]
+// limit decides which images are shown: those first that an unexpected owner shares and the project accepted, which strangers cannot
+// do, so that a flood of offers hides nothing that is in use. Of one kind those with the lowest IDs are shown.
+func (s *InboundSnapshot) limit(most int) {
+	s.LeftOut = max(len(s.Images)-most, 0)
+	order := make([]*InboundImage, len(s.Images))
+	for k := range s.Images {
+		order[k] = &s.Images[k]
 	}
-	most := maxShown
-	if total > maxInboundShown {
-		most = share(sizes, maxInboundShown)
-	}
-	for i := range list {
-		s := &list[i]
-		s.LeftOut = max(len(s.Images)-most, 0)
-		order := make([]*InboundImage, len(s.Images))
-		for k := range s.Images {
-			order[k] = &s.Images[k]
-		}
-		rank := func(img *InboundImage) (n int) {
-			if img.Status == client.Rejected {
-				n += 4
-			} else if img.Status != client.Accepted {
-				n += 2
-			}
-			if expected.find(img.Record.Owner) != nil {
-				n++
-			}
-			return n
-		}
-		if s.LeftOut > 0 {
-			slices.SortStableFunc(order, func(a, b *InboundImage) int { return cmp.Compare(rank(a), rank(b)) })
-		}
-		for _, img := range order[:len(order)-s.LeftOut] {
-			img.shown = true
-		}
+	slices.SortStableFunc(order, func(a, b *InboundImage) int {
+		return cmp.Or(compareBools(!a.Unexpected, !b.Unexpected), compareBools(!a.inUse, !b.inUse))
+	})
+	for _, img := range order[:len(order)-s.LeftOut] {
+		img.shown = true
 	}
 }
+
+// MaxSeries is how many series the images that others share with one project have at most.
+func (i *Inbound) MaxSeries() int {
+	if i == nil {
+		return 0
+	}
+	each := 1 + len(statuses) // the record, and the status
+	if i.judged() {
+		each++
+	}
+	return i.maxImages() * each
+}
+
+func (i *Inbound) maxImages() int { return cmp.Or(i.MaxImages, DefaultMaxImages) }
 
 // Accepted reports whether the project has accepted the offer.
 func (img *InboundImage) Accepted() bool { return img.Status == client.Accepted }
@@ -130,7 +132,7 @@ func (img *InboundImage) Rejected() bool { return img.Status == client.Rejected 
 func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
 	project := p.label(projectIDLabel, s.ProjectID)
 	labels := p.labels(cloud, project)
-	p.flag(inboundSuccessDesc, labels, s.Err == nil && s.LeftOut == 0)
+	p.flag(inboundSuccessDesc, labels, s.Err == nil)
 	counts, unexpected := make([]int, len(statuses)), 0
 	for i := range s.Images {
 		img := &s.Images[i]
@@ -151,6 +153,9 @@ func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options)
 	}
 	if opts.Inbound.judged() && (unexpected > 0 || s.Err == nil) {
 		p.gauge(inboundUnexpectedDesc, labels, float64(unexpected))
+	}
+	if !s.Read.IsZero() && (len(s.Images) > 0 || s.Err == nil) {
+		p.time(inboundReadDesc, labels, s.Read)
 	}
 }
 

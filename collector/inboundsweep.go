@@ -38,6 +38,8 @@ type inboundImage struct {
 	status client.Status
 	twice  bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
 	kept   bool // no listing has it, and nothing shows that it is gone
+	// read is when record was read, if that was in an earlier collection.
+	read time.Time
 }
 
 // inboundPast is what earlier collections left. It is replaced, never changed.
@@ -58,7 +60,8 @@ type inboundMemory struct {
 // knownInbound is an image that was shared with the project when it was last read.
 type knownInbound struct {
 	record client.Image
-	status client.Status
+	status client.Status // the last one that was read; empty: none was
+	read   time.Time
 	missed missing // when the image API first said that there is no such image
 }
 
@@ -82,7 +85,6 @@ const (
 	maxInbound        = 5_000  // images of others that are read from a listing: anybody can offer any number
 	maxInboundKept    = 50_000 // of a cloud
 	maxAcceptedKept   = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
-	maxInboundShown   = 20_000 // of a cloud, and maxShown of a project, have series
 	maxInboundAsked   = 20     // one by one: those whose status changed between two listings are few
 	maxMissingAsked   = 100    // one by one: those that no listing has any more
 	inboundListings   = 3      // of statuses; each image needs to be in one of them
@@ -138,8 +140,10 @@ func (c *collection) askInbound() bool {
 			in.images, err = map[string]*inboundImage{}, in.foreign // who knows whose they are
 		}
 		if errors.Is(in.foreign, errInboundView) {
-			for id := range c.inboundPast.projects[in.project].known {
-				c.keepInbound(in, id) // it was the project's before
+			for id, known := range c.inboundPast.projects[in.project].known {
+				if known.status != "" { // else only the listings said that it was the project's
+					c.keepInbound(in, id)
+				}
 			}
 		}
 		in.err, in.done = err, true
@@ -332,7 +336,7 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 // keepInbound keeps the place of an image that was there before, with a status that is not known. The caller holds mu.
 func (c *collection) keepInbound(in *inbound, id string) {
 	if known, ok := c.inboundPast.projects[in.project].known[id]; ok && in.images[id] == nil {
-		in.images[id] = &inboundImage{record: known.record, kept: true}
+		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
 	}
 }
 
@@ -361,7 +365,7 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 			over = c.inboundOver(in.project, &record, own != nil)
 			c.mu.Lock()
 			record.Tags = nil
-			img.record = record
+			img.record, img.read = record, time.Time{}
 			c.mu.Unlock()
 		}
 		if err == nil || ownNotFound(recordErr) {
@@ -459,7 +463,8 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 	}
 	list := make([]InboundSnapshot, 0, len(c.inbound))
 	for _, in := range c.inbound {
-		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Images: make([]InboundImage, 0, len(in.images))}
+		past := c.inboundPast.projects[in.project]
+		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
 		switch {
 		case !in.done:
 			s.Err = errNotAsked
@@ -470,6 +475,7 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 			if img := in.images[id]; !img.twice {
 				s.Images = append(s.Images, InboundImage{
 					Name: c.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !c.opts.Inbound.Expects(img.record.Owner),
+					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
 				})
 			}
 		}
@@ -489,8 +495,21 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(c.err, errNotAsked)})
 		}
 	}
-	limitInbound(list, c.opts.Inbound)
+	for i := range list {
+		list[i].limit(c.opts.Inbound.maxImages())
+	}
 	return list
+}
+
+// read is when the oldest of the images was read, or the first listing if there is none.
+func (in *inbound) read() time.Time {
+	oldest := in.began.at
+	for _, img := range in.images {
+		if !img.read.IsZero() && img.read.Before(oldest) {
+			oldest = img.read
+		}
+	}
+	return oldest
 }
 
 // inboundConfirmed reports whether the listings are of the project that the configuration names (E6). The caller holds mu.
@@ -575,7 +594,10 @@ func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inbo
 			name = img.record.Name
 		}
 		next.names[id] = name
-		known := knownInbound{record: img.record, status: img.status}
+		known := knownInbound{record: img.record, status: img.status, read: img.read}
+		if known.read.IsZero() {
+			known.read = in.began.at
+		}
 		if old, ok := m.known[id]; ok && img.status == "" {
 			known.status = old.status
 			if img.kept {
@@ -585,9 +607,7 @@ func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inbo
 		if in.missed[id] && known.missed.began.IsZero() {
 			known.missed = missing{began, time.Now()}
 		}
-		if _, before := m.known[id]; before || img.status != "" {
-			next.known[id] = known
-		}
+		next.known[id] = known
 	}
 	for id := range next.names {
 		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {

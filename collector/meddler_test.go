@@ -115,6 +115,7 @@ func (m *meddler) RoundTrip(req *http.Request) (*http.Response, error) {
 	if inside && id != "" {
 		m.truth.changeInside(r, id)
 	}
+	defer time.Sleep(time.Duration(hash.Sum64()%4) * time.Millisecond) // so that answers have ages
 	req = m.prepare(req, op, blank)
 	what, resp, err := "as it is", (*http.Response)(nil), error(nil)
 	if meddle {

@@ -149,9 +149,9 @@ func (m *memory) learn(c *collection) {
 			delete(m.images, id)
 		}
 	}
-	if c.discovered() && len(c.ownerRows) > 0 {
+	if listed := c.listedOwners(); len(listed) > 0 {
 		owners := maps.Clone(m.owners)
-		maps.Copy(owners, c.ownerRows) // one that has none any more keeps its number, for what it had is not known to be gone yet
+		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
 		m.owners = owners
 	}
 	for _, t := range c.targets {

@@ -39,6 +39,8 @@ var (
 		"How long this collection of the cloud took, in seconds.", cloudLabels)
 	snapshotDesc = newDesc("snapshot_timestamp_seconds",
 		"When the oldest collection began that any of this is from, in seconds since 1970. Only with refresh_interval, where scrapes show what was read last in the background.", cloudLabels)
+	configHashDesc = newDesc("cloud_config_hash",
+		"A number that changes when the configuration makes the cloud watch other images, or expect something else of them.", cloudLabels)
 	watchedDesc = newDesc("watched_images",
 		"Number of images that this collection was to read.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",
@@ -50,7 +52,7 @@ var (
 	tokenExpiryDesc = newDesc("token_expiry_timestamp_seconds",
 		"When the token at hand ends, by the cloud's clock, in seconds since 1970. Absent without such a token.", cloudLabels)
 	authPausedDesc = newDesc("auth_paused",
-		"Whether logins pause because the last one was refused, or brought nothing to use: 1 yes, 0 no.", cloudLabels)
+		"Whether logins pause because the last one was refused, or brought nothing to use: 1 yes, 0 no. With projects, a pause of one project counts only where no project can be entered.", cloudLabels)
 	viewProvenDesc = newDesc("view_proven",
 		"Whether answers of the image API prove what the credential sees in the project: 1 yes, 0 no. sees is members (rows of member lists), images (images in listings) or administrator. Absent where nothing depends on it.", projectLabels, "sees")
 	clockSkewDesc = newDesc("clock_skew_seconds",
@@ -66,10 +68,16 @@ var (
 		"The image's own record, always 1.", imageLabels, "current_name", "hidden", "image_status", "owner_id")
 	visibilityDesc = newDesc("image_visibility",
 		"Whether the image has this visibility: 1 yes, 0 no.", imageLabels, "visibility")
+	visibilityReadDesc = newDesc("image_visibility_read_timestamp_seconds",
+		"When the record was read that glance_image_visibility is from, in seconds since 1970, by the exporter's clock: "+
+			"when its request began.", imageLabels)
 	visibilityExpectedDesc = newDesc("image_visibility_expected",
 		"Whether the image has one of the visibilities that the configuration expects: 1 yes, 0 no.", imageLabels)
 	membersDesc = newDesc("image_members",
 		"Number of members of the image per status. Every member has access, whatever its status.", imageLabels, "status")
+	membersReadDesc = newDesc("image_members_read_timestamp_seconds",
+		"When the members shown were read, in seconds since 1970, by the exporter's clock: when the request for the list began, "+
+			"or for the record where that decided. Absent where glance_image_scrape_success is 0.", imageLabels)
 	imageLeftDesc = newDesc("image_left",
 		"A discovered image that is not watched any more since less than an hour, although the configuration is the same, always 1. reason is deleted or unmatched (no rule takes it any more).", []string{"cloud", "image_id", "reason"})
 	membersLimitDesc = newDesc("image_members_limit",
@@ -97,6 +105,9 @@ var (
 		"Number of images that others share with the project, per status that the project gave them. It can use them all.", projectLabels, "status")
 	inboundUnexpectedDesc = newDesc("inbound_unexpected_images",
 		"Number of images that are shared with the project by owners whom the configuration does not expect, whatever their status.", projectLabels)
+	inboundReadDesc = newDesc("inbound_read_timestamp_seconds",
+		"When the images were read that others share with the project, in seconds since 1970, by the exporter's clock: "+
+			"when the oldest request began that any of this is from.", projectLabels)
 	inboundInfoDesc = newDesc("inbound_image_info",
 		"The record of an image that others share with the project, always 1.",
 		[]string{"cloud", "current_name", "hidden", "image_id", "image_name", "image_status", "owner_id", "owner_name", "project_id"})
@@ -107,11 +118,12 @@ var (
 )
 
 var allDescs = []*desc{
-	upDesc, durationDesc, snapshotDesc, watchedDesc, discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
-	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityExpectedDesc,
-	imageLeftDesc, membersDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
+	upDesc, durationDesc, snapshotDesc, configHashDesc, watchedDesc,
+	discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
+	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, visibilityExpectedDesc,
+	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
-	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
+	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
 }
 
 func init() {
@@ -126,8 +138,9 @@ func (s *Snapshot) print(p *printer) {
 	p.gauge(durationDesc, labels, s.Duration.Seconds())
 	p.gauge(watchedDesc, labels, float64(len(s.Images)))
 	if !s.Taken.IsZero() {
-		p.gauge(snapshotDesc, labels, float64(s.Taken.UnixMilli())/1000)
+		p.time(snapshotDesc, labels, s.Taken)
 	}
+	p.gauge(configHashDesc, labels, float64(s.opts.ConfigHash))
 	if s.Discovers {
 		p.flag(discoveryDesc, labels, s.Discovered)
 	}
@@ -183,6 +196,9 @@ func (s *ImageSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
 	labels := p.labels(cloud, p.label(imageIDLabel, s.ID), p.label(imageNameLabel, s.Name))
 	p.flag(successDesc, labels, s.Sight != Unread)
 	p.gauge(statusCodeDesc, labels, float64(s.StatusCode))
+	if s.Sight != Unread {
+		p.time(membersReadDesc, labels, s.MembersRead)
+	}
 	if s.Sight != NotApplicable {
 		p.flag(completeDesc, labels, s.Complete())
 	}
@@ -219,6 +235,7 @@ func (s *ImageSnapshot) printRecord(p *printer, labels []*dto.LabelPair) {
 	for i, visibility := range shownVisibility {
 		p.flag(visibilityDesc, p.with(labels, visibilityPairs[i]), r.Visibility == visibility)
 	}
+	p.time(visibilityReadDesc, labels, s.RecordRead)
 }
 
 func (s *ImageSnapshot) printCounts(p *printer, labels []*dto.LabelPair, opts *Options) {

@@ -24,6 +24,9 @@ type Options struct {
 
 	// Projects is whether the credential asks for several projects, which metrics then name.
 	Projects bool
+	// ConfigHash is a number of at most 53 bits that differs where the configuration watches or expects something else. The collector
+	// only shows it.
+	ConfigHash uint64
 
 	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
 	Timeout time.Duration

@@ -121,9 +121,11 @@ func (r *truth) drawFront() {
 	switch r.IntN(8) {
 	case 0:
 		r.note("cache")
+		r.cached = true
 		r.world.SetCache(&fakecloud.Cache{HonorsNoCache: r.IntN(2) == 0, Age: pick(r.Rand, []time.Duration{0, 0, time.Minute})})
 	case 1: // the one of the last round, with its answers
 	default:
+		r.cached = false
 		r.world.SetCache(nil)
 	}
 	r.setCatalog(r.IntN(10) == 0 && !r.noAuth)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,7 +14,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-// problem is a kind of trouble, as the log tells it: once when it begins and once when it is over, not once per image and
+// problem is a kind of trouble, as the log tells it: once when it begins and once when it is over, not once per image, project and
 // scrape. The metrics say it every time.
 type problem struct {
 	what    string
@@ -35,7 +36,7 @@ const (
 	notSwept       = "images not discovered: a listing was not read to its end; those known before are still asked"
 	idleRule       = "discover[%d] takes no image"
 	notInbound     = "what others share with a project is not read whole"
-	inboundCut     = "others share more images with a project than are shown; its glance_inbound_success is 0"
+	inboundCut     = "others share more images with a project than inbound.max_images; all are counted, and the rest has no series of its own"
 	foreignView    = "member lists may be short: the credential's project does not own the images"
 )
 
@@ -63,22 +64,15 @@ func (p *part) report(coll *collection) {
 	if coll.err == nil {
 		coll.cloud.reportAccess(coll.scopes)
 	}
-	for _, l := range coll.departed {
-		what := "a discovered image was deleted; it is not watched any more"
-		if l.Reason == Unmatched {
-			what = "a discovered image matches no rule any more; it is not watched any more"
-		}
-		_ = level.Warn(p.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
-	}
+	p.reportDeparted(coll.departed)
 	now := coll.troubles()
-	for kind, t := range now {
-		if !p.problems[kind] {
-			p.logTrouble(kind, t, coll.endpoint())
-		}
-	}
+	var began, over []problem
 	next := make(map[problem]bool, len(now))
 	for kind := range now {
 		next[kind] = true
+		if !p.problems[kind] {
+			began = append(began, kind)
+		}
 	}
 	for kind := range p.problems {
 		switch {
@@ -86,14 +80,75 @@ func (p *part) report(coll *collection) {
 		case coll.err != nil || coll.noImageAPI():
 			next[kind] = true // nobody can tell whether it is over
 		default:
-			fields := []any{"msg", "over: " + kind.what, "operation", kind.op, "code", kind.code}
-			if kind.project != "" {
-				fields = append(fields, "project_id", kind.project)
-			}
-			_ = level.Info(p.logger).Log(fields...)
+			over = append(over, kind)
 		}
 	}
+	for _, kinds := range byKind(began) {
+		p.logTrouble(kinds, now[kinds[0]], coll.endpoint())
+	}
+	for _, kinds := range byKind(over) {
+		fields := []any{"msg", "over: " + kinds[0].what, "operation", kinds[0].op, "code", kinds[0].code}
+		_ = level.Info(p.logger).Log(append(fields, projectFields(kinds)...)...)
+	}
 	p.problems = next
+}
+
+// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have the same one.
+func byKind(list []problem) (groups [][]problem) {
+	slices.SortFunc(list, func(a, b problem) int {
+		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.op, b.op), cmp.Compare(a.code, b.code), cmp.Compare(a.project, b.project))
+	})
+	for i, kind := range list {
+		if i == 0 || kind.what != list[i-1].what || kind.op != list[i-1].op || kind.code != list[i-1].code {
+			groups = append(groups, nil)
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], kind)
+	}
+	return groups
+}
+
+// maxNamed is how many of many projects a line of the log names.
+const maxNamed = 3
+
+// projectFields name the projects of problems that differ in nothing else: the only one, or some and how many there are.
+func projectFields(kinds []problem) []any {
+	if kinds[0].project == "" {
+		return nil
+	}
+	ids := make([]string, len(kinds))
+	for i, kind := range kinds {
+		ids[i] = kind.project
+	}
+	return someOf(ids)
+}
+
+func someOf(projects []string) (fields []any) {
+	if len(projects) > 1 {
+		fields = []any{"projects", len(projects)}
+	}
+	return append(fields, "project_id", strings.Join(projects[:min(len(projects), maxNamed)], ","))
+}
+
+// maxDeparted is how many of the images that left in one collection have a line of their own.
+const maxDeparted = 20
+
+// reportDeparted logs the images that are not watched any more, those that had an unexpected member first.
+func (p *part) reportDeparted(images []LeftImage) {
+	images = slices.Clone(images)
+	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
+	for i, l := range images {
+		if i == maxDeparted {
+			what := "more discovered images were deleted or match no rule any more; they are not watched any more"
+			_ = level.Warn(p.logger).Log("msg", what, "images", len(images)-i)
+			return
+		}
+		what := "a discovered image was deleted; it is not watched any more"
+		if l.Reason == Unmatched {
+			what = "a discovered image matches no rule any more; it is not watched any more"
+		}
+		_ = level.Warn(p.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
+	}
 }
 
 // reportAccess logs what is new of the projects. The caller holds mu.
@@ -102,24 +157,37 @@ func (c *Cloud) reportAccess(scopes []client.Scope) {
 	for _, s := range c.told {
 		told[s.Access.ProjectID] = s.Access
 	}
+	entered := map[string][]client.Access{} // by endpoint
+	scopes = slices.Clone(scopes)
 	for i, s := range scopes {
 		old, known := told[s.Access.ProjectID]
 		delete(told, s.Access.ProjectID)
-		if s.Err != nil {
-			if known {
-				scopes = slices.Clone(scopes)
-				scopes[i].Access = old
-			}
-			continue
-		}
-		if a := s.Access; !known || !reflect.DeepEqual(old, a) {
-			_ = level.Info(c.logger).Log("msg", "asking the image API", "endpoint", a.Endpoint, "project_id", a.ProjectID, "project_name", a.ProjectName)
+		switch a := s.Access; {
+		case s.Err != nil && known:
+			scopes[i].Access = old
+		case s.Err == nil && (!known || !reflect.DeepEqual(old, a)):
+			entered[a.Endpoint] = append(entered[a.Endpoint], a)
 		}
 	}
-	for _, a := range told {
-		_ = level.Warn(c.logger).Log("msg", "the credential asks for this project no more; its images are watched no more", "project_id", a.ProjectID, "project_name", a.ProjectName)
+	for _, endpoint := range slices.Sorted(maps.Keys(entered)) {
+		fields := []any{"msg", "asking the image API", "endpoint", endpoint}
+		_ = level.Info(c.logger).Log(append(fields, accessFields(entered[endpoint])...)...)
+	}
+	if len(told) > 0 {
+		left := slices.SortedFunc(maps.Values(told), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
+		fields := []any{"msg", "the credential asks for this project no more; its images are watched no more"}
+		_ = level.Warn(c.logger).Log(append(fields, accessFields(left)...)...)
 	}
 	c.told = scopes
+}
+
+// accessFields name projects, as projectFields does.
+func accessFields(list []client.Access) []any {
+	ids, names := make([]string, len(list)), make([]string, len(list))
+	for i, a := range list {
+		ids[i], names[i] = a.ProjectID, a.ProjectName
+	}
+	return append(someOf(ids), "project_name", strings.Join(names[:min(len(names), maxNamed)], ","))
 }
 
 // endpoint is an image API's that was asked.
@@ -132,15 +200,14 @@ func (c *collection) endpoint() string {
 	return ""
 }
 
-func (p *part) logTrouble(kind problem, t *trouble, endpoint string) {
+// logTrouble logs the beginning of problems of one kind. t is what the first of them did.
+func (p *part) logTrouble(kinds []problem, t *trouble, endpoint string) {
+	kind := kinds[0]
 	logger := level.Error(p.logger)
-	if kind.what == noRecord || kind.what == privateRead || strings.HasPrefix(kind.what, "member lists may be short") || strings.HasPrefix(kind.what, "discover[") {
+	if kind.warns() {
 		logger = level.Warn(p.logger)
 	}
-	fields := []any{"msg", kind.what}
-	if kind.project != "" {
-		fields = append(fields, "project_id", kind.project)
-	}
+	fields := append([]any{"msg", kind.what}, projectFields(kinds)...)
 	if t.imageID != "" {
 		fields = append(fields, "images", t.images, "image_id", t.imageID)
 	}
@@ -151,6 +218,15 @@ func (p *part) logTrouble(kind problem, t *trouble, endpoint string) {
 		fields = append(fields, "endpoint", endpoint)
 	}
 	_ = logger.Log(fields...)
+}
+
+// warns reports whether a problem is logged as a warning.
+func (p *problem) warns() bool {
+	switch p.what {
+	case noRecord, privateRead, inboundCut:
+		return true
+	}
+	return strings.HasPrefix(p.what, "member lists may be short") || strings.HasPrefix(p.what, "discover[")
 }
 
 // troubles finds what went wrong in a finished collection, the images of one kind together. The caller holds the cloud's
@@ -194,13 +270,14 @@ func (c *collection) troubles() map[problem]*trouble {
 		note(notSwept, "", cmp.Or(c.discoveryErr, c.sweptDoubt(), errNotAsked))
 	}
 	for _, in := range c.inboundSnapshots() {
+		if in.LeftOut > 0 {
+			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
+		}
 		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
 		var apiErr *client.Error
 		switch {
 		case in.ProjectID == "" && c.scopesErr != nil:
 			continue // notListed says it
-		case in.LeftOut > 0:
-			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
 		case in.Err == nil || found[problem{what: noProject, op: client.OpAuthenticate, code: p.code, project: in.ProjectID}] != nil:
 			continue
 		case errors.As(in.Err, &apiErr):

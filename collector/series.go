@@ -3,6 +3,7 @@ package collector
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -120,6 +121,11 @@ func (p *printer) flag(desc *desc, labels []*dto.LabelPair, yes bool) {
 	} else {
 		p.gauge(desc, labels, 0)
 	}
+}
+
+// time prints a time in seconds since 1970, rounded down to milliseconds.
+func (p *printer) time(desc *desc, labels []*dto.LabelPair, t time.Time) {
+	p.gauge(desc, labels, float64(t.UnixMilli())/1000)
 }
 
 // labels returns a list of pairs, which must be sorted by name.

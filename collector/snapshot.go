@@ -125,6 +125,11 @@ type ImageSnapshot struct {
 	Err error
 	// Taken is when the collection in the background began that read this, zero where none did.
 	Taken time.Time
+	// MembersRead is when the request for the list of members began that Sight is from, or the one for the record where that decided;
+	// zero where Sight is Unread.
+	MembersRead time.Time
+	// RecordRead is when the request for Record began.
+	RecordRead time.Time
 }
 
 // Complete reports whether Members are all there are, each with an ID of its own, and none is left out.

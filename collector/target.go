@@ -2,6 +2,7 @@ package collector
 
 import (
 	"cmp"
+	"time"
 
 	"glance_share_exporter/client"
 )
@@ -46,6 +47,10 @@ type target struct {
 func (t *target) judge(e *imageEvidence, s *ImageSnapshot) {
 	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
 	v := e.verdict()
+	s.MembersRead = e.readAt(v)
+	if t.record != nil {
+		s.RecordRead = e.recordBegan
+	}
 	s.StatusCode = statusOK
 	switch v {
 	case noMembers:
@@ -63,6 +68,18 @@ func (t *target) judge(e *imageEvidence, s *ImageSnapshot) {
 			s.StatusCode = 0 // an answer that was refused is none
 		}
 	}
+}
+
+// readAt is when the request began that a verdict is from, zero where nothing was read. A record decides together with the list that it
+// was read beside, if there is one.
+func (e *imageEvidence) readAt(v verdict) time.Time {
+	switch {
+	case v == notRead || v == unproven:
+		return time.Time{}
+	case v == noMembers && (e.list.at.IsZero() || e.recordBegan.Before(e.list.at)):
+		return e.recordBegan
+	}
+	return e.list.at
 }
 
 // notRequested is why members were not asked for, as far as the request for the record tells; nil where it tells nothing.

@@ -28,6 +28,7 @@ type truth struct {
 	opts         collector.Options
 	meddler      *meddler
 	twoEndpoints bool
+	cached       bool // a cache is in front of the image API
 
 	notesMu sync.Mutex
 	notes   map[string]int // what occurred
@@ -51,6 +52,7 @@ type truth struct {
 // state is the world at one moment.
 type state struct {
 	*truth
+	at      time.Time // when it began
 	images  map[string]*fakecloud.Image
 	members map[string][]fakecloud.Member
 	policy  fakecloud.Policy
@@ -302,7 +304,7 @@ func (r *truth) adminRole() bool {
 
 // now is the world's state. The caller holds mu.
 func (r *truth) now() *state {
-	s := &state{truth: r, images: map[string]*fakecloud.Image{}, members: map[string][]fakecloud.Member{}, policy: r.policy, roles: r.baseRoles()}
+	s := &state{truth: r, at: time.Now(), images: map[string]*fakecloud.Image{}, members: map[string][]fakecloud.Member{}, policy: r.policy, roles: r.baseRoles()}
 	for id, img := range r.images {
 		i := *img
 		s.images[id], s.members[id] = &i, r.world.Members(id)

@@ -3,6 +3,7 @@ package collector_test
 import (
 	"bytes"
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -188,7 +189,8 @@ func (b *bench) scrape(t *testing.T) collector.Snapshot {
 	return b.cloud.Collect(t.Context(), collector.Limits{Timeout: 9 * time.Second})
 }
 
-// page renders a snapshot as Prometheus would get it, without the lines of what differs from run to run.
+// page renders a snapshot as Prometheus would get it, without the lines of what differs from run to run. When something was read is given
+// in seconds since the collection began.
 func page(t *testing.T, s collector.Snapshot) string {
 	t.Helper()
 	registry := prometheus.NewPedanticRegistry()
@@ -206,12 +208,20 @@ func page(t *testing.T, s collector.Snapshot) string {
 		case "glance_scrape_duration_seconds", "glance_token_expiry_timestamp_seconds":
 			continue
 		}
+		if strings.HasSuffix(f.GetName(), "_read_timestamp_seconds") {
+			for _, m := range f.GetMetric() {
+				m.Gauge.Value = new(math.Round(1000*(m.GetGauge().GetValue()-seconds(s.Start))) / 1000)
+			}
+		}
 		if _, err := expfmt.MetricFamilyToText(&text, f); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return text.String()
 }
+
+// seconds is a time as metrics have it.
+func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 // lines are all lines of a page, sorted.
 func lines(t *testing.T, families []*dto.MetricFamily) []string {

@@ -132,11 +132,12 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		e.Interface = "public"
 	}
 	options := b.collectorOptions(path, e)
+	options.ConfigHash = e.hash(&options)
 	c := Cloud{
 		Collector: options,
 		Client: client.Options{
 			Settings: client.Settings{
-				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), AdminRoles: e.AdminRoles,
+				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), Except: e.ProjectsExcept, AdminRoles: e.AdminRoles,
 				RequestsPerSecond: *e.Scrape.PerSecond,
 			},
 			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
@@ -188,6 +189,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 }
 
 func (b *builder) checkProjects(path string, e *entry) {
+	b.checkExcept(path+".projects_except", e)
 	if e.Projects == nil {
 		return
 	}
@@ -198,15 +200,36 @@ func (b *builder) checkProjects(path string, e *entry) {
 	case e.Auth.Password == nil:
 		b.add(path, "is possible with auth password only: leave it out, or log in with password")
 	}
-	b.notEmpty(path, e.Projects)
-	for i, id := range e.Projects {
+	if i := slices.Index(e.Projects, allProjects); i >= 0 && len(e.Projects) > 1 {
+		b.add(fmt.Sprintf("%s[%d]", path, i), "all stands for every project: write projects: all")
+		return
+	}
+	b.checkIDs(path, e.Projects)
+}
+
+func (b *builder) checkExcept(path string, e *entry) {
+	switch _, given := b.lines[path]; {
+	case !given:
+	case e.Projects == nil:
+		b.add(path, "is possible beside projects: all only: leave it out")
+	case e.ids() != nil:
+		b.add(path, "is possible beside projects: all only: take the projects off the list projects instead")
+	case slices.Contains(e.ProjectsExcept, allProjects):
+		b.add(path, "all would leave out every project: write the IDs of those to leave out")
+	default:
+		b.checkIDs(path, e.ProjectsExcept)
+	}
+}
+
+// checkIDs checks a list of IDs of projects.
+func (b *builder) checkIDs(path string, ids []string) {
+	b.notEmpty(path, ids)
+	for i, id := range ids {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		switch {
-		case id == allProjects && len(e.Projects) > 1:
-			b.add(at, "all stands for every project: write projects: all")
 		case collector.MemberIDProblem(id) != "":
 			b.add(at, "%s", collector.MemberIDProblem(id))
-		case slices.Contains(e.Projects[:i], id):
+		case slices.Contains(ids[:i], id):
 			b.add(at, "%s is there twice: leave one out", id)
 		}
 	}

@@ -8,11 +8,14 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// inbound says whether others' images are watched, in a word, or who may own them.
+// inbound says whether others' images are watched, in a word, or who may own them and how many are shown.
 type inbound struct {
 	word           string
-	ExpectedOwners *memberList `yaml:"expected_owners"`
+	ExpectedOwners *memberList `yaml:"expected_owners,omitempty"`
+	MaxImages      int         `yaml:"max_images"`
 }
+
+func (i *inbound) setDefaults() { i.MaxImages = collector.DefaultMaxImages }
 
 func (i *inbound) setWord(word string) { i.word = strings.ToLower(word) }
 
@@ -20,30 +23,28 @@ func (inbound) wanted() string {
 	return "true, false, or a mapping such as {expected_owners: [" + member{}.example() + "]}"
 }
 
-// MarshalYAML implements yaml.Marshaler.
-func (i inbound) MarshalYAML() (any, error) {
-	if i.word != "" {
-		return true, nil // false is left out
-	}
-	type plain inbound // without this method
-	return plain(i), nil
-}
-
 // inbound returns what is expected of the images that others share; nil: they are not watched.
 func (b *builder) inbound(path string, i *inbound) *collector.Inbound {
 	switch {
 	case i == nil || i.word == "false":
 		return nil
-	case i.word == "true":
-		return &collector.Inbound{}
-	case i.word != "":
+	case i.word != "" && i.word != "true":
 		b.add(path, "must be %s, not %q", i.wanted(), shorten(i.word))
 		return nil
-	case i.ExpectedOwners == nil:
+	}
+	_, limited := b.lines[path+".max_images"]
+	if i.word == "" && i.ExpectedOwners == nil && !limited {
 		b.add(path, "has no expected_owners: write inbound: true to watch images that anybody may share, or {expected_owners: []} where nobody may")
 		return nil
 	}
-	return &collector.Inbound{Owners: b.owners(path+".expected_owners", *i.ExpectedOwners)}
+	o := &collector.Inbound{MaxImages: i.MaxImages}
+	if o.MaxImages == 0 {
+		o.MaxImages = -1 // which is refused
+	}
+	if i.ExpectedOwners != nil {
+		o.Owners = b.owners(path+".expected_owners", *i.ExpectedOwners)
+	}
+	return o
 }
 
 // owners are members that can own images: projects.

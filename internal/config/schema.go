@@ -74,6 +74,7 @@ type entry struct {
 	Auth            auth                        `yaml:"auth"`
 	MembersAPI      string                      `yaml:"members_api,omitempty"`
 	Projects        projectList                 `yaml:"projects,omitempty"`
+	ProjectsExcept  []string                    `yaml:"projects_except,omitempty"`
 	AdminRoles      []string                    `yaml:"admin_roles"`
 	Region          string                      `yaml:"region,omitempty"`
 	Interface       string                      `yaml:"interface,omitempty"`

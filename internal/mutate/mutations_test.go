@@ -196,6 +196,10 @@ var mutations = []mutation{
 	{rule: "E15", file: "collector/memory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
 	{rule: "E15", file: "collector/memory.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `if past.known[id].missed.before(c.start) {`, new: `if BROKEN || past.known[id].missed.before(c.start) {`},
+	{rule: "E15", file: "collector/inboundsweep.go", old: `if in.images[id] == nil && whole &&`, new: `if !BROKEN && in.images[id] == nil && whole &&`},
+	{rule: "E15", file: "collector/inboundsweep.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
+			next.known[id] = known
+		}`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `&& seen && (`, new: `&& (BROKEN || seen) && (`},
 
 	// E16: whose 404 it is.

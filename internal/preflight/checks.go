@@ -24,6 +24,9 @@ const (
 func (e *evidence) findings() []finding {
 	list := []finding{e.login()}
 	if e.snapshot.Err != nil {
+		if e.roleless() {
+			list = append(list, e.projects()...)
+		}
 		return append(list, e.transport()...)
 	}
 	list = append(list, e.projects()...)
@@ -36,6 +39,15 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.records()...)
 	list = append(list, e.proofs()...)
 	return append(list, e.series())
+}
+
+// roleless reports whether the user logged in, and has a role in no project.
+func (e *evidence) roleless() bool { return e.snapshot.Err != nil && noRole(e.snapshot.Err) }
+
+// noRole reports whether a role is what lacks for a project.
+func noRole(err error) bool {
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && apiErr.Code == client.CodeNoRole
 }
 
 // signs reports whether requests are signed with an access key.
@@ -51,7 +63,7 @@ func (e *evidence) believed() bool { return e.asIs() || e.ClientOptions.Auth == 
 
 func (e *evidence) login() finding {
 	f := finding{status: good, subject: "login"}
-	if e.snapshot.Err != nil {
+	if e.snapshot.Err != nil && !e.roleless() {
 		f.status, f.text = fail, "not entered: "+reason(e.snapshot.Err)
 		f.more = []string{e.tried(), e.cure(e.snapshot.Err)}
 		return f
@@ -149,11 +161,15 @@ func (e *evidence) projects() []finding {
 		return []finding{e.project()}
 	}
 	var failed, tooMuch, entered []finding
+	except := slices.Clone(e.ClientOptions.Except)
 	for _, s := range e.snapshot.Scopes {
 		f := finding{status: good, subject: "project", text: projectName(s.Access) + ": " + roles(s.Access.Roles)}
 		switch {
 		case s.Err != nil:
 			f.status, f.text = fail, projectName(s.Access)+" is not entered, so its images are not read: "+reason(s.Err)
+			if disabled(s.Err) {
+				except = append(except, s.Access.ProjectID)
+			}
 			failed = append(failed, f)
 		case slices.ContainsFunc(s.Access.Roles, e.shares): // which the line about rights judges
 			tooMuch = append(tooMuch, f)
@@ -161,15 +177,24 @@ func (e *evidence) projects() []finding {
 			entered = append(entered, f)
 		}
 	}
+	if all := len(e.ClientOptions.Projects) == 0; all && len(except) > len(e.ClientOptions.Except) && len(failed) <= maxListed {
+		failed[len(failed)-1].more = []string{"- projects_except: [" + strings.Join(except, ", ") + "]"}
+	}
 	list := few(failed, "%d others are not entered")
 	list = append(list, few(slices.Concat(tooMuch, entered), "%d others are entered")...)
-	if len(e.snapshot.Scopes) == 0 {
-		list = append(list, finding{status: fail, subject: "project", text: "the user has a role in no project: grant it reader in each project that owns images"})
+	if e.roleless() {
+		list = append(list, finding{status: fail, subject: "project", text: reason(e.snapshot.Err)})
 	}
 	if e.snapshot.ScopesErr != nil {
 		list = append(list, finding{status: fail, subject: "project", text: "there may be more, the list could not be read: " + reason(e.snapshot.ScopesErr)})
 	}
 	return list
+}
+
+// disabled reports whether a project is disabled, or its domain is: a role would not help.
+func disabled(err error) bool {
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && (apiErr.Code == client.CodeDisabled || apiErr.StatusCode == http.StatusUnauthorized)
 }
 
 // few are the first findings of a kind, and how many others there are.

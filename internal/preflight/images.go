@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 
 	"glance_share_exporter/client"
@@ -156,7 +157,8 @@ func (e *evidence) inbound() finding {
 			f.more = append(f.more, why)
 		case in.LeftOut > 0:
 			f.status = max(f.status, warn)
-			f.more = append(f.more, fmt.Sprintf("%d of them are not shown one by one", in.LeftOut))
+			f.more = append(f.more,
+				fmt.Sprintf("%d of them have no series of their own: raise inbound.max_images if so many are meant to be", in.LeftOut))
 		}
 	}
 	images := fmt.Sprintf("%d images", total)
@@ -369,18 +371,30 @@ func (e *evidence) whose() string {
 // ------------------------------------------------------------------------------------------------------------------
 
 // size is how many series a page has of the cloud.
-func (e *evidence) size() int { return samples(collector.Gather(e.snapshot)) }
+type size struct {
+	now   int // with those of images that others share
+	own   int // without them
+	bound int // the most that these can be: anybody can share more
+}
+
+func (e *evidence) size() size {
+	families := collector.Gather(e.snapshot)
+	s := size{now: samples(families), bound: len(e.snapshot.Inbound) * e.Options.Inbound.MaxSeries()}
+	others := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "glance_inbound_image_") })
+	s.own = s.now - samples(others)
+	return s
+}
 
 func (e *evidence) series() finding {
 	n := e.size()
-	f := finding{status: info, subject: "series", text: fmt.Sprintf("%d now", n)}
+	f := finding{status: info, subject: "series", text: fmt.Sprintf("%d now", n.now)}
 	if e.Options.ByProbe {
 		f.text += fmt.Sprintf(", on /probe?cloud=%s", e.Options.Name)
 		if shards := e.Options.Shards; shards > 1 {
 			f.text += fmt.Sprintf(" in %d shards", shards)
-			n = n/shards + 1
+			n.own = n.own/shards + 1 // the first shard has all that others share
 		}
-		f.text += fmt.Sprintf("; sample_limit: %d leaves room", sampleLimit(n))
+		f.text += fmt.Sprintf("; sample_limit: %d leaves room", n.limit())
 	}
 	if e.less() {
 		f.text += "; more once everything is read"
@@ -394,28 +408,28 @@ func (e *evidence) less() bool {
 		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
 
-// sampleLimit leaves room for twice as many series, in thousands.
-func sampleLimit(n int) int { return (2*n + 999) / 1000 * 1000 }
+// limit leaves room for twice as many series of its own, and for all that others can add, in thousands.
+func (s size) limit() int { return (2*s.own + s.bound + 999) / 1000 * 1000 }
 
 // page is about /metrics as a whole.
 func page(clouds []*evidence, process int) []finding {
 	var parts []string
-	total, more := process, ""
+	total, more := size{now: process, own: process}, ""
 	for _, e := range clouds {
 		if e.Options.ByProbe {
 			continue
 		}
 		n := e.size()
-		total += n
+		total = size{total.now + n.now, total.own + n.own, total.bound + n.bound}
 		if e.less() {
 			more = "; more once everything is read"
 		}
-		parts = append(parts, fmt.Sprintf("%d of %s", n, e.Options.Name))
+		parts = append(parts, fmt.Sprintf("%d of %s", n.now, e.Options.Name))
 	}
 	if len(parts) > maxListed {
-		parts = []string{fmt.Sprintf("%d of %d clouds", total-process, len(parts))}
+		parts = []string{fmt.Sprintf("%d of %d clouds", total.now-process, len(parts))}
 	}
 	parts = append(parts, fmt.Sprintf("%d of the process and its requests", process))
 	return []finding{{status: info, subject: "/metrics", text: fmt.Sprintf("%d series: %s. In prometheus.yml, sample_limit: %d leaves room%s",
-		total, strings.Join(parts, ", "), sampleLimit(total), more)}}
+		total.now, strings.Join(parts, ", "), total.limit(), more)}}
 }

@@ -84,9 +84,11 @@ func TestSamples(t *testing.T) {
 	if n := samples(families); n != 5+3+2 {
 		t.Errorf("%d", n)
 	}
-	for n, want := range map[int]int{1: 1000, 500: 1000, 501: 2000, 24_000: 48_000} {
-		if got := sampleLimit(n); got != want {
-			t.Errorf("%d: %d, want %d", n, got, want)
+	for s, want := range map[size]int{
+		{own: 1}: 1000, {own: 500}: 1000, {own: 501}: 2000, {own: 24_000}: 48_000, {own: 178, bound: 600}: 1000, {own: 201, bound: 600}: 2000,
+	} {
+		if got := s.limit(); got != want {
+			t.Errorf("%+v: %d, want %d", s, got, want)
 		}
 	}
 }

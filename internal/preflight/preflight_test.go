@@ -390,6 +390,15 @@ func TestPages(t *testing.T) {
 			}
 			return []string{w.login("prod", "watcher", "producer", "inbound: {expected_owners: ["+consumer+"]}", three)}
 		}},
+		"inbound-of-strangers": {clouds: func(_ *testing.T, w *world) []string {
+			for range 150 {
+				w.Share(w.AddImage(fakecloud.Image{Owner: other, Status: "queued"}), producer)
+			}
+			return []string{
+				w.login("prod", "watcher", "producer", "inbound: {expected_owners: []}", three),
+				w.login("few", "watcher", "producer", "inbound: {max_images: 10}", "scrape_via: probe", three),
+			}
+		}},
 		"inbound-alone": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "customer", "consumer", "inbound: true")}
 		}},
@@ -432,6 +441,31 @@ func TestPages(t *testing.T) {
 		"several-projects": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			w.AddUser("watcher", password, consumer, "reader", "member")
 			return []string{w.login("prod", "watcher", "", "projects: ["+producer+", "+consumer+", "+other+"]", three)}
+		}},
+		"disabled-projects": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("watcher", password, consumer, "reader")
+			w.AddUser("watcher", password, other, "reader")
+			w.AddProjectIn("branch", other, "other")
+			w.Enable("branch", false)
+			w.Enable(consumer, false)
+			return []string{w.login("prod", "watcher", "", "projects: all", three)}
+		}},
+		"disabled-projects-of-a-list": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("watcher", password, consumer, "reader")
+			w.AddUser("watcher", password, other, "reader")
+			w.AddProjectIn("branch", other, "other")
+			w.Enable("branch", false)
+			w.Enable(consumer, false)
+			return []string{w.login("prod", "watcher", "", "projects: ["+producer+", "+consumer+", "+other+"]", three)}
+		}},
+		"disabled-projects-left-out": {clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("watcher", password, consumer, "reader")
+			w.Enable(consumer, false)
+			return []string{w.login("prod", "watcher", "", "projects: all", "projects_except: ["+consumer+"]", three)}
+		}},
+		"no-role-anywhere": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("nobody", password, "")
+			return []string{w.login("prod", "nobody", "", "projects: all", "discover: [{}]")}
 		}},
 		"several-clouds": {failed: []string{"prod-eu"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{

@@ -232,7 +232,7 @@ func (e *evidence) grant() grant {
 	app := e.credential.ApplicationCredential
 	owners := e.owners()
 	switch err := e.snapshot.Err; {
-	case err != nil && !refusal(err), err == nil && !e.snapshot.Up:
+	case err != nil && !refusal(err) && !e.roleless(), err == nil && !e.snapshot.Up:
 		return g // something else is to be mended first
 	case err == nil && slices.ContainsFunc(e.roles(), e.admin) && !e.foreign() && e.ownerless():
 		return g // less could be too little
@@ -266,7 +266,7 @@ func (e *evidence) grant() grant {
 		project := "--project " + argument(s.Access.ProjectID, "PROJECT")
 		top := slices.IndexFunc(sharers, func(r string) bool { return slices.Contains(s.Access.Roles, r) })
 		switch {
-		case top < 0 && s.Err == nil && slices.Contains(s.Access.Roles, "reader"):
+		case s.Err != nil && !noRole(s.Err), top < 0 && s.Err == nil && slices.Contains(s.Access.Roles, "reader"):
 			continue
 		case len(g.commands) >= 2*maxListed:
 			more++

@@ -296,6 +296,10 @@ func troubles(s *collector.Snapshot) (lines []string) {
 		}
 	}
 	for _, in := range s.Inbound {
+		if in.LeftOut > 0 {
+			say(number(in.LeftOut) + " of the " + number(len(in.Images)) + " images that others share with project " + visible(in.ProjectID) +
+				" have no series of their own; all are counted. Raise inbound.max_images if so many are meant to be")
+		}
 		switch {
 		case in.Err == nil || s.Err != nil || s.NoImageAPI:
 		case in.ProjectID == "" && s.ScopesErr != nil: // as told above

@@ -648,6 +648,12 @@ func TestWhatThePageSays(t *testing.T) {
 			api.inbound = vendors()
 			s.scrape(t)
 		}},
+		{name: "more than is shown of what others share", opts: func(o *collector.Options) {
+			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}, MaxImages: 1}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
+			s.scrape(t)
+		}},
 		{name: "what others share long ago", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
 			api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
 			s.scrape(t)
