@@ -88,7 +88,7 @@ func (w *world) testClouds(t *testing.T) {
 		w.prometheus.discover(t, "http://"+e.addr+"/sd")
 		const job = `job="glance-clouds"`
 		w.prometheus.eventually(t, "targets", `up{`+job+`}`,
-			"up password glance-clouds 1", "up app-credential glance-clouds 1", "up huawei glance-clouds 1")
+			"up "+e.addr+" password glance-clouds 1", "up "+e.addr+" app-credential glance-clouds 1", "up "+e.addr+" huawei glance-clouds 1")
 		w.prometheus.eventually(t, "members", members(job), whole...)
 		w.prometheus.eventually(t, "each target has its own cloud alone", `count by (instance, cloud) (glance_up{`+job+`})`,
 			"password password 1", "app-credential app-credential 1", "huawei huawei 1")

@@ -48,6 +48,7 @@ func TestExporter(t *testing.T) {
 	t.Run("discovery", w.testDiscovery)
 	t.Run("clouds", w.testClouds)
 	t.Run("projects", w.testProjects)
+	t.Run("locked projects", w.testLockedProjects)
 	t.Run("inbound", w.testInbound)
 	t.Run("process", w.testProcess)
 	t.Run("preflight", w.testPreflight)
