@@ -44,7 +44,7 @@ var (
 	watchedDesc = newDesc("watched_images",
 		"Number of images that this collection was to read.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",
-		"Whether every listing of images to discover was read to its end: 1 yes, 0 no. Absent without discover.", cloudLabels)
+		"Whether every listing of images to discover was read to its end, and answers prove that it shows all of them: 1 yes, 0 no. Absent without discover.", cloudLabels)
 	projectInfoDesc = newDesc("project_info",
 		"A project that the credential asks for, always 1. Absent without projects.", cloudLabels, "project_id", "project_name")
 	projectSuccessDesc = newDesc("project_success",
@@ -61,7 +61,7 @@ var (
 	successDesc = newDesc("image_scrape_success",
 		"Whether the image's members were read, or its record shows that its visibility has none: 1 yes, 0 no.", imageLabels)
 	statusCodeDesc = newDesc("image_scrape_http_status_code",
-		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer. Huawei Cloud's own error codes count as the status they stand for.", imageLabels)
+		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer or where it was refused. 200 without success means that nothing proves what the answer says. Huawei Cloud's own error codes count as the status they stand for.", imageLabels)
 	completeDesc = newDesc("image_members_complete",
 		"Whether the members shown are all there are: 1 yes, 0 no, as in a view other than the owner's. Absent where the image's visibility has no members.", imageLabels)
 	infoDesc = newDesc("image_info",
@@ -100,7 +100,7 @@ var (
 		"updated_at of the member, in seconds since 1970: when its share or status last changed.", memberLabels)
 
 	inboundSuccessDesc = newDesc("inbound_success",
-		"Whether all images that others share with the project were listed to the end: 1 yes, 0 no. Only with inbound.", projectLabels)
+		"Whether all images that others share with the project are proven to be known: 1 yes, 0 no. Only with inbound.", projectLabels)
 	inboundImagesDesc = newDesc("inbound_images",
 		"Number of images that others share with the project, per status that the project gave them. It can use them all.", projectLabels, "status")
 	inboundUnexpectedDesc = newDesc("inbound_unexpected_images",
