@@ -71,6 +71,8 @@ var (
 	visibilityReadDesc = newDesc("image_visibility_read_timestamp_seconds",
 		"When the record was read that glance_image_visibility is from, in seconds since 1970, by the exporter's clock: "+
 			"when its request began.", imageLabels)
+	expectedVisibilityDesc = newDesc("image_expected_visibility",
+		"A visibility that the configuration expects of the image, always 1. Absent where it says nothing, or the record was not read.", imageLabels, "visibility")
 	visibilityExpectedDesc = newDesc("image_visibility_expected",
 		"Whether the image has one of the visibilities that the configuration expects: 1 yes, 0 no.", imageLabels)
 	membersDesc = newDesc("image_members",
@@ -120,7 +122,7 @@ var (
 var allDescs = []*desc{
 	upDesc, durationDesc, snapshotDesc, configHashDesc, watchedDesc,
 	discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
-	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, visibilityExpectedDesc,
+	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc, visibilityExpectedDesc,
 	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
 	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
@@ -228,6 +230,11 @@ func (s *ImageSnapshot) printRecord(p *printer, labels []*dto.LabelPair) {
 	), 1)
 	if expected := s.Policy.Visibility; len(expected) > 0 && r.Visibility != "" {
 		p.flag(visibilityExpectedDesc, labels, slices.Contains(expected, r.Visibility))
+		for i, visibility := range shownVisibility {
+			if slices.Contains(expected, visibility) {
+				p.gauge(expectedVisibilityDesc, p.with(labels, visibilityPairs[i]), 1)
+			}
+		}
 	}
 	if !r.Visibility.Known() {
 		return // four zeros would say that nobody may use it
