@@ -121,7 +121,7 @@ func TestTheReadmeCountsTheSeries(t *testing.T) {
 		want, got int
 	}{
 		{"an image", number[0], plain["image"]},
-		{"an image that is not shared", number[1] + 1, judged["image that is not shared"]}, // with expected_members
+		{"an image that is not shared", number[1] + 2, judged["image that is not shared"]}, // with one expected_visibility
 		{"a member", number[2], plain["member"]},
 		{"a judged image", number[0] + number[3], judged["image"]},
 		{"a judged member", number[2] + number[4], judged["member"]},
