@@ -33,8 +33,12 @@ type Options struct {
 	Huawei            bool             // the catalog is like Huawei Cloud's: many services, and IMS as the image service
 	Domain            string           // name of the one domain, at Huawei Cloud the account; default "Default"
 	EncodedDenials    bool             // IMS says in another way that a right is lacking
-	Chinese           bool             // Glance runs with LANGUAGE=zh_CN and its translations, which no Accept-Language changes
-	KeystoneDrops     bool             // a Keystone that is down closes connections instead of answering 503
+	HCSO              bool             // IMS says so with a 401 of its own
+	NoMembersV1       bool             // the gateway of IMS does not publish the v1 list of members
+	// PrivateGroupShares is whether __imagetype is private where only domains and organizations are members.
+	PrivateGroupShares bool
+	Chinese            bool // Glance runs with LANGUAGE=zh_CN and its translations, which no Accept-Language changes
+	KeystoneDrops      bool // a Keystone that is down closes connections instead of answering 503
 }
 
 // Cloud is a Keystone below /identity, a Glance below /image, and Huawei Cloud's IMS below /ims, for the same world. It is safe for concurrent use.
@@ -60,6 +64,7 @@ type Cloud struct {
 	users      map[string]*user // by name: there is one domain
 	appCreds   map[string]*AppCredential
 	accessKeys map[string]*AccessKey
+	groups     map[string][]group // by project ID
 	tokens     map[string]*token
 	images     map[string]*imageRecord
 	deleted    map[string]*imageRecord
@@ -105,6 +110,7 @@ func New(opts Options) *Cloud {
 		users:      map[string]*user{},
 		appCreds:   map[string]*AppCredential{},
 		accessKeys: map[string]*AccessKey{},
+		groups:     map[string][]group{},
 		tokens:     map[string]*token{},
 		images:     map[string]*imageRecord{},
 		deleted:    map[string]*imageRecord{},
@@ -122,6 +128,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	x := &exchange{r: r, body: body, base: c.base(r)}
 	x.service, x.region, x.path = splitPath(r.URL.Path)
+	if x.service == "" && c.opts.Huawei && imsAtRoot(r.URL.Path) {
+		x.service = serviceIMS
+	}
 	switch x.service {
 	case serviceImage:
 		x.route = routeOf(x.path, r.Header.Get("Accept"))

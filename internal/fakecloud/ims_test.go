@@ -57,14 +57,23 @@ func newIMSWorld() *Cloud {
 // ask makes a signed request; change spoils it before it is signed, spoil after.
 func ask(t *testing.T, c *Cloud, path string, change, spoil func(*http.Request)) (int, string) {
 	t.Helper()
+	return askSigned(t, c, path, nil, change, spoil)
+}
+
+// askSigned is ask with the headers that are signed.
+func askSigned(t *testing.T, c *Cloud, path string, signed []string, change, spoil func(*http.Request)) (int, string) {
+	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://ims.test"+path, nil)
 	r.Header.Set("X-Project-Id", imsProject)
 	r.Header.Set("X-Sdk-Date", "20191115T033655Z")
 	if change != nil {
 		change(r)
 	}
-	signed := []string{"host", "x-project-id", "x-sdk-date"}
-	if r.Header.Get("X-Security-Token") != "" {
+	switch {
+	case signed != nil:
+	case r.Header.Get("X-Security-Token") == "":
+		signed = []string{"host", "x-project-id", "x-sdk-date"}
+	default:
 		signed = []string{"host", "x-project-id", "x-sdk-date", "x-security-token"}
 	}
 	r.Header.Set("Authorization", "SDK-HMAC-SHA256 Access="+vectorAccess+", SignedHeaders="+strings.Join(signed, ";")+
@@ -85,23 +94,26 @@ func TestSignaturesAreVerified(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		change, spoil func(*http.Request)
-		code          string // "": it is good
+		signed        []string // nil: host, x-project-id, x-sdk-date and, where there is one, x-security-token
+		code          string   // "": it is good
 	}{
 		"good":                {},
 		"none":                {spoil: func(r *http.Request) { r.Header.Del("Authorization") }, code: "APIGW.0301"},
 		"another query":       {spoil: func(r *http.Request) { r.URL.RawQuery = "limit=8" }, code: "APIGW.0301"},
-		"another path":        {spoil: func(r *http.Request) { r.URL.Path += "/" + "x" }, code: "APIGW.0301"},
+		"another path":        {spoil: func(r *http.Request) { r.URL.Path = "/ims/v2/images/x/members" }, code: "APIGW.0301"},
 		"another project":     {spoil: set("X-Project-Id", "other"), code: "APIGW.0301"},
-		"not the key's":       {change: set("X-Project-Id", "other"), code: "APIGW.0301"},
 		"another host":        {spoil: func(r *http.Request) { r.Host = "other.test" }, code: "APIGW.0301"},
 		"a token that is not": {change: set("X-Security-Token", "x"), code: "APIGW.0301"},
 		"an unsigned token":   {spoil: set("X-Security-Token", "x"), code: "APIGW.0301"},
+		"an unsigned host":    {signed: []string{"x-sdk-date"}, spoil: func(r *http.Request) { r.Host = "other.test" }},
+		"as the SDK signs":    {signed: []string{"user-agent", "x-project-id", "x-sdk-date"}},
+		"an unsigned date":    {signed: []string{"host", "x-project-id"}, code: "APIGW.0301"},
 		"14 minutes old":      {change: set("X-Sdk-Date", "20191115T032255Z")},
-		"16 minutes old":      {change: set("X-Sdk-Date", "20191115T032055Z"), code: "APIGW.0303"},
-		"16 minutes ahead":    {change: set("X-Sdk-Date", "20191115T035255Z"), code: "APIGW.0303"},
+		"16 minutes old":      {change: set("X-Sdk-Date", "20191115T032055Z"), code: "APIGW.0301"},
+		"16 minutes ahead":    {change: set("X-Sdk-Date", "20191115T035255Z"), code: "APIGW.0301"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, body := ask(t, c, path, test.change, test.spoil)
+			status, body := askSigned(t, c, path, test.signed, test.change, test.spoil)
 			if test.code == "" && status != http.StatusOK || test.code != "" && (status != http.StatusUnauthorized || !strings.Contains(body, `"error_code": "`+test.code)) {
 				t.Errorf("%d %s", status, body)
 			}
@@ -175,8 +187,20 @@ func TestErrorsOfIMS(t *testing.T) {
 	is("/ims/v2/cloudimages?__imagetype=shared&owner="+imsProject, 200, `"__whole_image": "true"`)
 	is("/ims/v2/cloudimages?__imagetype=shared&owner=other", 200, `{"images": []`)
 	is("/ims/v2/images/00000000-0000-4000-8000-000000000000/members", 400, "IMG.0027")
-	is(v2+"?limit=1001", 400, "IMG.0143")
-	is(v2+"?marker=nonsense!", 400, "IMG.0143")
+	is(v2+"?limit=1001", 400, "IMG.0001")
+	is(v2+"?marker=nonsense!", 400, "IMG.0001")
+	is(strings.Replace(v1, imsProject, "other", 1), 400, "IMG.0030")
+	is("/ims/v2/nothing", 404, "APIGW.0101")
+	if status, body := ask(t, c, v2, func(r *http.Request) { r.Header.Set("X-Project-Id", "other") }, nil); status != 400 || !strings.Contains(body, "IMG.0030") {
+		t.Errorf("another project: %d %s", status, body)
+	}
+	c.opts.NoMembersV1 = true
+	is(v1, 404, "APIGW.0101")
+	c.opts.NoMembersV1 = false
+	only()
+	c.AddAccessKey(AccessKey{Access: vectorAccess, Secret: vectorSecret, ProjectID: imsProject, Rights: []string{}})
+	c.opts.HCSO = true
+	is(v2, 401, "EPS.0003")
 	c.opts.EncodedDenials = true
 	only()
 	c.AddAccessKey(AccessKey{Access: vectorAccess, Secret: vectorSecret, ProjectID: imsProject, Rights: []string{}})
@@ -190,27 +214,112 @@ func TestErrorsOfIMS(t *testing.T) {
 
 func TestInboundImagesOfIMS(t *testing.T) {
 	c := newIMSWorld()
+	c.AddProjectGroup(imsProject, "domain", "account")
 	for _, status := range []string{"accepted", "pending", "rejected"} {
 		c.AddMember(c.AddImage(Image{Name: status, Owner: "another"}), Member{MemberID: imsProject, Status: status})
 	}
-	c.AddMember(c.AddImage(Image{Name: "of others", Owner: "another"}), Member{MemberID: "somebody", Status: "accepted"})
+	ofDomain := c.AddImage(Image{Name: "domain", Owner: "another"})
+	c.AddMember(ofDomain, Member{MemberID: "account", Type: "domain", Status: "accepted"})
+	c.AddMember(c.AddImage(Image{Name: "of others", Owner: "another"}), Member{MemberID: imsProject, Type: "organization", Status: "accepted"})
+	c.AddImage(Image{Name: "public", Owner: "another", Visibility: "public"})
 	for query, want := range map[string]string{
-		"": "200 accepted", "&member_status=accepted": "200 accepted", "&member_status=pending": "200 pending",
-		"&member_status=rejected": "200 rejected", "&member_status=all": "400 ", "&owner=another&member_status=pending": "200 pending",
+		"": "200 golden accepted domain public", "__imagetype=private": "200 golden", "__imagetype=gold": "200 public", "owner=" + imsProject: "200 golden",
+		"__imagetype=shared":                                               "200 accepted domain",
+		"__imagetype=shared&member_status=pending":                         "200 accepted domain", // which does not count alone
+		"__imagetype=shared&visibility=shared":                             "200 accepted domain",
+		"__imagetype=shared&visibility=shared&member_status=pending":       "200 pending",
+		"visibility=shared&member_status=rejected":                         "200 rejected",
+		"visibility=shared&member_status=all":                              "400 ",
+		"owner=another&visibility=shared&member_status=pending":            "200 pending",
+		"owner=" + imsProject + "&visibility=shared&member_status=pending": "200 ",
 	} {
-		code, body := ask(t, c, "/ims/v2/cloudimages?__imagetype=shared"+query, nil, nil)
+		code, body := ask(t, c, "/ims/v2/cloudimages?"+query, nil, nil)
 		var list struct {
 			Images []struct{ Name, Visibility string }
 		}
 		if err := json.Unmarshal([]byte(body), &list); err != nil {
 			t.Fatal(err)
 		}
-		got := strconv.Itoa(code) + " "
+		var names []string
 		for _, img := range list.Images {
-			got += img.Name
+			names = append(names, img.Name)
 		}
-		if got != want {
+		if got := strconv.Itoa(code) + " " + strings.Join(names, " "); got != want {
 			t.Errorf("%q: got %s, want %s", query, got, want)
 		}
+	}
+	// A project sees the row that it has the image by.
+	if code, body := ask(t, c, "/ims/v2/images/"+ofDomain+"/members", nil, nil); code != 200 || !strings.Contains(body, `"member_type": "domain", "urn": "organizations::`) {
+		t.Errorf("%d %s", code, body)
+	}
+}
+
+// The keys that the documents call mandatory in a record, and those that only Glance has.
+func TestRecordOfIMS(t *testing.T) {
+	c := newIMSWorld()
+	_, body := ask(t, c, "/ims/v2/images/"+imsGolden, nil, nil)
+	var record map[string]any
+	if err := json.Unmarshal([]byte(body), &record); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{
+		"__image_size", "__image_source_type", "__imagetype", "__isregistered", "__os_type", "active_at", "container_format", "created_at", "disk_format", "file", "id",
+		"min_disk", "min_ram", "name", "owner", "protected", "schema", "self", "status", "tags", "updated_at", "virtual_env_type", "visibility",
+	} {
+		if record[key] == nil {
+			t.Errorf("no %s in %s", key, body)
+		}
+	}
+	if _, ok := record["os_hidden"]; ok {
+		t.Errorf("os_hidden in %s", body)
+	}
+	for _, private := range []bool{false, true} {
+		c.opts.PrivateGroupShares = private
+		c.AddMember(imsGolden, Member{MemberID: "d", Type: "domain", Status: "accepted"})
+		want := map[bool]string{false: "shared", true: "private"}[private]
+		if _, body := ask(t, c, "/ims/v2/images/"+imsGolden, nil, nil); !strings.Contains(body, `"__imagetype": "`+want) {
+			t.Errorf("not %s: %s", want, body)
+		}
+	}
+}
+
+// Glance's own listing has pages of 25 and links to the next one.
+func TestNativeImagesOfIMS(t *testing.T) {
+	c := newIMSWorld()
+	for i := range 30 {
+		c.AddImage(Image{Name: strconv.Itoa(i), Owner: imsProject})
+	}
+	path, sizes := "/v2/images?owner="+imsProject, []int{}
+	for path != "" {
+		var page struct {
+			Images []struct{ ID string }
+			Next   string
+		}
+		_, body := ask(t, c, "/ims"+path, nil, nil)
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			t.Fatal(err)
+		}
+		sizes, path = append(sizes, len(page.Images)), page.Next
+	}
+	if !slices.Equal(sizes, []int{25, 6}) {
+		t.Errorf("pages of %v", sizes)
+	}
+}
+
+func TestIMSAtTheRoot(t *testing.T) {
+	c := newIMSWorld()
+	for path, want := range map[string]string{
+		"/": `300 {"versions": [{"status": "CURRENT", "id": "v2.2"`, "/v2/images/" + imsGolden: `200 {"__image_size"`, "/v1/x": `404 {"error_msg": "The API does not exist`,
+	} {
+		if status, body := ask(t, c, path, nil, nil); !strings.HasPrefix(strconv.Itoa(status)+" "+body, want) {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	if _, body := ask(t, c, "/ims/", nil, nil); strings.Count(body, `"id": "v`) != 5 {
+		t.Error(body)
+	}
+	c.opts.Huawei = false
+	if status, _ := ask(t, c, "/v2/images/"+imsGolden, nil, nil); status != 404 {
+		t.Errorf("a Glance at the root: %d", status)
 	}
 }
