@@ -71,6 +71,7 @@ func (e *Error) Status() int {
 var meanings = map[string]int{
 	"IMG.0027": http.StatusNotFound, "IMG.0066": http.StatusNotFound, "IMG.0086": http.StatusNotFound, "IMG.0144": http.StatusNotFound,
 	"IMG.0026": http.StatusForbidden, "IMG.0047": http.StatusForbidden, "IMG.0106": http.StatusForbidden,
+	"EPS.0003": http.StatusForbidden, // HCSO answers 401 where a policy does not allow the request
 	"IMG.0087": http.StatusUnauthorized,
 	"IMG.0060": http.StatusTooManyRequests, "IMG.0149": http.StatusTooManyRequests, "IMG.0187": http.StatusTooManyRequests,
 	"APIGW.0308": http.StatusTooManyRequests, "APIG.0308": http.StatusTooManyRequests,

@@ -196,7 +196,7 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 		return err
 	})
 	if err != nil {
-		return Image{}, err
+		return Image{}, c.explain(err)
 	}
 	img.View = access.ProjectID
 	return img, nil

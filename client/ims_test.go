@@ -13,8 +13,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/gophercloud/gophercloud/v2"
 
 	"glance_share_exporter/client"
+	"glance_share_exporter/internal/fakecloud"
 )
 
 // keys is a client.KeySource.
@@ -153,6 +155,7 @@ func TestPartOfAListIsNone(t *testing.T) {
 // What Huawei Cloud's error codes mean, whatever the status code that they come with; the counters have that one.
 func TestErrorCodesOfIMS(t *testing.T) {
 	const rights = "; listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
+	const inRegion = "; grant them in the region's project, since grants in an enterprise project do not count for members"
 	for _, test := range []struct {
 		status int
 		body   string
@@ -163,6 +166,9 @@ func TestErrorCodesOfIMS(t *testing.T) {
 		{400, `{"error": {"message": "flow control", "code": "IMG.0060"}}`, 429, "400 Bad Request: IMG.0060: flow control"},
 		{400, `{"error": {"message": "not the owner", "code": "IMG.0047"}}`, 403, "400 Bad Request: IMG.0047: not the owner" + rights},
 		{403, `{"encoded_authorization_message": "XYZ"}`, 403, "403 Forbidden: the credential lacks a right" + rights},
+		{401, `{"error": {"message": "Policy doesn't allow ims:images:get to be performed.", "code": "EPS.0003"}}`, 403, "401 Unauthorized: EPS.0003: Policy doesn't allow ims:images:get to be performed." + rights + inRegion},
+		{401, `{"error_msg": "no", "error_code": "EPS.0003"}`, 403, "401 Unauthorized: EPS.0003: no" + rights + inRegion},
+		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key is of another project than the request: correct project_id, or the project in auth"},
 		{401, `{"error_msg": "Incorrect IAM authentication information", "error_code": "APIGW.0301", "request_id": "1"}`, 401, "401 Unauthorized: APIGW.0301: Incorrect IAM authentication information"},
 		{429, `{"error_msg": "throttled", "error_code": "APIG.0308"}`, 429, "429 Too Many Requests: APIG.0308: throttled"},
 		{400, `{"message": "bad<br />", "code": "400 Bad Request", "title": "Bad Request"}`, 400, "400 Bad Request: bad"},
@@ -189,6 +195,52 @@ func TestErrorCodesOfIMS(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// A 401 of the service itself about a policy says nothing against the token: it costs no login, and the other requests go on.
+func TestNoRightOnHCSO(t *testing.T) {
+	w := fakecloud.New(fakecloud.Options{Huawei: true, Domain: "account", HCSO: true, Region: "cn-north-4"})
+	w.AddProjectID(producer, "cn-north-4")
+	w.AddUser("watcher", "hunter2", producer, "ims_readonly")
+	w.AddImage(fakecloud.Image{ID: golden, Owner: producer})
+	w.Inject(fakecloud.Fault{
+		Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers }, Status: http.StatusUnauthorized,
+		Body: `{"error": {"message": "Policy doesn't allow ims:images:share to be performed.", "code": "EPS.0003"}}`,
+	})
+	c, _ := newClient(t, client.Options{Settings: client.Settings{API: client.IMS}, Region: "cn-north-4", Auth: func() (gophercloud.AuthOptions, error) {
+		return gophercloud.AuthOptions{
+			IdentityEndpoint: start(t, w) + "/identity/v3", Username: "watcher", Password: "hunter2", DomainName: "account",
+			Scope: &gophercloud.AuthScope{ProjectID: producer},
+		}, nil
+	}})
+	for range 3 {
+		if _, err := c.Members(t.Context(), golden); asError(t, err).Status() != http.StatusForbidden {
+			t.Error(err)
+		}
+		if _, err := c.Image(t.Context(), golden); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := w.Count(fakecloud.OpAuthenticate); n != 1 {
+		t.Errorf("%d logins", n)
+	}
+}
+
+// Every 403 says which right may be lacking.
+func TestRightsOfIMS(t *testing.T) {
+	server := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
+	for _, version := range []client.MembersAPI{client.MembersV1, client.MembersV2} {
+		c, _ := newIMS(t, server, version)
+		_, list := c.ImagePage(t.Context(), client.ImageQuery{Owner: producer}, "")
+		_, record := c.Image(t.Context(), golden)
+		for err, want := range map[error]string{
+			list: "listing images: 403 Forbidden: listing images takes the right ims:images:list", record: "reading image " + golden + ": 403 Forbidden: reading an image takes the right ims:images:get",
+		} {
+			if err == nil || err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+		}
 	}
 }
 

@@ -165,7 +165,7 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 		return err
 	})
 	if err != nil {
-		return linkedPage{}, err
+		return linkedPage{}, c.explain(err)
 	}
 	if n := len(page.Images); api == IMS && page.Next == "" && n > 0 {
 		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.

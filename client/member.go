@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -170,20 +169,6 @@ func (c *Client) membersRequest(imageID, marker string) request {
 		req.path += "?marker=" + url.QueryEscape(marker)
 	}
 	return req
-}
-
-// explain says of a 403 of Huawei Cloud which rights it may be about.
-func (c *Client) explain(err error) error {
-	apiErr, ok := errors.AsType[*Error](err)
-	if !ok || c.settings.Load().API != IMS || apiErr.Op != OpListMembers || apiErr.Status() != http.StatusForbidden {
-		return err
-	}
-	e, rights := *apiErr, "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
-	if c.settings.Load().MembersAPI == MembersV1 {
-		rights = "listing members takes the right ims:images:get"
-	}
-	e.Message = strings.TrimPrefix(e.Message+"; "+rights, "; ")
-	return &e
 }
 
 // memberPage is one page of a member list.

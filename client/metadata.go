@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -186,7 +187,7 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 	switch {
 	case err == nil:
 		header.Set("X-Metadata-Token", strings.TrimSpace(string(token)))
-	case err.StatusCode != http.StatusNotFound && err.StatusCode != http.StatusMethodNotAllowed:
+	case !slices.Contains(tokenless, err.StatusCode):
 		return Key{}, err
 	}
 	var key Key
@@ -194,11 +195,14 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 		key, err = decodeKey(body)
 		return err
 	})
-	if err != nil && err.StatusCode == http.StatusNotFound {
-		err.Message = strings.TrimPrefix(err.Message+"; has this server an agency?", "; ")
+	if err != nil && (err.StatusCode == http.StatusNotFound || err.StatusCode == http.StatusUnauthorized && len(token) > 0) {
+		err.Message += ": this server has no agency: configure one for it in the ECS console"
 	}
 	return key, err
 }
+
+// tokenless are the answers to a request for a token after which the vendor's SDK goes on without one.
+var tokenless = []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable}
 
 func decodeKey(body []byte) (Key, error) {
 	var answer struct {

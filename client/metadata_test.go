@@ -19,6 +19,7 @@ import (
 type metadata struct {
 	mu        sync.Mutex
 	tokenless int // if set, the answer to who asks for a token
+	keyless   int // if set, the answer to who asks for a key
 	down      bool
 	body      string // if set, the answer instead of a key
 	delay     time.Duration
@@ -44,6 +45,9 @@ func (m *metadata) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNotFound)
 	case (r.Header.Get("X-Metadata-Token") == "metadata-token") == (m.tokenless != 0):
 		w.WriteHeader(http.StatusUnauthorized)
+	case m.keyless != 0:
+		w.WriteHeader(m.keyless)
+		_, _ = w.Write([]byte("Please configure Cloud Service Agency first"))
 	case m.body != "":
 		_, _ = w.Write([]byte(m.body))
 	default:
@@ -97,8 +101,8 @@ func TestMetadataKeys(t *testing.T) {
 		for range 10 {
 			is("AK2")
 		}
-		if got := len(seen.take()); got != 1 {
-			t.Errorf("%d attempts while the service is down, want 1", got)
+		if got := len(seen.take()); got != 2 { // for a token and, without one, for a key
+			t.Errorf("%d attempts while the service is down, want 2", got)
 		}
 		time.Sleep(11 * time.Minute)
 		if _, err := k.Key(t.Context()); err == nil || err.Error() != "logging in: 503 Service Unavailable: the metadata service" {
@@ -111,10 +115,20 @@ func TestMetadataKeys(t *testing.T) {
 }
 
 func TestMetadataWithoutTokens(t *testing.T) {
-	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed} {
+	for _, status := range []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable} {
 		k, _ := newMetadata(t, &metadata{tokenless: status})
 		if key, err := k.Key(t.Context()); err != nil || key.SecurityToken != "token-1" {
 			t.Errorf("%d: got %+v, %v", status, key, err)
+		}
+	}
+}
+
+func TestServerWithoutAnAgency(t *testing.T) {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound} {
+		k, _ := newMetadata(t, &metadata{keyless: status})
+		want := fmt.Sprintf("logging in: %d %s: the metadata service: this server has no agency: configure one for it in the ECS console", status, http.StatusText(status))
+		if _, err := k.Key(t.Context()); err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
 }

@@ -208,6 +208,9 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	}
 	switch img.StatusCode {
 	case http.StatusNotFound:
+		if !apiErr.OwnNotFound {
+			return e.why(withoutID(apiErr, img.ID)) // a gateway's or a proxy's, which says nothing of the image
+		}
 		return "404 Not Found: deleted, or another project's that does not share it. Correct the ID, or use a credential of the project that owns it; " +
 			"to an administrator, openstack image show -c owner tells which"
 	case http.StatusForbidden:

@@ -480,6 +480,9 @@ func TestPages(t *testing.T) {
 		"access-key-with-members-api-v2": {opts: fakecloud.Options{Huawei: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", three)}
 		}},
+		"access-key-without-members-api-v1": {opts: fakecloud.Options{Huawei: true, NoMembersV1: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
+		}},
 		"access-key-temporary": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("TEMPORARYTTINDUT2QVK", ", security_token: "+keyToken, "members_api: v1", three)}
 		}},

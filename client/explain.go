@@ -1,0 +1,51 @@
+package client
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+// explain adds to an error of Huawei Cloud what helps against it.
+func (c *Client) explain(err error) error {
+	apiErr, ok := errors.AsType[*Error](err)
+	if !ok || c.settings.Load().API != IMS {
+		return err
+	}
+	hint := ""
+	switch {
+	case strings.Contains(apiErr.Message, "IMG.0030"):
+		hint = "the token or access key is of another project than the request: correct project_id, or the project in auth"
+	case apiErr.Status() == http.StatusForbidden:
+		hint = c.rightsHint(apiErr)
+	case apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound && !apiErr.OwnNotFound && c.settings.Load().MembersAPI == MembersV1:
+		hint = "this is not the image API's own answer: where a region does not publish the v1 list of members, set members_api: v2"
+	}
+	if hint == "" {
+		return err
+	}
+	e := *apiErr
+	e.Message = strings.TrimPrefix(e.Message+"; "+hint, "; ")
+	return &e
+}
+
+// rightsHint says which rights a refused request takes.
+func (c *Client) rightsHint(e *Error) string {
+	hint := ""
+	switch v1 := c.settings.Load().MembersAPI == MembersV1; {
+	case e.Op == OpListImages:
+		return "listing images takes the right ims:images:list"
+	case e.Op == OpGetImage:
+		return "reading an image takes the right ims:images:get"
+	case e.Op != OpListMembers:
+		return ""
+	case v1:
+		hint = "listing members takes the right ims:images:get"
+	default:
+		hint = "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
+	}
+	if strings.Contains(e.Message, "EPS.0003") {
+		hint += "; grant them in the region's project, since grants in an enterprise project do not count for members"
+	}
+	return hint
+}
