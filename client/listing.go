@@ -108,9 +108,6 @@ type ImagePage struct {
 	Unreadable int
 	// Next is the marker of the next page; empty: this is the last one.
 	Next string
-	// Short is whether the page has fewer records than were asked for and yet is not known to be the last one. A next
-	// page that brings nothing new is then no fault.
-	Short bool
 	// Dropped is whether the page has fewer records than the server had for it: rows were left out, so the listing is not
 	// complete.
 	Dropped bool
@@ -169,7 +166,7 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 	}
 	if n := len(page.Images); api == IMS && page.Next == "" && n > 0 {
 		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.
-		page.Next, page.Short = page.Images[n-1].ID, page.rows() < q.limit(true)
+		page.Next = page.Images[n-1].ID
 	}
 	page.Access = access
 	setView(page.Images, access)

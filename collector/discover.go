@@ -253,7 +253,7 @@ var (
 		"the policy get_image hides images from this credential, so allow it")
 )
 
-var errGoingRound = errors.New("listing images: the pages go round, the same image marks two of them")
+var errGoingRound = errors.New("listing images: the pages go round, as they do where the image API ignores the marker, so images may be missing")
 
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
 const maxRestarts = 3
@@ -336,6 +336,9 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 		} else if !view.SameView(page.Access) {
 			return false, errMixedViews
 		}
+		if marker != "" && hasImage(page.Images, marker) {
+			return false, errGoingRound
+		}
 		if err := take(page, began); err != nil {
 			return false, err
 		}
@@ -345,9 +348,6 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 			break
 		}
 		if seen[page.Next] {
-			if page.Short {
-				break // a server that knows no marker, or begins again after the last one
-			}
 			return false, errGoingRound
 		}
 		seen[page.Next], marker = true, page.Next
@@ -359,6 +359,10 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 		return false, errDropped
 	}
 	return false, nil
+}
+
+func hasImage(images []client.Image, id string) bool {
+	return slices.ContainsFunc(images, func(img client.Image) bool { return img.ID == id })
 }
 
 // find takes over the images of a page that a rule takes, and the records of those that are watched anyway.

@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -220,4 +221,77 @@ func TestAnImageThatIsSharedNoMore(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// A listing that ignores the marker, with pages shorter than what was asked for, shows 100 of 250 images.
+func TestAListingThatIgnoresTheMarker(t *testing.T) {
+	imsBubble(t, byIAM(), discoveringIMS(), func(t *testing.T, b *bench) {
+		for i := range 250 {
+			b.world.Share(b.world.AddImage(fakecloud.Image{Name: "image " + strconv.Itoa(i), Owner: producer}), consumerA)
+		}
+		const again = "X-Test-Again"
+		b.world.Inject(fakecloud.Fault{
+			Match: func(r fakecloud.Request) bool {
+				return r.Operation == fakecloud.OpListImages && r.Header.Get(again) == ""
+			},
+			Raw: func(w http.ResponseWriter, r *http.Request) {
+				q := r.URL.Query()
+				q.Del("marker")
+				q.Set("limit", "100")
+				r = r.Clone(r.Context())
+				r.URL.RawQuery = q.Encode()
+				r.Header.Set(again, "1")
+				b.world.ServeHTTP(w, r)
+			},
+		})
+		s := b.scrape(t)
+		if s.Discovered || s.DiscoveryErr == nil || !strings.Contains(s.DiscoveryErr.Error(), "ignores the marker") {
+			t.Errorf("discovered %v: %v", s.Discovered, s.DiscoveryErr)
+		}
+	})
+}
+
+// What is shared with a domain and with an organization has rows that are not the project's. The image is shown, with a status that is
+// not known.
+func TestInboundByDomainAndOrganization(t *testing.T) {
+	imsBubble(t, byKey(client.MembersV1), withInbound(onIMS()), func(t *testing.T, b *bench) {
+		b.world.AddProjectGroup(producer, "domain", "account")
+		b.world.AddProjectGroup(producer, "organization", "unit")
+		id := b.world.AddImage(fakecloud.Image{Name: "both", Owner: consumerA})
+		b.world.AddMember(id, fakecloud.Member{MemberID: "account", Type: "domain", Status: "accepted"})
+		b.world.AddMember(id, fakecloud.Member{MemberID: "unit", Type: "organization", Status: "pending"})
+		for range 3 {
+			s := b.scrape(t)
+			in := s.Inbound[0]
+			if in.Err != nil || len(in.Images) != 2 {
+				t.Fatalf("%v: %+v", in.Err, in.Images)
+			}
+			for _, img := range in.Images {
+				if want := map[string]client.Status{strange: client.Accepted, id: ""}[img.Record.ID]; img.Status != want {
+					t.Errorf("%s is %q, want %q", img.Name, img.Status, want)
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
+// A gateway's 404 says nothing of an image: nothing that others share vanishes by it.
+func TestInboundBehindAGatewayWithoutTheAPI(t *testing.T) {
+	for name, fault := range map[string]fakecloud.Fault{"APIGW.0101": fakecloud.NotPublished(), "APIGW.0103": fakecloud.NoBackend()} {
+		t.Run(name, func(t *testing.T) {
+			imsBubble(t, byKey(client.MembersV1), withInbound(onIMS()), func(t *testing.T, b *bench) {
+				b.scrape(t)
+				b.world.SetStatus(strange, producer, "nonsense") // no listing has it any more
+				fault.Match = func(r fakecloud.Request) bool { return r.ImageID != "" }
+				b.world.Inject(fault)
+				for range 4 {
+					time.Sleep(time.Minute)
+					if in := b.scrape(t).Inbound[0]; in.Err == nil || len(in.Images) != 1 || in.Images[0].Status != "" {
+						t.Errorf("%v: %+v", in.Err, in.Images)
+					}
+				}
+			})
+		})
+	}
 }
