@@ -1,5 +1,6 @@
-// Package sdkoracle compares our signatures with those of the vendor's SDK. It is a module of its own, so that what the SDK
-// depends on stays out of the exporter.
+// Package sdkoracle compares our client with those of others: our signatures with those of Huawei Cloud's SDK, and what we read of
+// the fake IMS, and of the fake Keystone and Glance, with what that SDK and gophercloud read. It is a module of its own, so that what
+// the SDK depends on stays out of the exporter.
 package sdkoracle
 
 import (
