@@ -3,7 +3,6 @@ package client
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,7 +20,8 @@ const (
 	metadataBody    = 64 << 10
 	// A new key is asked for when the old one has so little left, or a third of what it had when it came.
 	keyReserve     = 40 * time.Minute
-	firstKeyPause  = 10 * time.Second
+	keyPause       = 10 * time.Second
+	sameKeyPause   = time.Minute
 	metadataTTL    = 6 * time.Hour // of the token for the metadata service
 	metadataTokens = "/meta-data/latest/api/token"
 	metadataKeys   = "/openstack/latest/securitykey"
@@ -52,8 +52,7 @@ type MetadataKeys struct {
 	key     Key
 	renewAt time.Time
 	flight  *keyFlight
-	pause   time.Duration // of the last refresh that failed
-	notYet  time.Time
+	notYet  time.Time // after a refresh that failed
 	failure error
 
 	distrust   time.Duration // for how long a key that is refused is kept
@@ -96,7 +95,7 @@ func (k *MetadataKeys) Refused(key Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now := time.Now(); key.Access == k.key.Access && !now.Before(k.trustUntil) {
-		k.distrust = grow(k.distrust, firstKeyPause)
+		k.distrust = grow(k.distrust, keyPause)
 		k.trustUntil, k.renewAt = now.Add(k.distrust), now
 	}
 }
@@ -106,7 +105,7 @@ func (k *MetadataKeys) Refused(key Key) {
 func (k *MetadataKeys) Key(ctx context.Context) (Key, error) {
 	k.mu.Lock()
 	now := time.Now()
-	valid := k.key.Access != "" && (k.key.Expires.IsZero() || now.Before(k.key.Expires))
+	valid := k.key.Access != "" && !k.key.Ended()
 	if k.flight == nil && (!valid || !k.renewAt.IsZero() && !now.Before(k.renewAt)) {
 		if now.Before(k.notYet) {
 			if !valid {
@@ -163,15 +162,14 @@ func (k *MetadataKeys) land(key Key, err *Error) {
 	now := time.Now()
 	if err != nil {
 		k.failure = err
-		k.pause = grow(k.pause, firstKeyPause)
-		k.notYet = now.Add(k.pause)
+		k.notYet = now.Add(keyPause)
 		return
 	}
-	k.key, k.failure, k.pause, k.notYet = key, nil, 0, time.Time{}
-	k.renewAt = time.Time{}
-	if !key.Expires.IsZero() {
-		k.renewAt = key.Expires.Add(-min(keyReserve, key.Expires.Sub(now)/3))
+	k.renewAt = key.Expires.Add(-min(keyReserve, key.Expires.Sub(now)/3))
+	if key.Access == k.key.Access {
+		k.renewAt = now.Add(sameKeyPause) // there is no other one yet: some services have it 10 minutes before the end
 	}
+	k.key, k.failure, k.notYet = key, nil, time.Time{}
 }
 
 // fetch asks for a token of the metadata service and with it, or without where there are none, for a key.
@@ -205,25 +203,11 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 var tokenless = []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable}
 
 func decodeKey(body []byte) (Key, error) {
-	var answer struct {
-		Credential struct {
-			Access        string `json:"access"`
-			Secret        string `json:"secret"`
-			SecurityToken string `json:"securitytoken"`
-			ExpiresAt     string `json:"expires_at"`
-		} `json:"credential"`
-	}
-	if json.Unmarshal(body, &answer) != nil {
-		return Key{}, errors.New("a 200 whose body is no key in JSON") // its text may have a secret in it
-	}
-	c := answer.Credential
-	key := Key{Access: c.Access, Secret: c.Secret, SecurityToken: c.SecurityToken, Expires: parseTime(c.ExpiresAt)}
+	key, err := ParseKey(body)
 	switch {
-	case key.Access == "" || key.Secret == "" || key.SecurityToken == "":
-		return Key{}, errors.New("a 200 without access, secret or securitytoken")
-	case key.Expires.IsZero():
-		return Key{}, errors.New("a 200 whose key has no expires_at that can be read")
-	case !key.Expires.After(time.Now()):
+	case err != nil:
+		return Key{}, fmt.Errorf("a 200 with %w", err)
+	case key.Ended():
 		return Key{}, errors.New("a 200 whose key ended at " + key.Expires.Format(time.RFC3339) + ": is this machine's clock right?")
 	}
 	return key, nil

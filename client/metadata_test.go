@@ -133,6 +133,69 @@ func TestServerWithoutAnAgency(t *testing.T) {
 	}
 }
 
+// hourly is a metadata service whose keys live for an hour, and change 10 minutes before the end. It is away for an hour.
+type hourly struct {
+	began    time.Time
+	awayFrom time.Time
+	connects bool // while it is away, it answers 503, and hangs else
+}
+
+func (h *hourly) away() bool {
+	return !time.Now().Before(h.awayFrom) && time.Now().Before(h.awayFrom.Add(time.Hour))
+}
+
+// key is the one that is offered now: key n is good until n*50+60 minutes after the beginning.
+func (h *hourly) key() (name string, expires time.Time) {
+	n := time.Since(h.began) / (50 * time.Minute)
+	return fmt.Sprint("AK", int(n)), h.began.Add(n*50*time.Minute + time.Hour)
+}
+
+func (h *hourly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case h.away() && h.connects:
+		w.WriteHeader(http.StatusServiceUnavailable)
+	case h.away():
+		<-r.Context().Done()
+	case r.Method == http.MethodPut:
+		_, _ = w.Write([]byte("metadata-token"))
+	default:
+		name, expires := h.key()
+		_, _ = fmt.Fprintf(w, `{"credential": {"access": %q, "secret": "s", "securitytoken": "t", "expires_at": %q}}`, name, expires.UTC().Format("2006-01-02T15:04:05.000000Z"))
+	}
+}
+
+// A day with a scrape every 30 s: there is no scrape without a valid key while one is to be had, be it that the service offers it now or
+// that it offered it for long enough before it went away.
+func TestADayOfAnAgency(t *testing.T) {
+	const every, longEnough = 30 * time.Second, 2 * time.Minute
+	for minute := range 60 {
+		synctest.Test(t, func(t *testing.T) {
+			h := &hourly{began: time.Now(), awayFrom: time.Now().Add(10*time.Hour + time.Duration(minute)*time.Minute), connects: minute%2 == 0}
+			keys := client.NewMetadataKeys(client.MetadataOptions{Transport: fakecloud.InMemory(h)})
+			t.Cleanup(keys.Close)
+			var last time.Time // end of the latest key that was offered for long enough
+			without := 0
+			for time.Since(h.began) < 24*time.Hour {
+				if name, expires := h.key(); !h.away() && name != "" && time.Until(expires) <= time.Hour-longEnough {
+					last = expires
+				}
+				key, err := keys.Key(t.Context())
+				valid := err == nil && time.Now().Before(key.Expires)
+				if toBeHad := !h.away() || time.Now().Before(last); toBeHad && !valid {
+					t.Fatalf("away from minute %d: no key after %s: %+v, %v", minute, time.Since(h.began), key, err)
+				}
+				if !valid {
+					without++
+				}
+				time.Sleep(every)
+			}
+			if without > int(time.Hour/every) {
+				t.Errorf("away from minute %d: %d scrapes without a key", minute, without)
+			}
+		})
+	}
+}
+
 func TestManyWaitForOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &metadata{delay: time.Second}
@@ -159,10 +222,10 @@ func TestManyWaitForOneKey(t *testing.T) {
 
 func TestBadMetadata(t *testing.T) {
 	for body, want := range map[string]string{
-		`{}`:                     "a 200 without access, secret or securitytoken",
-		`not JSON with secret-1`: "a 200 whose body is no key in JSON",
-		`{"credential": {"access": "AK", "secret": "s"}}`:                                                 "a 200 without access, secret or securitytoken",
-		`{"credential": {"access": "AK", "secret": "s", "securitytoken": "t", "expires_at": "tomorrow"}}`: "a 200 whose key has no expires_at that can be read",
+		`{}`:                     "a 200 with no access, secret or securitytoken",
+		`not JSON with secret-1`: "a 200 with no key in JSON",
+		`{"credential": {"access": "AK", "secret": "s"}}`:                                                 "a 200 with no access, secret or securitytoken",
+		`{"credential": {"access": "AK", "secret": "s", "securitytoken": "t", "expires_at": "tomorrow"}}`: "a 200 with no expires_at that can be read",
 	} {
 		k, seen := newMetadata(t, &metadata{body: body})
 		_, err := k.Key(t.Context())

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,34 @@ type Key struct {
 	// Expires is when a temporary key ends; zero: never.
 	Expires time.Time
 }
+
+// ParseKey reads a temporary key in the form in which Huawei Cloud's IAM and its metadata service give it. Its errors quote nothing of
+// the text.
+func ParseKey(text []byte) (Key, error) {
+	var answer struct {
+		Credential struct {
+			Access        string `json:"access"`
+			Secret        string `json:"secret"`
+			SecurityToken string `json:"securitytoken"`
+			ExpiresAt     string `json:"expires_at"`
+		} `json:"credential"`
+	}
+	if json.Unmarshal(text, &answer) != nil {
+		return Key{}, errors.New("no key in JSON")
+	}
+	c := answer.Credential
+	key := Key{Access: c.Access, Secret: c.Secret, SecurityToken: c.SecurityToken, Expires: parseTime(c.ExpiresAt)}
+	switch {
+	case key.Access == "" || key.Secret == "" || key.SecurityToken == "":
+		return Key{}, errors.New("no access, secret or securitytoken")
+	case key.Expires.IsZero():
+		return Key{}, errors.New("no expires_at that can be read")
+	}
+	return key, nil
+}
+
+// Ended reports whether the key is a temporary one that has ended.
+func (k Key) Ended() bool { return !k.Expires.IsZero() && !time.Now().Before(k.Expires) }
 
 // KeySource has the key to sign the next request with. It must be quick and safe for concurrent use. Its error is an
 // *[Error] with Op OpAuthenticate.
