@@ -86,6 +86,7 @@ func (a *auth) setDirectory(dir string) {
 	if a.AKSK != nil {
 		a.AKSK.SecretKeyFile = expand(dir, a.AKSK.SecretKeyFile)
 		a.AKSK.SecurityTokenFile = expand(dir, a.AKSK.SecurityTokenFile)
+		a.AKSK.CredentialFile = expand(dir, a.AKSK.CredentialFile)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 	"unicode"
 
 	"glance_share_exporter/client"
@@ -12,6 +13,18 @@ import (
 // The kinds of auth that sign every request instead of sending a token.
 
 func (a *akskAuth) credential(connection) (credential, *fault) {
+	keys, bad := a.keys()
+	if bad == nil {
+		bad = projectFault("aksk.project_id", a.ProjectID)
+	}
+	return credential{keys: keys, projectID: a.ProjectID}, bad
+}
+
+// keys are the source of the keys, and the first mistake in what is written about it.
+func (a *akskAuth) keys() (client.KeySource, *fault) {
+	if a.CredentialFile != "" {
+		return a.keysOfFile()
+	}
 	keys := &writtenKeys{
 		access: a.AccessKey,
 		secret: secret{"aksk.secret_key", a.SecretKey, a.SecretKeyFile},
@@ -19,17 +32,31 @@ func (a *akskAuth) credential(connection) (credential, *fault) {
 	if a.SecurityToken != "" || a.SecurityTokenFile != "" {
 		keys.token = &secret{"aksk.security_token", a.SecurityToken, a.SecurityTokenFile}
 	}
-	bad := firstFault(wordFault("aksk.access_key", a.AccessKey, "the access key's ID"), keys.secret.check())
+	bad := firstFault(wordFault("aksk.access_key", a.AccessKey, "the access key's ID, or credential_file instead"), keys.secret.check())
 	if bad == nil && keys.token != nil {
 		bad = keys.token.check()
 	}
 	if bad == nil {
 		_, bad = keys.read()
 	}
-	if bad == nil {
-		bad = projectFault("aksk.project_id", a.ProjectID)
+	return keys, bad
+}
+
+func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
+	for _, f := range []field{
+		{"aksk.access_key", a.AccessKey},
+		{"aksk.secret_key", string(a.SecretKey)},
+		{"aksk.secret_key_file", a.SecretKeyFile},
+		{"aksk.security_token", string(a.SecurityToken)},
+		{"aksk.security_token_file", a.SecurityTokenFile},
+	} {
+		if f.value != "" {
+			return nil, faultf(f.key, "has no use beside credential_file, which holds the whole key: leave it out")
+		}
 	}
-	return credential{keys: keys, projectID: a.ProjectID}, bad
+	keys := &fileKeys{file: secret{key: "aksk.credential", file: a.CredentialFile}}
+	_, bad := keys.read()
+	return keys, bad
 }
 
 func (a *agencyAuth) credential(connection) (credential, *fault) {
@@ -107,3 +134,43 @@ func (s *secret) blank(text string) *fault {
 	}
 	return nil
 }
+
+// fileKeys is a client.KeySource of temporary keys in a file that something else renews. It reads the file at each request, and keeps the
+// key that it had, as long as that has not ended, while the file has no good one.
+type fileKeys struct {
+	file secret
+
+	mu   sync.Mutex
+	last client.Key
+}
+
+// Key implements client.KeySource.
+func (k *fileKeys) Key(context.Context) (client.Key, error) {
+	key, bad := k.read()
+	if bad == nil && key.Ended() {
+		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.file.file, key.Expires.UTC().Format(time.RFC3339))
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case bad == nil:
+		k.last = key
+	case k.last.Access == "" || k.last.Ended():
+		return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeConfig, Message: "auth." + bad.Error()}
+	}
+	return k.last, nil
+}
+
+func (k *fileKeys) read() (client.Key, *fault) {
+	text, bad := k.file.read()
+	if bad != nil {
+		return client.Key{}, bad
+	}
+	key, err := client.ParseKey([]byte(text))
+	if err != nil {
+		return client.Key{}, faultf("aksk.credential_file", "%s has %v: write the answer of IAM or of the metadata service, %s", k.file.file, err, keyForm)
+	}
+	return key, nil
+}
+
+const keyForm = `{"credential": {"access": "...", "secret": "...", "securitytoken": "...", "expires_at": "..."}}`

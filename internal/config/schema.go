@@ -195,11 +195,12 @@ type tokenAuth struct {
 }
 
 type akskAuth struct {
-	AccessKey         string            `yaml:"access_key"`
+	AccessKey         string            `yaml:"access_key,omitempty"`
 	SecretKey         promconfig.Secret `yaml:"secret_key,omitempty"`
 	SecretKeyFile     string            `yaml:"secret_key_file,omitempty"`
 	SecurityToken     promconfig.Secret `yaml:"security_token,omitempty"`
 	SecurityTokenFile string            `yaml:"security_token_file,omitempty"`
+	CredentialFile    string            `yaml:"credential_file,omitempty"`
 	ProjectID         string            `yaml:"project_id"`
 }
 

@@ -15,7 +15,8 @@ import (
 // AccessKey is an access key of Huawei Cloud: it signs requests to IMS instead of a token.
 type AccessKey struct {
 	Access, Secret string
-	SecurityToken  string // of a temporary key
+	SecurityToken  string    // of a temporary key
+	Expires        time.Time // zero: never
 	ProjectID      string
 	Rights         []string // such as ims:images:get; nil: all
 }
@@ -54,7 +55,7 @@ func (c *Cloud) verify(r *http.Request) (*AccessKey, *denial) {
 	c.mu.RLock()
 	key := c.accessKeys[parts["Access"]]
 	c.mu.RUnlock()
-	if key == nil {
+	if key == nil || !key.Expires.IsZero() && !c.opts.Now().Before(key.Expires) {
 		return nil, &denial{"APIGW.0301", "Incorrect IAM authentication information: AK access key not found"}
 	}
 	signed := strings.Split(parts["SignedHeaders"], ";")
