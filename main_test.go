@@ -210,6 +210,7 @@ func TestDemo(t *testing.T) {
 	_, page = startExporter(t, "--config.file="+writeFile(t, "exporter.yml", several)).get(t, "/metrics")
 	maps.Copy(have, families(t, page))
 	maps.Copy(have, families(t, pageAfterRenaming(t)))
+	maps.Copy(have, families(t, pageOfAShortScrape(t)))
 	for _, name := range documentedMetrics(t) {
 		if !have[name] {
 			t.Errorf("README.md lists %s, and nobody has it", name)
@@ -239,6 +240,29 @@ func pageAfterRenaming(t *testing.T) string {
 	}
 	world.SetImage(imageID, func(img *fakecloud.Image) { img.Name = "renamed" })
 	_, page := e.get(t, "/metrics")
+	return page
+}
+
+// pageOfAShortScrape is of a Huawei Cloud with more private images than one scrape reads.
+func pageOfAShortScrape(t *testing.T) string {
+	t.Helper()
+	world := fakecloud.New(fakecloud.Options{Huawei: true})
+	world.AddProjectID(projectID, "cn-north-4")
+	world.AddAccessKey(fakecloud.AccessKey{Access: "AK", Secret: "SK", ProjectID: projectID})
+	for range 20 {
+		world.AddImage(fakecloud.Image{Owner: projectID, Visibility: "private"})
+	}
+	server := httptest.NewServer(world)
+	t.Cleanup(server.Close)
+	_, page := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", `clouds:
+  - name: huawei
+    api: ims
+    endpoint: `+server.URL+`
+    auth: {aksk: {access_key: AK, secret_key: SK, project_id: `+projectID+`}}
+    members_api: v1
+    scrape: {requests_per_second: 10, timeout: 1s}
+    discover: [{}]
+`)).get(t, "/metrics")
 	return page
 }
 

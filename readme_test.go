@@ -67,6 +67,7 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 	maps.Copy(families, scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", several)))
 	left := parsedFamilies(t, pageAfterRenaming(t))
 	families["glance_image_left"] = left["glance_image_left"]
+	families["glance_image_waiting"] = parsedFamilies(t, pageOfAShortScrape(t))["glance_image_waiting"]
 	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ",
 		"inbound, ", "cloud, image_id, image_name, owner_id, owner_name, project_id, ")
 	for _, row := range tableRows(t, "## Metrics") {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,7 @@ type imageJSON struct {
 	Hidden     flag     `json:"os_hidden"`
 	Tags       []string `json:"tags"`
 	Whole      flag     `json:"__whole_image"`
+	Type       word     `json:"__imagetype"`
 }
 
 // otherLetters takes the keys of a record in other letters than ours. Go's decoder gives them to the first field that they
@@ -68,6 +70,7 @@ type otherLetters struct {
 	Hidden     ignored `json:"OS_HIDDEN"`
 	Tags       ignored `json:"TAGS"`
 	Whole      ignored `json:"__WHOLE_IMAGE"`
+	Type       ignored `json:"__IMAGETYPE"`
 }
 
 type ignored struct{}
@@ -84,6 +87,21 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 	*f = string(raw) == "true" || string(raw) == `"true"` || string(raw) == `"True"`
 	return nil
 }
+
+// word is a text; anything else is none.
+type word string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (w *word) UnmarshalJSON(raw []byte) error {
+	var s string
+	_ = json.Unmarshal(raw, &s)
+	*w = word(s)
+	return nil
+}
+
+// imageTypes are the visibilities that the property __imagetype of Huawei Cloud stands for. Its visibility is private for images that are
+// shared.
+var imageTypes = map[word]Visibility{"gold": Public, "private": Private, "shared": Shared}
 
 // maxTags is how many bytes the tags of an image may have in all. Glance lets it have 128 tags of 255 letters.
 const maxTags = 256 << 10
@@ -116,11 +134,12 @@ func (r *imageJSON) decode(body []byte) error {
 		Hidden     flag            `json:"os_hidden"`
 		Tags       json.RawMessage `json:"tags"`
 		Whole      flag            `json:"__whole_image"`
+		Type       word            `json:"__imagetype"`
 	}
 	if err := json.Unmarshal(body, &lenient); err != nil {
 		return err
 	}
-	*r = imageJSON{ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole}
+	*r = imageJSON{ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole, Type: lenient.Type}
 	// What is no string stays empty, and so does what is no list of strings.
 	_ = json.Unmarshal(lenient.Name, &r.Name)
 	_ = json.Unmarshal(lenient.Status, &r.Status)
@@ -148,8 +167,12 @@ func isImageID(s string) bool {
 // image is the record's image. Only Huawei Cloud has properties of its own that begin with __: in Glance they are the owner's.
 func (r *imageJSON) image(api API) Image {
 	r.boundTags()
+	visibility := Visibility(bounded(r.Visibility, maxText))
+	if api == IMS {
+		visibility = cmp.Or(imageTypes[r.Type], visibility)
+	}
 	return Image{
-		ID: r.ID, Name: bounded(r.Name, maxText), Owner: bounded(r.Owner, maxText), Visibility: Visibility(bounded(r.Visibility, maxText)), Status: bounded(r.Status, maxText),
+		ID: r.ID, Name: bounded(r.Name, maxText), Owner: bounded(r.Owner, maxText), Visibility: visibility, Status: bounded(r.Status, maxText),
 		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: api == IMS && bool(r.Whole),
 	}
 }

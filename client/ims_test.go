@@ -284,13 +284,13 @@ func TestCloudImages(t *testing.T) {
 	all := []string{golden, hidden, absent}
 	c, _ := newIMS(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		if r.URL.Path != "/v2/cloudimages" || q.Get("__imagetype") != "shared" || q.Get("owner") != producer {
+		if r.URL.Path != "/v2/cloudimages" || q.Has("__imagetype") || q.Get("owner") != producer {
 			t.Errorf("asked for %s", r.URL)
 		}
 		rest := all[slices.Index(all, q.Get("marker"))+1:]
 		var rows []string
 		for _, id := range rest[:min(2, len(rest))] {
-			rows = append(rows, fmt.Sprintf(`{"id": %q, "owner": %q, "visibility": "private", "__whole_image": "true", "os_hidden": "false"}`, id, producer))
+			rows = append(rows, fmt.Sprintf(`{"id": %q, "owner": %q, "visibility": "private", "__imagetype": "shared", "__whole_image": "true"}`, id, producer))
 		}
 		_, _ = fmt.Fprintf(w, `{"images": [%s]}`, strings.Join(rows, ","))
 	}), client.MembersV2)
@@ -302,7 +302,7 @@ func TestCloudImages(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, img := range page.Images {
-			if !img.Whole || img.Visibility != client.Private {
+			if !img.Whole || img.Visibility != client.Shared {
 				t.Errorf("got %+v", img)
 			}
 			got = append(got, img.ID)

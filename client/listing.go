@@ -74,16 +74,17 @@ func (q ImageQuery) values() url.Values {
 // maxCloudImages is how many records a page of Huawei Cloud's listing has.
 const maxCloudImages = 500
 
-// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: the images that the owner shares, or those
-// that are shared with a project. Tags are not asked for, since they are written in another way there.
+// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: all images of the owner, or those that are shared with
+// a project. Whether __imagetype=shared finds what is shared with a domain or an organization alone, no document says. Tags are not
+// asked for, since they are written in another way there.
 func (q ImageQuery) cloudImages() url.Values {
 	v := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, maxCloudImages))}}
 	if q.Plain {
 		return v
 	}
-	v.Set("__imagetype", "shared")
 	switch {
 	case q.SharedWith != "":
+		v.Set("__imagetype", "shared")
 		// The API's document says that member_status needs the visibility beside it.
 		v.Set("visibility", string(Shared))
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))

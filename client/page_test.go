@@ -151,7 +151,7 @@ func TestE13LooksAtWhatAViewCanSee(t *testing.T) {
 		{client.Glance, client.ImageQuery{Visibility: client.Private, Limit: 100}, "/v2/images?limit=100&visibility=private"},
 		{client.Glance, client.ImageQuery{Owner: producer}, "/v2/images?limit=1000&owner=" + producer + "&sort=created_at%3Aasc%2Cid%3Aasc"},
 		{client.IMS, client.ImageQuery{Limit: 100, Plain: true}, "/v2/cloudimages?limit=100"},
-		{client.IMS, client.ImageQuery{Owner: producer}, "/v2/cloudimages?__imagetype=shared&limit=500&owner=" + producer},
+		{client.IMS, client.ImageQuery{Owner: producer}, "/v2/cloudimages?limit=500&owner=" + producer},
 	} {
 		var asked []string
 		c, _ := newClient(t, client.Options{

@@ -40,20 +40,21 @@ type Cloud struct {
 	api    API
 	logger log.Logger
 
-	mu      sync.Mutex
-	opts    *Options // replaced, never changed
-	parts   map[Shard]*part
-	memory  memory
-	slots   *slots // has a lock of its own
-	sweep   *sweep
-	inbound *inboundPast   // replaced, never changed
-	told    []client.Scope // the log has these
-	listing *listing       // a sweep that is under way; nil: none is
-	refresh *refresher     // nil: nobody collects in the background
-	closed  bool
-	retired bool // nothing begins in the background any more
-	active  int  // collections that have not ended
-	ended   sync.Cond
+	mu       sync.Mutex
+	opts     *Options // replaced, never changed
+	parts    map[Shard]*part
+	memory   memory
+	slots    *slots // has a lock of its own
+	sweep    *sweep
+	inbound  *inboundPast        // replaced, never changed
+	readings map[string]sighting // likewise, see turns.go
+	told     []client.Scope      // the log has these
+	listing  *listing            // a sweep that is under way; nil: none is
+	refresh  *refresher          // nil: nobody collects in the background
+	closed   bool
+	retired  bool // nothing begins in the background any more
+	active   int  // collections that have not ended
+	ended    sync.Cond
 }
 
 // part is a shard of the cloud.
@@ -109,6 +110,7 @@ func (c *Cloud) SetOptions(opts Options) {
 	c.memory.keep(c.opts)
 	c.slots.resize(opts.Concurrency)
 	c.inbound = c.inbound.keep(c.opts)
+	c.readings = nil
 	for _, p := range c.parts {
 		p.last, p.before = nil, nil
 	}
@@ -314,6 +316,7 @@ func (c *Cloud) finish(coll *collection, givenUp bool) {
 	if coll.opts == c.opts {
 		c.memory.learn(coll)
 		c.inbound = c.inbound.learn(coll)
+		c.readings = coll.nextReadings(c.readings)
 	}
 	if !givenUp {
 		p.report(coll)

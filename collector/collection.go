@@ -84,6 +84,8 @@ type collection struct {
 	sweepViews   map[string]*view         // of the collection that listed
 	departed     []LeftImage              // that are not watched any more since this collection
 
+	readings map[string]sighting // of images that are read in turns, by ID, from earlier collections; replaced, never changed
+
 	inboundPast *inboundPast
 	inbound     []*inbound // one for each project, if others' images are asked for
 	inboundKept int        // images of all of them
@@ -95,7 +97,7 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
-		inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{},
+		readings: c.readings, inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{},
 	}
 	c.memory.runs++
 	coll.id = c.memory.runs
@@ -352,19 +354,31 @@ func (c *collection) askMembers() {
 	}
 }
 
+// askMembersOf asks for an image's members when its time has come. One that has low priority may be asked for again, with a higher one.
 func (c *collection) askMembersOf(t *target) {
 	c.mu.Lock()
-	asked := t.membersAsked
-	t.membersAsked = true
+	low := c.inTurns(t)
+	asked := t.membersAsked && (low || !t.lowPriority)
+	t.membersAsked, t.lowPriority = true, low
 	c.mu.Unlock()
 	if asked {
 		return
 	}
 	to := &c.queue.rest
-	if t.past.hung {
+	switch {
+	case low:
+		to = &c.queue.last
+	case t.past.hung:
 		to = &c.queue.slow
 	}
 	c.queue.add(to, func(ctx context.Context) {
+		c.mu.Lock()
+		taken := t.membersTaken
+		t.membersTaken = true
+		c.mu.Unlock()
+		if taken {
+			return
+		}
 		c.begin(ctx, t)
 		if !c.settled(t) {
 			c.readMembers(ctx, t)
@@ -474,7 +488,12 @@ func (c *collection) snapshot() Snapshot {
 	defer c.mu.Unlock()
 	s := c.head()
 	s.State, s.Left = state, left
-	s.Images = c.images(func(t *target) sighting { return sighting{target: t, evidence: c.evidence(t)} })
+	s.Images = c.images(c.sightInTurn)
+	for i := range s.Images {
+		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
+			s.Taken = taken
+		}
+	}
 	return s
 }
 
@@ -504,7 +523,7 @@ func (c *collection) images(see func(t *target) sighting) []ImageSnapshot {
 			continue
 		}
 		s := see(t)
-		img := ImageSnapshot{Name: c.imageName(t), Taken: s.taken}
+		img := ImageSnapshot{Name: c.imageName(t), Taken: s.taken, InTurns: c.inTurns(t), Waiting: c.waitsForFirst(t)}
 		s.target.judge(&s.evidence, &img)
 		images = append(images, img)
 	}

@@ -110,7 +110,7 @@ func (o *Options) validateRules() error {
 		case len(r.Owners) > 0:
 			return optionError(at+".owners", "is not possible with api ims, which lists the images of the credential's own project: leave it out")
 		case len(r.Visibility) > 0:
-			return optionError(at+".visibility", "is not possible with api ims, which lists the images that are shared and may call them private: leave it out")
+			return optionError(at+".visibility", "is not possible with api ims, where an image that is called private may be shared with a domain or an organization: leave it out")
 		}
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
 			return optionError(at, "can never match, because discover[%d] takes all of its images: put it before that one, or leave it out", first)

@@ -84,6 +84,8 @@ type memo struct {
 	refused     observation  // when the probe on this image was refused
 	missed      missing      // when the image API first said that there is no such image
 	unexpected  bool         // an unexpected member was seen when the list was last read
+	hadRow      bool         // it ever had a member
+	since       time.Time    // when it was first watched
 }
 
 // missing is a collection in which an image was not found.
@@ -183,6 +185,10 @@ func (m *memory) forget(t *target, c *collection) {
 // learn takes over what the image's questions brought.
 func (m *memo) learn(t *target, number int, c *collection) {
 	m.learnEvidence(t, c)
+	m.hadRow = m.hadRow || len(t.members.Members) > 0
+	if m.since.IsZero() {
+		m.since = c.start
+	}
 	switch {
 	case !t.discovered:
 		m.known = nil

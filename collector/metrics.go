@@ -38,7 +38,7 @@ var (
 	durationDesc = newDesc("scrape_duration_seconds",
 		"How long this collection of the cloud took, in seconds.", cloudLabels)
 	snapshotDesc = newDesc("snapshot_timestamp_seconds",
-		"When the oldest collection began that any of this is from, in seconds since 1970. Only with refresh_interval, where scrapes show what was read last in the background.", cloudLabels)
+		"When the oldest collection began that any of this is from, in seconds since 1970. Only where scrapes show what an earlier collection read: with refresh_interval, and where images are read in turns.", cloudLabels)
 	configHashDesc = newDesc("cloud_config_hash",
 		"A number that changes when the configuration makes the cloud watch other images, or expect something else of them.", cloudLabels)
 	watchedDesc = newDesc("watched_images",
@@ -62,6 +62,8 @@ var (
 		"Whether the image's members were read, or its record shows that its visibility has none: 1 yes, 0 no.", imageLabels)
 	statusCodeDesc = newDesc("image_scrape_http_status_code",
 		"HTTP status code of the answer that decided glance_image_scrape_success, 0 without an answer or where it was refused. 200 without success means that nothing proves what the answer says. Huawei Cloud's own error codes count as the status they stand for.", imageLabels)
+	waitingDesc = newDesc("image_waiting",
+		"1 for an image that was never read because its turn has not come yet, absent for all others.", imageLabels)
 	completeDesc = newDesc("image_members_complete",
 		"Whether the members shown are all there are: 1 yes, 0 no, as in a view other than the owner's. Absent where the image's visibility has no members.", imageLabels)
 	infoDesc = newDesc("image_info",
@@ -122,7 +124,7 @@ var (
 var allDescs = []*desc{
 	upDesc, durationDesc, snapshotDesc, configHashDesc, watchedDesc,
 	discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
-	successDesc, statusCodeDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc, visibilityExpectedDesc,
+	successDesc, statusCodeDesc, waitingDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc, visibilityExpectedDesc,
 	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
 	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
@@ -200,6 +202,9 @@ func (s *ImageSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
 	p.gauge(statusCodeDesc, labels, float64(s.StatusCode))
 	if s.Sight != Unread {
 		p.time(membersReadDesc, labels, s.MembersRead)
+	}
+	if s.Waiting {
+		p.gauge(waitingDesc, labels, 1)
 	}
 	if s.Sight != NotApplicable {
 		p.flag(completeDesc, labels, s.Complete())

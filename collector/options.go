@@ -41,7 +41,8 @@ type Options struct {
 	DiscoveryInterval time.Duration
 	// RefreshInterval is how often the cloud is collected in the background; 0: for each scrape.
 	RefreshInterval time.Duration
-	// MaxStaleness is how long what a collection in the background read may be shown; 0: three times RefreshInterval.
+	// MaxStaleness is how long what an earlier collection read may be shown: in the background, and for images that are read in turns; 0:
+	// three times RefreshInterval, or an hour where each scrape collects.
 	MaxStaleness time.Duration
 
 	// AdminRoles are the roles of a token that sees the members of every project's images whole.
@@ -134,8 +135,8 @@ func (o Options) Validate() error {
 		return bad("scrape.refresh_interval", "must be at least 1s, or 0s to collect for each scrape")
 	case o.RefreshInterval > 0 && o.Timeout > o.RefreshInterval:
 		return bad("scrape.timeout", "must not be more than refresh_interval, %s", o.RefreshInterval)
-	case o.MaxStaleness != 0 && o.RefreshInterval == 0:
-		return bad("scrape.max_staleness", "has no effect without refresh_interval: leave it out")
+	case o.MaxStaleness != 0 && o.RefreshInterval == 0 && (o.API != client.IMS || len(o.Discover) == 0):
+		return bad("scrape.max_staleness", "has no effect without refresh_interval, or api ims with discover: leave it out")
 	case o.MaxStaleness < 0 || o.MaxStaleness > 0 && o.MaxStaleness < o.RefreshInterval:
 		return bad("scrape.max_staleness", "must be at least refresh_interval, %s, or 0s for three times that", o.RefreshInterval)
 	case o.Shards < 0 || o.Shards > MaxShards:

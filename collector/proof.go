@@ -246,7 +246,7 @@ func (c *collection) prove(ctx context.Context) {
 		if !alone && c.queue.queued() && !c.ending() {
 			continue
 		}
-		tasks := c.cloud.lacking(c)
+		tasks := c.cloud.lacking(c, alone)
 		if alone && len(tasks) == 0 {
 			return
 		}
@@ -270,8 +270,8 @@ func (c *collection) ending() bool {
 	return time.Until(c.deadline) < c.deadline.Sub(c.start)/4
 }
 
-// lacking are the questions that a collection still has to ask.
-func (c *Cloud) lacking(coll *collection) []task {
+// lacking are the questions that a collection still has to ask. idle is whether nothing else is left to be read.
+func (c *Cloud) lacking(coll *collection, idle bool) []task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.memory.exchange(coll)
@@ -282,7 +282,9 @@ func (c *Cloud) lacking(coll *collection) []task {
 	}
 	l := lack{cloud: c, collection: coll, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
 	for _, t := range coll.targets {
-		l.image(t)
+		if idle || !coll.inTurns(t) { // the next listing has the second record, and others wait for their turn
+			l.image(t)
+		}
 	}
 	l.probes()
 	for project, v := range coll.views {

@@ -14,6 +14,7 @@ type queue struct {
 	first   []task
 	slow    []task // hung the last time
 	rest    []task
+	last    []task // when nothing else is left
 
 	workers int
 	running int
@@ -56,9 +57,9 @@ func (q *queue) next() (t task, slow, ok bool) {
 			q.surplus--
 			return nil, false, false
 		}
-		order := [...]*[]task{&q.first, &q.rest, &q.slow}
+		order := [...]*[]task{&q.first, &q.rest, &q.slow, &q.last}
 		if q.hanging < q.workers/2 {
-			order = [...]*[]task{&q.first, &q.slow, &q.rest}
+			order = [...]*[]task{&q.first, &q.slow, &q.rest, &q.last}
 		}
 		for _, tasks := range order {
 			if len(*tasks) == 0 {
@@ -182,12 +183,12 @@ func (q *queue) quiet(ctx context.Context, most time.Duration) bool {
 func (q *queue) queued() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.first)+len(q.slow)+len(q.rest) > 0
+	return len(q.first)+len(q.slow)+len(q.rest)+len(q.last) > 0
 }
 
 // alone reports whether a task runs that is the only one. The caller holds mu.
 func (q *queue) alone() bool {
-	return q.running == 1 && len(q.first)+len(q.slow)+len(q.rest) == 0
+	return q.running == 1 && len(q.first)+len(q.slow)+len(q.rest)+len(q.last) == 0
 }
 
 // pause lets a running task wait, while another one runs in its place. It returns early when ctx is done.

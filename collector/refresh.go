@@ -90,7 +90,8 @@ func (c *collection) sight(t *target, before sighting) sighting {
 		}
 	}
 	// What was observed then says nothing of another view, nor against what is known of private images now.
-	if now := c.viewIn(then.view.project); !now.is(&then.view.access) || now.privates() != then.view.privates() {
+	now := c.viewIn(then.view.project)
+	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !c.hasPrivateMembers() {
 		return sighting{}
 	}
 	if v := then.verdict(); v == notRead || v == unproven {
@@ -291,7 +292,7 @@ func (c *collection) blind() (n int) {
 	}
 	for _, t := range c.targets {
 		switch {
-		case c.gone(t):
+		case c.gone(t), c.waits(t):
 		case c.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
 			n++
 		}
@@ -312,8 +313,14 @@ func (o *Options) staleness() time.Duration {
 	if o.MaxStaleness > 0 {
 		return o.MaxStaleness
 	}
+	if o.RefreshInterval == 0 {
+		return scrapeStaleness
+	}
 	return 3 * o.RefreshInterval
 }
+
+// scrapeStaleness is how old a reading may be where each scrape collects, see turns.go.
+const scrapeStaleness = time.Hour
 
 // tooOld says why what a collection read is not shown any more, by when it began; nil: it is.
 func (o *Options) tooOld(began time.Time) error {

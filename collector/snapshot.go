@@ -29,7 +29,7 @@ type Snapshot struct {
 	Cloud    string
 	Start    time.Time
 	Duration time.Duration
-	// Taken is when the oldest collection in the background began that any of this is from, zero where each scrape collects.
+	// Taken is when the oldest collection began that any of this is from, zero where all is from this one.
 	Taken time.Time
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool
@@ -123,13 +123,15 @@ type ImageSnapshot struct {
 	StatusCode int
 	// Err is why Sight is Unread.
 	Err error
-	// Taken is when the collection in the background began that read this, zero where none did.
+	// Taken is when the collection began that read this, zero where that is the snapshot's own.
 	Taken time.Time
 	// MembersRead is when the request for the list of members began that Sight is from, or the one for the record where that decided;
 	// zero where Sight is Unread.
 	MembersRead time.Time
 	// RecordRead is when the request for Record began.
 	RecordRead time.Time
+	// InTurns is whether the image is read when all others are read, Waiting whether it was never read because its turn has not come yet.
+	InTurns, Waiting bool
 }
 
 // Complete reports whether Members are all there are, each with an ID of its own, and none is left out.

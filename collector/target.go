@@ -21,6 +21,8 @@ type target struct {
 	after       *client.Image // the last record that was asked for after the members were read
 
 	membersAsked bool
+	lowPriority  bool // it was asked for when nothing else is left
+	membersTaken bool // its members are read, or were
 	begun        bool // its turn has come
 	inTurn       bool // its record is asked for alone, and its members in the same turn
 	recordFirst  bool // when its turn comes, its record is asked for before its members

@@ -1,0 +1,76 @@
+package collector
+
+import (
+	"maps"
+
+	"glance_share_exporter/client"
+)
+
+// On Huawei Cloud a listing has all images of the project, since an image that is called private may be shared with a domain or an
+// organization. There may be thousands of those that are shared with nobody. They are read in turns, when everything else is read, and in
+// between their last reading is shown.
+
+// inTurns reports whether an image is one of them: discovered, called private, and never seen with a member. The caller holds mu.
+func (c *collection) inTurns(t *target) bool {
+	if c.opts.API != client.IMS || !t.discovered || t.past.hadRow || len(t.members.Members) > 0 {
+		return false
+	}
+	record := t.record
+	if record == nil {
+		record = t.past.last
+	}
+	if record == nil {
+		record = t.swept
+	}
+	return record != nil && record.Visibility == client.Private
+}
+
+// waits reports whether the turn of an image has not come in this collection. The caller holds mu.
+func (c *collection) waits(t *target) bool {
+	return c.inTurns(t) && !t.membersRead && (t.membersErr == nil || notAsked(t.membersErr)) && !t.notFound
+}
+
+// waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than a reading
+// may be old counts as not read. The caller holds mu.
+func (c *collection) waitsForFirst(t *target) bool {
+	since := t.past.since
+	return c.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= c.opts.staleness())
+}
+
+// sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its turn did not
+// come. The caller holds mu.
+func (c *collection) sightInTurn(t *target) sighting {
+	if before, ok := c.readings[t.ID]; ok && c.waits(t) && age(before.taken) <= c.opts.staleness() {
+		if s := c.sight(t, before); s.target != nil {
+			return s
+		}
+	}
+	return sighting{target: t, evidence: c.evidence(t)}
+}
+
+// nextReadings are the readings that later collections may show. The caller holds the cloud's mu.
+func (c *collection) nextReadings(readings map[string]sighting) map[string]sighting {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.opts.API != client.IMS || c.opts.RefreshInterval > 0 {
+		return nil // a refresher remembers all images
+	}
+	next := maps.Clone(readings)
+	if next == nil {
+		next = map[string]sighting{}
+	}
+	views := c.frozen()
+	for _, t := range c.targets {
+		s := c.sight(t, readings[t.ID])
+		delete(next, t.ID)
+		if s.target == nil || c.gone(t) || !c.inTurns(t) {
+			continue
+		}
+		if v := views[s.evidence.view.project]; s.taken.Equal(c.start) && v != nil {
+			s.evidence.view = v // as it is now
+		}
+		next[t.ID] = s
+	}
+	maps.DeleteFunc(next, func(_ string, s sighting) bool { return age(s.taken) > c.opts.staleness() })
+	return next
+}
