@@ -35,6 +35,7 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.imageAPI(), e.clock())
 	list = append(list, e.transport()...)
 	list = append(list, e.images()...)
+	list = append(list, e.turns()...)
 	list = append(list, e.lists())
 	list = append(list, e.records()...)
 	list = append(list, e.proofs()...)

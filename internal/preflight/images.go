@@ -190,7 +190,7 @@ func countOf(list []kind) (n int) {
 // whyUnread says why nothing is known of an image's members, "" if something is.
 func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch {
-	case !unread(img):
+	case !unread(img), img.Waiting:
 		return ""
 	case notProven(img):
 		return e.whyNotProven(img)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
 )
 
 // What comes from a cloud and is pasted into a shell stays a word.
@@ -146,5 +148,41 @@ func TestColouredOnATerminalOnly(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	if Coloured(terminal) {
 		t.Error("NO_COLOR has colours")
+	}
+}
+
+// 20 shared images and 2,000 private ones.
+func TestTurns(t *testing.T) {
+	e := &evidence{Cloud: &Cloud{}, timeout: 30 * time.Second, snapshot: collector.Snapshot{Scopes: []client.Scope{{}}}}
+	for i := range 2020 {
+		e.snapshot.Images = append(e.snapshot.Images, collector.ImageSnapshot{InTurns: i >= 20})
+	}
+	const requests = "a collection takes 2026 requests: 6 for listings, 20 for images that are read each time, and 2000 for those in turns"
+	for _, test := range []struct {
+		rate    float64
+		refresh time.Duration
+		status  status
+		want    string
+	}{
+		{0, 0, info, ""},
+		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of those in turns, so a turn takes 8 collections. " +
+			"To read all each time, raise requests_per_second, or write scrape.refresh_interval: 5m"},
+		{10, 5 * time.Minute, info, "with requests_per_second: 10 that is 3m23s: each collection reads them all"},
+		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for those in turns: raise requests_per_second, or write scrape.refresh_interval: 1h25m"},
+		{100, 0, info, "with requests_per_second: 100 that is 20s: each collection reads them all"},
+	} {
+		e.ClientOptions.RequestsPerSecond, e.Options.RefreshInterval = test.rate, test.refresh
+		list := e.turns()
+		want := []string{requests, test.want}
+		if test.want == "" {
+			want = want[:1]
+		}
+		if len(list) != 1 || list[0].status != test.status || !slices.Equal(list[0].more, want) {
+			t.Errorf("got %+v\nwant %v %q", list, test.status, want)
+		}
+	}
+	e.snapshot.Images = e.snapshot.Images[:20]
+	if list := e.turns(); len(list) > 0 {
+		t.Errorf("got %+v", list)
 	}
 }

@@ -480,6 +480,12 @@ func TestPages(t *testing.T) {
 		"access-key-with-members-api-v2": {opts: fakecloud.Options{Huawei: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", three)}
 		}},
+		"access-key-and-private-images": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
+			for i := range 12 {
+				w.AddImage(fakecloud.Image{ID: fmt.Sprintf("00000000-0000-0000-0000-%012d", i), Name: fmt.Sprint("private-", i), Owner: producer, Visibility: "private"})
+			}
+			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", "discover: [{}]", "scrape: {requests_per_second: 1000}")}
+		}},
 		"access-key-without-members-api-v1": {opts: fakecloud.Options{Huawei: true, NoMembersV1: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
 		}},
