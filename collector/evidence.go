@@ -426,9 +426,12 @@ func (e *imageEvidence) wantsSecondRecord() bool {
 	return e.changed() || e.hadRows && len(e.rows) == 0 || len(e.rows) > 0 && !e.foreignRow()
 }
 
-// foreignRow reports whether the list has a row of another project than the view's.
+// foreignRow reports whether the list has a row of another project than the view's. One of a domain or an organization may be how the
+// project itself has the image.
 func (e *imageEvidence) foreignRow() bool {
-	return slices.ContainsFunc(e.rows, func(m client.Member) bool { return m.ID != "" && m.ID != e.project() })
+	return slices.ContainsFunc(e.rows, func(m client.Member) bool {
+		return m.ID != "" && m.ID != e.project() && m.Type == client.TypeProject
+	})
 }
 
 // administratorsRow reports whether the list has a row that is neither the view's project nor its user.

@@ -355,6 +355,19 @@ func TestE5OnHuaweiCloud(t *testing.T) {
 			looks: []look{{want: "empty=all:0"}, {after: time.Minute, do: func(b *bench) { give(b.world) }, want: "empty=some:1"}},
 		},
 		{
+			name: "a row of a domain is no proof, a member gets it too", world: newHuawei, connect: key, opts: own(onIMS(empty)),
+			prepare: func(w *fakecloud.Cloud) {
+				w.AddProjectGroup(producer, "domain", "account")
+				w.AddMember(empty, fakecloud.Member{MemberID: "account", Type: "domain", Status: "accepted", CreatedAt: t0, UpdatedAt: t0})
+			},
+			looks: []look{{want: "empty=all:1"}, {after: time.Minute, want: "empty=all:1"}, {after: time.Minute, do: func(b *bench) {
+				once(b.world, about("list_members", empty), func() {
+					b.world.SetImage(empty, func(img *fakecloud.Image) { img.Owner = consumerB })
+					b.world.Share(empty, consumerC)
+				})
+			}, want: "empty=some:1"}},
+		},
+		{
 			name: "a row of another project is no proof", world: newHuawei, connect: key, opts: own(onIMS(empty)),
 			looks: []look{{want: "empty=all:0"}, {after: time.Minute, do: func(b *bench) {
 				give(b.world)
