@@ -636,17 +636,16 @@ func ownNotFound(err error) bool {
 // missed reports whether this collection shows that a discovered image is not there (E15): the image API's own 404, from the
 // endpoint where the image was found, while another image of its owner was answered in the same view. The caller holds mu.
 func (c *collection) missed(t *target) bool {
-	m := t.past
 	if !t.discovered || !t.notFound || t.record != nil || c.noImageAPI() {
 		return false
 	}
-	v := c.viewOf(t)
+	v, last := c.viewOf(t), t.lastRecord()
 	switch {
-	case m.last != nil && c.contradicted[m.last.Owner]:
+	case last != nil && c.contradicted[last.Owner]:
 		return false
-	case m.endpoint != "" && m.endpoint != c.endpointOf(v.project):
+	case t.past.endpoint != "" && t.past.endpoint != c.endpointOf(v.project):
 		return false
-	case m.last != nil && m.last.Owner != v.project && !v.administratorIn(c.id):
+	case last != nil && last.Owner != v.project && !v.administratorIn(c.id):
 		return false // who is no administrator any more gets a 404, too
 	}
 	return c.ownerAnswered(t) || c.onlyImage(t) && c.viewOf(t).images.run == c.id
@@ -654,15 +653,18 @@ func (c *collection) missed(t *target) bool {
 
 // ownerAnswered reports whether an image of the same owner was answered in the same view. The caller holds mu.
 func (c *collection) ownerAnswered(t *target) bool {
-	last := t.past.last
+	last := t.lastRecord()
 	return last != nil && c.answeredFor[ownerIn{last.View, last.Owner}]
 }
 
 // onlyImage reports whether the image was the only one of its owner in the last complete listing. The caller holds mu.
 func (c *collection) onlyImage(t *target) bool {
-	last := t.past.last
+	last := t.lastRecord()
 	return last != nil && c.past.owners[last.Owner] == 1
 }
+
+// lastRecord is what an earlier collection, or a listing in one, said of the image, nil where none did.
+func (t *target) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.known) }
 
 // gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to watch.
 // The caller holds mu.

@@ -565,6 +565,21 @@ func TestE15InboundImages(t *testing.T) {
 	})
 }
 
+// What is gone does not come back with an older listing, and not with a record that only a listing had.
+func TestE15OlderListing(t *testing.T) {
+	opts := findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}})
+	opts.DiscoveryInterval = 5 * time.Minute
+	const rest, proven = "empty=all:0 hidden=all:1", " discovery=1 producer/images=1 producer/members=1"
+	gone := rest + proven + " left:shared=deleted"
+	inSituations(t, []situation{{
+		name: "deleted", opts: opts,
+		looks: append([]look{
+			{want: rest + " shared=all:3" + proven},
+			{after: 30 * time.Second, do: func(b *bench) { b.world.RemoveImage(shared) }, want: rest + " shared=unread:404" + proven},
+		}, looks(20, 30*time.Second, gone)...),
+	}})
+}
+
 // A gateway's 404 says nothing about an image.
 func TestE16Gateways(t *testing.T) {
 	opts := findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}})

@@ -141,9 +141,13 @@ func (c *collection) discoverNowAndThen(ctx context.Context) {
 
 // adopt takes the images of a sweep for those of its own listings. Their records are read anew.
 func (c *collection) adopt(s *sweep) {
+	left := c.cloud.leftSince(s.began)
 	c.mu.Lock()
 	for i := range s.images {
 		img := &s.images[i]
+		if left[img.ID] {
+			continue
+		}
 		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
 		c.used[rule] = true
 		if rule == nil || !c.part.shard.has(img.ID) {
@@ -175,4 +179,17 @@ func (c *collection) adopt(s *sweep) {
 	}
 	c.askRecords()
 	c.askMembers()
+}
+
+// leftSince are the IDs of the images that are not watched any more since a time.
+func (c *Cloud) leftSince(began time.Time) map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := map[string]bool{}
+	for _, l := range c.memory.left {
+		if l.at.After(began) {
+			ids[l.ID] = true
+		}
+	}
+	return ids
 }

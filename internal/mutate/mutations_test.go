@@ -230,7 +230,7 @@ var mutations = []mutation{
 	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
 	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
 		return u.Port()`},
-	{rule: "E19", file: "collector/discover.go", old: `m.endpoint != c.endpointOf(v.project)`, new: `!BROKEN && m.endpoint != c.endpointOf(v.project)`},
+	{rule: "E19", file: "collector/discover.go", old: `t.past.endpoint != c.endpointOf(v.project)`, new: `!BROKEN && t.past.endpoint != c.endpointOf(v.project)`},
 
 	// E20 and E21: which answer belongs to the request.
 	{rule: "E20", file: "client/client.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
