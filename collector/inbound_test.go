@@ -820,6 +820,7 @@ func TestInboundImagesOfHuaweiCloud(t *testing.T) {
 		}
 		// Between two lists.
 		once(world, inboundList("member_status=rejected"), func() { world.SetStatus(vendorHidden, producer, "pending") })
+		want = "base-next=pending base-old=pending debian-11=rejected debian-12=pending"
 		if got := inboundOf(b.scrape(t)); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

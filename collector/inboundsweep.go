@@ -191,7 +191,12 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 			// One image alone tells an administrator's view, before anything is said of thousands.
 			failure = cmp.Or(failure, c.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
-		for _, status := range []client.Status{client.Accepted, client.Pending, client.Rejected} {
+		wanted := []client.Status{client.Accepted, client.Pending, client.Rejected}
+		if ims {
+			// In the order in which offers are answered: one that is answered meanwhile is in two listings then, and not in none.
+			wanted = []client.Status{client.Pending, client.Rejected, client.Accepted}
+		}
+		for _, status := range wanted {
 			for _, hidden := range kinds {
 				list(hidden, status)
 			}
