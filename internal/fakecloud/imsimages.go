@@ -97,7 +97,7 @@ func (c *Cloud) imsImages(path string, q url.Values, who caller) answer {
 	if native {
 		most = c.opts.PageSize
 	}
-	limit, bad := imsLimit(q, most)
+	limit, bad := c.imsLimit(q, most)
 	if bad != nil {
 		return *bad
 	}
@@ -163,15 +163,15 @@ func (c *Cloud) inIMSImages(img *imageRecord, q url.Values, who caller) bool {
 	return own || public || ofOthers
 }
 
-// imsLimit reads limit: 1 to 1000.
-func imsLimit(q url.Values, def int) (int, *answer) {
+// imsLimit reads limit: 1 to 1000. A lower MaxPageSize trims it without a word.
+func (c *Cloud) imsLimit(q url.Values, def int) (int, *answer) {
 	text := q.Get("limit")
 	if text == "" {
-		return def, nil
+		return min(def, c.opts.MaxPageSize), nil
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 || n > imsMaxPage {
 		return 0, badParameter("limit must be from 1 to 1000")
 	}
-	return n, nil
+	return min(n, c.opts.MaxPageSize), nil
 }

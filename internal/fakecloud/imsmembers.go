@@ -11,7 +11,7 @@ import (
 
 // imsMembers is a page of an image's members. The owner sees all of them, a member its own row.
 func (c *Cloud) imsMembers(q url.Values, id string, who caller) answer {
-	limit, bad := imsLimit(q, imsPage)
+	limit, bad := c.imsLimit(q, imsPage)
 	if bad != nil {
 		return *bad
 	}

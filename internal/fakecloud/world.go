@@ -233,6 +233,17 @@ func (c *Cloud) Members(imageID string) []Member {
 	return out
 }
 
+// Images returns the records of all images, as created: the truth that tests compare with.
+func (c *Cloud) Images() []Image {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	out := make([]Image, len(c.order))
+	for i, img := range c.order {
+		out[i] = img.Image
+	}
+	return out
+}
+
 func (c *Cloud) withImage(id string, f func(*imageRecord)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
