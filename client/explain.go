@@ -9,16 +9,18 @@ import (
 // explain adds to an error of Huawei Cloud what helps against it.
 func (c *Client) explain(err error) error {
 	apiErr, ok := errors.AsType[*Error](err)
-	if !ok || c.settings.Load().API != IMS {
+	settings := c.settings.Load()
+	if !ok || settings.API != IMS {
 		return err
 	}
+	foreign := apiErr.Status() == http.StatusNotFound && !apiErr.OwnNotFound // as of a gateway
 	hint := ""
 	switch {
 	case strings.Contains(apiErr.Message, "IMG.0030"):
 		hint = "the token or access key is of another project than the request: correct project_id, or the project in auth"
 	case apiErr.Status() == http.StatusForbidden:
 		hint = c.rightsHint(apiErr)
-	case apiErr.Op == OpListMembers && apiErr.Status() == http.StatusNotFound && !apiErr.OwnNotFound && c.settings.Load().MembersAPI == MembersV1:
+	case foreign && apiErr.Op == OpListMembers && settings.MembersAPI == MembersV1:
 		hint = "this is not the image API's own answer: where a region does not publish the v1 list of members, set members_api: v2"
 	}
 	if hint == "" {

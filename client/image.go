@@ -139,7 +139,9 @@ func (r *imageJSON) decode(body []byte) error {
 	if err := json.Unmarshal(body, &lenient); err != nil {
 		return err
 	}
-	*r = imageJSON{ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole, Type: lenient.Type}
+	*r = imageJSON{
+		ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole, Type: lenient.Type,
+	}
 	// What is no string stays empty, and so does what is no list of strings.
 	_ = json.Unmarshal(lenient.Name, &r.Name)
 	_ = json.Unmarshal(lenient.Status, &r.Status)

@@ -58,7 +58,7 @@ func TestRandomWorldsOfIMS(t *testing.T) {
 		t.Logf("%7d %s", notes[what], what)
 	}
 	for _, kind := range everyIMSKind {
-		if ran == seeds && notes[kind] == 0 {
+		if ran >= 60 && ran == seeds && notes[kind] == 0 {
 			t.Errorf("%q never occurred in %d worlds", kind, seeds)
 		}
 	}
@@ -415,8 +415,14 @@ func (w *imsWorld) addImage() {
 
 func (w *imsWorld) changeMembers(id string) {
 	m := pick(w.rand, []fakecloud.Member{
-		{MemberID: producer}, {MemberID: consumerA}, {MemberID: consumerB}, {MemberID: consumerC}, {MemberID: stranger}, {MemberID: imsDomain, Type: "domain"},
-		{MemberID: imsUnit, Type: "organization"}, {MemberID: consumerA, Type: "domain"},
+		{MemberID: producer},
+		{MemberID: consumerA},
+		{MemberID: consumerB},
+		{MemberID: consumerC},
+		{MemberID: stranger},
+		{MemberID: imsDomain, Type: "domain"},
+		{MemberID: imsUnit, Type: "organization"},
+		{MemberID: consumerA, Type: "domain"},
 	})
 	rows := w.world.Members(id)
 	there := slices.ContainsFunc(rows, func(o fakecloud.Member) bool { return o.MemberID == m.MemberID && o.Type == m.Type })

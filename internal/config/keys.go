@@ -148,7 +148,8 @@ type fileKeys struct {
 func (k *fileKeys) Key(context.Context) (client.Key, error) {
 	key, bad := k.read()
 	if bad == nil && key.Ended() {
-		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.file.file, key.Expires.UTC().Format(time.RFC3339))
+		ended := key.Expires.UTC().Format(time.RFC3339)
+		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.file.file, ended)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -168,7 +169,8 @@ func (k *fileKeys) read() (client.Key, *fault) {
 	}
 	key, err := client.ParseKey([]byte(text))
 	if err != nil {
-		return client.Key{}, faultf("aksk.credential_file", "%s has %v: write the answer of IAM or of the metadata service, %s", k.file.file, err, keyForm)
+		const want = "%s has %v: write the answer of IAM or of the metadata service, %s"
+		return client.Key{}, faultf("aksk.credential_file", want, k.file.file, err, keyForm)
 	}
 	return key, nil
 }

@@ -121,7 +121,11 @@ func (c *Cloud) ims(x *exchange) answer {
 func imsVersions(base string) answer {
 	var versions []any
 	for _, v := range []struct{ id, status, path string }{
-		{"v2.2", "CURRENT", "v2"}, {"v2.1", "SUPPORTED", "v2"}, {"v2.0", "SUPPORTED", "v2"}, {"v1.1", "SUPPORTED", "v1"}, {"v1.0", "SUPPORTED", "v1"},
+		{"v2.2", "CURRENT", "v2"},
+		{"v2.1", "SUPPORTED", "v2"},
+		{"v2.0", "SUPPORTED", "v2"},
+		{"v1.1", "SUPPORTED", "v1"},
+		{"v1.0", "SUPPORTED", "v1"},
 	} {
 		href := object{{"href", base + "/" + v.path + "/"}, {"rel", "self"}}
 		versions = append(versions, object{{"status", v.status}, {"id", v.id}, {"links", []any{href}}})

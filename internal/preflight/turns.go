@@ -17,41 +17,48 @@ const (
 // turns are about the images that are read when all others are read: how many requests a collection takes, and how long it takes
 // until each of them was read.
 func (e *evidence) turns() []finding {
-	images := e.some(func(img *collector.ImageSnapshot) bool { return img.InTurns })
-	if len(images) == 0 {
+	quiet := len(e.some(func(img *collector.ImageSnapshot) bool { return img.InTurns }))
+	if quiet == 0 {
 		return nil
 	}
-	all, listing := len(e.snapshot.Images), 0
+	all, listing := len(e.snapshot.Images), e.listingRequests()
+	f := finding{status: info, subject: "turns"}
+	f.text = fmt.Sprintf("%d of %d images seem to be shared with nobody: they are read in turns, when all others are read", quiet, all)
+	f.more = []string{fmt.Sprintf("a collection takes %d requests: %d for listings, %d for images that are read each time, and %d for those in turns",
+		listing+all, listing, all-quiet, quiet)}
+	if rate := e.ClientOptions.RequestsPerSecond; rate > 0 { // else nobody knows what the API takes
+		var text string
+		f.status, text = e.turn(rate, listing+all-quiet, quiet)
+		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v %s", rate, text))
+	}
+	return []finding{f}
+}
+
+// listingRequests is how many requests the listings of a collection take.
+func (e *evidence) listingRequests() (n int) {
 	for range e.snapshot.Scopes {
-		listing += all/imagesPerListing + 2 // the last page is empty
+		n += len(e.snapshot.Images)/imagesPerListing + 2 // the last page is empty
 	}
-	if len(e.snapshot.Inbound) > 0 {
-		listing += inboundRequests * len(e.snapshot.Inbound)
-	}
-	first := all - len(images)
-	f := finding{status: info, subject: "turns", text: fmt.Sprintf("%d of %d images seem to be shared with nobody: they are read in turns, when all others are read", len(images), all)}
-	f.more = append(f.more, fmt.Sprintf("a collection takes %d requests: %d for listings, %d for images that are read each time, and %d for those in turns", listing+all, listing, first, len(images)))
-	rate, period := e.ClientOptions.RequestsPerSecond, e.timeout
+	return n + inboundRequests*len(e.snapshot.Inbound)
+}
+
+// turn says how long a turn of the quiet images takes, where each collection has so many other requests.
+func (e *evidence) turn(rate float64, others, quiet int) (status, string) {
+	period := e.timeout
 	if e.Options.RefreshInterval > 0 {
 		period = e.Options.RefreshInterval
 	}
-	if rate == 0 {
-		return []finding{f} // nobody knows what the API takes
-	}
-	whole := time.Duration(float64(listing+all) / rate * float64(time.Second))
-	room := int(rate*period.Seconds()) - listing - first
+	whole := time.Duration(float64(others+quiet) / rate * float64(time.Second))
+	room := int(rate*period.Seconds()) - others
 	remedy := "raise requests_per_second, or write scrape.refresh_interval: " + roundUp(whole).String()
 	switch {
-	case room >= len(images):
-		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v that is %s: each collection reads them all", rate, max(whole.Round(time.Second), time.Second)))
+	case room >= quiet:
+		return info, fmt.Sprintf("that is %s: each collection reads them all", max(whole.Round(time.Second), time.Second))
 	case room <= 0:
-		f.status = fail
-		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v a collection of %s has no time for those in turns: %s", rate, period, remedy))
-	default:
-		n := (len(images) + room - 1) / room
-		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v a collection of %s reads %d of those in turns, so a turn takes %d collections. To read all each time, %s", rate, period, room, n, remedy))
+		return fail, fmt.Sprintf("a collection of %s has no time for those in turns: %s", period, remedy)
 	}
-	return []finding{f}
+	return info, fmt.Sprintf("a collection of %s reads %d of those in turns, so a turn takes %d collections. To read all each time, %s",
+		period, room, (quiet+room-1)/room, remedy)
 }
 
 // roundUp is a duration in whole minutes, with some room.
