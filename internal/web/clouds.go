@@ -146,7 +146,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		switch {
 		case notProven(e.img):
 			unproven++
-		case e.img.Sight == collector.Unread || e.stale():
+		case e.img.Sight == collector.Unread || e.stale() && !e.img.InTurns:
 			unread++
 		case e.img.Sight == collector.Partial:
 			partial++

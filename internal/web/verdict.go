@@ -50,7 +50,7 @@ func (e *entry) judge() {
 			}
 		}
 	}
-	if (e.old || e.stale()) && e.rank > blind {
+	if (e.old || e.stale() && !e.img.InTurns) && e.rank > blind {
 		e.rank, e.word = blind, "Old"
 	}
 }
@@ -141,7 +141,10 @@ func (e *entry) says() []string {
 	var lines []string
 	switch {
 	case e.img.Sight != collector.Unread && !e.old:
-		if e.stale() {
+		switch {
+		case e.stale() && e.img.InTurns:
+			lines = append(lines, "Its turn to be read has not come since. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+		case e.stale():
 			lines = append(lines, "It could not be read since. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
 		}
 		return append(lines, seen(e.part.Snapshot, e.img)...)
@@ -168,6 +171,9 @@ func (e *entry) says() []string {
 
 // why is why an image was not read.
 func why(img *collector.ImageSnapshot) string {
+	if img.Waiting {
+		return "its turn to be read has not come yet"
+	}
 	s := strings.TrimRight(visible(img.Err.Error()), ". ")
 	if img.StatusCode == 404 {
 		s += "; it is deleted, or neither owned by nor shared with the credential's project"
