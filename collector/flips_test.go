@@ -91,9 +91,9 @@ func TestE15AnInboundImageOfADomainIsInNoListing(t *testing.T) {
 	want := strings.Replace(wholeInbound, "debian-12=pending", "debian-12=", 1)
 	synctest.Test(t, func(t *testing.T) {
 		b := newBenchWith(t, world, byKey(client.MembersV1), opts)
-		world.SetStatus(strangeOffer, producer, "accepted")
+		world.SetStatus(strangeOffer, producer, "pending")
 		// In two listings, so that its members are asked for.
-		once(world, inboundList("member_status=pending"), func() { world.SetStatus(strangeOffer, producer, "pending") })
+		once(world, inboundList("member_status=accepted"), func() { world.SetStatus(strangeOffer, producer, "accepted") })
 		if got := inboundOf(b.scrape(t)); got != want {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
