@@ -43,12 +43,12 @@ func readRules(t *testing.T) (rules []rule) {
 
 // alerts are the names that others route by.
 var alerts = []string{
-	"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMemberOffered", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
-	"GlanceImageNotShared", "GlanceImageMemberMissing", "GlanceImageMemberPendingTooLong", "GlanceImageMemberRejected",
-	"GlanceImageMembersNearLimit", "GlanceImageNotFound", "GlanceImageForbidden", "GlanceImageScrapeFailing", "GlanceImageWatcherBlind",
-	"GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
+	"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
+	"GlanceImageLessVisibleThanExpected", "GlanceImageMemberMissing", "GlanceImageMemberPendingTooLong", "GlanceImageMemberRejected",
+	"GlanceImageMembersNearLimit", "GlanceImageVanishedUnexpected", "GlanceImageNotRead", "GlanceImageWatcherBlind", "GlanceViewNotProven",
+	"GlanceNothingWatched", "GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
 	"GlanceExporterDown", "GlanceExporterAbsent", "GlanceExporterScrapeSlow", "GlanceExporterConfigReloadFailed", "GlanceExporterLabelClash",
-	"GlanceInboundUnknownOwner", "GlanceInboundUnknownOwnerOffered", "GlanceInboundImageVanished", "GlanceInboundIncomplete",
+	"GlanceInboundUnknownOwner", "GlanceInboundUnknownOwnerOffered", "GlanceInboundUnexpectedImages", "GlanceInboundImageVanished", "GlanceInboundIncomplete",
 }
 
 // The rules ask for metrics and labels that there are, and everybody who is woken is told what to do.
@@ -57,7 +57,7 @@ func TestAlerts(t *testing.T) {
 	for _, r := range rules {
 		if r.Record != "" {
 			// What a recorded series is made of is checked in its own rule.
-			k[r.Record] = []string{"cloud", "image_id", "image_name", "member_id", "member_name", "member_type", "status", "visibility", "expected", "state", "project_id", "owner_id", "owner_name"}
+			k[r.Record] = []string{"cloud", "image_id", "member_id", "member_type", "read", "kind", "state", "project_id", "expected", "status"}
 		}
 	}
 	runbooks, err := os.ReadFile("runbooks.md")

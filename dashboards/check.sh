@@ -4,7 +4,7 @@
 #
 #     AMTOOL=amtool ./check.sh /usr/bin/promtool ./promtool-3
 #
-# The mutations run with the last promtool alone. MUTATIONS=0 leaves them out.
+# The mutations run with the last promtool alone, and take an hour. MUTATIONS=105 runs so many of them, MUTATIONS=0 none.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 [ $# -gt 0 ] || set -- "${PROMTOOL:-promtool}"
@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 for promtool; do
   printf -- '-- %s: %s\n' "$promtool" "$("$promtool" --version 2>&1 | head -1)"
   "$promtool" check rules alerts.rules.yml
-  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml
+  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml alerts.faults.test.yml
 done
 
 printf -- '-- runbooks\n'
@@ -22,7 +22,7 @@ for alert in $alerts; do
   anchor=$(tr '[:upper:]' '[:lower:]' <<<"$alert")
   grep -qx "## $alert" runbooks.md || { echo "runbooks.md: no section $alert" >&2; bad=1; }
   grep -q "runbook_url: https://.*/runbooks.md#$anchor\$" alerts.rules.yml || { echo "alerts.rules.yml: no runbook_url of $alert" >&2; bad=1; }
-  grep -q "alertname: $alert\$" alerts.test.yml alerts.inbound.test.yml || { echo "alerts.*test.yml: no test of the text of $alert" >&2; bad=1; }
+  grep -q "alertname: $alert\$" alerts.test.yml alerts.inbound.test.yml alerts.faults.test.yml || { echo "alerts.*test.yml: no test of the text of $alert" >&2; bad=1; }
 done
 for section in $(sed -n 's/^## \(Glance.*\)$/\1/p' runbooks.md); do
   grep -q "alert: $section\$" alerts.rules.yml || { echo "runbooks.md: there is no alert $section" >&2; bad=1; }
@@ -32,6 +32,9 @@ printf '%d alerts have a section\n' "$(wc -w <<<"$alerts")"
 
 printf -- '-- alertmanager.yml\n'
 ./check-alertmanager.sh
+
+printf -- '-- other intervals, and histories\n'
+PROMTOOL=$promtool go test -count=1 -run 'TestVariants|TestHistories' .
 
 if [ "${MUTATIONS:-1}" != 0 ]; then
   printf -- '-- mutations\n'

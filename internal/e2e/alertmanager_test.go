@@ -36,8 +36,9 @@ type notification struct {
 
 // An alert is one in the words of webhooks and of Alertmanager's API.
 type alert struct {
-	Labels   labels
-	StartsAt time.Time
+	Labels      labels
+	Annotations labels
+	StartsAt    time.Time
 }
 
 type labels = map[string]string
@@ -195,6 +196,12 @@ func (a *alertmanager) state() string {
 		fmt.Fprintf(&b, "\n    %s since %s: %s", k.Status.State, k.StartsAt.Format(time.TimeOnly), k)
 	}
 	return b.String()
+}
+
+// quickRules are the shipped rules with seconds for minutes.
+func quickRules(t testing.TB) string {
+	t.Helper()
+	return shipped(t, "alerts.rules.yml", `(?m)^(\s+(?:for|keep_firing_for): \d+)m$`, `${1}s`, `(\[|offset )(\d+)m\b`, `${1}${2}s`)
 }
 
 // shipped returns a file of dashboards, with pairs of expression and replacement put to work. Each must find something.

@@ -95,8 +95,7 @@ func (w *world) testLockedProjects(t *testing.T) {
 		}
 	})
 
-	writeFile(t, p.RulesFile, shipped(t, "alerts.rules.yml",
-		`(?m)^(\s+(?:for|keep_firing_for): \d+)m$`, `${1}s`, `\[(\d+)m\]`, `[${1}s]`))
+	writeFile(t, p.RulesFile, quickRules(t))
 	p.reload()
 	alertsSince := time.Now()
 

@@ -43,7 +43,7 @@ func TestTwoExporters(t *testing.T) {
 	p := newPrometheus(t)
 	p.TargetsJob, p.TargetsInterval = "glance", "1s"
 	p.AlertmanagerHost, p.RulesFile = fmt.Sprintf("127.0.0.1:%d", freePort(t)), filepath.Join(p.Dir, "alerts.rules.yml") // nobody is there
-	writeFile(t, p.RulesFile, shipped(t, "alerts.rules.yml", `(?m)^(\s+(?:for|keep_firing_for): \d+)m$`, `${1}s`, `\[(\d+)m\]`, `[${1}s]`))
+	writeFile(t, p.RulesFile, quickRules(t))
 	p.start(t)
 	p.discover(t, urls...)
 
