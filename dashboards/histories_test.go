@@ -92,7 +92,7 @@ func rulesIn(t *testing.T, names string) string {
 func runPromtool(t *testing.T, promtool, dir string, files ...string) {
 	t.Helper()
 	for _, file := range files {
-		cmd := exec.Command(promtool, "test", "rules", file)
+		cmd := exec.CommandContext(t.Context(), promtool, "test", "rules", file)
 		cmd.Dir = dir
 		cmd.Env = append(os.Environ(), "GOGC=400")
 		if out, err := cmd.CombinedOutput(); err != nil {
