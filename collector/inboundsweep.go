@@ -453,7 +453,7 @@ func (c *collection) inboundOver(project string, img *client.Image, listed bool)
 		return true
 	case listed || img.Visibility == "" || slices.Contains(c.opts.MembersFor, img.Visibility):
 		return false
-	case img.Visibility != client.Private:
+	case img.Visibility != client.Private, img.Owner == "": // nobody shares what is nobody's
 		return true
 	}
 	c.mu.Lock()
