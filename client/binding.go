@@ -91,6 +91,11 @@ func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 	return e
 }
 
+// setSilent remembers that an endpoint does not echo request IDs.
+func (c *Client) setSilent(endpoint string) {
+	c.noEcho.Store(&endpoint)
+}
+
 // silent reports whether an endpoint is known not to echo request IDs.
 func (c *Client) silent(endpoint string) bool {
 	known := c.noEcho.Load()

@@ -319,6 +319,25 @@ func TestE21ALateAnswerIsNotAnEmptyList(t *testing.T) {
 	}
 }
 
+// E21: requests that run side by side find out together that the API does not echo request IDs. The race detector looks on.
+func TestE21NoEchoSideBySide(t *testing.T) {
+	server := newConnections(t, func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, `{"members": []}`)
+	}, (*httptest.Server).Start)
+	c, _ := newClient(t, client.Options{Transport: server.keep, Fresh: server.fresh, Endpoint: server.url, ProjectID: producer})
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			for range 20 {
+				if list, err := c.Members(t.Context(), golden); err != nil || len(list.Members) != 0 {
+					t.Errorf("got %+v, %v", list, err)
+				}
+			}
+		})
+	}
+	group.Wait()
+}
+
 // E21: a redirect that makes another request of a login is not followed, and the key to correct is named.
 func TestE21RedirectsAtLogin(t *testing.T) {
 	for _, test := range []struct {

@@ -136,7 +136,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		access, err := c.get(ctx, req, decode)
 		if err == nil && unbound {
 			// Nothing but a new connection shows that it is this image that has no members, here and from now on.
-			c.noEcho.Store(&access.Endpoint)
+			c.setSilent(access.Endpoint)
 			req.fresh = true
 			access, err = c.get(ctx, req, decode)
 		}
