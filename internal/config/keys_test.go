@@ -146,7 +146,13 @@ func TestADayOfACredentialFile(t *testing.T) {
 		world.AddProjectID("edc8", "cn-north-4")
 		world.AddImage(fakecloud.Image{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Owner: "edc8"})
 		began, written, ends, without := time.Now(), -1, time.Time{}, 0
+		var complete func() // writes the rest of a file that is cut
+		var cut time.Time
 		rotate := func() {
+			if complete != nil && time.Since(cut) > every {
+				complete()
+				complete = nil
+			}
 			n := int(time.Since(began) / (50 * time.Minute))
 			away := time.Since(began) - 10*time.Hour
 			if n == written || away >= 0 && away < time.Hour {
@@ -164,7 +170,7 @@ func TestADayOfACredentialFile(t *testing.T) {
 				return
 			}
 			write(t, file, keyText(name, until)[:60])
-			time.AfterFunc(every+time.Second, whole)
+			complete, cut = whole, time.Now()
 		}
 		rotate()
 		opts := watchFile(t, file).Clouds[0].Client
