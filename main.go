@@ -130,7 +130,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 // once collects every cloud one time and prints the page.
 func once(ctx context.Context, runtime *config.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
-	snapshots := web.Collect(ctx, runtime.Clouds(), collector.Limits{Timeout: web.DefaultTimeout, Fresh: true})
+	clouds, release := runtime.Clouds()
+	defer release()
+	snapshots := web.Collect(ctx, clouds, collector.Limits{Timeout: web.DefaultTimeout, Fresh: true})
 	families, err := web.Gather(snapshots, registry)
 	for _, family := range families {
 		if _, err := expfmt.MetricFamilyToText(stdout, family); err != nil {

@@ -105,6 +105,36 @@ func (r *reloads) scrape(t *testing.T) (int, string) {
 
 var seriesOf = regexp.MustCompile(`(?m)^glance_(image_scrape_success|up)\{cloud="([a-z]+)"[^}]*\} (\d)$`)
 
+// A scrape that took its clouds before a reload reads all of them, although the reload removes one.
+func TestAReloadLeavesTheCloudsOfAScrapeOpen(t *testing.T) {
+	r := newReloads(t, map[string]*fakecloud.Cloud{"steady": fakecloud.New(fakecloud.Options{}), "fleeting": fakecloud.New(fakecloud.Options{})})
+	reload := func(clouds ...string) {
+		t.Helper()
+		r.write(t, clouds...)
+		if err := r.runtime.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reload(r.cloud("steady", steadyImage), r.cloud("fleeting", otherImage))
+	clouds, release := r.runtime.Clouds()
+	reload(r.cloud("steady", steadyImage), r.cloud("fleeting", otherImage)) // which keeps both
+	reload(r.cloud("steady", steadyImage))
+	time.Sleep(100 * time.Millisecond) // for what would close the cloud
+	for _, s := range web.Collect(t.Context(), clouds, collector.Limits{Timeout: web.DefaultTimeout}) {
+		if !s.Up {
+			t.Errorf("cloud %s: %v", s.Cloud, s.Err)
+		}
+	}
+	release()
+	for range 200 {
+		if _, body := r.scrape(t); !strings.Contains(body, `"fleeting"`) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("the removed cloud is still there")
+}
+
 // Half of the reloads are of broken files. Every scrape is whole: nothing is missing of the cloud that is always there,
 // and nothing is shown of another one that failed.
 func TestReloadsDisturbNoScrape(t *testing.T) {

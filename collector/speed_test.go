@@ -200,7 +200,7 @@ func newScraped(b *testing.B, ids []string, base string, workers int) *scraped {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(api)
 	handler, err := web.New(web.Options{
-		Clouds: func() []*collector.Cloud { return []*collector.Cloud{cloud} }, Gatherer: registry, Logger: log.NewNopLogger(),
+		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} }, Gatherer: registry, Logger: log.NewNopLogger(),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -243,7 +244,7 @@ func (r *Runtime) prepare(config *Config, err error) attempt {
 	for _, cloud := range config.Clouds {
 		entry := runningCloud{config: cloud}
 		if kept := old.find(cloud); kept != nil {
-			entry.client, entry.collector = kept.client, kept.collector
+			entry.client, entry.collector, entry.users = kept.client, kept.collector, kept.users
 		} else {
 			c, err := r.connect(cloud)
 			if err != nil {
@@ -251,7 +252,7 @@ func (r *Runtime) prepare(config *Config, err error) attempt {
 				return attempt{loaded: true, err: fmt.Errorf("cloud %s: %w", cloud.Collector.Name, err)}
 			}
 			a.fresh = append(a.fresh, c)
-			entry.client, entry.collector = c, collector.New(c, cloud.Collector, r.opts.Logger)
+			entry.client, entry.collector, entry.users = c, collector.New(c, cloud.Collector, r.opts.Logger), &sync.WaitGroup{}
 		}
 		a.next.clouds = append(a.next.clouds, entry)
 	}

@@ -91,7 +91,9 @@ func (r *reloads) settle(loads int, wantErr string) {
 func (r *reloads) expect(clouds ...string) {
 	r.t.Helper()
 	var names []string
-	for _, c := range r.runtime.Clouds() {
+	running, release := r.runtime.Clouds()
+	defer release()
+	for _, c := range running {
 		names = append(names, c.Name())
 	}
 	if !slices.Equal(names, clouds) {

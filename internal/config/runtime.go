@@ -47,6 +47,7 @@ type runningCloud struct {
 	config    Cloud
 	client    connected
 	collector *collector.Cloud
+	users     *sync.WaitGroup // of collector, from [Runtime.Clouds]; mu guards Add
 }
 
 // connected is a client of one project or of several.
@@ -108,9 +109,10 @@ func (r *Runtime) connect(cloud Cloud) (connected, error) {
 	return client.New(opts)
 }
 
-// retire lets a cloud that is not configured any more finish what it does, and closes it.
+// retire closes a removed cloud once nobody uses it.
 func (r *Runtime) retire(entry runningCloud) {
 	r.retired.Go(func() {
+		entry.users.Wait()
 		entry.collector.Retire()
 		entry.client.Close()
 		r.mu.Lock()
@@ -124,14 +126,21 @@ func (r *Runtime) retire(entry runningCloud) {
 	})
 }
 
-// Clouds returns the clouds to collect.
-func (r *Runtime) Clouds() []*collector.Cloud {
-	current := r.current.Load()
-	clouds := make([]*collector.Cloud, len(current.clouds))
-	for i, entry := range current.clouds {
-		clouds[i] = entry.collector
+// Clouds returns the clouds to collect. A reload that removes one of them closes it only after release was called, so
+// that a scrape which has begun reads all that it began with.
+func (r *Runtime) Clouds() (clouds []*collector.Cloud, release func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	entries := r.current.Load().clouds
+	for _, entry := range entries {
+		entry.users.Add(1)
+		clouds = append(clouds, entry.collector)
 	}
-	return clouds
+	return clouds, func() {
+		for _, entry := range entries {
+			entry.users.Done()
+		}
+	}
 }
 
 // Asker is what a cloud's client can tell beside what is collected.

@@ -28,7 +28,7 @@ func withOptions(t *testing.T, change func(*web.Options)) http.Handler {
 	cloud := collector.New(hanging{}, opts, log.NewNopLogger())
 	t.Cleanup(cloud.Close)
 	webOpts := web.Options{
-		Clouds: func() []*collector.Cloud { return []*collector.Cloud{cloud} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: prometheus.NewRegistry(),
 	}
 	change(&webOpts)
@@ -197,7 +197,7 @@ func TestABodyThatNeverComes(t *testing.T) {
 	process := prometheus.NewRegistry() // with a page that is written before the scrape ends
 	process.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "long_total", Help: strings.Repeat("x", 10_000)}))
 	server := web.Server(withOptions(t, func(o *web.Options) {
-		o.MaxRequests, o.Clouds, o.Gatherer = 3, func() []*collector.Cloud { return nil }, process
+		o.MaxRequests, o.Clouds, o.Gatherer = 3, func() ([]*collector.Cloud, func()) { return nil, func() {} }, process
 	}))
 	server.ReadTimeout = time.Second
 	address := listen(t, server)

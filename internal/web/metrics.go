@@ -39,12 +39,9 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no page for one cloud: ask "+h.probe+"?cloud=NAME", http.StatusBadRequest)
 		return
 	}
-	var clouds []*collector.Cloud
-	for _, c := range h.opts.Clouds() {
-		if !c.ByProbe() {
-			clouds = append(clouds, c)
-		}
-	}
+	clouds, release := h.opts.Clouds()
+	defer release()
+	clouds = slices.DeleteFunc(clouds, (*collector.Cloud).ByProbe)
 	h.opts.scrape(w, r, clouds, collector.Shard{}, h.opts.Gatherer, &h.took)
 }
 

@@ -293,8 +293,10 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 		Base: p.base, Version: p.opts.Version, Build: p.build, CSS: template.CSS(pageCSS), JS: template.JS(pageJS),
 		Now: moment{now, now}, Links: p.links, Filter: f,
 	}
+	clouds, release := p.opts.Clouds()
+	defer release()
 	known := false
-	for _, c := range p.opts.Clouds() {
+	for _, c := range clouds {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -304,7 +304,7 @@ func newSite(t testing.TB, change func(*web.Options)) *site {
 	t.Helper()
 	s := &site{}
 	opts := web.Options{
-		Clouds: func() []*collector.Cloud { return s.clouds }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(s.clouds), func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: prometheus.NewRegistry(), Version: "1.2.3",
 	}
 	if change != nil {

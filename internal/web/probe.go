@@ -30,7 +30,8 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	clouds := h.opts.Clouds()
+	clouds, release := h.opts.Clouds()
+	defer release()
 	i := slices.IndexFunc(clouds, func(c *collector.Cloud) bool { return c.Name() == name })
 	if i < 0 {
 		http.Error(w, fmt.Sprintf("no cloud %q: the configuration has %s", name, strings.Join(names(clouds), ", ")), http.StatusNotFound)
@@ -90,7 +91,7 @@ type targetGroup struct {
 // is where the targets are, else where the request came to. The label exporter tells the targets of several exporters apart, whose
 // instance is the same.
 type discovery struct {
-	clouds   func() []*collector.Cloud
+	clouds   func() ([]*collector.Cloud, func())
 	external *url.URL // nil: not told
 	probe    string   // path of the page for one cloud
 }
@@ -104,8 +105,10 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		address, scheme = d.external.Host, d.external.Scheme
 	}
 	address = withPort(address, scheme)
+	clouds, release := d.clouds()
+	defer release()
 	groups := []targetGroup{}
-	for _, c := range d.clouds() {
+	for _, c := range clouds {
 		if !c.ByProbe() {
 			continue
 		}

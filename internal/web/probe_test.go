@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -64,7 +65,7 @@ func newClouds(t *testing.T, external string) http.Handler {
 	process := prometheus.NewRegistry()
 	process.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "glance_api_requests_total", Help: "Some."}))
 	handler, err := web.New(web.Options{
-		Clouds: func() []*collector.Cloud { return clouds }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(clouds), func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: process, ExternalURL: external,
 	})
 	if err != nil {

@@ -18,8 +18,9 @@ import (
 
 // Options are what the pages show and do. All but Reload and the three paths are required.
 type Options struct {
-	// Clouds returns the clouds to collect, as of now.
-	Clouds func() []*collector.Cloud
+	// Clouds returns the clouds to collect, as of now, and what to call when they are not used any longer: until then, a
+	// reload leaves them open.
+	Clouds func() (clouds []*collector.Cloud, release func())
 	// Config returns the effective configuration without its secrets.
 	Config func() ([]byte, error)
 	// Reload reads the configuration again, all or nothing; nil: not over HTTP.

@@ -69,7 +69,7 @@ func newHandler(t *testing.T, logger log.Logger, process prometheus.Gatherer) ht
 	cloud := collector.New(hanging{}, opts, log.NewNopLogger())
 	t.Cleanup(cloud.Close)
 	handler, err := web.New(web.Options{
-		Clouds: func() []*collector.Cloud { return []*collector.Cloud{cloud} },
+		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} },
 		Config: func() ([]byte, error) { return nil, errors.New("password is hunter2") },
 		Logger: logger, Gatherer: process,
 	})
