@@ -253,7 +253,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 	if apiErr == nil {
 		defer func() { c.pace.pause.leave(tries, req.key(), apiErr) }()
 		var cancel context.CancelFunc
-		if ctx, cancel, apiErr = c.pace.start(ctx); apiErr == nil {
+		if ctx, cancel, apiErr = c.pace.start(ctx, req.op); apiErr == nil {
 			defer cancel()
 		}
 	}

@@ -13,6 +13,8 @@ import (
 )
 
 const (
+	// mostTime is the most that an attempt takes by default, pages of listings excepted.
+	mostTime = 10 * time.Second
 	// leastTime is the least that an attempt is worth starting with.
 	leastTime = 50 * time.Millisecond
 
@@ -28,7 +30,7 @@ const (
 // Patience says how long the requests of a context may take, each for itself. The context's own deadline bounds them all.
 type Patience struct {
 	// RequestTimeout bounds one attempt; 0: half of the time that is left when it starts, so that one that hangs leaves
-	// time for others.
+	// time for others, and 10 s at most unless it is a page of a listing.
 	RequestTimeout time.Duration
 	// Pause waits before an attempt is repeated and returns early when ctx is done. nil: it just waits. A caller with
 	// better things to do meanwhile can see to them.
@@ -67,9 +69,9 @@ func (p *pacer) set(perSecond float64) {
 	}
 }
 
-// start waits for the turn of an attempt and returns its context. Its error is an *Error with [CodeNotAsked] where the
+// start waits for the turn of an attempt of an operation and returns its context. Its error is an *Error with [CodeNotAsked] where the
 // turn would come too late.
-func (p *pacer) start(ctx context.Context) (context.Context, context.CancelFunc, *Error) {
+func (p *pacer) start(ctx context.Context, op Operation) (context.Context, context.CancelFunc, *Error) {
 	if p.limiter.Limit() != rate.Inf {
 		if err := p.limiter.Wait(ctx); err != nil && ctx.Err() == nil {
 			return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for it"}
@@ -88,6 +90,9 @@ func (p *pacer) start(ctx context.Context) (context.Context, context.CancelFunc,
 		}
 		if timeout == 0 {
 			timeout = left / 2
+			if op != OpListImages {
+				timeout = min(timeout, mostTime)
+			}
 		}
 	}
 	if timeout == 0 {

@@ -330,3 +330,29 @@ func TestALongPause(t *testing.T) {
 		}
 	})
 }
+
+// One request that hangs does not hold its slot for half of a patient scraper's time. Pages of listings may take long.
+func TestTheLongestRequest(t *testing.T) {
+	observed(t, func(t *testing.T, w *fakecloud.Cloud, c *client.Client, _ *attempts) {
+		if _, err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w.Inject(fakecloud.Fault{Hang: true})
+		for what, test := range map[string]struct {
+			ask  func(ctx context.Context) error
+			most time.Duration
+		}{
+			"members":  {func(ctx context.Context) error { _, err := c.Members(ctx, golden); return err }, 10 * time.Second},
+			"a record": {func(ctx context.Context) error { _, err := c.Image(ctx, golden); return err }, 10 * time.Second},
+			"a page":   {func(ctx context.Context) error { _, err := c.ImagePage(ctx, client.ImageQuery{}, ""); return err }, time.Minute},
+		} {
+			ctx, cancel := context.WithTimeout(client.WithPatience(t.Context(), client.Patience{}), 2*time.Minute)
+			began := time.Now()
+			err := test.ask(ctx)
+			cancel()
+			if took := time.Since(began); asError(t, err).Code != client.CodeTimeout || took != test.most {
+				t.Errorf("%s: %v after %s, want %s", what, err, took, test.most)
+			}
+		}
+	})
+}

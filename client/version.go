@@ -17,7 +17,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel, apiErr := c.pace.start(ctx)
+	ctx, cancel, apiErr := c.pace.start(ctx, OpGetVersion)
 	if apiErr != nil {
 		apiErr.Op = OpGetVersion
 		return "", apiErr

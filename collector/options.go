@@ -32,7 +32,7 @@ type Options struct {
 	Timeout time.Duration
 	// TimeoutOffset is kept back, at least, from the scrape's timeout.
 	TimeoutOffset time.Duration
-	// RequestTimeout bounds one request; 0: half of the time that is left when it starts.
+	// RequestTimeout bounds one request; 0: half of the time that is left when it starts, at most 10 s but for listings.
 	RequestTimeout time.Duration
 	// Concurrency is the number of requests in flight, all shards together.
 	Concurrency int
