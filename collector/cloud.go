@@ -8,6 +8,7 @@ package collector
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,7 @@ type Cloud struct {
 	mu       sync.Mutex
 	opts     *Options // replaced, never changed
 	parts    map[Shard]*part
+	shards   shardsSeen
 	memory   memory
 	slots    *slots // has a lock of its own
 	sweep    *sweep
@@ -61,7 +63,7 @@ type Cloud struct {
 type part struct {
 	shard    Shard
 	logger   log.Logger
-	running  *collection
+	running  []*collection    // that somebody waits for
 	problems map[problem]bool // the log has these
 	used     time.Time
 	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
@@ -105,6 +107,9 @@ func (c *Cloud) SetOptions(opts Options) {
 	if c.opts.same(&opts) {
 		return
 	}
+	if c.opts.Shards != opts.Shards {
+		c.shards.before = c.opts.Shards
+	}
 	c.opts = &opts
 	c.forgetSweep(c.opts)
 	c.memory.keep(c.opts)
@@ -121,8 +126,8 @@ func (c *Cloud) Close() {
 	c.mu.Lock()
 	c.closed = true
 	for _, p := range c.parts {
-		if p.running != nil {
-			p.running.cancel(context.Canceled)
+		for _, coll := range p.running {
+			coll.cancel(context.Canceled)
 		}
 	}
 	c.mu.Unlock()
@@ -160,9 +165,12 @@ type Limits struct {
 	Fresh bool
 }
 
+// maxTimeout is the longest that a scrape may take, whatever it asks for, unless [Options].Timeout is more.
+const maxTimeout = 2 * time.Minute
+
 // deadline is when a collection must be finished that begins now.
 func (l Limits) deadline(opts *Options, now time.Time) time.Time {
-	timeout := l.Timeout
+	timeout := min(l.Timeout, max(opts.Timeout, maxTimeout))
 	if opts.Timeout > 0 {
 		timeout = min(timeout, opts.Timeout)
 	}
@@ -171,9 +179,12 @@ func (l Limits) deadline(opts *Options, now time.Time) time.Time {
 	return now.Add(max(timeout-reserve-grace, 0))
 }
 
-// Collect asks the cloud and returns what it saw when everything is asked, or at the deadline that follows from limits,
-// or when ctx is done: what was not read by then is marked unread. Callers at the same time share one collection, each
-// with its own deadline, as long as nothing in it was read longer ago than half of the time that the caller has. Where the cloud is collected in the background, Collect returns what was seen last.
+// Collect requests everything and returns what it saw: at the end, or at the deadline that follows from limits, with what
+// was not read by then marked as unread. If ctx is done before, the snapshot has nothing.
+//
+// Scrapes at the same time share a collection if it is younger than half of the scrape's own time, so that what was read
+// first is news, and if it ends in the second half of that time, so that it was not much more hasty and nobody waits
+// longer than they can. Where the cloud is collected in the background, Collect returns what was seen last.
 func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
 	return c.CollectShard(ctx, Shard{}, limits)
 }
@@ -195,32 +206,32 @@ func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Sn
 func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Snapshot {
 	c.mu.Lock()
 	p := c.part(shard)
-	coll := p.running
-	if coll != nil && coll.opts == c.opts && coll.youngFor(deadline) {
-		coll.join(deadline)
-	} else {
+	coll := p.joinable(c.opts, deadline)
+	if coll == nil {
 		coll = c.start(p, deadline)
 	}
+	coll.waiters++
 	c.mu.Unlock()
 
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
-	cause := context.DeadlineExceeded
 	select {
 	case <-coll.done:
-	case <-timer.C:
+		return coll.snapshot()
 	case <-ctx.Done():
-		cause = ctx.Err()
+		c.leave(coll, context.Cause(ctx))
+		return c.blank(context.Cause(ctx))
 	}
-	if c.leave(coll, cause) {
-		// What was cut off is over in a moment, and then counted.
-		timer.Reset(grace)
-		select {
-		case <-coll.done:
-		case <-timer.C:
+}
+
+// joinable returns a collection that a scrape with a deadline may share, or nil. The caller holds mu.
+func (p *part) joinable(opts *Options, deadline time.Time) *collection {
+	half := time.Until(deadline) / 2
+	for _, coll := range p.running {
+		ends := !coll.deadline.After(deadline) && time.Until(coll.deadline) >= half
+		if coll.opts == opts && age(coll.start) <= half && ends {
+			return coll
 		}
 	}
-	return coll.snapshot()
+	return nil
 }
 
 const (
@@ -238,6 +249,7 @@ func (c *Cloud) part(shard Shard) *part {
 			p.logger = log.With(c.logger, "shard", shard)
 		}
 		c.parts[shard] = p
+		c.shards.note(c.parts, shard.Of)
 	}
 	p.used = time.Now()
 	return p
@@ -249,7 +261,7 @@ func (c *Cloud) forgetParts() {
 	var oldest *part
 	for shard, p := range c.parts {
 		switch {
-		case p.running != nil:
+		case len(p.running) > 0:
 		case time.Since(p.used) > keepParts:
 			delete(c.parts, shard)
 		case oldest == nil || p.used.Before(oldest.used):
@@ -261,32 +273,43 @@ func (c *Cloud) forgetParts() {
 	}
 }
 
-// leave ends a collection that nobody waits for any more, and reports whether that is so.
-func (c *Cloud) leave(coll *collection, cause error) bool {
+// leave ends a collection that nobody waits for any longer. So there are never more than there are scrapes.
+func (c *Cloud) leave(coll *collection, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !coll.leave() {
-		return false
+	coll.waiters--
+	if coll.waiters == 0 {
+		coll.cancel(cause)
+		coll.part.remove(coll)
 	}
-	coll.cancel(cause)
-	if coll.part.running == coll {
-		coll.part.running = nil
-	}
-	return true
 }
 
-// start begins a collection for the first that waits for it. The caller holds mu.
+// newest returns the collection under way that began last, or nil. The caller holds mu.
+func (p *part) newest() *collection {
+	if len(p.running) == 0 {
+		return nil
+	}
+	return p.running[len(p.running)-1]
+}
+
+func (p *part) remove(coll *collection) {
+	p.running = slices.DeleteFunc(p.running, func(c *collection) bool { return c == coll })
+}
+
+// start begins a collection. The caller holds mu.
 func (c *Cloud) start(p *part, deadline time.Time) *collection {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	coll := newCollection(c, p, c.opts, cancel)
-	coll.join(deadline)
+	coll.deadline = deadline
 	if c.closed {
 		cancel(context.Canceled)
 	}
-	p.running = coll
+	p.running = append(p.running, coll)
 	c.active++
 	go func() {
-		coll.run(ctx)
+		bounded, stop := context.WithDeadline(ctx, deadline)
+		coll.run(bounded)
+		stop()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.finish(coll, errors.Is(context.Cause(ctx), context.Canceled))
@@ -298,9 +321,7 @@ func (c *Cloud) start(p *part, deadline time.Time) *collection {
 // finish takes note of a collection that has ended. The caller holds mu.
 func (c *Cloud) finish(coll *collection, givenUp bool) {
 	p := coll.part
-	if p.running == coll {
-		p.running = nil
-	}
+	p.remove(coll)
 	c.swept(coll, nil) // if it was to list and did not come to its end
 	c.memory.exchange(coll)
 	coll.mu.Lock()

@@ -44,14 +44,16 @@ type collection struct {
 	cancel context.CancelCauseFunc
 	start  time.Time
 	done   chan struct{}
+	result func() Snapshot // made once
 	queue  *queue
 	id     uint64 // number of the collection
+
+	deadline time.Time // when the requests end that are under way
+	waiters  int       // scrapes; guarded by the cloud's mu
 
 	moments atomic.Uint64 // until now
 
 	mu       sync.Mutex
-	deadline time.Time // the latest that anybody waits for
-	waiters  int
 	end      time.Time // zero: under way
 	scopes   []client.Scope
 	projects []string // of the scopes
@@ -95,10 +97,11 @@ type collection struct {
 func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *collection {
 	coll := &collection{
 		cloud: c, part: p, opts: opts, cancel: cancel,
-		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots), used: map[*Rule]bool{},
+		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
 		readings: c.readings, inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{},
 	}
+	coll.result = sync.OnceValue(coll.newSnapshot)
 	c.memory.runs++
 	coll.id = c.memory.runs
 	for project, v := range c.memory.views {
@@ -134,29 +137,6 @@ func (c *collection) remember(own []string) {
 			c.weight += imageWeight(img)
 		}
 	}
-}
-
-// youngFor reports whether somebody with a deadline may take what is read already for what is so now. Otherwise scrapes that
-// overlap, one after the other, would share a collection that never ends, and show for ever what it read first.
-func (c *collection) youngFor(deadline time.Time) bool {
-	return age(c.start) <= time.Until(deadline)/2
-}
-
-func (c *collection) join(deadline time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiters++
-	if deadline.After(c.deadline) {
-		c.deadline = deadline
-	}
-}
-
-// leave reports whether nobody waits any more.
-func (c *collection) leave() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.waiters--
-	return c.waiters == 0
 }
 
 // run asks everything.
@@ -227,7 +207,7 @@ func (c *collection) askAnything(ctx context.Context, others []client.Image) {
 }
 
 func (c *collection) connect(ctx context.Context) error {
-	scopes, err := c.login(ctx)
+	scopes, err := c.cloud.api.Enter(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(scopes) > 0 {
@@ -253,56 +233,19 @@ func projectsOf(scopes []client.Scope) []string {
 	return ids
 }
 
-// login waits for a token as long as anybody waits for the collection: one who joins meanwhile may have more time.
-func (c *collection) login(ctx context.Context) (scopes []client.Scope, err error) {
-	for {
-		deadline := c.latest()
-		bounded, cancel := context.WithDeadline(ctx, deadline)
-		scopes, err = c.cloud.api.Enter(bounded)
-		cancel()
-		if len(scopes) > 0 || code(err) != client.CodeTimeout || !c.moreTime(ctx, deadline) {
-			return scopes, err
-		}
-	}
-}
-
-// latest is until when somebody waits for the collection.
-func (c *collection) latest() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.deadline
-}
-
-// moreTime reports whether somebody waits longer for the collection than until a deadline that was the last one.
-func (c *collection) moreTime(ctx context.Context, than time.Time) bool {
-	return c.latest().After(than) && c.left() >= leastTime && ctx.Err() == nil
-}
-
-// left is how long somebody still waits for the collection.
-func (c *collection) left() time.Duration { return time.Until(c.latest()) }
+// left is the time until the deadline.
+func (c *collection) left() time.Duration { return time.Until(c.deadline) }
 
 // late reports whether nearly all of the collection's time is over, so that a request that gets no answer in the rest need not hang.
-func (c *collection) late() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Until(c.deadline) < c.deadline.Sub(c.start)/10
-}
+func (c *collection) late() bool { return c.left() < c.deadline.Sub(c.start)/10 }
 
-// request runs the requests of one question of a task until they are answered, or nobody waits any more. What could not be asked, or was
-// not answered in time, is asked again if somebody with more time has joined meanwhile.
-func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) (err error) {
-	for {
-		deadline := c.latest()
-		left := time.Until(deadline)
-		if left < leastTime || ctx.Err() != nil {
-			return cmp.Or(err, errNotAsked)
-		}
-		err = ask(workerOf(ctx).bound(deadline.Add(max(c.opts.RequestTimeout-left, 0))))
-		short := notAsked(err) || code(err) == client.CodeTimeout && c.opts.RequestTimeout == 0
-		if !short || !c.moreTime(ctx, deadline) {
-			break
-		}
+// request runs the requests of one question of a task, if there is time for them.
+func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) error {
+	if c.left() < leastTime || ctx.Err() != nil {
+		return errNotAsked
 	}
+	slotOf(ctx).start()
+	err := ask(ctx)
 	if answered(err) {
 		c.mu.Lock()
 		c.answered, c.served = true, c.served || err == nil
@@ -480,8 +423,10 @@ func (c *collection) settled(t *target) bool {
 	return c.hasNoMembers(t)
 }
 
-// snapshot is what is known by now.
-func (c *collection) snapshot() Snapshot {
+// snapshot is what the collection saw. It has ended.
+func (c *collection) snapshot() Snapshot { return c.result() }
+
+func (c *collection) newSnapshot() Snapshot {
 	state := c.cloud.api.State()
 	left := c.cloud.lately(c)
 	c.mu.Lock()

@@ -73,6 +73,7 @@ type memo struct {
 	answered  int           // number of the last collection in which the question for members had an answer
 	throttled int           // answers to it in a row that were a 429 with a Retry-After
 	passed    int           // collections since the last of them in which it was not asked
+	run       uint64        // the newest collection that it learned an answer from
 	known     *client.Image // the last record that was read of an image that was discovered; nil: it was not
 
 	// For evidence.go.
@@ -162,6 +163,9 @@ func (m *memory) learn(c *collection) {
 			continue
 		}
 		image := m.images[t.ID]
+		if c.id < image.run {
+			continue // a later collection that ended before this one had an answer
+		}
 		image.learn(t, m.number, c)
 		m.images[t.ID] = image
 	}
@@ -185,6 +189,9 @@ func (m *memory) forget(t *target, c *collection) {
 // learn takes over what the image's questions brought.
 func (m *memo) learn(t *target, number int, c *collection) {
 	m.learnEvidence(t, c)
+	if t.membersRead || t.record != nil {
+		m.run = c.id
+	}
 	m.hadRow = m.hadRow || len(t.members.Members) > 0
 	if m.since.IsZero() {
 		m.since = c.start

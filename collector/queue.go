@@ -25,6 +25,7 @@ type queue struct {
 
 	all   sync.WaitGroup
 	slots *slots           // one for each task that does not pause
+	low   bool             // of low priority
 	more  func()           // starts another worker
 	take  func(*slot) bool // waits for a slot, as long as the queue is not over
 
@@ -34,8 +35,8 @@ type queue struct {
 
 type task func(ctx context.Context)
 
-func newQueue(slots *slots) *queue {
-	q := &queue{slots: slots}
+func newQueue(slots *slots, low bool) *queue {
+	q := &queue{slots: slots, low: low}
 	q.changed.L = &q.mu
 	return q
 }
@@ -98,6 +99,8 @@ func (q *queue) done(slow bool) {
 
 // work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
 func (q *queue) work(ctx context.Context, workers int) {
+	q.slots.enter(q)
+	defer q.slots.leave(q)
 	q.workers = workers
 	q.more = func() { q.all.Go(func() { q.run(ctx) }) }
 	q.take = func(s *slot) bool { return q.slots.take(ctx, s) }
@@ -107,58 +110,28 @@ func (q *queue) work(ctx context.Context, workers int) {
 	q.all.Wait()
 }
 
-// worker runs tasks, one after the other.
-type worker struct {
-	slot slot
-	own  context.Context // of its tasks
+type slotKey struct{}
 
-	// bounded is own with the deadline until, which is nearly always the one of the task before. nil: there is none yet.
-	bounded context.Context
-	until   time.Time
-	cancel  context.CancelFunc
-}
-
-type workerKey struct{}
-
-// workerOf returns the worker that runs a task with ctx.
-func workerOf(ctx context.Context) *worker {
-	w, _ := ctx.Value(workerKey{}).(*worker)
-	return w
+// slotOf returns the slot of the worker that runs a task with ctx.
+func slotOf(ctx context.Context) *slot {
+	s, _ := ctx.Value(slotKey{}).(*slot)
+	return s
 }
 
 func (q *queue) run(ctx context.Context) {
-	w := &worker{slot: slot{queue: q}}
-	ctx = context.WithValue(ctx, workerKey{}, w)
-	w.own = ctx
-	defer w.unbound()
+	s := &slot{queue: q}
+	ctx = context.WithValue(ctx, slotKey{}, s)
 	for {
 		t, slow, ok := q.next()
 		if !ok {
 			return
 		}
-		w.slot.slow = slow
-		if q.take(&w.slot) && ctx.Err() == nil { // else only empty the queue
+		s.slow = slow
+		if q.take(s) && ctx.Err() == nil { // else only empty the queue
 			t(ctx)
 		}
-		q.slots.give(&w.slot)
+		q.slots.give(s)
 		q.done(slow)
-	}
-}
-
-// bound returns the context of the worker's tasks with a deadline. It is good until it is asked for with another one.
-func (w *worker) bound(deadline time.Time) context.Context {
-	if w.bounded == nil || !w.until.Equal(deadline) {
-		w.unbound()
-		w.bounded, w.cancel = context.WithDeadline(w.own, deadline)
-		w.until = deadline
-	}
-	return w.bounded
-}
-
-func (w *worker) unbound() {
-	if w.bounded != nil {
-		w.cancel()
-		w.bounded = nil
 	}
 }
 
@@ -197,7 +170,7 @@ func (q *queue) pause(ctx context.Context, d time.Duration) { q.wait(ctx, nil, d
 // wait is pause, until something happens.
 func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
 	q.more()
-	s := &workerOf(ctx).slot
+	s := slotOf(ctx)
 	q.slots.give(s)
 	timer := time.NewTimer(most)
 	defer timer.Stop()

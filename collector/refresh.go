@@ -126,7 +126,7 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 // shown is what the collections in the background have seen by now.
 func (c *Cloud) shown(r *refresher) Snapshot {
 	c.mu.Lock()
-	opts, last, seen, now := c.opts, r.last, r.seen, c.part(Shard{}).running
+	opts, last, seen, now := c.opts, r.last, r.seen, c.part(Shard{}).newest()
 	c.mu.Unlock()
 	newest := now
 	if now == nil {

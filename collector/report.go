@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-kit/log/level"
 
@@ -59,8 +60,14 @@ type trouble struct {
 	err     error
 }
 
+// leastReported is the least time that a scrape must have for the log: with less, a cloud that is well cannot be read.
+const leastReported = time.Second
+
 // report logs what became of a collection. The caller holds the cloud's mu.
 func (p *part) report(coll *collection) {
+	if coll.deadline.Sub(coll.start) < leastReported {
+		return
+	}
 	if coll.err == nil {
 		coll.cloud.reportAccess(coll.scopes)
 	}

@@ -51,3 +51,32 @@ func jump(id string, n int) int {
 	}
 	return int(place)
 }
+
+// shardsSeen is what decides which shards are the operator's.
+type shardsSeen struct {
+	before int // [Options].Shards before they last changed; 0: none
+	first  int // of which all numbers were scraped first; 0: none
+}
+
+// note notes that shards of a number were scraped.
+func (s *shardsSeen) note(parts map[Shard]*part, of int) {
+	if s.first != 0 {
+		return
+	}
+	for n := range of {
+		if parts[Shard{n + 1, of}] == nil {
+			return
+		}
+	}
+	s.first = max(of, 1)
+}
+
+// configured reports whether a shard, or the whole, is one that the operator has scraped: [Options].Shards says so, or did
+// before they changed. Without it, the first number of shards that were all scraped counts, and until then any. Anybody may
+// request others from /probe. The caller holds mu.
+func (c *Cloud) configured(s Shard) bool {
+	if s.Of < 2 || s.Of == c.opts.Shards || s.Of == c.shards.before {
+		return true
+	}
+	return c.opts.Shards == 0 && (c.shards.first == 0 || s.Of == c.shards.first)
+}

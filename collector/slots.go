@@ -4,17 +4,26 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 )
 
 // slots are the requests that a cloud may have in flight. Its collections share them: one that has fewer than others gets the
 // next, so that none waits for all that another has to ask.
+//
+// No collection can starve another. Requests without an answer for longer than stuckAfter do not count for those of other
+// collections, up to twice the limit. Collections of low priority get slots while no other collection is at work.
 type slots struct {
 	mu      sync.Mutex
 	limit   int
-	held    int
+	held    map[*slot]struct{}
 	slow    int      // of those held, by what hung the last time
+	normal  int      // queues at work that are not of low priority
 	waiting []*queue // that want more, the one that got none for the longest first
 }
+
+// stuckAfter is how long a request holds its slot alone.
+const stuckAfter = time.Second
 
 // slot is one of them, or the wish for it.
 type slot struct {
@@ -22,9 +31,32 @@ type slot struct {
 	slow  bool
 	held  bool          // guarded by the slots' mu
 	given chan struct{} // nil: nobody waits
+	began atomic.Int64  // the request that holds it, in nanoseconds since 1970
 }
 
-func newSlots(limit int) *slots { return &slots{limit: limit} }
+func newSlots(limit int) *slots { return &slots{limit: limit, held: map[*slot]struct{}{}} }
+
+// start notes that the slot's next request begins.
+func (s *slot) start() { s.began.Store(time.Now().UnixNano()) }
+
+// enter notes that a queue is at work.
+func (s *slots) enter(q *queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !q.low {
+		s.normal++
+	}
+}
+
+// leave notes that a queue is over.
+func (s *slots) leave(q *queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !q.low {
+		s.normal--
+		s.share()
+	}
+}
 
 // resize changes how many there are. What is held beyond that is not taken away.
 func (s *slots) resize(limit int) {
@@ -37,7 +69,7 @@ func (s *slots) resize(limit int) {
 // take waits for a slot and reports whether it is held: not where ctx was done before.
 func (s *slots) take(ctx context.Context, want *slot) bool {
 	s.mu.Lock()
-	if len(s.waiting) == 0 && s.held < s.limit {
+	if len(s.waiting) == 0 && s.free(want.queue) {
 		s.grant(want)
 		s.mu.Unlock()
 		return true
@@ -51,9 +83,19 @@ func (s *slots) take(ctx context.Context, want *slot) bool {
 	s.share()
 	s.mu.Unlock()
 
-	select {
-	case <-want.given:
-	case <-ctx.Done():
+	ticker := time.NewTicker(stuckAfter / 2) // a request becomes stuck without an event
+	defer ticker.Stop()
+	for waiting := true; waiting; {
+		select {
+		case <-want.given:
+			waiting = false
+		case <-ctx.Done():
+			waiting = false
+		case <-ticker.C:
+			s.mu.Lock()
+			s.share()
+			s.mu.Unlock()
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +113,7 @@ func (s *slots) give(back *slot) {
 		return
 	}
 	back.held = false
-	s.held--
+	delete(s.held, back)
 	back.queue.held--
 	if back.slow {
 		s.slow--
@@ -81,7 +123,7 @@ func (s *slots) give(back *slot) {
 
 // share gives the free slots to those who wait. The caller holds mu.
 func (s *slots) share() {
-	for s.held < s.limit {
+	for {
 		next := s.next()
 		if next == nil {
 			return
@@ -92,10 +134,31 @@ func (s *slots) share() {
 	}
 }
 
+// free reports whether a queue may get another slot. The caller holds mu.
+func (s *slots) free(q *queue) bool {
+	switch {
+	case q.low:
+		return s.normal == 0 && len(s.held) < s.limit
+	case len(s.held) < s.limit:
+		return true
+	case len(s.held) >= 2*s.limit:
+		return false
+	}
+	stuck, queues := 0, map[*queue]struct{}{q: {}}
+	for held := range s.held {
+		queues[held.queue] = struct{}{}
+		if held.queue != q && time.Since(time.Unix(0, held.began.Load())) > stuckAfter {
+			stuck++
+		}
+	}
+	return len(s.held)-stuck < s.limit && q.held < max(s.limit/len(queues), 1)
+}
+
 // grant notes that a slot is held. The caller holds mu.
 func (s *slots) grant(to *slot) {
 	to.held = true
-	s.held++
+	s.held[to] = struct{}{}
+	to.start()
 	to.queue.held++
 	if to.slow {
 		s.slow++
@@ -107,6 +170,9 @@ func (s *slots) grant(to *slot) {
 func (s *slots) next() *slot {
 	var first, slow *slot
 	for _, q := range s.waiting {
+		if !s.free(q) {
+			continue
+		}
 		for _, want := range q.wanted {
 			best, late := &first, want.slow && s.slow >= s.limit/2
 			if late {

@@ -29,6 +29,7 @@ type sweep struct {
 
 // listing is a sweep that is under way.
 type listing struct {
+	by    *collection
 	done  chan struct{}
 	sweep *sweep // of which the collections that wait for it need none of their own; nil: it was given up
 }
@@ -63,11 +64,20 @@ func (c *Cloud) sweepFor(coll *collection, past *listing) (*sweep, *listing) {
 		}
 	}
 	if c.listing == nil {
-		c.listing = &listing{done: make(chan struct{})}
+		c.listing = &listing{by: coll, done: make(chan struct{})}
 		coll.leads = true
 		return nil, nil
 	}
+	if !c.listing.worthWaiting(coll) {
+		return nil, nil
+	}
 	return nil, c.listing
+}
+
+// worthWaiting reports whether a collection may wait for the listing: one of lower priority, or one that may hang for long,
+// must not hold it up.
+func (l *listing) worthWaiting(c *collection) bool {
+	return l.by.left() <= 2*c.left() && (!l.by.queue.low || c.queue.low)
 }
 
 func (l *listing) ended() bool {

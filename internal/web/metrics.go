@@ -22,7 +22,7 @@ import (
 // DefaultTimeout is how long a scrape may take that does not say so: less than the 10 s that Prometheus waits by default.
 const DefaultTimeout = 9 * time.Second
 
-// maxTimeout is how long a scrape may take, whatever it says: anybody may send the header.
+// maxTimeout bounds the header; each cloud allows less, see [collector.Limits].
 const maxTimeout = 10 * time.Minute
 
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
