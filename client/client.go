@@ -249,9 +249,9 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 
 // attempt makes one request with one token, when its turn comes, and tells the observer how it ended.
 func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) (apiErr *Error) {
-	tries, apiErr := c.pace.pause.enter(ctx)
+	tries, apiErr := c.pace.pause.enter(ctx, req)
 	if apiErr == nil {
-		defer func() { c.pace.pause.leave(tries, req.key(), apiErr) }()
+		defer func() { c.pace.pause.leave(tries, req, apiErr) }()
 		var cancel context.CancelFunc
 		if ctx, cancel, apiErr = c.pace.start(ctx, req.op); apiErr == nil {
 			defer cancel()

@@ -12,7 +12,9 @@ import (
 // alone. A 503 is no such word. It may come from one backend of many, and what is behind the others is asked for all the same.
 //
 // What a server says must not make us blind for longer than it has to: a pause lasts for maxPause at the most, and in each
-// collection that begins in it one request tries whether it is over.
+// collection that begins in it one request tries whether it is over. After a first 429, new requests of its operation
+// wait a moment for the answer to another one that is in flight: so that no more are sent than were in flight when the API
+// began to refuse.
 type apiPause struct {
 	mu      sync.Mutex
 	until   time.Time
@@ -20,9 +22,14 @@ type apiPause struct {
 	tries   bool          // one is trying
 	changed chan struct{} // closed when it has tried
 
-	first      string // the request that got the first 429, with its own time
+	first      request // that got the first 429, with its own time
 	firstUntil time.Time
+	inFlight   int
+	second     chan struct{} // closed when another request like the first has ended; nil: none is awaited
 }
+
+// secondWithin is how long requests wait after a first 429 for the end of another one of its operation.
+const secondWithin = time.Second
 
 func newAPIPause() *apiPause { return &apiPause{changed: make(chan struct{})} }
 
@@ -35,22 +42,27 @@ func (p *apiPause) begin() {
 
 // enter waits for the end of the pause, where there is time for that. tries is whether the request is the one that tries: then
 // leave must be called.
-func (p *apiPause) enter(ctx context.Context) (tries bool, err *Error) {
+func (p *apiPause) enter(ctx context.Context, req request) (tries bool, err *Error) {
+	waited := false // for a second 429
 	for {
 		p.mu.Lock()
 		until, changed := p.until, p.changed
 		left, trying := time.Until(until), p.tries
-		if left > 0 && p.mayTry && !trying {
-			p.mayTry, p.tries = false, true
+		switch {
+		case left > 0 && p.mayTry && !trying:
+			p.mayTry, p.tries, tries = false, true, true
+			left = 0
+		case left <= 0 && p.second != nil && p.inFlight > 0 && req.op == p.first.op && !waited:
+			left, changed, waited = secondWithin, p.second, true
+			trying = true // it decides
+		}
+		if left <= 0 || ctx.Err() != nil { // whose error the request gets
+			p.inFlight++
 			p.mu.Unlock()
-			return true, nil
+			return tries, nil
 		}
 		p.mu.Unlock()
-		deadline, bounded := ctx.Deadline()
-		switch {
-		case left <= 0 || ctx.Err() != nil: // whose error the request gets
-			return false, nil
-		case !trying && bounded && left+2*leastTime > time.Until(deadline):
+		if deadline, bounded := ctx.Deadline(); !trying && bounded && left+2*leastTime > time.Until(deadline) {
 			return false, &Error{Code: CodeNotAsked, Message: "the API asks for a pause until " + until.UTC().Format(time.RFC3339)}
 		}
 		timer := time.NewTimer(left)
@@ -64,11 +76,16 @@ func (p *apiPause) enter(ctx context.Context) (tries bool, err *Error) {
 }
 
 // leave is told how a request ended.
-func (p *apiPause) leave(tries bool, key string, err *Error) {
+func (p *apiPause) leave(tries bool, req request, err *Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.inFlight--
+	if p.second != nil && req.op == p.first.op {
+		close(p.second)
+		p.second = nil
+	}
 	if err != nil && err.Status() == http.StatusTooManyRequests && err.RetryAfter > 0 {
-		p.extend(key, min(err.RetryAfter, maxPause))
+		p.extend(req, min(err.RetryAfter, maxPause))
 	}
 	if !tries {
 		return
@@ -83,11 +100,12 @@ func (p *apiPause) leave(tries bool, key string, err *Error) {
 }
 
 // extend begins the pause, or makes it longer. The caller holds mu.
-func (p *apiPause) extend(key string, by time.Duration) {
+func (p *apiPause) extend(req request, by time.Duration) {
 	now := time.Now()
 	until := now.Add(by)
-	if !now.Before(p.until) && (!now.Before(p.firstUntil) || p.first == key) {
-		p.first, p.firstUntil = key, until
+	if !now.Before(p.until) && (!now.Before(p.firstUntil) || p.first.key() == req.key()) {
+		p.first, p.firstUntil = req, until
+		p.second = make(chan struct{})
 		return
 	}
 	p.mayTry = false
