@@ -47,7 +47,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
 	app.Flag("config.auto-reload-interval", "How often to check the configuration and the files it refers to for changes, and to reload then; 0s: never. A change is loaded when two checks at least 1s apart found the same content.").Default("0s").DurationVar(&f.autoReload)
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
-	app.Flag("preflight", "Log in to each cloud, say what the exporter would see there and what right it needs, and exit: with 1 if it would not see everything.").BoolVar(&f.preflight)
+	app.Flag("preflight", "Log in to each cloud, report what the exporter can read there and which rights it needs, and exit: with 1 if it cannot read everything.").BoolVar(&f.preflight)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
 	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")

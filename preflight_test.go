@@ -128,7 +128,7 @@ func TestTheReadmesPreflight(t *testing.T) {
 		t.Errorf("the command is %s", command)
 	}
 	got := withoutTimes(stdout.String())
-	begin, end, cut := strings.Cut(withoutTimes(want), "...\n") // the least right is told further below
+	begin, end, cut := strings.Cut(withoutTimes(want), "...\n") // the recommendation follows further below
 	if !cut || !strings.HasPrefix(got, begin) || !strings.HasSuffix(got, "\n\n"+end) {
 		t.Errorf("-README.md +got:\n%s\nin full:\n%s", cmp.Diff(withoutTimes(want), got), stdout.String())
 	}
@@ -154,9 +154,9 @@ func TestPreflight(t *testing.T) {
 		args       []string
 		last, fail string
 	}{
-		"all is well":            {[]string{good}, "ok: 1 cloud is seen whole.\n", ""},
-		"another project's":      {[]string{strange}, "FAIL: the exporter would not see all of prod.\n", "preflight failed"},
-		"the demo":               {[]string{"--demo"}, "ok: 1 cloud is seen whole.\n", ""},
+		"all is well":            {[]string{good}, "ok: the exporter can read everything in 1 cloud.\n", ""},
+		"another project's":      {[]string{strange}, "FAIL: the exporter cannot read everything in prod.\n", "preflight failed"},
+		"the demo":               {[]string{"--demo"}, "ok: the exporter can read everything in 1 cloud.\n", ""},
 		"no such file":           {[]string{"--config.file=/nonexistent/exporter.yml"}, "", "/nonexistent/exporter.yml: no such file: write it as a file, or name another one with --config.file"},
 		"and --once":             {[]string{good, "--once"}, "", "--preflight and --once: write one of them, and run the other one after it"},
 		"and --config.check too": {[]string{good, "--config.check"}, "", "--preflight and --config.check: write one of them, and run the other one after it"},
@@ -198,7 +198,7 @@ func TestPreflightCountsWhatAScrapeHas(t *testing.T) {
 	requests := regexp.MustCompile(`(?m)^glance_api_.*\n`).FindAllString(page, -1)
 	for _, want := range []string{
 		fmt.Sprintf("info  series      %d now\n", len(clouds)-len(requests)),
-		fmt.Sprintf("info  /metrics    %d series: %d of prod, %d of the process", len(all), len(clouds)-len(requests), len(all)-len(clouds)+len(requests)),
+		fmt.Sprintf("info  /metrics    %d series: %d of prod, %d of the exporter process", len(all), len(clouds)-len(requests), len(all)-len(clouds)+len(requests)),
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("no %q in\n%s", want, &stdout)

@@ -13,14 +13,14 @@ import (
 	"glance_share_exporter/client"
 )
 
-// How near an end is worth a word, and how far off a clock.
+// When an expiry is near enough for a warning, and how far a clock may be off.
 const (
 	soon       = 30 * 24 * time.Hour
 	skewed     = time.Minute
 	sameClocks = 2 * time.Second
 )
 
-// findings are about one cloud, in the order in which the exporter would stumble.
+// findings returns the findings about one cloud, in the order in which the exporter depends on them.
 func (e *evidence) findings() []finding {
 	list := []finding{e.login()}
 	if e.snapshot.Err != nil {
@@ -42,10 +42,10 @@ func (e *evidence) findings() []finding {
 	return append(list, e.series())
 }
 
-// roleless reports whether the user logged in, and has a role in no project.
+// roleless reports whether the user logged in and has no role in any project.
 func (e *evidence) roleless() bool { return e.snapshot.Err != nil && noRole(e.snapshot.Err) }
 
-// noRole reports whether a role is what lacks for a project.
+// noRole reports whether a project has no token because the user has no role in it.
 func noRole(err error) bool {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	return ok && apiErr.Code == client.CodeNoRole
@@ -56,42 +56,42 @@ func (e *evidence) signs() bool {
 	return e.ClientOptions.Keys != nil || e.ClientOptions.Metadata != nil
 }
 
-// asIs reports whether a token is used that nobody was asked about.
+// asIs reports whether a configured token is used without asking Keystone about it.
 func (e *evidence) asIs() bool { return e.credential.Given && e.credential.Keystone == "" }
 
-// believed reports whether nobody but exporter.yml tells which project's view this is.
+// believed reports whether exporter.yml is the only source for the project of this view.
 func (e *evidence) believed() bool { return e.asIs() || e.ClientOptions.Auth == nil && !e.signs() }
 
 func (e *evidence) login() finding {
 	f := finding{status: good, subject: "login"}
 	if e.snapshot.Err != nil && !e.roleless() {
-		f.status, f.text = fail, "not entered: "+reason(e.snapshot.Err)
+		f.status, f.text = fail, "failed: "+reason(e.snapshot.Err)
 		f.more = []string{e.tried(), e.cure(e.snapshot.Err)}
 		return f
 	}
 	switch {
 	case e.Auth == "ecs_agency":
-		f.text = "none: requests are signed with temporary keys of this server's agency"
+		f.text = "not needed: requests are signed with temporary keys of this server's agency"
 	case e.signs():
-		f.text = "none: requests are signed with access key " + e.credential.AccessKey
+		f.text = "not needed: requests are signed with access key " + e.credential.AccessKey
 	case e.asIs():
-		f.text = "none: the token is used as it is"
+		f.text = "not needed: requests carry the configured token"
 	case e.ClientOptions.Auth == nil:
-		f.text = "none: a proxy authenticates"
+		f.text = "not needed: a proxy authenticates the requests"
 	default:
 		f.text = e.who() + ", " + e.how()
 	}
 	return f
 }
 
-// who is the user.
+// who names the user.
 func (e *evidence) who() string {
 	user := name(e.credential.User)
 	if domain := name(e.credential.Domain); domain != "" && user != "" {
 		user += " of domain " + domain
 	}
 	if user == "" {
-		return "a user whose name is not told"
+		return "unknown user"
 	}
 	return user
 }
@@ -103,14 +103,14 @@ func name(n client.Named) string {
 	return n.ID
 }
 
-// how is by what the user proves who it is.
+// how names the kind of credential.
 func (e *evidence) how() string {
-	kind := "by password"
+	kind := "with a password"
 	switch app := e.credential.ApplicationCredential; {
 	case app != nil:
-		kind = "by application credential " + name(app.Named)
+		kind = "with application credential " + name(app.Named)
 	case e.credential.Given:
-		kind = "by a token"
+		kind = "with a token"
 	}
 	if e.Auth == "clouds_yaml" || e.Auth == "env" {
 		kind += " (" + e.Auth + ")"
@@ -118,7 +118,7 @@ func (e *evidence) how() string {
 	return kind
 }
 
-// tried is what was sent in vain, and where to.
+// tried says with what a failed login was attempted, and where.
 func (e *evidence) tried() string {
 	if e.signs() || e.credential.Keystone == "" {
 		return ""
@@ -133,7 +133,7 @@ func (e *evidence) tried() string {
 	return fmt.Sprintf("tried %s at %s", strings.Join(append(as, e.how()), ", "), e.credential.Keystone)
 }
 
-// cure is what to do about a login that failed.
+// cure says what to do about a failed login.
 func (e *evidence) cure(err error) string {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -143,20 +143,20 @@ func (e *evidence) cure(err error) string {
 	case e.signs():
 		return "correct auth in exporter.yml"
 	case apiErr.StatusCode == http.StatusUnauthorized && e.credential.Given:
-		return "the token has ended, or is not Keystone's: write a new one"
+		return "the token has expired, or Keystone does not know it. Provide a new one"
 	case apiErr.StatusCode == http.StatusUnauthorized && e.credential.ApplicationCredential != nil:
-		return "Keystone does not say what is wrong: the secret, an application credential that has ended, or its user, who lost the role in the project"
+		return "Keystone does not say why. Check the secret, whether the application credential has expired, and whether its user still has the role in the project"
 	case apiErr.StatusCode == http.StatusUnauthorized:
-		return "Keystone does not say what is wrong: user, domain, password, project, or no role there. Correct auth in exporter.yml, or grant the role below"
+		return "Keystone does not say why. Check user, domain, password and project of auth in exporter.yml. If they are correct, the user has no role in the project: grant the role below"
 	case apiErr.Code == client.CodeTLS:
-		return "is the authority's certificate in http.tls_config.ca_file, and auth_url's name in the server's?"
+		return "check that http.tls_config.ca_file has the certificate of the authority, and that the server's certificate is for the host in auth_url"
 	case apiErr.Code == client.CodeTimeout, apiErr.Code == client.CodeConnect:
-		return "is auth_url right, and do firewall and proxy let this machine there?"
+		return "check auth_url, and that firewalls and proxies allow connections from this machine to it"
 	}
 	return ""
 }
 
-// projects are those that the credential asks for.
+// projects returns the findings about the projects of the credential.
 func (e *evidence) projects() []finding {
 	if !e.Options.Projects {
 		return []finding{e.project()}
@@ -167,7 +167,7 @@ func (e *evidence) projects() []finding {
 		f := finding{status: good, subject: "project", text: projectName(s.Access) + ": " + roles(s.Access.Roles)}
 		switch {
 		case s.Err != nil:
-			f.status, f.text = fail, projectName(s.Access)+" is not entered, so its images are not read: "+reason(s.Err)
+			f.status, f.text = fail, "no token for "+projectName(s.Access)+", so its images are not read: "+reason(s.Err)
 			if disabled(s.Err) {
 				except = append(except, s.Access.ProjectID)
 			}
@@ -181,13 +181,13 @@ func (e *evidence) projects() []finding {
 	if all := len(e.ClientOptions.Projects) == 0; all && len(except) > len(e.ClientOptions.Except) && len(failed) <= maxListed {
 		failed[len(failed)-1].more = []string{"- projects_except: [" + strings.Join(except, ", ") + "]"}
 	}
-	list := few(failed, "%d others are not entered")
-	list = append(list, few(slices.Concat(tooMuch, entered), "%d others are entered")...)
+	list := few(failed, "no token for %d other projects")
+	list = append(list, few(slices.Concat(tooMuch, entered), "tokens for %d more projects")...)
 	if e.roleless() {
 		list = append(list, finding{status: fail, subject: "project", text: reason(e.snapshot.Err)})
 	}
 	if e.snapshot.ScopesErr != nil {
-		list = append(list, finding{status: fail, subject: "project", text: "there may be more, the list could not be read: " + reason(e.snapshot.ScopesErr)})
+		list = append(list, finding{status: fail, subject: "project", text: "there may be more, because the list of projects was not read: " + reason(e.snapshot.ScopesErr)})
 	}
 	return list
 }
@@ -198,7 +198,7 @@ func disabled(err error) bool {
 	return ok && (apiErr.Code == client.CodeDisabled || apiErr.StatusCode == http.StatusUnauthorized)
 }
 
-// few are the first findings of a kind, and how many others there are.
+// few returns the first findings of a kind, and one that counts the others.
 func few(list []finding, others string) []finding {
 	if len(list) <= maxListed {
 		return list
@@ -216,26 +216,26 @@ func (e *evidence) project() finding {
 	switch {
 	case e.believed():
 		f.status = warn
-		f.text += ", as exporter.yml says, and Keystone does not confirm it. "
-		remedy := "Set auth_url, so that Keystone names the project"
+		f.text += " from exporter.yml, not confirmed by Keystone. "
+		remedy := "Set auth_url, so that Keystone confirms the project"
 		if !e.asIs() {
-			remedy = "Log in at Keystone, with auth_url, instead of by a proxy"
+			remedy = "Use another kind of auth, which logs in to Keystone"
 		}
 		if e.unconfirmed() {
 			f.status = fail
-			f.text += "No member list counts as complete. "
+			f.text += "All member lists count as incomplete. "
 			remedy += ", or watch a private image of this project"
 		} else {
 			f.text += "Member lists count as complete only while a private image of this project is read. "
 		}
 		f.text += remedy
 	case e.signs():
-		f.text += ", as exporter.yml says"
+		f.text += " from exporter.yml"
 	}
 	return f
 }
 
-// projectName is a project's name and ID.
+// projectName returns a project's name and ID.
 func projectName(a client.Access) string {
 	if a.ProjectName == "" {
 		return a.ProjectID
@@ -243,7 +243,7 @@ func projectName(a client.Access) string {
 	return a.ProjectName + " (" + a.ProjectID + ")"
 }
 
-// ends are the ends of what the exporter logs in with.
+// ends returns the findings about when token, access key and password expire.
 func (e *evidence) ends() (list []finding) {
 	expires, cred := e.snapshot.State.Expires, &e.credential
 	clock := e.now.Add(e.snapshot.State.Skew) // the cloud's
@@ -252,31 +252,31 @@ func (e *evidence) ends() (list []finding) {
 		f.subject = "access key"
 	}
 	if !expires.IsZero() {
-		f.text = fmt.Sprintf("ends in %s, at %s", words(expires.Sub(clock)), expires.UTC().Format("2006-01-02 15:04 UTC"))
+		f.text = expiry(expires, clock)
 	}
 	switch {
 	case e.Auth == "ecs_agency":
-		f.text += "; the exporter gets another one before"
+		f.text += "; the exporter renews it in time"
 	case e.signs() && cred.Temporary:
-		f.status, f.text = warn, "is temporary, and does not tell when it ends: something must write another one to its files in time"
+		f.status, f.text = warn, "temporary, with unknown expiry. The exporter cannot renew it: write a new key to its files before it expires"
 	case e.signs(), e.ClientOptions.Auth == nil:
 		return nil
 	case cred.Given && expires.IsZero():
-		f.status, f.text = warn, "does not tell when it ends, and the exporter cannot renew it: something must write another one in time, or use an application credential"
+		f.status, f.text = warn, "unknown expiry. The exporter cannot renew it: provide a new token before it expires, or use an application credential"
 	case cred.Given:
 		f.status = warn
-		f.text += ", and the exporter cannot renew it: something must write another one before, or use an application credential"
+		f.text += ". The exporter cannot renew it: provide a new token before, or use an application credential"
 	case expires.IsZero():
-		f.text = "does not end"
+		f.text = "does not expire"
 	default:
-		f.text += "; the exporter gets another one before"
+		f.text += "; the exporter renews it in time"
 	}
 	list = append(list, f)
 	if end := cred.PasswordEnds; !end.IsZero() && cred.ApplicationCredential == nil {
-		p := finding{status: good, subject: "password", text: fmt.Sprintf("ends in %s, at %s", words(end.Sub(clock)), end.UTC().Format("2006-01-02 15:04 UTC"))}
+		p := finding{status: good, subject: "password", text: expiry(end, clock)}
 		if end.Sub(clock) < soon {
 			p.status = warn
-			p.text += ": from then on nothing is seen. Write a new one, or use an application credential"
+			p.text += ". After that nothing can be read. Set a new password, or use an application credential"
 		}
 		list = append(list, p)
 	}
@@ -286,7 +286,7 @@ func (e *evidence) ends() (list []finding) {
 func (e *evidence) imageAPI() finding {
 	f := finding{status: good, subject: "image API"}
 	endpoint := e.endpoint()
-	origin := "from the catalog: " + orElse(e.ClientOptions.Interface, "public")
+	origin := "from the catalog, interface " + orElse(e.ClientOptions.Interface, "public")
 	if e.ClientOptions.Region != "" {
 		origin += ", region " + e.ClientOptions.Region
 	}
@@ -296,10 +296,10 @@ func (e *evidence) imageAPI() finding {
 	where := endpoint + " (" + origin + ")"
 	switch {
 	case e.snapshot.NoImageAPI:
-		f.status, f.text = fail, "there is none at "+where+": it answers 404 to a list of images. Correct endpoint, or the image service's URL in the catalog"
+		f.status, f.text = fail, "not found at "+where+": the response to a list of images is 404. Correct endpoint, or the URL of the image service in the catalog"
 		return f
 	case !e.snapshot.Up:
-		f.status, f.text = fail, "no good answer from "+where
+		f.status, f.text = fail, "no usable response from "+where
 		if why := e.firstError(); why != nil {
 			f.more = []string{reason(why)}
 		}
@@ -308,17 +308,17 @@ func (e *evidence) imageAPI() finding {
 	f.text = e.version + " at " + where
 	if e.versionErr != nil {
 		f.text = where
-		f.more = []string{"its version is not told: " + reason(e.versionErr)}
+		f.more = []string{"version unknown: " + reason(e.versionErr)}
 	}
 	major, minor, ok := client.ParseVersion(e.version)
 	if old := ok && (major < 2 || major == 2 && minor < 5); old && e.Options.API != client.IMS && !slices.Contains(e.Options.MembersFor, client.Private) {
 		f.status = warn
-		f.more = append(f.more, "before v2.5 an image that is called private may have members: write members_for: [shared, private]")
+		f.more = append(f.more, "before v2.5, private images can have members: set members_for: [shared, private]")
 	}
 	return f
 }
 
-// endpoint is the image API's URL.
+// endpoint returns the URL of the image API.
 func (e *evidence) endpoint() string {
 	for _, s := range e.snapshot.Scopes {
 		if s.Access.Endpoint != "" {
@@ -328,7 +328,7 @@ func (e *evidence) endpoint() string {
 	return ""
 }
 
-// firstError is why the first thing was not read that was not.
+// firstError returns why the first image, or the discovery, was not read.
 func (e *evidence) firstError() error {
 	for i := range e.snapshot.Images {
 		if err := e.snapshot.Images[i].Err; err != nil {
@@ -347,23 +347,23 @@ func (e *evidence) clock() finding {
 	}
 	switch {
 	case !e.snapshot.State.SkewKnown:
-		f.status, f.text = info, "the image API does not tell its time"
+		f.status, f.text = info, "unknown: no response of the image API had a date"
 	case skew.Abs() < sameClocks:
-		f.text = "agrees with the image API's"
+		f.text = "agrees with the clock of the image API"
 	default:
-		f.text = fmt.Sprintf("the image API's is %s %s this machine's", words(skew.Abs()), way)
+		f.text = fmt.Sprintf("the clock of the image API is %s %s this machine's", words(skew.Abs()), way)
 	}
 	if skew.Abs() >= skewed {
 		f.status = warn
-		f.text += ": ages of shares are wrong by that much. Set the clock, by NTP"
+		f.text += ". Ages of shares are wrong by that much. Synchronize the clocks with NTP"
 		if e.signs() {
-			f.text += "; from 15 minutes on, signatures are refused"
+			f.text += ". A difference of 15 minutes or more makes signed requests fail"
 		}
 	}
 	return f
 }
 
-// transport is how the way to Keystone and to the image API is kept from others.
+// transport returns the findings about TLS on the connections to Keystone and to the image API.
 func (e *evidence) transport() (list []finding) {
 	type service struct{ what, raw string }
 	services := []service{{"Keystone", e.credential.Keystone}, {"the image API", e.endpoint()}}
@@ -376,13 +376,14 @@ func (e *evidence) transport() (list []finding) {
 			continue
 		}
 		if u.Scheme == "http" {
-			f := finding{status: good, subject: "TLS", text: s.what + " is asked over plain HTTP, on this machine"}
+			text := s.what + " uses plain HTTP"
 			if strings.Contains(s.what, " and ") {
-				f.text = s.what + " are asked over plain HTTP, on this machine"
+				text = s.what + " use plain HTTP"
 			}
+			f := finding{status: good, subject: "TLS", text: text + " on this machine"}
 			if !loopback(u.Hostname()) {
 				f.status = warn
-				f.text = strings.TrimSuffix(f.text, ", on this machine") + ": whoever is on the way can read " + e.exposed(s.what) + ", and change the answers. Use https"
+				f.text = text + ". Anyone on the network path can read " + e.exposed(s.what) + ", and can change the responses. Use https"
 			}
 			list = append(list, f)
 			continue
@@ -394,35 +395,33 @@ func (e *evidence) transport() (list []finding) {
 	return list
 }
 
-// exposed is what can be read off a plain connection to a service.
+// exposed names what can be read from a plain connection to a service.
 func (e *evidence) exposed(service string) string {
 	switch {
 	case e.signs() || e.ClientOptions.Auth == nil:
-		return "what is asked"
+		return "the requests"
 	case e.credential.Given || !strings.Contains(service, "Keystone"):
 		return "the token"
 	case e.credential.ApplicationCredential != nil:
-		return "secret and token"
+		return "the secret and the token"
 	}
-	return "password and token"
+	return "the password and the token"
 }
 
 func (e *evidence) certificate(what string, p client.Peer) finding {
-	left := p.CertificateEnds.Sub(e.now)
-	f := finding{status: good, subject: "TLS", text: fmt.Sprintf("the certificate of %s, %s, ends in %s, at %s",
-		what, p.Host, words(left), p.CertificateEnds.UTC().Format("2006-01-02 15:04 UTC"))}
-	if left < soon {
+	f := finding{status: good, subject: "TLS", text: fmt.Sprintf("the certificate of %s (%s) %s", what, p.Host, expiry(p.CertificateEnds, e.now))}
+	if p.CertificateEnds.Sub(e.now) < soon {
 		f.status = warn
-		f.text += ": from then on nothing is seen. Have it renewed"
+		f.text += ". After that nothing can be read. Renew it"
 	}
 	if p.Unverified {
 		f.status = warn
-		f.more = append(f.more, "nobody looks at who signed it (insecure_skip_verify), so anybody on the way can be it: write ca_file instead")
+		f.more = append(f.more, "it is not verified (insecure_skip_verify), so anyone on the network path can impersonate the server. Set ca_file instead")
 	}
 	return f
 }
 
-// hostOf returns nil for what is no URL.
+// hostOf returns nil for an invalid URL.
 func hostOf(raw string) *url.URL {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -436,7 +435,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// reason is an error without what the line says already.
+// reason returns an error's text without the operation and the image, which the line names already.
 func reason(err error) string {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	if !ok {
@@ -458,7 +457,16 @@ func orElse(s, other string) string {
 	return s
 }
 
-// words are a time as people say it.
+// expiry says when something expires or expired.
+func expiry(end, now time.Time) string {
+	verb := "expires in"
+	if end.Before(now) {
+		verb = "expired"
+	}
+	return fmt.Sprintf("%s %s, at %s", verb, words(end.Sub(now)), end.UTC().Format("2006-01-02 15:04 UTC"))
+}
+
+// words returns a duration in words.
 func words(d time.Duration) string {
 	count := func(n time.Duration, unit string) string {
 		if n == 1 {

@@ -14,16 +14,16 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// maxListed is how many of one kind are listed, and the others counted.
+// maxListed is how many of one kind are listed; the others are counted.
 const maxListed = 10
 
-// kind is images with which the same is wrong.
+// kind is the images that have the same problem.
 type kind struct {
 	why    string
 	images []string
 }
 
-// kinds puts images together by what is wrong with them; "" is nothing.
+// kinds groups images by their problem; "" is none.
 func kinds(images []*collector.ImageSnapshot, why func(*collector.ImageSnapshot) string) (list []kind) {
 	for _, img := range images {
 		text := why(img)
@@ -43,7 +43,7 @@ func kinds(images []*collector.ImageSnapshot, why func(*collector.ImageSnapshot)
 	return list
 }
 
-// told are the lines about kinds.
+// told returns the lines about kinds.
 func told(list []kind) (lines []string) {
 	for _, k := range list {
 		lines = append(lines, k.why+":")
@@ -58,7 +58,7 @@ func told(list []kind) (lines []string) {
 	return lines
 }
 
-// some are images, the configured ones as they stand there, and then those that are discovered, by ID.
+// some returns the matching images: first the configured ones in their order, then the discovered ones by ID.
 func (e *evidence) some(which func(*collector.ImageSnapshot) bool) (list []*collector.ImageSnapshot) {
 	for i := range e.snapshot.Images {
 		if img := &e.snapshot.Images[i]; which(img) {
@@ -81,14 +81,14 @@ func (e *evidence) some(which func(*collector.ImageSnapshot) bool) (list []*coll
 
 func unread(img *collector.ImageSnapshot) bool { return img.Sight == collector.Unread }
 
-// images are those that are configured and those that are discovered.
+// images returns the findings about configured, discovered and inbound images.
 func (e *evidence) images() (list []finding) {
 	configured := e.some(func(img *collector.ImageSnapshot) bool { return !img.Discovered })
 	if len(configured) > 0 {
-		f := finding{status: good, subject: "images", text: fmt.Sprintf("%d of %d configured can be read", len(configured), len(configured))}
+		f := finding{status: good, subject: "images", text: fmt.Sprintf("%d of %d configured images can be read", len(configured), len(configured))}
 		if bad := kinds(configured, e.whyUnread); len(bad) > 0 {
 			f.status, f.more = fail, told(bad)
-			f.text = fmt.Sprintf("%d of %d configured cannot be read", countOf(bad), len(configured))
+			f.text = fmt.Sprintf("%d of %d configured images cannot be read", countOf(bad), len(configured))
 			if !e.snapshot.Up {
 				f.more = nil // the image API's line says why
 			}
@@ -104,35 +104,44 @@ func (e *evidence) images() (list []finding) {
 	return list
 }
 
-// discovery is about the images that rules find, beside others or not.
-func (e *evidence) discovery(beside bool) finding {
+// discovery is about the images that rules find. besides reports whether there are configured images too.
+func (e *evidence) discovery(besides bool) finding {
 	found := e.some(func(img *collector.ImageSnapshot) bool { return img.Discovered })
-	f := finding{status: good, subject: "discovery", text: fmt.Sprintf("finds %d", len(found))}
-	if beside {
-		f.text += " more"
+	f := finding{status: good, subject: "discovery", text: "found " + imageCount(len(found), besides)}
+	if bad := kinds(found, e.whyUnread); len(bad) > 0 {
+		f.status = fail
+		f.text += fmt.Sprintf(", %d of them cannot be read", countOf(bad))
+		f.more = told(bad)
 	}
 	switch {
 	case e.snapshot.Discovered:
 	case collector.IsUnproven(e.snapshot.DiscoveryErr) && e.listingGap(""):
 		f.status = fail
-		f.text += ", and perhaps not all, " + seeProof
+		f.text += ". The listing may be incomplete, " + seeProof
 	default:
 		f.status = fail
-		f.text += ", and perhaps not all: " + reason(e.snapshot.DiscoveryErr)
-	}
-	if bad := kinds(found, e.whyUnread); len(bad) > 0 {
-		f.status = fail
-		f.text += fmt.Sprintf(", of which %d cannot be read", countOf(bad))
-		f.more = told(bad)
+		f.text += ". The listing is incomplete: " + reason(e.snapshot.DiscoveryErr)
 	}
 	for _, i := range e.snapshot.IdleRules {
 		f.status = max(f.status, warn)
-		f.more = append(f.more, fmt.Sprintf("discover[%d] takes no image: is it what you mean?", i))
+		f.more = append(f.more, fmt.Sprintf("discover[%d] matches no image. Check the rule", i))
 	}
 	return f
 }
 
-// inbound is about the images that others share with the credential's projects.
+// imageCount returns a number of images in words, perhaps of images besides others.
+func imageCount(n int, besides bool) string {
+	noun := "images"
+	if n == 1 {
+		noun = "image"
+	}
+	if besides {
+		noun = "more " + noun
+	}
+	return fmt.Sprintf("%d %s", n, noun)
+}
+
+// inbound is about the images that other projects share with the credential's projects.
 func (e *evidence) inbound() finding {
 	f := finding{status: good, subject: "inbound"}
 	total, unexpected := 0, 0
@@ -147,35 +156,31 @@ func (e *evidence) inbound() finding {
 		if in.Err != nil {
 			f.status = fail
 			if why = reason(in.Err); collector.IsUnproven(in.Err) && e.listingGap(in.ProjectID) {
-				why = "nothing proves that images are visible, " + seeProof
+				why = "it is not proven that images are visible, " + seeProof
 			}
 		}
 		switch {
 		case in.Err != nil && len(e.snapshot.Inbound) > 1:
-			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects that the list may lack")+": "+why)
+			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects missing from the list")+": "+why)
 		case in.Err != nil:
 			f.more = append(f.more, why)
 		case in.LeftOut > 0:
 			f.status = max(f.status, warn)
 			f.more = append(f.more,
-				fmt.Sprintf("%d of them have no series of their own: raise inbound.max_images if so many are meant to be", in.LeftOut))
+				fmt.Sprintf("%d of them are counted, but have no series: raise inbound.max_images if you expect so many", in.LeftOut))
 		}
 	}
-	images := fmt.Sprintf("%d images", total)
-	if total == 1 {
-		images = "1 image"
-	}
-	switch {
+	switch images := imageCount(total, false); {
 	case f.status == fail && total == 0:
-		f.text = "what others share is not known"
+		f.text = "it is unknown which images other projects share with you"
 	case f.status == fail:
-		f.text = "others share " + images + " at least, and perhaps more"
+		f.text = "other projects share at least " + images + " with you; the listing is incomplete"
 	default:
-		f.text = "others share " + images
+		f.text = "other projects share " + images + " with you"
 	}
 	if unexpected > 0 {
 		f.status = max(f.status, warn)
-		f.text += fmt.Sprintf(", %d of owners that are not expected", unexpected)
+		f.text += fmt.Sprintf(", %d of unexpected owners", unexpected)
 	}
 	return f
 }
@@ -187,7 +192,7 @@ func countOf(list []kind) (n int) {
 	return n
 }
 
-// whyUnread says why nothing is known of an image's members, "" if something is.
+// whyUnread says why an image's members are unknown, "" if they are not.
 func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch {
 	case !unread(img), img.Waiting:
@@ -198,9 +203,9 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	apiErr, ok := errors.AsType[*client.Error](img.Err)
 	switch {
 	case !ok || apiErr.Code == client.CodeNotAsked:
-		hint := "Give as much as Prometheus' scrape_timeout by scrape.timeout, watch fewer, or split the cloud in shards"
+		hint := "Raise scrape.timeout up to Prometheus' scrape_timeout, watch fewer images, or split the cloud into shards"
 		if e.Options.RefreshInterval > 0 {
-			hint = "Collections in the background have more time than this one: to look at all, write scrape.timeout: " + model.Duration(e.Options.RefreshInterval).String()
+			hint = "Background collections have more time than this one. To read all images here, set scrape.timeout: " + model.Duration(e.Options.RefreshInterval).String()
 		}
 		return fmt.Sprintf("%s (%s). %s", reason(img.Err), e.timeout, hint)
 	case apiErr.Op == client.OpAuthenticate || apiErr.Op == client.OpListProjects:
@@ -209,47 +214,47 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch img.StatusCode {
 	case http.StatusNotFound:
 		if !apiErr.OwnNotFound {
-			return e.why(withoutID(apiErr, img.ID)) // a gateway's or a proxy's, which says nothing of the image
+			return e.why(withoutID(apiErr, img.ID)) // of a gateway or a proxy, which says nothing about the image
 		}
-		return "404 Not Found: deleted, or another project's that does not share it. Correct the ID, or use a credential of the project that owns it; " +
-			"to an administrator, openstack image show -c owner tells which"
+		return "404 Not Found: deleted, or owned by another project that does not share it. Correct the ID, or use a credential of the owning project. " +
+			"An administrator finds the owner with openstack image show -c owner"
 	case http.StatusForbidden:
 		switch {
 		case e.Options.API == client.IMS:
 		case img.Record == nil && img.RecordErr != nil:
-			return "403 Forbidden, perhaps since they are private, community or public: their records were not read. " + e.why(img.RecordErr)
+			return "403 Forbidden, possibly because they are private, community or public: their records were not read. " + e.why(img.RecordErr)
 		case img.Record != nil && !img.Record.Visibility.Known():
-			return "403 Forbidden, perhaps since their visibility is one without members: " + strangeVisibility(img)
+			return "403 Forbidden, possibly because images of this visibility have no members: " + strangeVisibility(img)
 		default:
-			return "403 Forbidden: the credential may not list members. Give it the role reader in the project that owns the image"
+			return "403 Forbidden: the credential may not list members. Grant it the role reader in the project that owns the image"
 		}
 	}
 	return e.why(withoutID(apiErr, img.ID))
 }
 
-// why is what an answer means.
+// why says what an error means.
 func (e *evidence) why(err error) string {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	app := e.credential.ApplicationCredential
 	if ok && apiErr.Op != client.OpAuthenticate && apiErr.StatusCode == http.StatusUnauthorized && app != nil && len(app.Rules) > 0 {
-		return "401 Unauthorized: the access rules leave it out, or Glance lacks service_type = image under [keystone_authtoken]"
+		return "401 Unauthorized: the access rules do not allow this request, or Glance lacks service_type = image under [keystone_authtoken]"
 	}
 	return reason(err)
 }
 
-// withoutID is an error that does not name the image, so that those of many images are one.
+// withoutID returns an error that does not name the image, so that the same errors of many images are one kind.
 func withoutID(err *client.Error, id string) error {
 	e := *err
 	e.Message = strings.ReplaceAll(e.Message, id, "ID")
 	return &e
 }
 
-// lists are the member lists that were read: whole, or not and why.
+// lists is about the member lists that were read: whether they are complete, and why not.
 func (e *evidence) lists() finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool {
 		return img.Sight == collector.Partial || img.Sight == collector.Whole
 	})
-	f := finding{status: good, subject: "members", text: "no image has members to list"}
+	f := finding{status: good, subject: "members", text: "no image has a member list"}
 	if len(read) == 0 {
 		f.status = info
 		if len(e.some(unread)) > 0 {
@@ -261,9 +266,9 @@ func (e *evidence) lists() finding {
 	case len(read) == 0:
 	case len(bad) > 0:
 		f.status, f.more = fail, told(bad)
-		f.text = fmt.Sprintf("%d of %d member lists are not whole", len(read)-whole, len(read))
+		f.text = fmt.Sprintf("%d of %d member lists are incomplete", len(read)-whole, len(read))
 	default:
-		f.text = fmt.Sprintf("%d of %d member lists are whole, %s", whole, len(read), e.view(read))
+		f.text = fmt.Sprintf("%d of %d member lists are complete, %s", whole, len(read), e.view(read))
 	}
 	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Sight == collector.NotApplicable }); len(open) > 0 {
 		var words []string
@@ -278,12 +283,12 @@ func (e *evidence) lists() finding {
 				words = append(words, fmt.Sprintf("%d %s", n, v))
 			}
 		}
-		f.more = append(f.more, "without a list: "+strings.Join(words, ", "))
+		f.more = append(f.more, "without a member list: "+strings.Join(words, ", "))
 	}
 	return f
 }
 
-// view says why lists are whole.
+// view says in which view lists are complete.
 func (e *evidence) view(read []*collector.ImageSnapshot) string {
 	own := 0
 	for _, img := range read {
@@ -293,14 +298,14 @@ func (e *evidence) view(read []*collector.ImageSnapshot) string {
 	}
 	switch own {
 	case len(read):
-		return "in the owner's view"
+		return "in the view of the owner"
 	case 0:
-		return "in an administrator's view"
+		return "in the view of an administrator"
 	}
-	return "in the owner's view or an administrator's"
+	return "in the view of the owner or of an administrator"
 }
 
-// stranger is the project that owns an image whose list is short, or not proven, for that reason, or "".
+// stranger returns the project that owns an image whose list is incomplete or not proven for that reason, or "".
 func (e *evidence) stranger(img *collector.ImageSnapshot) string {
 	if (img.Sight == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
 		return img.Record.Owner
@@ -308,28 +313,28 @@ func (e *evidence) stranger(img *collector.ImageSnapshot) string {
 	return ""
 }
 
-// whyPartial says why there may be more members than those read, "" if there are not.
+// whyPartial says why a member list is incomplete, "" if it is complete.
 func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 	switch owner := e.stranger(img); {
 	case img.Complete():
 		return ""
 	case owner != "" && img.Doubt == collector.ForeignView:
-		return fmt.Sprintf("project %s owns them, and the credential is %s: a project sees its own row alone of others' images. Grant it reader in %s, and name that project in auth",
+		return fmt.Sprintf("project %s owns them, and the credential belongs to %s. A project sees only its own row of other projects' images. Grant the user reader in %s, and set that project in auth",
 			owner, e.whose(), owner)
 	case img.Sight == collector.Partial && img.Record == nil && img.RecordErr != nil:
 		return unknownRecord + e.why(img.RecordErr)
 	case img.Sight == collector.Partial:
 		return e.doubtful(img)
 	case img.LeftOut > 0:
-		return "there are more members than are shown one by one; all are counted"
+		return "there are more members than have series; all are counted"
 	}
-	return "a row of the list has no member's ID"
+	return "a row of the member list has no member ID"
 }
 
-const unknownRecord = "who owns them and whether they are open to everyone is not known: their records were not read. "
+const unknownRecord = "owner and visibility are unknown: their records were not read. "
 
-// records are what the images say of themselves, where that is not known though their members are. [evidence.lists] tells of the lists
-// that are not whole for that reason.
+// records is about images whose members are known, and owner or visibility are not. [evidence.lists] names the lists that are
+// incomplete for that reason.
 func (e *evidence) records() []finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) || notProven(img) && img.Record != nil })
 	bad := kinds(read, func(img *collector.ImageSnapshot) string {
@@ -348,36 +353,36 @@ func (e *evidence) records() []finding {
 	if len(bad) == 0 {
 		return nil
 	}
-	return []finding{{status: fail, subject: "records", text: fmt.Sprintf("not enough is known of %d of %d images", countOf(bad), len(read)), more: told(bad)}}
+	return []finding{{status: fail, subject: "records", text: fmt.Sprintf("owner or visibility unknown for %d of %d images", countOf(bad), len(read)), more: told(bad)}}
 }
 
 func strangeVisibility(img *collector.ImageSnapshot) string {
-	return fmt.Sprintf("whether they are open to everyone is not known, as it is %q, which the exporter does not know", img.Record.Visibility)
+	return fmt.Sprintf("the exporter does not know visibility %q, so it is unknown who can use them", img.Record.Visibility)
 }
 
-// ownerless reports whether the owner of an image is not known whose members are.
+// ownerless reports whether an image's members are known and its owner is not.
 func (e *evidence) ownerless() bool {
 	return len(e.some(func(img *collector.ImageSnapshot) bool {
 		return (!unread(img) || notProven(img)) && (img.Record == nil || img.Record.Owner == "")
 	})) > 0
 }
 
-// whose is to which projects the credential belongs.
+// whose names the projects of the credential.
 func (e *evidence) whose() string {
 	ids := e.projectIDs()
 	if len(ids) == 1 {
-		return "that of " + projectName(e.snapshot.Scopes[0].Access)
+		return projectName(e.snapshot.Scopes[0].Access)
 	}
-	return fmt.Sprintf("for %d others", len(ids))
+	return fmt.Sprintf("%d other projects", len(ids))
 }
 
 // ------------------------------------------------------------------------------------------------------------------
 
-// size is how many series a page has of the cloud.
+// size is how many series of a cloud a page has.
 type size struct {
 	now   int // with those of images that others share
 	own   int // without them
-	bound int // the most that these can be: anybody can share more
+	bound int // the maximum of these: anyone can share more images
 }
 
 func (e *evidence) size() size {
@@ -397,10 +402,10 @@ func (e *evidence) series() finding {
 			f.text += fmt.Sprintf(" in %d shards", shards)
 			n.own = n.own/shards + 1 // the first shard has all that others share
 		}
-		f.text += fmt.Sprintf("; sample_limit: %d leaves room", n.limit())
+		f.text += fmt.Sprintf(". Suggested sample_limit: %d", n.limit())
 	}
 	if e.less() {
-		f.text += "; more once everything is read"
+		f.text += ". More once everything is read"
 	}
 	return f
 }
@@ -411,7 +416,7 @@ func (e *evidence) less() bool {
 		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
 
-// limit leaves room for twice as many series of its own, and for all that others can add, in thousands.
+// limit returns a sample_limit, in thousands, for twice the cloud's own series and the maximum that other projects can add.
 func (s size) limit() int { return (2*s.own + s.bound + 999) / 1000 * 1000 }
 
 // page is about /metrics as a whole.
@@ -425,14 +430,14 @@ func page(clouds []*evidence, process int) []finding {
 		n := e.size()
 		total = size{total.now + n.now, total.own + n.own, total.bound + n.bound}
 		if e.less() {
-			more = "; more once everything is read"
+			more = ". More once everything is read"
 		}
 		parts = append(parts, fmt.Sprintf("%d of %s", n.now, e.Options.Name))
 	}
 	if len(parts) > maxListed {
 		parts = []string{fmt.Sprintf("%d of %d clouds", total.now-process, len(parts))}
 	}
-	parts = append(parts, fmt.Sprintf("%d of the process and its requests", process))
-	return []finding{{status: info, subject: "/metrics", text: fmt.Sprintf("%d series: %s. In prometheus.yml, sample_limit: %d leaves room%s",
+	parts = append(parts, fmt.Sprintf("%d of the exporter process", process))
+	return []finding{{status: info, subject: "/metrics", text: fmt.Sprintf("%d series: %s. Suggested sample_limit in prometheus.yml: %d%s",
 		total.now, strings.Join(parts, ", "), total.limit(), more)}}
 }

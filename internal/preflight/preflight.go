@@ -1,7 +1,7 @@
-// Package preflight enters each cloud once, before the first scrape, and says in words what the exporter would see there,
-// what it would not and why, what the credential can do that it need not, and the least right to grant instead.
+// Package preflight collects each cloud once, before the first scrape, and reports what the exporter can read there, what it
+// cannot read and why, which rights the credential has and does not need, and the least privilege to grant instead.
 //
-// What it says of images is read off the [collector.Snapshot] that a scrape would be made of. It asks one thing besides, the
+// Its findings about images come from the [collector.Snapshot] that a scrape would render. It sends one more request, for the
 // version of the image API, and changes nothing.
 package preflight
 
@@ -19,7 +19,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// Asker is what a cloud's client tells beside what is collected; a *client.Client or a *client.Projects.
+// Asker is what preflight needs of a cloud's client: a *client.Client or a *client.Projects.
 type Asker interface {
 	Credential() client.Credential
 	Peers() []client.Peer
@@ -31,7 +31,7 @@ var (
 	_ Asker = (*client.Projects)(nil)
 )
 
-// Cloud is one to look at. Collector and Client were made with the options.
+// Cloud is a cloud to check. Collector and Client were made with the options.
 type Cloud struct {
 	Auth          string // its kind, as exporter.yml has it
 	Options       collector.Options
@@ -43,33 +43,33 @@ type Cloud struct {
 // Options are the options of [Run].
 type Options struct {
 	Clouds []Cloud
-	// Timeout bounds the look at a cloud that has no scrape.timeout.
+	// Timeout bounds the check of a cloud that has no scrape.timeout.
 	Timeout time.Duration
-	// Process has the metrics that /metrics shows beside the clouds'.
+	// Process has the metrics on /metrics that are not of a cloud.
 	Process prometheus.Gatherer
 }
 
-// Result is what was found.
+// Result has the findings about all clouds.
 type Result struct {
 	clouds []report
 	page   []finding // about what all clouds have in common
 }
 
-// report is what was found of a cloud.
+// report has the findings about one cloud.
 type report struct {
 	name     string
 	findings []finding
 	grant    grant
 }
 
-// status says whether anything is to be done.
+// status is the severity of a finding.
 type status int
 
 const (
 	info status = iota // there is nothing to judge
 	good
-	warn // the exporter works; something is more than it needs, or will not last
-	fail // the exporter would not see everything
+	warn // the exporter works, but the credential can do too much, or something expires
+	fail // the exporter cannot read everything
 )
 
 // finding is a line of the page, perhaps with more below it.
@@ -80,7 +80,7 @@ type finding struct {
 	more    []string // each in a line of its own
 }
 
-// evidence is what the findings about a cloud are made of.
+// evidence is the input of the findings about a cloud.
 type evidence struct {
 	*Cloud
 	timeout    time.Duration
@@ -92,7 +92,7 @@ type evidence struct {
 	now        time.Time
 }
 
-// Run looks at the clouds, side by side. It returns early with the context's error when that is done.
+// Run checks the clouds concurrently. It returns early with the context's error when ctx is done.
 func Run(ctx context.Context, opts Options) (*Result, error) {
 	result := &Result{clouds: make([]report, len(opts.Clouds))}
 	gathered := make([]*evidence, len(opts.Clouds))
@@ -120,7 +120,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	return result, nil
 }
 
-// gather asks a cloud.
+// gather collects a cloud.
 func gather(ctx context.Context, c *Cloud, timeout time.Duration) *evidence {
 	e := &evidence{Cloud: c, timeout: cmp.Or(c.Options.Timeout, timeout)}
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
@@ -150,7 +150,7 @@ func samples(families []*dto.MetricFamily) (n int) {
 	return n
 }
 
-// Failed are the names of the clouds that the exporter would not see whole.
+// Failed returns the names of the clouds that the exporter cannot read completely.
 func (r *Result) Failed() (names []string) {
 	for i := range r.clouds {
 		if worst(r.clouds[i].findings) == fail {

@@ -117,7 +117,7 @@ func TestColours(t *testing.T) {
 			t.Errorf("no %q in %q", want, coloured.String())
 		}
 	}
-	if !strings.HasSuffix(plain.String(), "\nFAIL: the exporter would not see all of prod, with 1 warning.\n") {
+	if !strings.HasSuffix(plain.String(), "\nFAIL: the exporter cannot read everything in prod; 1 warning.\n") {
 		t.Errorf("%q", plain.String())
 	}
 }
@@ -157,7 +157,7 @@ func TestTurns(t *testing.T) {
 	for i := range 2020 {
 		e.snapshot.Images = append(e.snapshot.Images, collector.ImageSnapshot{InTurns: i >= 20})
 	}
-	const requests = "a collection takes 2026 requests: 6 for listings, 20 for images that are read each time, and 2000 for those in turns"
+	const requests = "reading everything takes 2026 requests: 6 for listings, 20 for images that are read each time, and 2000 for images in turns"
 	for _, test := range []struct {
 		rate    float64
 		refresh time.Duration
@@ -165,11 +165,11 @@ func TestTurns(t *testing.T) {
 		want    string
 	}{
 		{0, 0, info, ""},
-		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of those in turns, so a turn takes 8 collections. " +
-			"To read all each time, raise requests_per_second, or write scrape.refresh_interval: 5m"},
-		{10, 5 * time.Minute, info, "with requests_per_second: 10 that is 3m23s: each collection reads them all"},
-		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for those in turns: raise requests_per_second, or write scrape.refresh_interval: 1h25m"},
-		{100, 0, info, "with requests_per_second: 100 that is 20s: each collection reads them all"},
+		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of the images in turns, so each is read once in 8 collections. " +
+			"To read all in each collection, raise requests_per_second, or set scrape.refresh_interval: 5m"},
+		{10, 5 * time.Minute, info, "with requests_per_second: 10 this takes 3m23s, so each collection reads all of them"},
+		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for images in turns: raise requests_per_second, or set scrape.refresh_interval: 1h25m"},
+		{100, 0, info, "with requests_per_second: 100 this takes 20s, so each collection reads all of them"},
 	} {
 		e.ClientOptions.RequestsPerSecond, e.Options.RefreshInterval = test.rate, test.refresh
 		list := e.turns()

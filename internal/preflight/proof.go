@@ -14,15 +14,15 @@ import (
 // probeRule is the access rule for the request that shows whether rows of member lists are visible.
 var probeRule = client.AccessRule{Service: "image", Method: "GET", Path: "/v2/images/*/members/*"}
 
-// seeProof refers to the findings about proofs.
+// seeProof refers to the findings with subject proof.
 const seeProof = "see proof"
 
-// notProven reports whether an image was answered, and nothing proves what the answer seems to say.
+// notProven reports whether the API responded for an image and the response is not proven.
 func notProven(img *collector.ImageSnapshot) bool {
 	return unread(img) && collector.IsUnproven(img.Err)
 }
 
-// gap is what is missing to prove what an answer about an image seems to say.
+// gap is what is missing to prove a response about an image.
 type gap int
 
 const (
@@ -44,7 +44,7 @@ func (e *evidence) gapOf(img *collector.ImageSnapshot) gap {
 	return othersRows
 }
 
-// viewOf is the project in whose view an image was read, empty if that is not known.
+// viewOf returns the project in whose view an image was read, "" if unknown.
 func (e *evidence) viewOf(img *collector.ImageSnapshot) string {
 	switch {
 	case img.Record != nil && e.owns(img):
@@ -57,7 +57,8 @@ func (e *evidence) viewOf(img *collector.ImageSnapshot) string {
 	return ""
 }
 
-// proofs are the findings about what is not proven in the views of the projects, with the policy, access rule or canary that proves it.
+// proofs returns the findings about what is not proven in the views of the projects. Each names the policy, access rule or canary that
+// proves it.
 func (e *evidence) proofs() (list []finding) {
 	for i := range e.snapshot.Views {
 		v := &e.snapshot.Views[i]
@@ -77,7 +78,7 @@ func (e *evidence) proofs() (list []finding) {
 		}
 	}
 	if n := len(list) - maxProofs; n > 0 {
-		list = append(list[:maxProofs:maxProofs], finding{status: fail, subject: "proof", text: fmt.Sprintf("%d more of these, in the views of other projects", n)})
+		list = append(list[:maxProofs:maxProofs], finding{status: fail, subject: "proof", text: fmt.Sprintf("%d more, in the views of other projects", n)})
 	}
 	return list
 }
@@ -85,7 +86,7 @@ func (e *evidence) proofs() (list []finding) {
 // maxProofs is how many findings about proofs are listed.
 const maxProofs = 5
 
-// listingGap reports whether a finding about proofs says why a listing in the view of a project, or of any, is not proven to be
+// listingGap reports whether a finding with subject proof says why a listing in the view of a project, or of any, is not proven
 // complete.
 func (e *evidence) listingGap(project string) bool {
 	return slices.ContainsFunc(e.snapshot.Views, func(v collector.ViewSnapshot) bool {
@@ -133,41 +134,44 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 		lists = fmt.Sprintf("%d empty lists count", n)
 	}
 	if g == privateMembers {
-		f.text = fmt.Sprintf("it is not known whether private images of this image API can have members, so private images of %s count as not read", e.inView(v))
+		f.text = fmt.Sprintf("in the view of %s: it is unknown whether private images can have members, so private images count as not read", e.inView(v))
 		f.more = []string{
-			"The answer to a request for the members of one decides: 403, Only shared images have members. " +
-				"Allow the policy get_members for " + e.rolesIn(v) + ", and let no proxy change the answer.",
+			"A request for the members of a private image decides: an API without such members responds with 403, Only shared images have members.",
+			allow("get_members", e.rolesIn(v)) + " Let no proxy change the response.",
 		}
 		if !e.allows(needed[2]) {
-			f.more = append(f.more, "The access rules leave out GET "+needed[2].Path+": create the application credential with the rules below.")
+			f.more = append(f.more, missingRule(needed[2]))
 		}
-		f.more = append(f.more, "Or make a proof: watch one shared image of this project as well:", "- openstack image create --shared NAME")
+		f.more = append(f.more, "Or create a proof: also watch one shared image of this project:", "- openstack image create --shared NAME")
 		return f
 	}
-	whose := "images of " + e.inView(v)
+	whose := "the project's own images"
 	if g == othersRows {
-		whose = "other projects' images, in the view of " + e.inView(v)
+		whose = "other projects' images"
 	}
-	f.text = fmt.Sprintf("nothing proves that the credential can see the members of %s, so %s as not read", whose, lists)
+	f.text = fmt.Sprintf("in the view of %s: it is not proven that the credential can see members of %s, so %s as not read", e.inView(v), whose, lists)
 	if v.Refused != nil {
-		f.more = append(f.more, "The request for one member was answered: "+strings.TrimSuffix(reason(v.Refused), ".")+".")
+		f.more = append(f.more, "Response to the request for one member: "+strings.TrimSuffix(reason(v.Refused), ".")+".")
 	}
 	apiErr, ok := errors.AsType[*client.Error](v.Refused)
-	proof := "Or make a proof: "
+	if ok && apiErr.Status() == http.StatusNotFound {
+		f.more = append(f.more, "A 404 counts as proof only if it is Glance's own and its message names both the image and the member.")
+	}
+	proof := "Or create a proof: "
 	switch refused := ok && apiErr.Status() == http.StatusUnauthorized; {
 	case !e.allows(probeRule):
-		f.more = append(f.more, "The access rules leave out GET "+probeRule.Path+": create the application credential with the rules below.")
+		f.more = append(f.more, missingRule(probeRule))
 	case refused:
 		f.more = append(f.more, "Allow GET "+probeRule.Path+" in the access rules, or set service_type = image under [keystone_authtoken] of Glance.")
 	default:
-		f.more = append(f.more, "Allow the policy get_member for "+e.rolesIn(v)+", as Glance does by default.")
-		proof = "Or, if the policy allows it and a proxy changes the answer, make a proof: "
+		f.more = append(f.more, allow("get_member", e.rolesIn(v))+" Glance's default allows it.")
+		proof = "If the policy allows it and a proxy changes the response, create a proof instead: "
 	}
 	if g == othersRows {
 		f.more = append(f.more, "Or use a credential of the project that owns the images.")
 		return f
 	}
-	f.more = append(f.more, proof+"share one image of this project with another project of yours, and write that project under its expected_members:",
+	f.more = append(f.more, proof+"share one image of this project with another project of yours, and list that project in its expected_members:",
 		"- openstack image add project IMAGE PROJECT")
 	return f
 }
@@ -175,12 +179,12 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("nothing proves that the credential can see images, in the view of %s: no listing had one", e.inView(v)),
+		text: fmt.Sprintf("in the view of %s: it is not proven that the credential can see images, because no listing returned one", e.inView(v)),
 		more: []string{
-			"Allow the policy get_image for " + e.rolesIn(v) + ", as Glance does by default: get_images alone lists nothing.",
+			allow("get_image", e.rolesIn(v)) + " Glance's default allows it. Without it, listings are empty even if get_images is allowed.",
 			"Or keep one image in the project:",
 			"- openstack image create --private NAME",
-			"Only the first 100 images that the credential may list were looked at: if get_image hides those, others count as hidden too.",
+			"Only the first 100 images that the credential may list were checked. If get_image hides them, all others count as hidden too.",
 		},
 	}
 }
@@ -188,14 +192,24 @@ func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 func (e *evidence) administratorProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("nothing proves that the image API treats the credential as an administrator, in the view of %s, although it has one of admin_roles. "+
-			"Lists of other projects' images may be incomplete, and images may be missing", e.inView(v)),
+		text: fmt.Sprintf("in the view of %s: it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
+			"Member lists of other projects' images may be incomplete, and images may be missing", e.inView(v)),
 		more: []string{
-			"Let the policy context_is_admin match " + e.adminRolesIn(v) + ". Glance's default is role:admin.",
-			"Or make a proof: a private image without data in another project, which only an administrator sees:",
+			allow("context_is_admin", e.adminRolesIn(v)) + " Glance's default is role:admin.",
+			"Or create a proof: a private image without data in another project, which only an administrator sees:",
 			"- openstack image create --private --project PROJECT NAME",
 		},
 	}
+}
+
+// allow says which rule of Glance's policy to allow for whom.
+func allow(rule, whom string) string {
+	return "In policy.yaml of Glance, allow rule " + rule + " for " + whom + "."
+}
+
+// missingRule says which access rule an application credential lacks.
+func missingRule(r client.AccessRule) string {
+	return "The access rules do not allow " + r.Method + " " + r.Path + ". Create a new application credential with the rules below."
 }
 
 // allows reports whether access rules, if the credential has any, allow a request.
@@ -204,41 +218,41 @@ func (e *evidence) allows(want client.AccessRule) bool {
 	return app == nil || len(app.Rules) == 0 || slices.ContainsFunc(app.Rules, func(r client.AccessRule) bool { return covers(r, want) })
 }
 
-// whyNotProven says in short why an image is not proven.
+// whyNotProven says briefly why an image is not proven.
 func (e *evidence) whyNotProven(img *collector.ImageSnapshot) string {
 	switch e.gapOf(img) {
 	case ownerUnknown:
 		if img.RecordErr != nil {
-			return "their lists are empty, and nothing proves that they are complete: their records were not read, so their owners are not known. " + e.why(img.RecordErr)
+			return "empty member lists, not proven complete: their records were not read, so their owners are unknown. " + e.why(img.RecordErr)
 		}
-		return "their lists are empty, and nothing proves that they are complete: their records were not read, so their owners are not known"
+		return "empty member lists, not proven complete: their records were not read, so their owners are unknown"
 	case privateMembers:
-		return "private, and private images may have members, " + seeProof
+		return "private, and it is unknown whether private images can have members, " + seeProof
 	}
-	return "their lists are empty, and nothing proves that rows are visible, " + seeProof
+	return "empty member lists, and it is not proven that rows are visible, " + seeProof
 }
 
-// doubtful says why the rows that were read may not be all.
+// doubtful says why a member list that was read may be incomplete.
 func (e *evidence) doubtful(img *collector.ImageSnapshot) string {
 	if img.Record == nil {
-		return "who owns them is not known: the API does not tell"
+		return "owner unknown: the image API does not report it"
 	}
 	switch img.Doubt {
 	case collector.UnknownProject:
-		return "nothing confirms which project the credential belongs to, see project"
+		return "it is not confirmed which project the credential belongs to, see project"
 	case collector.UnprovenAdministrator:
-		return fmt.Sprintf("project %s owns them, and nothing proves that the image API treats the credential as an administrator, %s", img.Record.Owner, seeProof)
+		return fmt.Sprintf("project %s owns them, and it is not proven that the image API treats the credential as an administrator, %s", img.Record.Owner, seeProof)
 	case collector.ChangingImage:
 		return "they changed while they were read, or their records could not be read again. Run --preflight again"
 	case collector.DespiteVisibility:
-		return fmt.Sprintf("they are %s, and have members although such images should have none", img.Record.Visibility)
+		return fmt.Sprintf("they are %[1]s and have members, although %[1]s images should have none", img.Record.Visibility)
 	case collector.HiddenRows:
-		return "nothing proves that the credential can see the members of such images. Allow the policy get_member for it"
+		return "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role"
 	}
-	return "who owns them is not known: the API does not tell"
+	return "owner unknown: the image API does not report it"
 }
 
-// unconfirmed reports whether lists are incomplete only because nothing confirms the project.
+// unconfirmed reports whether lists are incomplete only because the project of the credential is not confirmed.
 func (e *evidence) unconfirmed() bool {
 	return slices.ContainsFunc(e.snapshot.Images, func(img collector.ImageSnapshot) bool {
 		return img.Sight == collector.Partial && img.Doubt == collector.UnknownProject

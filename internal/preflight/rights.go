@@ -11,7 +11,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// needed are the access rules for what the exporter asks.
+// needed are the access rules for the requests of the exporter.
 var needed = []client.AccessRule{
 	{Service: "image", Method: "GET", Path: "/v2/images"},
 	{Service: "image", Method: "GET", Path: "/v2/images/*"},
@@ -27,17 +27,17 @@ var (
 	huaweiSharers = []string{"te_admin"}                               // Huawei Cloud's Tenant Administrator
 )
 
-// rights is what the credential can do that it need not.
+// rights is about rights of the credential that the exporter does not need.
 func (e *evidence) rights() finding {
 	f := finding{status: good, subject: "rights"}
 	switch {
 	case e.Options.API == client.IMS:
 		return e.huaweiRights(f)
 	case e.ClientOptions.Auth == nil:
-		f.status, f.text = info, "those of the proxy's credential: it needs no more than reader"
+		f.status, f.text = info, "unknown: a proxy authenticates the requests. Its credential needs only the role reader"
 		return f
 	case e.asIs():
-		f.status, f.text = info, "not told: the token is used as it is. With auth_url Keystone tells"
+		f.status, f.text = info, "unknown: Keystone is not asked about the configured token. Set auth_url to see its roles"
 		return f
 	}
 	if app := e.credential.ApplicationCredential; app != nil && len(app.Rules) > 0 {
@@ -49,22 +49,22 @@ func (e *evidence) rights() finding {
 	switch {
 	case slices.ContainsFunc(all, e.admin):
 		f.status = warn
-		f.text += ": it can do everything, in every project. "
+		f.text += ": the credential can do everything in every project. "
 		if e.foreign() {
-			f.text += "Images of other projects take that much: keep it to reading by access rules, below, or use projects, with reader in each of them"
+			f.text += "Images of other projects require this. Limit it to reading with the access rules below, or set projects and grant reader in each"
 		} else if e.ownerless() {
-			f.text += "Whether reader is enough is not known, since not all owners of the images are"
+			f.text += "It is unknown whether reader is enough, because the owners of some images are unknown"
 		} else {
-			f.text += "The exporter needs reader, see below"
+			f.text += "The exporter needs only reader, see below"
 		}
 	case slices.ContainsFunc(all, e.shares):
 		f.status = warn
-		f.text += ": it can share images, and delete them. The exporter needs reader, see below"
+		f.text += ": the credential can share and delete images. The exporter needs only reader, see below"
 	case len(unknown) > 0:
 		f.status = warn
-		f.text += ": what " + strings.Join(unknown, ", ") + " may do is not known here. The exporter needs reader alone"
+		f.text += ": the rights of " + strings.Join(unknown, ", ") + " are unknown. The exporter needs only reader"
 	default:
-		f.text += ": it reads and, by Glance's policy since 2023.1, shares nothing"
+		f.text += ": read-only under Glance's default policy since 2023.1"
 	}
 	if app := e.credential.ApplicationCredential; app != nil && app.Unrestricted {
 		f.status = warn
@@ -73,9 +73,9 @@ func (e *evidence) rights() finding {
 	return f
 }
 
-const unrestricted = "the application credential is unrestricted, so it can make other credentials: make it without --unrestricted"
+const unrestricted = "the application credential is unrestricted, so it can create other credentials. Create it without --unrestricted"
 
-// ruledRights are those of an application credential with access rules: no role lets it do more.
+// ruledRights is about an application credential with access rules: no role lets it do more.
 func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) finding {
 	var more, lacking []string
 	for _, r := range app.Rules {
@@ -88,19 +88,19 @@ func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) fin
 			lacking = append(lacking, n.Method+" "+n.Path)
 		}
 	}
-	f.text = "access rules let it read, and no more, whatever its roles are (" + strings.Join(e.roles(), ", ") + ")"
+	f.text = "access rules limit the credential to reading, whatever its roles (" + strings.Join(e.roles(), ", ") + ")"
 	if len(more) > 0 {
 		f.status = warn
-		f.text = "access rules let it do more than read: " + strings.Join(more, ", ") + ". Make a new one by the rules below"
+		f.text = "access rules allow more than reading: " + strings.Join(more, ", ") + ". Create a new application credential with the rules below"
 	}
 	if len(lacking) > 0 {
 		f.status = warn
-		f.more = append(f.more, "access rules leave out "+strings.Join(lacking, ", ")+": what the exporter asks for there is refused with 401")
+		f.more = append(f.more, "access rules do not allow "+strings.Join(lacking, ", ")+": these requests of the exporter are refused with 401")
 	}
 	if !e.allows(probeRule) {
 		f.status = warn
-		f.more = append(f.more, "access rules leave out GET "+probeRule.Path+", which shows whether rows of an empty list are hidden: "+
-			"an empty list counts only while another list has a row. Create a new credential with the rules below")
+		f.more = append(f.more, "access rules do not allow GET "+probeRule.Path+", the request that shows whether the policy hides rows. "+
+			"Without it, an empty list counts as read only while another list has a row. Create a new application credential with the rules below")
 	}
 	if app.Unrestricted {
 		f.status = warn
@@ -139,20 +139,20 @@ func (e *evidence) huaweiRights(f finding) finding {
 	all := e.roles()
 	switch {
 	case slices.ContainsFunc(all, func(r string) bool { return slices.Contains(huaweiSharers, r) }):
-		f.status, f.text = warn, roles(all)+": it can share images, and delete them. Grant the policy below instead"
+		f.status, f.text = warn, roles(all)+": the credential can share and delete images. Grant the policy below instead"
 	case e.signs():
-		f.status, f.text = info, "not told: no answer says what an access key may do. Compare its policies with the one below"
+		f.status, f.text = info, "unknown: no response says what an access key may do. Compare its policies with the one below"
 	default:
-		f.status, f.text = info, "not told: the token names roles ("+strings.Join(all, ", ")+"), and no policy. Compare those with the one below"
+		f.status, f.text = info, "unknown: the token names roles ("+strings.Join(all, ", ")+") but no policies. Compare its policies with the one below"
 	}
 	if e.ClientOptions.MembersAPI != client.MembersV1 {
 		f.status = warn
-		f.more = append(f.more, "members_api: v2 takes the right ims:images:share, which can share: write members_api: v1, and take that right away")
+		f.more = append(f.more, "members_api: v2 requires the action ims:images:share, which also allows sharing. Set members_api: v1, and remove that action")
 	}
 	return f
 }
 
-// roles are those of the tokens, without repetition.
+// roles returns the roles of the tokens, without duplicates.
 func (e *evidence) roles() (all []string) {
 	for _, s := range e.snapshot.Scopes {
 		all = append(all, s.Access.Roles...)
@@ -167,8 +167,8 @@ func (e *evidence) admin(role string) bool {
 
 func (e *evidence) shares(role string) bool { return slices.Contains(sharers, role) || e.admin(role) }
 
-// foreign reports whether an administrator's role is of use: other projects' images are to be discovered, or lists are
-// whole only for that reason.
+// foreign reports whether the exporter needs an administrator's role: to discover other projects' images, or because lists are
+// complete only for that reason.
 func (e *evidence) foreign() bool {
 	if !slices.ContainsFunc(e.roles(), e.admin) {
 		return false
@@ -201,7 +201,7 @@ func (e *evidence) projectIDs() (ids []string) {
 func roles(names []string) string {
 	switch len(names) {
 	case 0:
-		return "no role is told"
+		return "no known role"
 	case 1:
 		return "role " + names[0]
 	}
@@ -214,12 +214,12 @@ func roles(names []string) string {
 // grant is what to grant for a cloud, ready to paste.
 type grant struct {
 	cloud    string
-	commands []string // of an administrator
-	role     string   // of an application credential with access rules; empty: none is to be had
+	commands []string // for an administrator
+	role     string   // of an application credential with access rules; empty: there can be none
 	huawei   bool
 }
 
-// grant returns the zero value where the credential has the least right already, or nobody can tell.
+// grant returns the zero value where the credential has least privilege already, or that is unknown.
 func (e *evidence) grant() grant {
 	g := grant{cloud: e.Options.Name}
 	switch {
@@ -233,7 +233,7 @@ func (e *evidence) grant() grant {
 	owners := e.owners()
 	switch err := e.snapshot.Err; {
 	case err != nil && !refusal(err) && !e.roleless(), err == nil && !e.snapshot.Up:
-		return g // something else is to be mended first
+		return g // fix the other problem first
 	case err == nil && slices.ContainsFunc(e.roles(), e.admin) && !e.foreign() && e.ownerless():
 		return g // less could be too little
 	case err == nil && app != nil && len(app.Rules) > 0 && len(owners) == 0 && e.rights().status == good:
@@ -292,13 +292,13 @@ func (e *evidence) grant() grant {
 	return g
 }
 
-// refusal reports whether a login failed because of a right, perhaps.
+// refusal reports whether a login may have failed for lack of a right.
 func refusal(err error) bool {
 	text := reason(err)
 	return strings.HasPrefix(text, "401 ") || strings.HasPrefix(text, "403 ")
 }
 
-// owners are the projects that own images whose lists are not whole for that reason, sorted.
+// owners returns the projects that own images whose lists are incomplete for that reason, sorted.
 func (e *evidence) owners() []string {
 	var owners []string
 	for i := range e.snapshot.Images {
@@ -310,8 +310,8 @@ func (e *evidence) owners() []string {
 	return slices.Compact(owners)
 }
 
-// outside is an image that is not found where none of those that are watched is seen as its owner sees it: the credential
-// is in another project, or all are gone. Else it is empty.
+// outside returns an image that is not found while no watched image is read in its owner's view: the credential is in another
+// project, or all images are deleted. Otherwise it returns "".
 func (e *evidence) outside() (lost string) {
 	for i := range e.snapshot.Images {
 		img := &e.snapshot.Images[i]
@@ -336,7 +336,7 @@ func userArgs(c client.Credential) string {
 	return args
 }
 
-// command is one of openstack's, in lines that fit.
+// command returns an openstack command in lines that fit.
 func command(verb, user, project, role string) string {
 	one := fmt.Sprintf("openstack %s %s %s %s", verb, user, project, role)
 	if len(one) <= width {
@@ -347,7 +347,7 @@ func command(verb, user, project, role string) string {
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_.@:][A-Za-z0-9_.@:-]*$`)
 
-// argument is a word as a shell takes it. What comes from a cloud must not become a command, or an option.
+// argument quotes a word for a shell. Text from a cloud must not become a command or an option.
 func argument(s, placeholder string) string {
 	switch {
 	case s == "" || s[0] == '-' || printable(s) != s:
@@ -358,14 +358,14 @@ func argument(s, placeholder string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
-// least is what to paste for all clouds.
+// least returns the commands to paste for all clouds.
 func least(grants []grant) string {
 	var b strings.Builder
 	ruled := map[string][]string{} // by role
 	var signed []string
 	for _, g := range grants {
 		if len(g.commands) > 0 {
-			fmt.Fprintf(&b, "\n# The least right for %s, by an administrator:\n%s\n", g.cloud, strings.Join(g.commands, "\n"))
+			fmt.Fprintf(&b, "\n# Least privilege for %s. Run as an administrator:\n%s\n", g.cloud, strings.Join(g.commands, "\n"))
 		}
 		if g.role != "" {
 			ruled[g.role] = append(ruled[g.role], g.cloud)
@@ -375,9 +375,9 @@ func least(grants []grant) string {
 		}
 	}
 	if len(ruled) > 0 {
-		b.WriteString("\n" + comment("Less than any role: an application credential that can ask what the exporter asks, and nothing else. "+
-			"It holds before 2023.1 too, where Glance lets every role share unless it has enforce_new_defaults. Glance needs service_type = image under [keystone_authtoken]. "+
-			"A credential with the first three rules alone keeps working wherever a list has a row; each request that it makes by the fourth is a warning line in Glance's log."))
+		b.WriteString("\n" + comment("Recommended: an application credential whose access rules allow only the requests of the exporter. "+
+			"It cannot share even in Glance before 2023.1, where every role can, unless enforce_new_defaults is set. Glance needs service_type = image under [keystone_authtoken]. "+
+			"A credential with only the first three rules still works where a list has a row. Then each request for the fourth adds a warning to Glance's log."))
 		b.WriteString("cat > access-rules.json <<'EOF'\n[\n")
 		for i, r := range needed {
 			comma := ","
@@ -391,17 +391,17 @@ func least(grants []grant) string {
 			if len(ruled[role]) == 0 {
 				continue
 			}
-			where := ", as the exporter's user in the project that owns the images:"
+			where := ". Run as the exporter's user in the project that owns the images:"
 			if role == "admin" {
-				where = ", as the exporter's user, since the images are many projects':"
+				where = ". Run as the exporter's user, with role admin, because several projects own the images:"
 			}
 			b.WriteString(comment("For "+enumerate(ruled[role])+where) + "openstack application credential create --role " + role +
 				" \\\n  --access-rules access-rules.json glance-share-exporter\n")
 		}
 	}
 	if len(signed) > 0 {
-		b.WriteString("\n" + comment("The least right for "+enumerate(signed)+", a custom policy in JSON for the user or agency, in its project; with members_api: v1. "+
-			`The default, v2, takes "ims:images:share" besides, which can share.`))
+		b.WriteString("\n" + comment("Least privilege for "+enumerate(signed)+" with members_api: v1: a custom policy in JSON for the user or agency, in its project. "+
+			`The default, v2, also requires "ims:images:share", which allows sharing.`))
 		b.WriteString(`{
   "Version": "1.1",
   "Statement": [
@@ -413,7 +413,7 @@ func least(grants []grant) string {
 	return b.String()
 }
 
-// comment is a text in lines that a shell does not mind.
+// comment returns a text as lines of shell comment.
 func comment(text string) string {
 	var b strings.Builder
 	for _, line := range wrap(text, width-2) {

@@ -9,20 +9,20 @@ import (
 	"unicode/utf8"
 )
 
-// width is that of a terminal nobody has made wider.
+// width is the default width of a terminal.
 const (
 	width        = 80
 	subjectWidth = 11
 	textColumn   = 2 + 4 + 2 + subjectWidth + 1
 )
 
-// word is the status for those who see no colour, and for grep.
+// word returns the status as a word, for output without colour and for grep.
 func (s status) word() string { return [...]string{"info", "ok", "warn", "FAIL"}[s] }
 
-// colour is the status for those who do.
+// colour returns the escape code of the status.
 func (s status) colour() string { return [...]string{"2", "32", "33", "1;31"}[s] }
 
-// Write writes the page, in colour or not.
+// Write writes the report, with or without colour.
 func (r *Result) Write(w io.Writer, colour bool) error {
 	p := &printer{colour: colour}
 	var grants []grant
@@ -41,7 +41,8 @@ func (r *Result) Write(w io.Writer, colour bool) error {
 	return err
 }
 
-// Coloured reports whether a page for w shall be in colour: w is a terminal, and nobody says no. See https://no-color.org.
+// Coloured reports whether to write colour to w: w is a terminal, and the environment does not disable it. See
+// https://no-color.org.
 func Coloured(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
@@ -87,11 +88,11 @@ func (p *printer) findings(list []finding) {
 	}
 }
 
-// summary is the last line.
+// summary writes the last line.
 func (p *printer) summary(r *Result) {
-	warnings, clouds := 0, "1 cloud is"
+	warnings, clouds := 0, "1 cloud"
 	if n := len(r.clouds); n != 1 {
-		clouds = fmt.Sprintf("%d clouds are", n)
+		clouds = fmt.Sprintf("%d clouds", n)
 	}
 	for i := range r.clouds {
 		for _, f := range r.clouds[i].findings {
@@ -103,22 +104,22 @@ func (p *printer) summary(r *Result) {
 	more := ""
 	switch {
 	case warnings == 1:
-		more = ", with 1 warning"
+		more = "; 1 warning"
 	case warnings > 1:
-		more = fmt.Sprintf(", with %d warnings", warnings)
+		more = fmt.Sprintf("; %d warnings", warnings)
 	}
 	switch failed := r.Failed(); {
 	case len(failed) > 0:
-		p.line(fmt.Sprintf("%s: the exporter would not see all of %s%s.", p.paint(fail.colour(), fail.word()), enumerate(failed), more))
+		p.line(fmt.Sprintf("%s: the exporter cannot read everything in %s%s.", p.paint(fail.colour(), fail.word()), enumerate(failed), more))
 	case warnings > 0:
-		p.line(fmt.Sprintf("%s: %s seen whole%s.", p.paint(warn.colour(), warn.word()), clouds, more))
+		p.line(fmt.Sprintf("%s: the exporter can read everything in %s%s.", p.paint(warn.colour(), warn.word()), clouds, more))
 	default:
-		p.line(fmt.Sprintf("%s: %s seen whole.", p.paint(good.colour(), good.word()), clouds))
+		p.line(fmt.Sprintf("%s: the exporter can read everything in %s.", p.paint(good.colour(), good.word()), clouds))
 	}
 }
 
-// wrap makes lines of a text that have at most so many letters, unless a word has more. What comes from a cloud must not
-// steer the terminal.
+// wrap splits a text into lines of at most so many characters, unless a word is longer. Text from a cloud must not control the
+// terminal.
 func wrap(text string, most int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(printable(text)) {

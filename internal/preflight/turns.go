@@ -14,8 +14,8 @@ const (
 	inboundRequests  = 6   // three listings, each with an empty page at its end
 )
 
-// turns are about the images that are read when all others are read: how many requests a collection takes, and how long it takes
-// until each of them was read.
+// turns is about the images that are read after all others: how many requests a collection takes, and in how many collections each
+// of them is read once.
 func (e *evidence) turns() []finding {
 	quiet := len(e.some(func(img *collector.ImageSnapshot) bool { return img.InTurns }))
 	if quiet == 0 {
@@ -23,10 +23,10 @@ func (e *evidence) turns() []finding {
 	}
 	all, listing := len(e.snapshot.Images), e.listingRequests()
 	f := finding{status: info, subject: "turns"}
-	f.text = fmt.Sprintf("%d of %d images seem to be shared with nobody: they are read in turns, when all others are read", quiet, all)
-	f.more = []string{fmt.Sprintf("a collection takes %d requests: %d for listings, %d for images that are read each time, and %d for those in turns",
+	f.text = fmt.Sprintf("%d of %d images seem to have no members. They are read in turns, after all others", quiet, all)
+	f.more = []string{fmt.Sprintf("reading everything takes %d requests: %d for listings, %d for images that are read each time, and %d for images in turns",
 		listing+all, listing, all-quiet, quiet)}
-	if rate := e.ClientOptions.RequestsPerSecond; rate > 0 { // else nobody knows what the API takes
+	if rate := e.ClientOptions.RequestsPerSecond; rate > 0 { // else the rate limit is unknown
 		var text string
 		f.status, text = e.turn(rate, listing+all-quiet, quiet)
 		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v %s", rate, text))
@@ -34,7 +34,7 @@ func (e *evidence) turns() []finding {
 	return []finding{f}
 }
 
-// listingRequests is how many requests the listings of a collection take.
+// listingRequests returns how many requests the listings of a collection take.
 func (e *evidence) listingRequests() (n int) {
 	for range e.snapshot.Scopes {
 		n += len(e.snapshot.Images)/imagesPerListing + 2 // the last page is empty
@@ -42,7 +42,7 @@ func (e *evidence) listingRequests() (n int) {
 	return n + inboundRequests*len(e.snapshot.Inbound)
 }
 
-// turn says how long a turn of the quiet images takes, where each collection has so many other requests.
+// turn says how many collections it takes to read all quiet images once, if each collection has so many other requests.
 func (e *evidence) turn(rate float64, others, quiet int) (status, string) {
 	period := e.timeout
 	if e.Options.RefreshInterval > 0 {
@@ -50,14 +50,14 @@ func (e *evidence) turn(rate float64, others, quiet int) (status, string) {
 	}
 	whole := time.Duration(float64(others+quiet) / rate * float64(time.Second))
 	room := int(rate*period.Seconds()) - others
-	remedy := "raise requests_per_second, or write scrape.refresh_interval: " + roundUp(whole).String()
+	remedy := "raise requests_per_second, or set scrape.refresh_interval: " + roundUp(whole).String()
 	switch {
 	case room >= quiet:
-		return info, fmt.Sprintf("that is %s: each collection reads them all", max(whole.Round(time.Second), time.Second))
+		return info, fmt.Sprintf("this takes %s, so each collection reads all of them", max(whole.Round(time.Second), time.Second))
 	case room <= 0:
-		return fail, fmt.Sprintf("a collection of %s has no time for those in turns: %s", period, remedy)
+		return fail, fmt.Sprintf("a collection of %s has no time for images in turns: %s", period, remedy)
 	}
-	return info, fmt.Sprintf("a collection of %s reads %d of those in turns, so a turn takes %d collections. To read all each time, %s",
+	return info, fmt.Sprintf("a collection of %s reads %d of the images in turns, so each is read once in %d collections. To read all in each collection, %s",
 		period, room, (quiet+room-1)/room, remedy)
 }
 
