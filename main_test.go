@@ -627,7 +627,7 @@ func TestOneShots(t *testing.T) {
 		{name: "odd log level", args: []string{"--log.level=loud"}, err: "--log.level=loud: must be one of debug, info, warn, error"},
 		{name: "no web configuration", args: []string{"--web.config.file=nope.yml"}, err: "--web.config.file=nope.yml: open nope.yml: no such file or directory"},
 		{name: "odd flag before a bad file", args: []string{"--config.file=" + bad, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
-		{name: "odd telemetry path", args: []string{"--config.file=" + good, "--web.telemetry-path=/config"}, err: "--web.telemetry-path=/config: must be a path such as /metrics that no other page has"},
+		{name: "odd telemetry path", args: []string{"--config.file=" + good, "--web.telemetry-path=/config"}, err: "--web.telemetry-path=/config: must be a path such as /metrics that no other page uses"},
 		{name: "odd external URL", args: []string{"--config.file=" + good, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
 	}
 	for _, test := range tests {

@@ -36,7 +36,7 @@ func TestFilterWhileTyping(t *testing.T) {
 	if !eval[bool](p, `document.activeElement.id === 'q' && document.activeElement.value === 'UBUNTU'`) {
 		t.Error("the filter has lost the focus or its text")
 	}
-	p.await(`document.getElementById('announce').textContent.startsWith('Shows 2 of 14 images.')`)
+	p.await(`document.getElementById('announce').textContent.startsWith('Showing 2 of 14 images.')`)
 	p.do(chromedp.Click(chromedp.CSS("#problems")))
 	p.await(shownImages + ` === 'golden-ubuntu-24.04' && location.search === '?q=UBUNTU&problems=1'`)
 	p.do(chromedp.Click(chromedp.CSS("#all")))
@@ -122,7 +122,7 @@ func TestRefreshMovesNothing(t *testing.T) {
 	p.look(look{width: 700, height: 500})
 	p.open(e.url + "/")
 	const block = `document.getElementById('image-demo-` + rocky + `')`
-	if got := p.text("#title"); got != "✔ Nobody is unexpected" {
+	if got := p.text("#title"); got != "✔ No unexpected access" {
 		t.Fatal(got)
 	}
 	eval[bool](p, block+`.scrollIntoView(), window.scrollBy(0, -100), true`)
@@ -140,7 +140,7 @@ func TestRefreshMovesNothing(t *testing.T) {
 	if !eval[bool](p, block+`.open && document.activeElement === `+block+`.querySelector('summary')`) {
 		t.Error("it was closed, or the focus is lost")
 	}
-	if got := eval[string](p, `document.getElementById('announce').textContent`); got != "✖ 1 image can be used by someone who is not meant to" {
+	if got := eval[string](p, `document.getElementById('announce').textContent`); got != "✖ Unexpected access to 1 image" {
 		t.Errorf("announced: %q", got)
 	}
 	p.quiet(e.url)
@@ -154,13 +154,13 @@ func TestTheExporterIsAway(t *testing.T) {
 	p.open(e.url + "/")
 	e.stop()
 	p.await(`!document.getElementById('lost').hidden`)
-	if got := p.text("#lost"); !strings.HasPrefix(got, "✖ This page is not current: the exporter did not answer. It shows what was so at 20") {
+	if got := p.text("#lost"); !strings.HasPrefix(got, "✖ This page is out of date: the exporter did not respond. It shows the state at 20") {
 		t.Error(got)
 	}
-	if got := eval[string](p, "document.title"); !strings.HasPrefix(got, "✖ not current · ") {
+	if got := eval[string](p, "document.title"); !strings.HasPrefix(got, "✖ out of date · ") {
 		t.Error(got)
 	}
-	if got := p.text("#title"); got != "When this page was current: ✔ Nobody is unexpected" {
+	if got := p.text("#title"); got != "Out of date: ✔ No unexpected access" {
 		t.Error(got)
 	}
 	p.picture("away", looks[0])
@@ -254,7 +254,7 @@ func TestHostileNames(t *testing.T) {
 	e := watch(t, "prod", address)
 	p := newTab(t)
 	p.open(e.url + "/")
-	if got := p.text("#title"); got != "✖ 7 images can be used by someone who is not meant to" {
+	if got := p.text("#title"); got != "✖ Unexpected access to 7 images" {
 		t.Error(got)
 	}
 	eval[bool](p, "document.querySelectorAll('details').forEach(d => d.open = true), true")
@@ -303,7 +303,7 @@ func TestAThousandImages(t *testing.T) {
 	e.scrapeFor(t, 30*time.Second)
 	p := newTab(t)
 	p.open(e.url + "/")
-	if got := p.text("#title"); got != "✔ Nobody is unexpected" {
+	if got := p.text("#title"); got != "✔ No unexpected access" {
 		t.Fatal(got)
 	}
 	if n := eval[int](p, `document.querySelectorAll('#list .group details').length`); n != 1000 {

@@ -190,12 +190,12 @@ type scene struct {
 }
 
 var scenes = []scene{
-	{"healthy", "✔ Nobody is unexpected", func(t *testing.T) *exporter {
+	{"healthy", "✔ No unexpected access", func(t *testing.T) *exporter {
 		_, one := newWorld(t)
 		_, two := newWorld(t)
 		return watch(t, "prod-eu", one, "prod-us", two)
 	}},
-	{"unexpected", "✖ 2 images can be used by someone who is not meant to", func(t *testing.T) *exporter {
+	{"unexpected", "✖ Unexpected access to 2 images", func(t *testing.T) *exporter {
 		w, one := newWorld(t)
 		_, two := newWorld(t)
 		w.Share(debian, sandbox)

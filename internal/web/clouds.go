@@ -9,7 +9,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// sight is how much is known of a cloud or of a part of it, the least first.
+// sight is how completely a cloud or one of its shards was read, the least first.
 type sight int
 
 const (
@@ -21,9 +21,9 @@ const (
 	readWhole
 )
 
-// state is the word for a sight.
+// state returns the word for a sight.
 func (s sight) state() string {
-	return [...]string{"Not read yet", "Old", "Logins paused", "Blind", "Read in part", "Read"}[s]
+	return [...]string{"Not read yet", "Stale", "Logins paused", "Unreadable", "Incomplete", "Complete"}[s]
 }
 
 // cloudView is a cloud for the template.
@@ -37,20 +37,20 @@ type cloudView struct {
 	Probe string  // address of the page that reads it; empty where /metrics does
 	Parts []partView
 
-	background     bool // it is collected there
+	background     bool // it is collected in the background
 	entries        []*entry
 	images, unread int
-	unproven       int                     // images that were answered, without a proof of what the answer seems to say
+	unproven       int                     // images with a response that is not proven
 	doubts         map[collector.Doubt]int // images whose lists may be incomplete
 	left           []collector.LeftImage
-	listing        bool // its list of images was not read to its end
-	listingProof   bool // its list of images is not proven to be complete
+	listing        bool // the listing of its images is incomplete
+	listingProof   bool // the listing of its images is not proven complete
 	proof          bool // something is not proven in one of its views
 	administrator  bool // namely that the credential is an administrator's
-	project        bool // a project could not be entered
-	projects       bool // the list of the user's projects could not be read
-	inbound        bool // what others share was not read to its end
-	inboundProof   bool // what others share is not proven to be all
+	project        bool // a project has no token
+	projects       bool // the list of the user's projects was not read
+	inbound        bool // the listing of images from other projects is incomplete
+	inboundProof   bool // the listing of images from other projects is not proven complete
 	asksInbound    bool
 }
 
@@ -64,14 +64,14 @@ type partView struct {
 	Probe  string
 }
 
-// Seen reports whether the cloud's images can be believed.
+// Seen reports whether the cloud was read, at least in part.
 func (c *cloudView) Seen() bool { return c.Sight >= readInPart }
 
-// Last says what the time is that stands beside.
+// Last is the label of the time beside it.
 func (c *cloudView) Last() string {
 	switch {
 	case len(c.Parts) > 1:
-		return "Oldest part:"
+		return "Oldest shard:"
 	case c.Seen() || c.Sight == outdated:
 		return "Last read"
 	}
@@ -84,10 +84,10 @@ func (c *cloudView) State() string {
 	if n == len(c.Parts) {
 		return c.Sight.state()
 	}
-	return c.Sight.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " parts)"
+	return c.Sight.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " shards)"
 }
 
-// alike is how many parts are as badly seen as the worst one.
+// alike returns how many shards are in the worst state.
 func (c *cloudView) alike() (n int) {
 	for i := range c.Parts {
 		if c.Parts[i].Sight == c.Sight {
@@ -97,10 +97,10 @@ func (c *cloudView) alike() (n int) {
 	return n
 }
 
-// State is the part's state in words.
+// State is the shard's state in words.
 func (p *partView) State() string { return p.Sight.state() }
 
-// look looks at what was seen of a cloud last.
+// look returns a view of a cloud's last collections.
 func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 	v := &cloudView{Name: c.Name(), Sight: readWhole, background: c.Refreshes()}
 	latest := c.Latest()
@@ -134,7 +134,7 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 	return v
 }
 
-// take takes over a part that was read.
+// take adds a shard that was read.
 func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
 	unread, unproven, partial := 0, 0, 0
@@ -191,12 +191,12 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	}
 }
 
-// nothingToAsk reports whether a part has no image, so that nobody could answer anything.
+// nothingToAsk reports whether a shard has no image and no listing, so that it needs no response.
 func nothingToAsk(s *collector.Snapshot) bool {
 	return s.Err == nil && !s.Discovers && len(s.Images) == 0 && len(s.Inbound) == 0
 }
 
-// lacksInbound reports whether not all is known that others share with one of the projects.
+// lacksInbound reports whether the listing of images that other projects share is incomplete for one of the projects.
 func lacksInbound(s *collector.Snapshot) bool {
 	return slices.ContainsFunc(s.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
@@ -210,21 +210,21 @@ func lacksProject(s *collector.Snapshot) bool {
 	return false
 }
 
-// explain says why the cloud was not read, or not all of it, and what is to know of it besides.
+// explain says why the cloud was not read completely, and adds facts about it.
 func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	switch {
 	case yet == 0:
 	case len(latest) == 1:
-		c.Says = append(c.Says, "No collection of it has ended since this exporter started, or since its configuration changed. Nothing is known of its images.")
+		c.Says = append(c.Says, "No collection has finished since the exporter started or the cloud's configuration changed. Its images are unknown.")
 	default:
-		c.Says = append(c.Says, "Of "+number(len(latest))+" parts, "+number(yet)+" not read by this exporter; another one may have. Nothing is known of their images here.")
+		c.Says = append(c.Says, "Not read by this exporter: "+number(yet)+" of "+number(len(latest))+" shards. Another exporter may have read them. Their images are unknown here.")
 	}
 	if c.Sight == outdated {
-		since := "Nobody has scraped it since"
+		since := "It was not scraped since"
 		if c.background {
-			since = "No collection in the background has ended since"
+			since = "No background collection has finished since"
 		}
-		c.Says = append(c.Says, since+". What is shown was so then; nobody knows how it is now.")
+		c.Says = append(c.Says, since+". The page shows the state at that time; the current state is unknown.")
 	}
 	said := map[string]bool{}
 	for i := range latest {
@@ -257,30 +257,30 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	}
 }
 
-// troubles are why a cloud was not read, or not all of it.
+// troubles says why a cloud was not read completely.
 func troubles(s *collector.Snapshot) (lines []string) {
 	say := func(line string) { lines = append(lines, sentence(line)) }
 	switch {
 	case s.Err != nil:
-		say("It could not be read: " + visible(s.Err.Error()))
+		say("The cloud was not read: " + visible(s.Err.Error()))
 	case s.NoImageAPI:
-		say("What answers at its endpoint seems to be no image API")
+		say("The endpoint does not seem to be an image API")
 	case !s.Up && !nothingToAsk(s):
-		line := "The image API answered no question"
+		line := "No request to the image API succeeded"
 		if img := firstUnread(s); img != nil {
-			line += ". For one, " + visible(img.Err.Error())
+			line += ". First error: " + visible(img.Err.Error())
 		}
 		say(line)
 	}
 	if s.State.Paused {
-		say("Logins pause, because the last one was refused. The next one follows within 5 minutes, or at once when the credential or the configuration changes")
+		say("Logins are paused because the last one was refused. The exporter retries within 5 minutes, or at once when the credential or the configuration changes")
 	}
 	if s.ScopesErr != nil {
-		say("The user's projects cannot be listed, so there may be some that nobody looks at; those known before are still asked: " + visible(s.ScopesErr.Error()))
+		say("The list of the user's projects was not read, so projects may be missing; known projects are still read. Error: " + visible(s.ScopesErr.Error()))
 	}
 	for _, scope := range s.Scopes {
 		if scope.Err != nil {
-			say("Project " + named(scope.Access.ProjectName, scope.Access.ProjectID) + " could not be entered: " + visible(scope.Err.Error()))
+			say("No token for project " + named(scope.Access.ProjectName, scope.Access.ProjectID) + ": " + visible(scope.Err.Error()))
 		}
 	}
 	if s.Err == nil && !s.NoImageAPI {
@@ -290,24 +290,24 @@ func troubles(s *collector.Snapshot) (lines []string) {
 		switch unproven := collector.IsUnproven(s.DiscoveryErr); {
 		case unproven && lacksListingProof(s): // as the view's line says
 		case unproven:
-			say("It is not proven that the list of its images is complete, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+			say("The listing of its images is not proven complete, so images may be missing: " + visible(s.DiscoveryErr.Error()))
 		default:
-			say("The list of its images was not read to its end, so there may be images that nobody watches: " + visible(s.DiscoveryErr.Error()))
+			say("The listing of its images is incomplete, so images may be missing: " + visible(s.DiscoveryErr.Error()))
 		}
 	}
 	for _, in := range s.Inbound {
 		if in.LeftOut > 0 {
-			say(number(in.LeftOut) + " of the " + number(len(in.Images)) + " images that others share with project " + visible(in.ProjectID) +
-				" have no series of their own; all are counted. Raise inbound.max_images if so many are meant to be")
+			say(number(in.LeftOut) + " of the " + number(len(in.Images)) + " images that other projects share with project " + visible(in.ProjectID) +
+				" have no series; all are counted. Raise inbound.max_images if you expect so many")
 		}
 		switch {
 		case in.Err == nil || s.Err != nil || s.NoImageAPI:
-		case in.ProjectID == "" && s.ScopesErr != nil: // as told above
+		case in.ProjectID == "" && s.ScopesErr != nil: // as reported above
 		case collector.IsUnproven(in.Err) && seesNothing(s, in.ProjectID): // as the view's line says
 		case in.ProjectID == "":
-			say("The list of the credential's projects was not read, so there may be more of them, with images that others share: " + visible(in.Err.Error()))
+			say("The list of the user's projects was not read, so images that other projects share may be missing: " + visible(in.Err.Error()))
 		default:
-			say("What others share with project " + visible(in.ProjectID) + " is not known, or not all of it: " + visible(in.Err.Error()))
+			say("The listing of images that other projects share with project " + visible(in.ProjectID) + " is incomplete: " + visible(in.Err.Error()))
 		}
 	}
 	return lines
@@ -322,7 +322,7 @@ func firstUnread(s *collector.Snapshot) *collector.ImageSnapshot {
 	return nil
 }
 
-// facts are what else is to know of a cloud.
+// facts returns other facts about a cloud.
 func facts(s *collector.Snapshot) (lines []string) {
 	var projects []string
 	for _, scope := range s.Scopes {
@@ -333,18 +333,18 @@ func facts(s *collector.Snapshot) (lines []string) {
 	switch len(projects) {
 	case 0:
 	case 1:
-		lines = append(lines, "as project "+projects[0])
+		lines = append(lines, "view of project "+projects[0])
 	default:
-		lines = append(lines, "as "+number(len(projects))+" projects: "+listed(projects, len(projects)))
+		lines = append(lines, "views of "+number(len(projects))+" projects: "+listed(projects, len(projects)))
 	}
 	if s.Discovers && s.Discovered {
-		lines = append(lines, "list of images read to its end")
+		lines = append(lines, "listing of images complete")
 	}
 	if n := inboundImages(s); len(s.Inbound) > 0 && !lacksInbound(s) {
-		lines = append(lines, "others share "+count(n, "image", "images")+" with it")
+		lines = append(lines, "other projects share "+count(n, "image", "images"))
 	}
 	for _, i := range s.IdleRules {
-		lines = append(lines, "discover["+number(i)+"] takes no image")
+		lines = append(lines, "discover["+number(i)+"] matches no image")
 	}
 	if s.State.SkewKnown && s.State.Skew.Abs() > time.Minute {
 		lines = append(lines, "its clock is "+lasting(s.State.Skew.Abs())+map[bool]string{true: " ahead", false: " behind"}[s.State.Skew > 0])
@@ -359,7 +359,7 @@ func inboundImages(s *collector.Snapshot) (n int) {
 	return n
 }
 
-// named is a name with its ID, as far as they are known.
+// named returns a name with its ID, as far as known.
 func named(name, id string) string {
 	return strings.TrimSpace(visible(name) + " " + visible(id))
 }

@@ -31,7 +31,7 @@ func whole(next http.Handler) http.Handler {
 			n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1))
 			if err != nil || n > maxBody {
 				w.Header().Set("Connection", "close") // or the rest would be read after all
-				http.Error(w, fmt.Sprintf("no page reads a body: leave it out, or send at most %d KiB at once", maxBody>>10), http.StatusBadRequest)
+				http.Error(w, fmt.Sprintf("request body too large: no page reads a body, send none or at most %d KiB", maxBody>>10), http.StatusBadRequest)
 				return
 			}
 		}
@@ -80,7 +80,7 @@ func (l limit) of(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		default:
 			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("%d scrapes are under way, as many as --web.max-requests allows: try again later", cap(l)), http.StatusServiceUnavailable)
+			http.Error(w, fmt.Sprintf("%d scrapes in progress, the limit of --web.max-requests: try again later", cap(l)), http.StatusServiceUnavailable)
 		}
 	})
 }

@@ -54,7 +54,7 @@ func TestMaxRequests(t *testing.T) {
 		synctest.Wait()
 		for _, path := range []string{"/metrics", "/probe?cloud=prod"} {
 			rec := get(t, h, path, "5")
-			if want := "3 scrapes are under way, as many as --web.max-requests allows: try again later\n"; rec.Code != http.StatusServiceUnavailable || rec.Body.String() != want || rec.Header().Get("Retry-After") != "1" {
+			if want := "3 scrapes in progress, the limit of --web.max-requests: try again later\n"; rec.Code != http.StatusServiceUnavailable || rec.Body.String() != want || rec.Header().Get("Retry-After") != "1" {
 				t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 			}
 		}
@@ -213,7 +213,7 @@ func TestABodyThatNeverComes(t *testing.T) {
 	}
 	for _, conn := range idle {
 		answer, err := io.ReadAll(conn)
-		if err != nil || !strings.Contains(string(answer), "400 Bad Request") || !strings.Contains(string(answer), "no page reads a body") {
+		if err != nil || !strings.Contains(string(answer), "400 Bad Request") || !strings.Contains(string(answer), "request body too large") {
 			t.Errorf("%q, %v", answer, err)
 		}
 	}

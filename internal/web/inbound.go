@@ -7,15 +7,15 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// inbound is what an entry has of an image that others share.
+// inbound is an entry's data of an image that another project shares.
 type inbound struct {
 	img     *collector.InboundImage
 	project string // it is shared with
 	owner   string // name and ID
-	judged  bool   // somebody said who may share
+	judged  bool   // there are expected_owners
 }
 
-// takeInbound takes over what others share with the projects of a part.
+// takeInbound adds the images that other projects share with the projects of a shard.
 func (c *cloudView) takeInbound(l *collector.Latest, now time.Time, old bool) {
 	s := l.Snapshot
 	for i := range s.Inbound {
@@ -43,76 +43,77 @@ func projectName(s *collector.Snapshot, id string) string {
 	return ""
 }
 
-// answers are what a project made of an offer.
+// answers explain the member status of an image.
 var answers = map[string]string{
-	"accepted": "which accepted it: servers may be made of it",
-	"pending":  "which did not answer yet; it can be used by its ID",
-	"rejected": "which rejected it; it can be used by its ID all the same",
+	"accepted": "Status accepted: servers may be created from it.",
+	"pending":  "Status pending: the project can use it by its ID.",
+	"rejected": "Status rejected: the project can still use it by its ID.",
 }
 
-// known reports whether the project's answer to the offer is.
+// known reports whether the member status is known.
 func (in *inbound) known() bool { return answers[string(in.img.Status)] != "" }
 
-// standing is the rank of the image, and the word for it. A stranger can offer without end and accept nothing.
+// standing returns the rank of the image, and the word for it. An unexpected owner can offer any number of images, but cannot accept
+// them.
 func (in *inbound) standing() (rank, string) {
 	switch {
 	case in.img.Unexpected && in.img.Accepted():
 		return danger, "Accepted from an unexpected owner"
 	case !in.known() && in.img.Unexpected:
-		return blind, "Of an unexpected owner, status not known"
+		return blind, "Unexpected owner, status unknown"
 	case !in.known():
-		return blind, "Shared by others, status not known"
+		return blind, "From another project, status unknown"
 	case in.img.Unexpected && in.img.Rejected():
 		return amiss, "Rejected, but still offered by an unexpected owner"
 	case in.img.Unexpected:
 		return amiss, "Offered by an unexpected owner"
 	case !in.judged:
-		return unjudged, "Shared by others, not judged"
+		return unjudged, "From another project, not checked"
 	}
-	return asMeant, "Shared by an expected owner"
+	return asMeant, "From an expected owner"
 }
 
-// says tells what was seen of the image, in sentences.
+// says describes the image in sentences.
 func (in *inbound) says(e *entry) (lines []string) {
 	if e.old {
-		lines = append(lines, "Nobody knows how it is now. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+		lines = append(lines, "Its current state is unknown. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 	}
-	answer := cmp.Or(answers[string(in.img.Status)], "and whether that accepted it is not known")
-	lines = append(lines, "Owner "+in.owner+" shares it with project "+in.project+", "+answer+".")
+	answer := cmp.Or(answers[string(in.img.Status)], "It is unknown whether the project accepted it.")
+	lines = append(lines, "Owner "+in.owner+" shares it with project "+in.project+".", answer)
 	switch {
 	case in.img.Unexpected:
-		return append(lines, "The owner is not expected to share.")
+		return append(lines, "The owner is unexpected.")
 	case in.judged:
-		return append(lines, "The owner is expected to share.")
+		return append(lines, "The owner is expected.")
 	}
-	return append(lines, "Nobody said who may share.")
+	return append(lines, "There are no expected_owners, so the owner is not checked.")
 }
 
-// groupTitle is the title of the images of a rank, of which so many are watched and so many others'.
+// groupTitle returns the title of the images of a rank, of which so many are watched and so many are from other projects.
 func groupTitle(r rank, watched, others int) string {
 	switch {
 	case others == 0:
 	case r == danger && watched == 0:
-		return "Accepted from owners who are not meant to share"
+		return "Accepted from unexpected owners"
 	case r == danger:
-		return "Someone can use these who is not meant to, or they are accepted from someone who is not meant to share"
+		return "Unexpected access, or accepted from unexpected owners"
 	case r == amiss && watched == 0:
-		return "Offered by owners who are not meant to share"
+		return "Offered by unexpected owners"
 	case r == amiss:
-		return "Not as meant, but nobody has one who is not meant to"
+		return "Not as configured, or offered by unexpected owners, but no unexpected access"
 	case r == unjudged && watched == 0:
-		return "Not judged: nobody said who may share"
+		return "Not checked: no expected_owners"
 	case r == unjudged:
-		return "Not judged: nobody said who may have or share them"
+		return "Not checked: no expected_members or no expected_owners"
 	}
 	return groups[r].Title
 }
 
-// Sentences about images of others, with their number.
+// Sentences about images from other projects, with their number.
 func acceptedOf(n int) string {
-	return count(n, "image is accepted from an owner who is not expected", "images are accepted from owners who are not expected")
+	return count(n, "image is accepted from an unexpected owner", "images are accepted from unexpected owners")
 }
 
 func offeredOf(n int) string {
-	return count(n, "image is offered by an owner who is not expected", "images are offered by owners who are not expected")
+	return count(n, "image is offered by an unexpected owner", "images are offered by unexpected owners")
 }

@@ -36,7 +36,7 @@ type metricsHandler struct {
 
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("cloud") {
-		http.Error(w, "no page for one cloud: ask "+h.probe+"?cloud=NAME", http.StatusBadRequest)
+		http.Error(w, "parameter cloud is not supported here: use "+h.probe+"?cloud=NAME", http.StatusBadRequest)
 		return
 	}
 	clouds, release := h.opts.Clouds()

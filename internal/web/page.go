@@ -23,12 +23,12 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// What a page holds at most, so that a browser stays quick. The worst comes first, and the page says what it leaves out.
+// Limits of a page, so that a browser stays fast. The most severe images come first, and the page says how many it leaves out.
 const (
 	maxImages  = 2_000  // images
 	maxRows    = 10_000 // rows of members in all
 	imageRows  = 100    // rows of members of one image
-	singleRows = 2_000  // of the image that was asked for alone
+	singleRows = 2_000  // rows of an image that is shown alone
 	maxQuery   = 256    // bytes of a parameter
 )
 
@@ -41,15 +41,15 @@ var (
 	pageJS string
 )
 
-// How many pages are made at a time, and how many may wait for that: a wall of screens, or who reads slowly, must take neither the
-// processor nor the memory from scrapes. A page holds its place until it is written.
+// How many pages are rendered at a time, and how many requests may wait: many or slow clients must not take CPU and memory from
+// scrapes. A page holds its place until it is written.
 const (
 	rendersAtOnce = 1
 	writesAtOnce  = 4
 	mostWait      = 8
 )
 
-// statusPage shows people what the last scrapes saw. It asks no cloud.
+// statusPage shows the results of the last scrapes. It sends no request to a cloud.
 type statusPage struct {
 	opts     Options
 	base     string // what people see before the path
@@ -84,7 +84,7 @@ func newStatusPage(opts Options, prefix, telemetry string) (*statusPage, error) 
 	}, nil
 }
 
-// hashOf is how a Content-Security-Policy names a text that stands in the page itself.
+// hashOf returns the source expression of a Content-Security-Policy for inline text.
 func hashOf(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
@@ -96,7 +96,7 @@ type filter struct {
 	Problems           bool
 }
 
-// filterOf reads the parameters of the page's address. Others are ignored, as whoever makes a link may add his own.
+// filterOf reads the parameters of the page's address. Unknown ones are ignored.
 func filterOf(query url.Values) filter {
 	text := func(name string) string {
 		s := strings.TrimSpace(query.Get(name))
@@ -126,7 +126,7 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	return true
 }
 
-// haystack is what a text is looked for in: the names and IDs of an image, its owner and all who have it or should.
+// haystack returns the text that a filter searches: names and IDs of an image, its owner, its members and its missing members.
 func haystack(e *entry, s *collector.Snapshot) string {
 	texts := []string{e.img.ID, e.img.Label(), e.word}
 	if r := e.img.Record; r != nil {
@@ -166,7 +166,7 @@ type view struct {
 	Groups               []*group
 }
 
-// verdict is what a person must know at once, of all clouds, whatever the filter.
+// verdict is the summary of all clouds, whatever the filter.
 type verdict struct {
 	Class, Symbol, Title string
 	Worst                []worst
@@ -186,11 +186,11 @@ type group struct {
 func (g *group) Left() int { return g.Count - len(g.Images) }
 
 var groups = [...]group{
-	danger:   {Key: "danger", Symbol: "✖", Title: "Someone can use these who is not meant to"},
-	blind:    {Key: "blind", Symbol: "?", Title: "Not seen, or not all of it"},
-	amiss:    {Key: "amiss", Symbol: "!", Title: "Not as meant, but nobody is unexpected"},
-	unjudged: {Key: "unjudged", Symbol: "–", Title: "Not judged: nobody said who may have them"},
-	asMeant:  {Key: "good", Symbol: "✔", Title: "As meant"},
+	danger:   {Key: "danger", Symbol: "✖", Title: "Unexpected access"},
+	blind:    {Key: "blind", Symbol: "?", Title: "Unknown or incomplete"},
+	amiss:    {Key: "amiss", Symbol: "!", Title: "Not as configured, but no unexpected access"},
+	unjudged: {Key: "unjudged", Symbol: "–", Title: "Not checked: no expected_members"},
+	asMeant:  {Key: "good", Symbol: "✔", Title: "As expected"},
 }
 
 // imageView is an image for the template.
@@ -216,7 +216,7 @@ func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-p.places }()
 	default:
 		w.Header().Set("Retry-After", "1")
-		http.Error(w, fmt.Sprintf("%d requests wait for this page already: try again later", mostWait), http.StatusServiceUnavailable)
+		http.Error(w, fmt.Sprintf("%d requests are already waiting for this page: try again later", mostWait), http.StatusServiceUnavailable)
 		return
 	}
 	if !enter(r.Context(), p.pages) {
@@ -229,7 +229,7 @@ func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		_ = level.Error(p.opts.Logger).Log("msg", "rendering the status page", "err", err)
-		http.Error(w, "the page cannot be shown; the log says why", http.StatusInternalServerError)
+		http.Error(w, "cannot render the page: see the log of the exporter", http.StatusInternalServerError)
 		return
 	}
 	h := w.Header()
@@ -305,7 +305,7 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 		known = known || c.Name() == f.Cloud
 	}
 	if f.Cloud != "" && !known {
-		v.Notes = append(v.Notes, "There is no cloud "+quoted(f.Cloud)+" in the configuration.")
+		v.Notes = append(v.Notes, "The configuration has no cloud "+quoted(f.Cloud)+".")
 	}
 	v.Verdict = p.judge(v.Clouds)
 	v.Icon = icon(v.Verdict.Class)
@@ -357,18 +357,18 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		g := v.Groups[len(v.Groups)-1]
 		g.Images = append(g.Images, img)
 	}
-	v.Shows = "Shows " + number(len(found)) + " of " + count(all, "image", "images") + "."
+	v.Shows = "Showing " + number(len(found)) + " of " + count(all, "image", "images") + "."
 	if all == 0 {
 		v.Shows = "No image to show."
 	}
 	if left := len(found) - maxImages; left > 0 {
-		v.Notes = append(v.Notes, "The worst "+number(maxImages)+" are shown. "+number(left)+" more fit and are left out: filter by a text, a cloud, or problems.")
+		v.Notes = append(v.Notes, "Showing the "+number(maxImages)+" most severe. "+number(left)+" more match: filter by text, cloud or problems to see them.")
 	}
 	v.Notes = append(v.Notes, nothing(v, len(found))...)
 	return nil
 }
 
-// nothing says what it means that no image is shown.
+// nothing explains why no image is shown.
 func nothing(v *view, found int) []string {
 	if found > 0 {
 		return nil
@@ -382,16 +382,16 @@ func nothing(v *view, found int) []string {
 	lines := []string{}
 	switch {
 	case !v.Filter.Any() && len(unseen) > 0:
-		return append(lines, "Nothing is known of "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
+		return append(lines, count(len(unseen), "cloud was", "clouds were")+" not read, so the images there are unknown: "+listed(unseen, len(unseen))+".")
 	case v.Filter.Image != "":
-		lines = append(lines, "No image "+quoted(v.Filter.Image)+" is among those that the last scrapes watched.")
+		lines = append(lines, "The last scrapes watched no image "+quoted(v.Filter.Image)+".")
 	case v.Filter.Any():
-		lines = append(lines, "No image fits this filter.")
+		lines = append(lines, "No image matches this filter.")
 	default:
-		lines = append(lines, "No image was watched by the last scrapes.")
+		lines = append(lines, "The last scrapes watched no image.")
 	}
 	if len(unseen) > 0 {
-		lines = append(lines, "That says nothing of "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
+		lines = append(lines, "This does not cover "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
 	}
 	return lines
 }
@@ -428,11 +428,11 @@ func recordFacts(e *entry) (lines []string) {
 	img := e.img
 	if r := img.Record; r != nil {
 		if r.Name != img.Name {
-			lines = append(lines, "called "+quoted(r.Name)+" now")
+			lines = append(lines, "current name "+quoted(r.Name))
 		}
 		lines = append(lines, "visibility "+quotedWord(string(r.Visibility)), "status "+quotedWord(r.Status), "owner "+quotedWord(r.Owner))
 		if r.Hidden {
-			lines = append(lines, "hidden in lists")
+			lines = append(lines, "hidden in listings")
 		}
 	}
 	if e.inbound != nil {
@@ -442,14 +442,14 @@ func recordFacts(e *entry) (lines []string) {
 		lines = append(lines, number(len(img.Members))+" of at most "+count(limit, "member", "members"))
 	}
 	if img.Discovered {
-		lines = append(lines, "found by a rule of discover")
+		lines = append(lines, "found by discover")
 	}
 	return lines
 }
 
 func quotedWord(s string) string {
 	if s == "" {
-		return "not told"
+		return "unknown"
 	}
 	return visible(s)
 }
@@ -463,9 +463,9 @@ func rowOf(r *collector.Row, now time.Time) rowView {
 	case collector.UnexpectedMember:
 		v.Class, v.Verdict = "danger", "✖ unexpected"
 	case collector.MissingMember:
-		v.Class, v.Verdict, v.Status = "amiss", "! missing", "no member"
+		v.Class, v.Verdict, v.Status = "amiss", "! missing", "not a member"
 	case collector.UnjudgedMember:
-		v.Class, v.Verdict = "unjudged", "– not judged"
+		v.Class, v.Verdict = "unjudged", "– not checked"
 	default:
 		v.Class, v.Verdict = "good", "✔ expected"
 	}
@@ -493,7 +493,7 @@ func tally(entries []*entry) (watched, others [len(groups)]int) {
 	return watched, others
 }
 
-// judge says of everything together what a person must know at once.
+// judge returns the verdict about all clouds.
 func (p *statusPage) judge(clouds []*cloudView) verdict {
 	var v verdict
 	var counts, others [len(groups)]int
@@ -515,7 +515,7 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 	switch n := counts[danger] + others[danger]; {
 	case n > 0:
 		v.Class, v.Symbol = "danger", "✖"
-		v.Title = count(counts[danger], "image can be used by someone who is not meant to", "images can be used by someone who is not meant to")
+		v.Title = "Unexpected access to " + count(counts[danger], "image", "images")
 		switch {
 		case counts[danger] == 0:
 			v.Title = acceptedOf(n)
@@ -523,92 +523,92 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 			v.Title += ", and " + acceptedOf(others[danger])
 		}
 		if unseen {
-			v.Says = append([]string{"And not everything was seen:"}, v.Says...)
+			v.Says = append([]string{"The view is also incomplete."}, v.Says...)
 		}
 		if n > len(v.Worst) {
-			v.Says = append([]string{"And " + count(n-len(v.Worst), "more image", "more images") + ", below."}, v.Says...)
+			v.Says = append([]string{count(n-len(v.Worst), "more image is", "more images are") + " listed below."}, v.Says...)
 		}
 		return v
 	case unseen:
-		v.Class, v.Symbol, v.Title = "blind", "?", "Not everything was seen: "+lacking(clouds, counts[blind], others[blind])
+		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[blind], others[blind])
 		if len(v.Says) == 1 && counts[blind]+others[blind] > 0 {
 			v.Says = nil // the title says it
 		}
 		switch {
 		case others[amiss] > 0:
-			v.Says = append(v.Says, "In what was seen, nobody has an image who is not meant to, but "+offeredOf(others[amiss])+".")
+			v.Says = append(v.Says, "What was read shows no unexpected access, but "+offeredOf(others[amiss])+".")
 		case counts[amiss]+counts[unjudged]+counts[asMeant]+others[unjudged]+others[asMeant] > 0:
-			v.Says = append(v.Says, "In what was seen, nobody is unexpected.")
+			v.Says = append(v.Says, "What was read shows no unexpected access.")
 		}
 	case counts[amiss]+others[amiss] > 0:
 		v.Class, v.Symbol = "amiss", "!"
-		wrong := count(counts[amiss], "image is not as it is meant to be", "images are not as they are meant to be")
+		wrong := count(counts[amiss], "image is not as configured", "images are not as configured")
 		switch {
 		case others[amiss] == 0:
-			v.Title = "Nobody is unexpected, but " + wrong
+			v.Title = "No unexpected access, but " + wrong
 		case counts[amiss] == 0:
-			v.Title = "Nobody has an image who is not meant to, but " + offeredOf(others[amiss])
+			v.Title = "No unexpected access, but " + offeredOf(others[amiss])
 		default:
-			v.Title = "Nobody has an image who is not meant to, but " + wrong + ", and " + offeredOf(others[amiss])
+			v.Title = "No unexpected access, but " + wrong + ", and " + offeredOf(others[amiss])
 		}
 	case counts[unjudged]+others[unjudged] > 0:
-		v.Class, v.Symbol, v.Title = "unjudged", "–", "Nobody is unexpected where anybody was expected"
+		v.Class, v.Symbol, v.Title = "unjudged", "–", "No unexpected access where expectations are configured"
 	case counts[asMeant]+others[asMeant] == 0 && !asksInbound:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "No image is watched"
 	default:
-		v.Class, v.Symbol, v.Title = "good", "✔", "Nobody is unexpected"
+		v.Class, v.Symbol, v.Title = "good", "✔", "No unexpected access"
 		if n := counts[asMeant]; n > 0 {
-			v.Says = append(v.Says, "All "+count(n, "watched image was", "watched images were")+" read whole.")
+			v.Says = append(v.Says, count(n, "watched image was", "watched images were")+" read completely.")
 		}
 		if n := others[asMeant]; n > 0 {
-			v.Says = append(v.Says, "Others share "+count(n, "image", "images")+", and are expected to.")
+			v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you, all from expected owners.")
 		} else if asksInbound {
-			v.Says = append(v.Says, "Others share no image.")
+			v.Says = append(v.Says, "Other projects share no image with you.")
 		}
 	}
 	if n := counts[unjudged]; n > 0 {
-		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members: who may use them is not judged.")
+		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members, so members are not checked.")
 	}
 	if n := others[unjudged]; n > 0 {
-		v.Says = append(v.Says, "Others share "+count(n, "image", "images")+", and there are no expected_owners: who may share is not judged.")
+		v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you. There are no expected_owners, so owners are not checked.")
 	}
 	return v
 }
 
-// unseen tells what was not seen, and reports whether anything was not.
+// unseen adds what is incomplete to the verdict, and reports whether anything is.
 func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 	for _, c := range clouds {
 		if !c.Seen() {
 			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
 		} else if c.listing {
-			v.Says = append(v.Says, "Cloud "+c.Name+": its list of images was not read to its end.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is incomplete.")
 		} else if c.projects {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the user's projects could not be listed.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": the list of the user's projects was not read.")
 		} else if c.project {
-			v.Says = append(v.Says, "Cloud "+c.Name+": a project could not be entered.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": no token for a project.")
 		} else if c.listingProof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": it is not proven that its list of images is complete.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is not proven complete.")
 		} else if c.inbound {
-			v.Says = append(v.Says, "Cloud "+c.Name+": what others share was not read to its end.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is incomplete.")
 		} else if c.inboundProof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": it is not proven that the list of what others share is complete.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is not proven complete.")
 		} else if c.proof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": not everything is proven.")
+			v.Says = append(v.Says, "Cloud "+c.Name+": a proof is missing.")
 		}
 		if n := c.exposedLeft(); n > 0 {
 			v.Says = append(v.Says, "Cloud "+c.Name+": "+leftExposed(n)+".")
 		}
 	}
 	if images > 0 {
-		v.Says = append(v.Says, "Nobody knows for certain who can use "+count(images, "image", "images")+" now.")
+		v.Says = append(v.Says, "It is not fully known who can use "+count(images, "image", "images")+" now.")
 	}
 	if others > 0 {
-		v.Says = append(v.Says, "Nobody knows for certain whether "+count(others, "image that others share is", "images that others share are")+" accepted now.")
+		v.Says = append(v.Says, "It is unknown whether "+count(others, "image from another project is", "images from other projects are")+" accepted now.")
 	}
 	return len(v.Says) > 0
 }
 
-// lacking is in a few words what was not seen.
+// lacking says briefly what is incomplete.
 func lacking(clouds []*cloudView, images, others int) string {
 	var unread []*cloudView
 	listing, left, proof := false, 0, false
@@ -622,25 +622,25 @@ func lacking(clouds []*cloudView, images, others int) string {
 	}
 	switch {
 	case len(unread) == 1 && unread[0].alike() < len(unread[0].Parts):
-		return "parts of cloud " + unread[0].Name + " were not read"
+		return "shards of cloud " + unread[0].Name + " were not read"
 	case len(unread) == 1 && unread[0].Sight == outdated:
-		return "cloud " + unread[0].Name + " was not read for long"
+		return "the data of cloud " + unread[0].Name + " is stale"
 	case len(unread) == 1:
 		return "cloud " + unread[0].Name + " was not read"
 	case len(unread) > 1:
 		return number(len(unread)) + " clouds were not read"
 	case images > 0:
-		return "nobody knows who can use " + count(images, "image", "images")
+		return "it is not fully known who can use " + count(images, "image", "images")
 	case others > 0:
-		return "nobody knows whether " + count(others, "image that others share is", "images that others share are") + " accepted"
+		return "it is unknown whether " + count(others, "image from another project is", "images from other projects are") + " accepted"
 	case !listing && left > 0:
 		return leftExposed(left)
 	case !listing && proof:
-		return "not everything is proven"
+		return "a proof is missing"
 	case !listing:
-		return "others may share images that nobody sees"
+		return "other projects may share images that are not listed"
 	}
-	return "there may be images that nobody watches"
+	return "there may be images that are not watched"
 }
 
 func (p *statusPage) worst(e *entry) worst {

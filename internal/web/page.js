@@ -1,5 +1,5 @@
 'use strict';
-// The page works without this. It adds a refresh that moves nothing, and a filter that need not be sent.
+// The page works without this script. It adds a refresh that keeps the scroll position, and a filter that applies while typing.
 (() => {
   const pause = 15000;
   const $ = (id) => document.getElementById(id);
@@ -74,11 +74,11 @@
 
   function trouble(why) {
     if (lost.hidden) {
-      lost.textContent = '✖ This page is not current: ' + why + '. It shows what was so at ' + $('asof').querySelector('time').textContent + '.';
+      lost.textContent = '✖ This page is out of date: ' + why + '. It shows the state at ' + $('asof').querySelector('time').textContent + '.';
       lost.hidden = false;
       document.body.dataset.stale = 'true';
-      $('title').prepend('When this page was current: '); // a swap takes it away
-      document.title = '✖ not current · ' + title;
+      $('title').prepend('Out of date: '); // a swap takes it away
+      document.title = '✖ out of date · ' + title;
     }
   }
 
@@ -89,11 +89,11 @@
     tried = Date.now();
     try {
       const r = await fetch(location.href, { cache: 'no-store', signal: mine.signal, headers: { Accept: 'text/html' } });
-      if (!r.ok) throw new Error('the exporter answered ' + r.status);
+      if (!r.ok) throw new Error('the exporter responded with ' + r.status);
       const doc = new DOMParser().parseFromString(await r.text(), 'text/html');
       if (mine !== running) return;
       const build = doc.documentElement.dataset.build;
-      if (!build || !doc.getElementById('list')) throw new Error('something else answered');
+      if (!build || !doc.getElementById('list')) throw new Error('the response is not this page');
       if (build !== document.documentElement.dataset.build) {
         location.reload();
         return;
@@ -106,7 +106,7 @@
       const said = news || (asked ? $('shows').textContent.trim() : '');
       if (said) $('announce').textContent = said;
     } catch (e) {
-      if (mine === running) trouble(e.name === 'Error' ? e.message : 'the exporter did not answer');
+      if (mine === running) trouble(e.name === 'Error' ? e.message : 'the exporter did not respond');
     } finally {
       clearTimeout(limit);
       if (mine === running) {
@@ -151,7 +151,7 @@
     else clearTimeout(timer);
   });
   document.addEventListener('visibilitychange', next);
-  // A page that nobody refreshes says how old it is.
+  // A page without refresh says how old it is.
   setInterval(() => {
     const old = Math.floor((Date.now() - shown) / 60000);
     if (old >= 2) trouble('it is ' + old + ' minutes old');

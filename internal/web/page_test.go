@@ -735,23 +735,23 @@ func TestFindWhatOthersShare(t *testing.T) {
 		}
 		s.scrape(t)
 		for path, want := range map[string]string{
-			"/?image=" + vendorBase:                "Shows 1 of 13 images.",
-			"/?cloud=prod&image=" + vendorBase:     "Shows 1 of 13 images.",
-			"/?image=" + debian + "&cloud=prod":    "Shows 2 of 13 images.",
-			"/?q=unexpected+owner":                 "Shows 3 of 13 images.",
-			"/?q=vendor-tools":                     "Shows 1 of 13 images.",
-			"/?q=dev-sandbox":                      "Shows 1 of 13 images.",
-			"/?cloud=prod":                         "Shows 8 of 13 images.",
-			"/?problems=1":                         "Shows 3 of 13 images.",
-			"/?cloud=quiet&problems=1":             "Shows 0 of 13 images.",
-			"/?cloud=quiet&image=" + vendorBase:    "Shows 0 of 13 images.",
-			"/?q=" + search + "+vendor&problems=1": "Shows 2 of 13 images.",
+			"/?image=" + vendorBase:                "Showing 1 of 13 images.",
+			"/?cloud=prod&image=" + vendorBase:     "Showing 1 of 13 images.",
+			"/?image=" + debian + "&cloud=prod":    "Showing 2 of 13 images.",
+			"/?q=unexpected+owner":                 "Showing 3 of 13 images.",
+			"/?q=vendor-tools":                     "Showing 1 of 13 images.",
+			"/?q=dev-sandbox":                      "Showing 1 of 13 images.",
+			"/?cloud=prod":                         "Showing 8 of 13 images.",
+			"/?problems=1":                         "Showing 3 of 13 images.",
+			"/?cloud=quiet&problems=1":             "Showing 0 of 13 images.",
+			"/?cloud=quiet&image=" + vendorBase:    "Showing 0 of 13 images.",
+			"/?q=" + search + "+vendor&problems=1": "Showing 2 of 13 images.",
 		} {
 			page := s.page(t, path)
 			if !strings.Contains(page, want) {
 				t.Errorf("%s:\n%s", path, words(t, page))
 			}
-			if !strings.Contains(page, "<title>✖ 2 images are accepted from owners who are not expected · ") {
+			if !strings.Contains(page, "<title>✖ 2 images are accepted from unexpected owners · ") {
 				t.Errorf("%s: another verdict: %.400s", path, page)
 			}
 		}
@@ -780,7 +780,7 @@ func TestOneCloudNeverRead(t *testing.T) {
 		s.scrape(t)
 		page := s.page(t, "/")
 		golden(t, "one-cloud-never-read.txt", words(t, page))
-		if !strings.Contains(page, `<title>? Not everything was seen: cloud other was not read · glance_share_exporter</title>`) {
+		if !strings.Contains(page, `<title>? Incomplete view: cloud other was not read · glance_share_exporter</title>`) {
 			t.Errorf("%.2000s", page)
 		}
 		if !strings.Contains(page, `<a href="/probe?cloud=other">`) || strings.Contains(page, `<a href="/probe?cloud=prod">`) {
@@ -825,7 +825,7 @@ func TestFilters(t *testing.T) {
 		never.Name, never.ByProbe = "never", true
 		s.add(t, stocked(), never)
 		s.scrape(t)
-		const nothingOfNever = "That says nothing of 1 cloud that was not read: never."
+		const nothingOfNever = "This does not cover 1 cloud that was not read: never."
 		for _, test := range []struct {
 			query string
 			want  []string // cloud and image, as shown
@@ -842,12 +842,12 @@ func TestFilters(t *testing.T) {
 			{query: "q=unexpected", want: []string{"prod " + debian}},
 			{query: "image=" + ubuntu, want: []string{"other " + ubuntu, "prod " + ubuntu}},
 			{query: "image=" + strings.ToUpper(ubuntu) + "&cloud=prod&utm_source=pager", want: []string{"prod " + ubuntu}},
-			{query: "image=" + ubuntu + "&problems=1", notes: []string{"No image “" + ubuntu + "” is among those that the last scrapes watched.", nothingOfNever}},
-			{query: "image=gone", notes: []string{"No image “gone” is among those that the last scrapes watched.", nothingOfNever}},
-			{query: "q=nothing", notes: []string{"No image fits this filter.", nothingOfNever}},
-			{query: "q=nothing&cloud=prod", notes: []string{"No image fits this filter."}},
-			{query: "cloud=never", notes: []string{"No image fits this filter.", nothingOfNever}},
-			{query: "cloud=nowhere", notes: []string{"There is no cloud “nowhere” in the configuration.", "No image fits this filter."}},
+			{query: "image=" + ubuntu + "&problems=1", notes: []string{"The last scrapes watched no image “" + ubuntu + "”.", nothingOfNever}},
+			{query: "image=gone", notes: []string{"The last scrapes watched no image “gone”.", nothingOfNever}},
+			{query: "q=nothing", notes: []string{"No image matches this filter.", nothingOfNever}},
+			{query: "q=nothing&cloud=prod", notes: []string{"No image matches this filter."}},
+			{query: "cloud=never", notes: []string{"No image matches this filter.", nothingOfNever}},
+			{query: "cloud=nowhere", notes: []string{"The configuration has no cloud “nowhere”.", "No image matches this filter."}},
 		} {
 			page := s.page(t, "/?"+test.query)
 			var shown []string
@@ -865,7 +865,7 @@ func TestFilters(t *testing.T) {
 				t.Errorf("%s: %s", test.query, diff)
 			}
 			// The verdict is of everything, whatever is left out below.
-			if !strings.Contains(page, "1 image can be used by someone who is not meant to</h2>") {
+			if !strings.Contains(page, "Unexpected access to 1 image</h2>") {
 				t.Errorf("%s: no verdict", test.query)
 			}
 		}
@@ -1083,7 +1083,7 @@ func TestTooMuchForOnePage(t *testing.T) {
 		t.Errorf("the worst is not the first: %.200s", page[i:])
 	}
 	for _, want := range []string{
-		"The worst 2,000 are shown. 500 more fit and are left out: filter by a text, a cloud, or problems.", "Shows 2,500 of 2,500 images.", "500 more of these are not shown.",
+		"Showing the 2,000 most severe. 500 more match: filter by text, cloud or problems to see them.", "Showing 2,500 of 2,500 images.", "500 more of these are not shown.",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
@@ -1196,7 +1196,7 @@ func TestSlowReadersOfThePage(t *testing.T) {
 				t.Errorf("%d pages are kept", n)
 			}
 			if rec := get(t, s, "/", ""); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") != "1" ||
-				rec.Body.String() != "8 requests wait for this page already: try again later\n" {
+				rec.Body.String() != "8 requests are already waiting for this page: try again later\n" {
 				t.Errorf("%d %v %s", rec.Code, rec.Header(), rec.Body)
 			}
 			leave() // whose place the next one takes

@@ -38,7 +38,7 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if shard != (collector.Shard{}) && clouds[i].Refreshes() {
-		http.Error(w, fmt.Sprintf("cloud %q has a refresh_interval, and so no shards: leave shard out", name), http.StatusBadRequest)
+		http.Error(w, fmt.Sprintf("cloud %q has a refresh_interval and therefore no shards: remove parameter shard", name), http.StatusBadRequest)
 		return
 	}
 	h.opts.scrape(w, r, clouds[i:i+1], shard, prometheus.NewRegistry(), h.rendering(clouds[i].Name()))
@@ -59,13 +59,13 @@ func parameters(query url.Values) (cloud string, shard collector.Shard, err erro
 	for name, values := range query {
 		switch {
 		case name != "cloud" && name != "shard":
-			return "", shard, fmt.Errorf("unknown parameter %q: write /probe?cloud=NAME, with the name of a cloud of the configuration", name)
+			return "", shard, fmt.Errorf("unknown parameter %q: use /probe?cloud=NAME, with the name of a cloud in the configuration", name)
 		case len(values) > 1:
-			return "", shard, fmt.Errorf("more than one %s: write /probe?cloud=NAME for each of them", name)
+			return "", shard, fmt.Errorf("duplicate parameter %s: use /probe?cloud=NAME once for each cloud", name)
 		}
 	}
 	if cloud = query.Get("cloud"); cloud == "" {
-		return "", shard, errors.New("which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration")
+		return "", shard, errors.New("parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration")
 	}
 	if query.Has("shard") {
 		shard, err = collector.ParseShard(query.Get("shard"))

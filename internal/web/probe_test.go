@@ -117,20 +117,20 @@ func TestProbe(t *testing.T) {
 
 func TestBadProbes(t *testing.T) {
 	h := newClouds(t, "")
-	const write = ": write /probe?cloud=NAME, with the name of a cloud of the configuration\n"
+	const write = ": use /probe?cloud=NAME, with the name of a cloud in the configuration\n"
 	for path, want := range map[string]struct {
 		code int
 		body string
 	}{
-		"/probe":                      {400, "which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration\n"},
-		"/probe?cloud=":               {400, "which cloud? Write /probe?cloud=NAME, with the name of a cloud of the configuration\n"},
-		"/probe?cloud=good&cloud=bad": {400, "more than one cloud: write /probe?cloud=NAME for each of them\n"},
+		"/probe":                      {400, "parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n"},
+		"/probe?cloud=":               {400, "parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n"},
+		"/probe?cloud=good&cloud=bad": {400, "duplicate parameter cloud: use /probe?cloud=NAME once for each cloud\n"},
 		"/probe?target=http://a":      {400, `unknown parameter "target"` + write},
 		"/probe?cloud=good&shard=3/2": {400, `"3/2" is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024` + "\n"},
 		"/probe?cloud=good&shard=":    {400, `"" is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024` + "\n"},
-		"/probe?cloud=old&shard=1/2":  {400, `cloud "old" has a refresh_interval, and so no shards: leave shard out` + "\n"},
+		"/probe?cloud=old&shard=1/2":  {400, `cloud "old" has a refresh_interval and therefore no shards: remove parameter shard` + "\n"},
 		"/probe?cloud=https://a":      {404, `no cloud "https://a": the configuration has good, slow, apart, old, wide` + "\n"},
-		"/metrics?cloud=good":         {400, "no page for one cloud: ask /probe?cloud=NAME\n"},
+		"/metrics?cloud=good":         {400, "parameter cloud is not supported here: use /probe?cloud=NAME\n"},
 	} {
 		if rec := get(t, h, path, ""); rec.Code != want.code || rec.Body.String() != want.body {
 			t.Errorf("%s: got %d %q", path, rec.Code, rec.Body)

@@ -2,32 +2,35 @@ package web
 
 import (
 	"cmp"
+	"errors"
+	"net/http"
 	"slices"
 	"strings"
 
+	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 )
 
-// lacksProof reports whether something that a part shows depends on a proof that is missing.
+// lacksProof reports whether a proof is missing for something that a shard shows.
 func lacksProof(s *collector.Snapshot) bool {
 	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
 		return v.Members == collector.Unproven || v.Images == collector.Unproven || v.Administrator == collector.Unproven
 	})
 }
 
-// lacksListingProof reports whether a view's line says why a listing is not proven to be complete.
+// lacksListingProof reports whether a view's line says why a listing is not proven complete.
 func lacksListingProof(s *collector.Snapshot) bool {
 	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
 		return v.Images == collector.Unproven || v.Administrator == collector.Unproven
 	})
 }
 
-// seesNothing reports whether the line of a project's view says that it is not proven to see images.
+// seesNothing reports whether the line of a project's view says that it is not proven that images are visible.
 func seesNothing(s *collector.Snapshot, project string) bool {
 	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.ProjectID == project && v.Images == collector.Unproven })
 }
 
-// notProven reports whether an image was answered, and nothing proves what the answer seems to say.
+// notProven reports whether the API responded for an image and the response is not proven.
 func notProven(img *collector.ImageSnapshot) bool {
 	return img.Sight == collector.Unread && collector.IsUnproven(img.Err)
 }
@@ -65,7 +68,7 @@ func proofOf(s *collector.Snapshot, img *collector.ImageSnapshot) (project strin
 	return project, othersRows
 }
 
-// proofs says what is not proven in the views of a part, why, and what to do.
+// proofs says what is not proven in the views of a shard, why, and what to do.
 func proofs(s *collector.Snapshot) (lines []string) {
 	counts := map[string]*[missingProofs]int{}
 	var recordErr error // of the first image whose owner is not known
@@ -86,27 +89,32 @@ func proofs(s *collector.Snapshot) (lines []string) {
 		views = append(views, collector.ViewSnapshot{Members: collector.Unproven}) // whose records were not read
 	}
 	for _, v := range views {
-		subject := ""
+		subject := "In an unknown view: "
 		if v.ProjectID != "" {
-			subject = "Project " + named(projectName(s, v.ProjectID), v.ProjectID) + ": "
+			subject = "In the view of project " + named(projectName(s, v.ProjectID), v.ProjectID) + ": "
 		}
 		if v.Members == collector.Unproven {
 			lines = append(lines, memberProofs(subject, &v, counts[v.ProjectID], recordErr)...)
 		}
 		if v.Images == collector.Unproven {
-			lines = append(lines, subject+"it is not proven that this credential can see images, because no listing had one. "+
-				"Allow the policy get_image for it, or keep one image in the project.")
+			lines = append(lines, subject+"it is not proven that the credential can see images, because no listing returned one. "+
+				"In policy.yaml of Glance, allow rule get_image for the credential's role. Or keep one image in the project.")
 		}
 		if v.Administrator == collector.Unproven {
-			lines = append(lines, subject+"it is not proven that the image API treats this credential as an administrator, although it has one of admin_roles. "+
-				"Member lists of other projects' images may be incomplete, and images may be missing. Check the policy context_is_admin. "+
-				"Or make a proof: create a private image without data in another project (openstack image create --private --project PROJECT NAME).")
+			lines = append(lines, subject+"it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
+				"Member lists of other projects' images may be incomplete, and images may be missing. "+checkAdministrator+" "+
+				"Or create a proof: a private image without data in another project (openstack image create --private --project PROJECT NAME).")
 		}
 	}
 	return lines
 }
 
-const allowRows = "Allow the policy get_member for it and, if it has access rules, the request GET /v2/images/*/members/*. "
+// What to do about a missing proof.
+const (
+	allowRows          = "In policy.yaml of Glance, allow rule get_member for the credential's role. If it has access rules, also allow GET /v2/images/*/members/*. "
+	checkAdministrator = "In policy.yaml of Glance, check rule context_is_admin."
+	confirmProject     = "Use a kind of auth that logs in to Keystone (with a token: set auth_url), or watch a private image of this project."
+)
 
 // memberProofs says what is missing to prove member lists in a view.
 func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingProofs]int, recordErr error) (lines []string) {
@@ -115,90 +123,94 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingPro
 	}
 	refused := ""
 	if v.Refused != nil {
-		refused = "The request for one member was answered: " + sentence(visible(v.Refused.Error())) + " "
+		refused = "Response to the request for one member: " + sentence(visible(v.Refused.Error())) + " "
 	}
-	proof := "Or make a proof: "
+	if apiErr, ok := errors.AsType[*client.Error](v.Refused); ok && apiErr.Status() == http.StatusNotFound {
+		refused += "A 404 counts as proof only if it is Glance's own and its message names both the image and the member. "
+	}
+	proof := "Or create a proof: "
 	if v.Refused != nil && !collector.Refused(v.Refused) {
-		proof = "Or, if the policy allows it and a proxy changes the answer, make a proof: "
+		proof = "If the policy allows it and a proxy changes the response, create a proof instead: "
 	}
 	notRead := func(n int) string {
-		return "Empty lists count as not read: " + count(n, "image", "images") + ". "
+		return count(n, "empty list counts", "empty lists count") + " as not read. "
 	}
 	rows := counts[ownRows] + counts[othersRows]
-	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and expect it."
+	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and list that project in its expected_members."
 	if rows+counts[privateMembers]+counts[ownerUnknown] == 0 {
 		// In the background, what was read before is shown instead of the images that are not proven now.
-		lines = append(lines, subject+"it is not proven that this credential can see the members of images. "+refused+allowRows+own)
+		lines = append(lines, subject+"it is not proven that the credential can see members of images. "+refused+allowRows+own)
 	}
 	if n := counts[ownRows]; n > 0 {
-		lines = append(lines, subject+"it is not proven that this credential can see the members of the project's own images. "+notRead(n)+refused+allowRows+own)
+		lines = append(lines, subject+"it is not proven that the credential can see members of the project's own images. "+notRead(n)+refused+allowRows+own)
 	}
 	if n := counts[othersRows]; n > 0 {
-		lines = append(lines, subject+"it is not proven that this credential can see the members of other projects' images. "+notRead(n)+refused+allowRows+
+		lines = append(lines, subject+"it is not proven that the credential can see members of other projects' images. "+notRead(n)+refused+allowRows+
 			"Or use a credential of the project that owns the image.")
 	}
 	if n := counts[privateMembers]; n > 0 {
-		lines = append(lines, subject+"it is not known whether private images can have members on this image API, so "+
-			count(n, "private image counts", "private images count")+" as not read. Allow the policy get_members for this credential "+
-			"and, if it has access rules, the request GET /v2/images/*/members. Or watch one shared image of this project as well.")
+		lines = append(lines, subject+"it is unknown whether private images can have members, so "+
+			count(n, "private image counts", "private images count")+" as not read. In policy.yaml of Glance, allow rule get_members for the credential's role. "+
+			"If it has access rules, also allow GET /v2/images/*/members. Or also watch one shared image of this project.")
 	}
 	if n := counts[ownerUnknown]; n > 0 {
-		line := subject + "nobody can tell whether " + count(n, "empty list is", "empty lists are") + " complete, because the owner of the image is not known: its record was not read."
+		line := subject + count(n, "empty list is not proven complete, because its image's record was not read, so the owner is unknown.",
+			"empty lists are not proven complete, because their images' records were not read, so the owners are unknown.")
 		if recordErr != nil {
-			line += " The request for it was answered: " + sentence(visible(recordErr.Error()))
+			line += " Response to the request for the record: " + sentence(visible(recordErr.Error()))
 		}
 		if collector.Refused(recordErr) {
-			line += " Allow the policy get_image and, if the credential has access rules, the requests GET /v2/images and GET /v2/images/*."
+			line += " In policy.yaml of Glance, allow rule get_image for the credential's role. If it has access rules, also allow GET /v2/images and GET /v2/images/*."
 		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-// maybeMore says why a list that was read in part may be incomplete.
+// maybeMore says why a member list may be incomplete.
 func maybeMore(img *collector.ImageSnapshot) string {
 	const more = "There may be more members: "
 	switch img.Doubt {
 	case collector.UnknownProject:
-		return more + "nothing confirms which project the credential belongs to. Set auth_url, so that Keystone names the project."
+		return more + "it is not confirmed which project the credential belongs to. " + confirmProject
 	case collector.UnprovenAdministrator:
-		return more + "nothing proves that the image API treats the credential as an administrator. Check the policy context_is_admin."
+		return more + "it is not proven that the image API treats the credential as an administrator. " + checkAdministrator
 	case collector.ChangingImage:
 		return more + "the image changed while it was read, or its record could not be read again."
 	case collector.DespiteVisibility:
-		return "An image that is " + visible(string(img.Record.Visibility)) + " should have no members, so there may be more. " +
-			"The list is requested until the API refuses it or answers without members."
+		return "A " + visible(string(img.Record.Visibility)) + " image should have no members, so there may be more. " +
+			"The exporter requests the list until the API refuses it or returns no members."
 	case collector.HiddenRows:
-		return more + "nothing proves that this credential can see the members of such images. Allow the policy get_member for it."
+		return more + "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role."
 	}
 	if img.Record == nil {
-		return more + "the owner of the image is not known, and a project that does not own an image sees only its own row."
+		return more + "the owner of the image is unknown, and a project that does not own an image sees only its own row."
 	}
-	return more + "the credential's project does not own the image, and such a project sees only its own row."
+	return more + "the credential's project does not own the image, so it sees only its own row."
 }
 
-// doubtful says how many lists may be incomplete, and why. A view's line covers those that an administrator would see.
+// doubtful says how many member lists may be incomplete, and why. A view's line covers those that an administrator would see.
 func doubtful(counts map[collector.Doubt]int, administrator bool) (lines []string) {
 	say := func(d collector.Doubt, rest string) {
 		if n := counts[d]; n > 0 {
 			lines = append(lines, count(n, "member list", "member lists")+" may be incomplete: "+rest)
 		}
 	}
-	say(collector.ForeignView, "the credential's project is not known to own the image, and another project sees only its own row.")
-	say(collector.UnknownProject, "nothing confirms which project the credential belongs to. Set auth_url, so that Keystone names the project.")
+	say(collector.ForeignView, "the credential's project is not known to own the image, and a project that does not own an image sees only its own row.")
+	say(collector.UnknownProject, "it is not confirmed which project the credential belongs to. "+confirmProject)
 	if !administrator {
-		say(collector.UnprovenAdministrator, "nothing proves that the image API treats the credential as an administrator. Check the policy context_is_admin.")
+		say(collector.UnprovenAdministrator, "it is not proven that the image API treats the credential as an administrator. "+checkAdministrator)
 	}
 	say(collector.ChangingImage, "the image changed while it was read, or its record could not be read again.")
 	say(collector.DespiteVisibility, "the image has members, although its visibility allows none.")
-	say(collector.HiddenRows, "nothing proves that this credential can see the members of such images. Allow the policy get_member for it.")
+	say(collector.HiddenRows, "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role.")
 	return lines
 }
 
-// maxLeft is how many images that left are named.
+// maxLeft is how many images that are no longer watched are named.
 const maxLeft = 5
 
-// departed says which images left in the last hour.
+// departed says which discovered images are no longer watched since the last hour.
 func departed(list []collector.LeftImage) (lines []string) {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b collector.LeftImage) int {
@@ -212,14 +224,14 @@ func departed(list []collector.LeftImage) (lines []string) {
 	})
 	for i, img := range list {
 		if i == maxLeft {
-			lines = append(lines, count(len(list)-i, "more image", "more images")+" left in the last hour.")
+			lines = append(lines, count(len(list)-i, "more image is", "more images are")+" no longer watched since less than an hour.")
 			break
 		}
-		why := "it was deleted."
+		why := "it was deleted in the last hour."
 		if img.Reason != collector.Deleted {
-			why = "no rule of discover matches it any longer."
+			why = "it stopped matching discover in the last hour."
 		}
-		line := "Image " + strings.TrimSpace(short(visible(img.Name))+" "+visible(img.ID)) + " left in the last hour: " + why
+		line := "Image " + strings.TrimSpace(short(visible(img.Name))+" "+visible(img.ID)) + " is no longer watched: " + why
 		if img.Unexpected {
 			line += " It had an unexpected member when its members were last read."
 		}
@@ -228,7 +240,7 @@ func departed(list []collector.LeftImage) (lines []string) {
 	return lines
 }
 
-// exposedLeft is how many images left in the last hour while they had an unexpected member.
+// exposedLeft returns how many images with an unexpected member are no longer watched since the last hour.
 func (c *cloudView) exposedLeft() (n int) {
 	for _, img := range c.left {
 		if img.Unexpected {

@@ -44,7 +44,7 @@ func TestImagesThatAreReadInTurns(t *testing.T) {
 		}
 		page := s.page(t, "/")
 		for text, want := range map[string]bool{
-			"its turn to be read has not come yet": true, "Its turn to be read has not come since.": true, "It could not be read since": false,
+			"it is read in turns and was not read yet": true, "It is read in turns and was not read again yet.": true, "It could not be read again": false,
 		} {
 			if strings.Contains(page, text) != want {
 				t.Errorf("%q: %v", text, !want)

@@ -7,36 +7,36 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// rank is what an image is to a person, the worst first.
+// rank is the severity of an image, the most severe first.
 type rank int
 
 const (
-	danger   rank = iota // someone can use it who is not meant to
-	blind                // nobody knows who can
-	amiss                // not as it is meant to be, and nobody too many
-	unjudged             // nobody said who may have it
-	asMeant
+	danger   rank = iota // unexpected access
+	blind                // unknown or incomplete
+	amiss                // not as configured, but no unexpected access
+	unjudged             // nothing is expected, so nothing is checked
+	asMeant              // as expected
 )
 
-// holdFor is how long an image that is not read any more is as dangerous as it was: the alerts hold as long.
+// holdFor is how long an image that is no longer read keeps its last rank. The alerts hold as long.
 const holdFor = time.Hour
 
-// entry is an image of a part of a cloud.
+// entry is an image of a shard of a cloud.
 type entry struct {
 	cloud string
 	part  *collector.Latest
 	img   *collector.ImageSnapshot
-	old   bool // the part was read too long ago
+	old   bool // the shard's data is stale
 	now   time.Time
 
-	inbound *inbound // of an image that others share; nil: it is watched
+	inbound *inbound // of an image that another project shares; nil: it is watched
 	key     string   // of the page's element
 
 	rank rank
 	word string
 }
 
-// judge sets the rank, and the word for it.
+// judge sets the rank and its word.
 func (e *entry) judge() {
 	if e.inbound != nil {
 		e.rank, e.word = e.inbound.standing()
@@ -51,11 +51,11 @@ func (e *entry) judge() {
 		}
 	}
 	if (e.old || e.stale() && !e.img.InTurns) && e.rank > blind {
-		e.rank, e.word = blind, "Old"
+		e.rank, e.word = blind, "Stale"
 	}
 }
 
-// before is what was seen of an image that is not read any more.
+// before returns the last state of an image that is no longer read.
 func (e *entry) before() (collector.Before, bool) {
 	if e.inbound != nil {
 		return collector.Before{}, false // that is of a watched image
@@ -64,12 +64,12 @@ func (e *entry) before() (collector.Before, bool) {
 	return b, ok
 }
 
-// standing is the rank of what was seen of an image, and the word for it.
+// standing returns the rank of an image, and the word for it.
 func standing(img *collector.ImageSnapshot) (rank, string) {
 	unexpected := img.Unexpected()
 	switch {
 	case img.Open() && img.Misplaced() && unexpected > 0:
-		return danger, "Open to everyone, and unexpected members"
+		return danger, "Open to everyone, with unexpected members"
 	case img.Open() && img.Misplaced():
 		return danger, "Open to everyone"
 	case unexpected == 1:
@@ -81,32 +81,32 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 	case img.Sight == collector.Unread:
 		return blind, "Not read"
 	case img.Sight == collector.Partial && img.Doubt == collector.DespiteVisibility:
-		return blind, "Members despite its visibility"
+		return blind, "Members despite visibility"
 	case img.Sight == collector.Partial, img.Sight == collector.Whole && nameless(img):
-		return blind, "Seen in part"
+		return blind, "Incomplete"
 	case !knownVisibility(img):
-		return blind, "Visibility not read"
+		return blind, "Visibility unknown"
 	case img.Unasked():
-		return blind, "Members not asked for"
+		return blind, "Members not requested"
 	case img.Misplaced():
 		return amiss, "Wrong visibility"
 	case img.Sight == collector.NotApplicable && !img.Open() && len(img.Policy.Members) > 0:
 		return amiss, "Not shared"
 	case len(img.Missing()) == 1:
-		return amiss, "Member missing"
+		return amiss, "Missing member"
 	case len(img.Missing()) > 1:
-		return amiss, "Members missing"
+		return amiss, "Missing members"
 	case img.Open():
-		return asMeant, "Open to everyone, as meant"
+		return asMeant, "Open to everyone, as expected"
 	case img.Sight == collector.NotApplicable:
 		return asMeant, "Private"
 	case !img.Judged():
-		return unjudged, "Not judged"
+		return unjudged, "Not checked"
 	}
 	return asMeant, "As expected"
 }
 
-// nameless reports whether a list has a row that does not say whose it is.
+// nameless reports whether a list has a row without a member ID.
 func nameless(img *collector.ImageSnapshot) bool {
 	for i := range img.Members {
 		if img.Members[i].ID == "" {
@@ -133,7 +133,7 @@ func (e *entry) stale() bool {
 	return e.img.Sight != collector.Unread && e.at().Before(e.part.Snapshot.Start)
 }
 
-// says tells what was seen of the image, in sentences.
+// says describes the image in sentences.
 func (e *entry) says() []string {
 	if e.inbound != nil {
 		return e.inbound.says(e)
@@ -143,13 +143,13 @@ func (e *entry) says() []string {
 	case e.img.Sight != collector.Unread && !e.old:
 		switch {
 		case e.stale() && e.img.InTurns:
-			lines = append(lines, "Its turn to be read has not come since. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+			lines = append(lines, "It is read in turns and was not read again yet. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 		case e.stale():
-			lines = append(lines, "It could not be read since. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+			lines = append(lines, "It could not be read again. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 		}
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	case e.img.Sight != collector.Unread:
-		lines = append(lines, "Nobody knows who can use it now. When it was last read, "+moment{e.at(), e.now}.Ago()+":")
+		lines = append(lines, "It is unknown who can use it now. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	}
 	switch unproven := notProven(e.img); {
@@ -158,50 +158,50 @@ func (e *entry) says() []string {
 	case unproven:
 		lines = append(lines, "It is not proven who can use it: "+sentence(visible(e.img.Err.Error())))
 	case e.img.Open():
-		lines = append(lines, openTo(e.img), "Its members were not read ("+why(e.img)+").")
+		lines = append(lines, openTo(e.img), "Its members were not read: "+why(e.img)+".")
 	default:
-		lines = append(lines, "Nobody knows who can use it now ("+why(e.img)+").")
+		lines = append(lines, "It is unknown who can use it now: "+why(e.img)+".")
 	}
 	if before, ok := e.before(); ok {
-		lines = append(lines, "When it was last read, "+moment{before.At, e.now}.Ago()+":")
+		lines = append(lines, "State when last read, "+moment{before.At, e.now}.Ago()+":")
 		lines = append(lines, seen(e.part.Snapshot, &before.Image)...)
 	}
 	return lines
 }
 
-// why is why an image was not read.
+// why says why an image was not read.
 func why(img *collector.ImageSnapshot) string {
 	if img.Waiting {
-		return "its turn to be read has not come yet"
+		return "it is read in turns and was not read yet"
 	}
 	s := strings.TrimRight(visible(img.Err.Error()), ". ")
 	if img.StatusCode == 404 {
-		s += "; it is deleted, or neither owned by nor shared with the credential's project"
+		s += ". It was deleted, or is neither owned by nor shared with the credential's project"
 	}
 	return s
 }
 
-// seen tells what was seen of an image that was read.
+// seen describes an image that was read.
 func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	var lines []string
 	if img.Open() {
 		lines = append(lines, openTo(img))
 	} else if img.Misplaced() {
-		lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and meant to be "+oneOf(img)+".")
+		lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", but expected to be "+oneOf(img)+".")
 	}
 	switch {
 	case img.Record == nil:
-		lines = append(lines, "Its own record was not read: it may be open to everyone.")
+		lines = append(lines, "Its record was not read, so it may be open to everyone.")
 	case !knownVisibility(img):
-		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which is none that the API knows: it may be open to everyone.")
+		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which the exporter does not know, so it may be open to everyone.")
 	}
 	if img.Sight == collector.NotApplicable {
 		switch {
 		case img.Open():
 		case img.Unasked():
-			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not asked for: nobody knows who can use it.")
+			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not requested, so it is unknown who can use it.")
 		default:
-			line := "It is " + string(img.Record.Visibility) + ": nobody but its owner can use it"
+			line := "It is " + string(img.Record.Visibility) + ": only its owner can use it"
 			if n := len(img.Policy.Members); n > 0 {
 				line += ", so " + count(n, "expected member", "expected members") + " cannot"
 			}
@@ -217,55 +217,55 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 		lines = append(lines, maybeMore(img))
 	}
 	if nameless(img) {
-		lines = append(lines, "A row of its list does not say whose it is.")
+		lines = append(lines, "A row of its member list has no member ID.")
 	}
 	return lines
 }
 
-// openTo is what to say of an image that is open to everyone.
+// openTo describes an image that is open to everyone.
 func openTo(img *collector.ImageSnapshot) string {
 	line := "It is " + string(img.Record.Visibility) + ": every project of the cloud can use it, without being a member"
 	switch {
 	case !img.Misplaced():
-		return line + ". It is meant to be."
+		return line + ". This is expected."
 	case len(img.Policy.Visibility) > 0:
-		return line + ". It is meant to be " + oneOf(img) + "."
+		return line + ". It is expected to be " + oneOf(img) + "."
 	}
-	return line + ", and nobody said that it is meant to be."
+	return line + ". No expected_visibility allows this."
 }
 
-// members tells how many members there are, and names those that nobody expects.
+// members says how many members there are, and names the unexpected ones.
 func members(s *collector.Snapshot, img *collector.ImageSnapshot) string {
 	n, unexpected := len(img.Members), img.Unexpected()
 	switch {
 	case n == 0 && img.Sight == collector.Partial:
-		return "No member was seen."
+		return "No member was read."
 	case n == 0 && (img.Open() || !knownVisibility(img)):
-		return "It has no member." // which does not mean that nobody can use it
+		return "It has no members." // others may still be able to use it
 	case n == 0 && img.Judged():
-		return "Nobody but its owner can use it."
+		return "Only its owner can use it."
 	case n == 0:
-		return "Nobody but its owner can use it; nobody said who may."
+		return "Only its owner can use it. It has no expected_members."
 	case unexpected > 0:
 		rows, _ := s.Rows(img, min(unexpected, 3))
 		names := make([]string, len(rows))
 		for i := range rows {
 			names[i] = calledAs(&rows[i]) + " (" + rows[i].Status + ")"
 		}
-		are := " are not meant to have it: "
+		are := " are unexpected: "
 		if unexpected == 1 {
-			are = " is not meant to have it: "
+			are = " is unexpected: "
 		}
 		return number(unexpected) + " of " + count(n, "member", "members") + are + listed(names, unexpected) + "."
 	case !img.Judged():
-		return count(n, "member has", "members have") + " it; nobody said who may."
+		return count(n, "member", "members") + ", not checked: no expected_members."
 	case n == 1:
-		return "1 member, which is expected."
+		return "1 member, expected."
 	}
-	return number(n) + " members, all of them expected."
+	return number(n) + " members, all expected."
 }
 
-// calledAs is a member's name, else its ID.
+// calledAs returns a member's name, else its ID.
 func calledAs(r *collector.Row) string {
 	switch {
 	case r.Name != "":
@@ -278,12 +278,12 @@ func calledAs(r *collector.Row) string {
 
 func quoted(s string) string {
 	if s == "" {
-		return "not told"
+		return "unknown"
 	}
 	return "“" + visible(s) + "”"
 }
 
-// oneOf are the visibilities that an image is meant to have.
+// oneOf returns the expected visibilities of an image.
 func oneOf(img *collector.ImageSnapshot) string {
 	var words []string
 	for _, v := range img.Policy.Visibility {

@@ -110,7 +110,7 @@ func telemetryPath(p string) (string, error) {
 		return "/metrics", nil
 	}
 	if !strings.HasPrefix(p, "/") || path.Clean(p) != p || p == "/" || reserved(p) || strings.ContainsAny(p, "{} \t") {
-		return "", fmt.Errorf("--web.telemetry-path=%s: must be a path such as /metrics that no other page has", p)
+		return "", fmt.Errorf("--web.telemetry-path=%s: must be a path such as /metrics that no other page uses", p)
 	}
 	return p, nil
 }
@@ -145,7 +145,7 @@ func (o *Options) config(w http.ResponseWriter, _ *http.Request) {
 	yaml, err := o.Config()
 	if err != nil {
 		_ = level.Error(o.Logger).Log("msg", "rendering the configuration", "err", err)
-		http.Error(w, "the configuration cannot be shown; the log says why", http.StatusInternalServerError)
+		http.Error(w, "cannot render the configuration: see the log of the exporter", http.StatusInternalServerError)
 		return
 	}
 	plain(w, string(yaml))
@@ -153,7 +153,7 @@ func (o *Options) config(w http.ResponseWriter, _ *http.Request) {
 
 func (o *Options) reload(w http.ResponseWriter, _ *http.Request) {
 	if o.Reload == nil {
-		http.Error(w, "reload over HTTP is off: start with --web.enable-lifecycle, or send SIGHUP", http.StatusForbidden)
+		http.Error(w, "reload over HTTP is disabled: start with --web.enable-lifecycle, or send SIGHUP", http.StatusForbidden)
 		return
 	}
 	if err := o.Reload(); err != nil {

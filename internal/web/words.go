@@ -12,8 +12,7 @@ import (
 // maxText is how much of a text from outside is shown, in bytes.
 const maxText = 1024
 
-// visible makes every character of a text from outside one that can be seen: a name must not hide, turn around or imitate what
-// stands beside it.
+// visible makes every character of a text from outside visible: a name must not hide, reorder or imitate the text beside it.
 func visible(s string) string {
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
@@ -85,11 +84,11 @@ func lasting(d time.Duration) string {
 	return number(int(d.Hours()/24)) + " days"
 }
 
-// since is how long before now something was. The clock that only runs forward stands still while a machine sleeps, and the other one may
-// be set back: the longer age is the one to believe.
+// since returns the time between at and now. The monotonic clock stops while a machine sleeps, and the wall clock may be set back, so
+// the longer age counts.
 func since(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(0).Sub(at)) }
 
-// moment is a time for people and for machines.
+// moment is a time with several text forms.
 type moment struct{ at, now time.Time }
 
 // Machine is for an attribute datetime.
@@ -119,5 +118,5 @@ func (m moment) stamp() *stamp {
 	return &stamp{m.Machine(), m.at.UTC().Format("2006-01-02 15:04"), m.Ago()}
 }
 
-// sentence ends a text from a program with a stop.
+// sentence ends a text with a full stop.
 func sentence(s string) string { return strings.TrimRight(s, ". ") + "." }
