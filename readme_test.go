@@ -61,7 +61,7 @@ func parsedFamilies(t *testing.T, page string) map[string]*dto.MetricFamily {
 
 func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 	families := scrapedFamilies(t, "--demo")
-	// What the demo lacks: several projects, collections in the background, and images that are not watched any more.
+	// What the demo lacks: several projects, collections in the background, and images that are no longer watched.
 	_, url := newWorld(t)
 	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	maps.Copy(families, scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", several)))

@@ -66,8 +66,8 @@ func tooOld(header http.Header) string {
 	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
 		return ""
 	}
-	return fmt.Sprintf("answer of a cache, %s seconds old: "+
-		"turn off caching of the image API, or set endpoint to the API itself", clean(age))
+	return fmt.Sprintf("response from a cache, %s seconds old: "+
+		"disable caching of the image API, or set endpoint to the API itself", clean(age))
 }
 
 // refuse returns the error of an answer that is not read, whatever its status says, or nil. It closes the connection
@@ -75,7 +75,7 @@ func tooOld(header http.Header) string {
 func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 	message := tooOld(resp.Header)
 	if foreign != "" {
-		message = "answer to another request of this exporter, by its " + headerRequestID +
+		message = "response to another request of this exporter, according to its " + headerRequestID +
 			": a proxy mixes up connections, set endpoint to the API itself"
 		_ = resp.Body.Close() // unread, which ends the connection
 		// One without a body is idle again already.

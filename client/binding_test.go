@@ -101,7 +101,7 @@ func TestE20Age(t *testing.T) {
 				return
 			}
 			got := asError(t, err)
-			want := "listing members of image " + golden + ": decode: answer of a cache, " + test.age + " seconds old: turn off caching of the image API, or set endpoint to the API itself"
+			want := "listing members of image " + golden + ": decode: response from a cache, " + test.age + " seconds old: disable caching of the image API, or set endpoint to the API itself"
 			if err.Error() != want || got.OwnNotFound || test.status != 200 && got.Status() != 0 {
 				t.Errorf("got  %+v\nwant %s", got, want)
 			}
@@ -136,7 +136,7 @@ func TestE21RequestIDs(t *testing.T) {
 		if good != (err == nil) {
 			t.Errorf("%s: %v", why, err)
 		}
-		if !good && (asError(t, err).Code != client.CodeDecode || !strings.Contains(err.Error(), "answer to another request of this exporter")) {
+		if !good && (asError(t, err).Code != client.CodeDecode || !strings.Contains(err.Error(), "response to another request of this exporter")) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
@@ -346,10 +346,10 @@ func TestE21RedirectsAtLogin(t *testing.T) {
 		to     string // HERE is the server's own URL
 		want   string
 	}{
-		{"another scheme", 301, "https://keystone.example.com/v3/auth/tokens?token=secret-word", "a redirect to https://keystone.example.com is not followed, since the credential would go there: correct auth_url"},
-		{"another port", 308, "http://127.0.0.1:1/v3/auth/tokens", "a redirect to http://127.0.0.1:1 is not followed, since the credential would go there: correct auth_url"},
-		{"a GET", 302, "/identity/v3/auth/tokens", "a redirect to /identity/v3/auth/tokens is not followed, since the POST would become a GET: correct auth_url"},
-		{"a page to log in", 307, "/login?next=secret-word", "a redirect to /login is not followed, since that is something else: correct auth_url"},
+		{"another scheme", 301, "https://keystone.example.com/v3/auth/tokens?token=secret-word", "redirect to https://keystone.example.com not followed, because the credential would be sent there: correct auth_url"},
+		{"another port", 308, "http://127.0.0.1:1/v3/auth/tokens", "redirect to http://127.0.0.1:1 not followed, because the credential would be sent there: correct auth_url"},
+		{"a GET", 302, "/identity/v3/auth/tokens", "redirect to /identity/v3/auth/tokens not followed, because the POST would become a GET: correct auth_url"},
+		{"a page to log in", 307, "/login?next=secret-word", "redirect to /login not followed, because it leads to something else: correct auth_url"},
 		{"another path, with the method", 307, "/identity/v3/auth/tokens", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -397,7 +397,7 @@ func TestE21RedirectOfTheListOfProjects(t *testing.T) {
 	}
 	defer p.Close()
 	_, err = p.Enter(t.Context())
-	want := "listing the user's projects: 302 Found: a redirect to https://other.test is not followed, since the token would go there: correct auth_url"
+	want := "listing the user's projects: 302 Found: redirect to https://other.test not followed, because the token would be sent there: correct auth_url"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

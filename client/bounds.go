@@ -81,7 +81,7 @@ func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn
 // checkSize returns an error for an answer that is small in bytes and large once decoded, as a million empty rows are.
 func checkSize(body []byte, most int) error {
 	if bytes.Count(body, []byte(",")) > most && commas(body) > most {
-		return fmt.Errorf("a 200 with more than %d values", most)
+		return fmt.Errorf("response with more than %d values", most)
 	}
 	return nil
 }
@@ -180,7 +180,7 @@ func checkObject(body []byte, keys keySet, check func(value json.RawMessage) err
 		for k, key := range keys.keys {
 			if s, ok := name.(string); ok && strings.EqualFold(s, key) {
 				if seen[k] {
-					return errors.New("a 200 with more than one " + strconv.Quote(key))
+					return errors.New("response with duplicate key " + strconv.Quote(key))
 				}
 				seen[k] = true
 			}

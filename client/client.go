@@ -281,7 +281,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 		apiErr.Message = strings.TrimPrefix(apiErr.Message+hint, "; ")
 	}
 	if apiErr.RetryAfter > 0 {
-		apiErr.Message = strings.TrimPrefix(fmt.Sprintf("%s; it asks for a pause of %s", apiErr.Message, apiErr.RetryAfter), "; ")
+		apiErr.Message = strings.TrimPrefix(fmt.Sprintf("%s; retry after %s", apiErr.Message, apiErr.RetryAfter), "; ")
 	}
 	if apiErr.Code != CodeCanceled {
 		c.opts.Observer(req.op, apiErr.Code, took)
@@ -347,7 +347,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	case err != nil:
 		return bodyError(ctx, resp, err)
 	case tooLong:
-		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "a body of more than " + strconv.Itoa(maxBody>>20) + " MiB"}
+		return &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: "response body larger than " + strconv.Itoa(maxBody>>20) + " MiB"}
 	}
 	if err = checkSize(buf.Bytes(), maxValues); err == nil {
 		err = decode(answer{body: buf.Bytes(), date: date, unbound: !echoed && resp.ProtoMajor == 1 && reused.Load()})
@@ -362,7 +362,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 func bodyError(ctx context.Context, resp *http.Response, err error) *Error {
 	code, message := transportError(ctx, err)
 	if code == CodeConnect {
-		code, message = CodeDecode, "the body broke off: "+message
+		code, message = CodeDecode, "response body cut off: "+message
 	}
 	return &Error{Code: code, StatusCode: resp.StatusCode, Message: message}
 }

@@ -111,7 +111,7 @@ func TestVersion(t *testing.T) {
 		"current":           {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "CURRENT"}, {"id": "v2.17", "status": "EXPERIMENTAL"}]}`, "v2.16", ""},
 		"200":               {200, `{"versions": [{"id": "v2.2", "status": "CURRENT"}]}`, "v2.2", ""},
 		"none is current":   {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "SUPPORTED"}, {"id": "v1"}]}`, "v2.16", ""},
-		"none":              {300, `{"versions": []}`, "", `decode: an answer without "versions"`},
+		"none":              {300, `{"versions": []}`, "", `decode: no "versions" in the response`},
 		"a page":            {200, "<html><title>login</title>who are you?</html>", "", "decode: "},
 		"not found":         {404, "", "", "404 Not Found"},
 		"an error with 300": {300, `{"error": {"message": "no"}}`, "", "decode: "},
@@ -124,7 +124,7 @@ func TestVersion(t *testing.T) {
 			if got != test.want || (err == nil) != (test.fail == "") {
 				t.Errorf("got %q, %v", got, err)
 			}
-			if err != nil && !strings.HasPrefix(err.Error(), "asking for the API's version: "+test.fail) {
+			if err != nil && !strings.HasPrefix(err.Error(), "reading the API version: "+test.fail) {
 				t.Errorf("got %v, want %s", err, test.fail)
 			}
 			if diff := cmp.Diff([]string{"authenticate"}, seen.take()); diff != "" {

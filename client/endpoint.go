@@ -91,19 +91,19 @@ func belowVersion(u *url.URL) string {
 // redirectMessage says where a redirect leads to that was not followed, why not, and which key of the configuration to
 // correct. Paths on other hosts are left out: they may have anything in them.
 func redirectMessage(status int, method string, from, to *url.URL, key string) string {
-	where, why := to.Path, "since that is something else"
+	where, why := to.Path, "it leads to something else"
 	sent := "the token"
 	if method == http.MethodPost {
 		sent = "the credential"
 	}
 	switch {
 	case !sameHost(from, to):
-		where, why = to.Scheme+"://"+to.Host, "since "+sent+" would go there"
+		where, why = to.Scheme+"://"+to.Host, sent+" would be sent there"
 	case !sameRequest(from, to):
 	case method != http.MethodGet && status != http.StatusTemporaryRedirect && status != http.StatusPermanentRedirect:
-		why = "since the " + method + " would become a GET"
+		why = "the " + method + " would become a GET"
 	default:
-		why = "since it is one of too many"
+		why = "there are too many redirects"
 	}
-	return "a redirect to " + clean(where) + " is not followed, " + why + ": correct " + key
+	return "redirect to " + clean(where) + " not followed, because " + why + ": correct " + key
 }

@@ -47,19 +47,19 @@ func TestE3PagesAreComplete(t *testing.T) {
 		{"the number of rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 2}}`}, 2, ""},
 		{"the number of rows as a text", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": "2"}}`}, 2, ""},
 		{"no number", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": null}}`}, 2, ""},
-		{"fewer rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 3}}`}, 0, "a page of 2 members whose current_count is 3"},
-		{"none of them", client.Glance, []string{`{"members": [], "page_info": {"next_marker": "", "current_count": 3}}`}, 0, "a page of 0 members whose current_count is 3"},
-		{"more rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 0}}`}, 0, "a page of 2 members whose current_count is 0"},
-		{"what is no number", client.IMS, []string{`{"members": [], "page_info": {"current_count": "all"}}`}, 0, `a page of 0 members whose current_count is "all"`},
-		{"fewer rows, and a status of another type", client.IMS, []string{`{"members": [{"member_id": "a", "status": 7}], "page_info": {"current_count": 3}}`}, 0, "a page of 1 members whose current_count is 3"},
+		{"fewer rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 3}}`}, 0, "page has 2 members, but current_count is 3"},
+		{"none of them", client.Glance, []string{`{"members": [], "page_info": {"next_marker": "", "current_count": 3}}`}, 0, "page has 0 members, but current_count is 3"},
+		{"more rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 0}}`}, 0, "page has 2 members, but current_count is 0"},
+		{"what is no number", client.IMS, []string{`{"members": [], "page_info": {"current_count": "all"}}`}, 0, `page has 0 members, but current_count is "all"`},
+		{"fewer rows, and a status of another type", client.IMS, []string{`{"members": [{"member_id": "a", "status": 7}], "page_info": {"current_count": 3}}`}, 0, "page has 1 members, but current_count is 3"},
 		{
 			"fewer rows on the second page", client.IMS,
 			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"next_marker": "x", "current_count": 2}}`, `{"members": [], "page_info": {"current_count": 1}}`},
-			0, "a page of 0 members whose current_count is 1",
+			0, "page has 0 members, but current_count is 1",
 		},
-		{"a count that is taken back", client.IMS, []string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`}, 0, `a 200 with more than one "current_count"`},
-		{"a default page", client.IMS, []string{`{"members": [` + memberRows(500) + `]}`}, 0, "a page of 500 members without page_info: it may not be the last one"},
-		{"a default page and nothing in page_info", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {}}`}, 0, "a page of 500 members without page_info: it may not be the last one"},
+		{"a count that is taken back", client.IMS, []string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`}, 0, `response with duplicate key "current_count"`},
+		{"a default page", client.IMS, []string{`{"members": [` + memberRows(500) + `]}`}, 0, "page of 500 members without page_info: it may not be the last page"},
+		{"a default page and nothing in page_info", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {}}`}, 0, "page of 500 members without page_info: it may not be the last page"},
 		{"a default page that is the last one", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {"current_count": 500}}`}, 500, ""},
 		{"a page of another length", client.IMS, []string{`{"members": [` + memberRows(499) + `]}`}, 499, ""},
 		{"Glance has no pages", client.Glance, []string{`{"members": [` + memberRows(500) + `]}`}, 500, ""},
@@ -91,20 +91,20 @@ func checkDecode(t *testing.T, err error, want string) {
 // E4: a list that says beside its rows that there are more.
 func TestE4AListThatSaysMore(t *testing.T) {
 	for beside, want := range map[string]string{
-		`"next": "/v2/images/x/members?marker=y"`:                     `a list with a "next", which no member list has`,
-		`"next": {"href": "?marker=y"}`:                               `a list with a "next", which no member list has`,
-		`"NEXT": "?marker=y"`:                                         `a list with a "next", which no member list has`,
-		`"links": {"next": "?marker=y"}`:                              `a list with a "links.next", which no member list has`,
-		`"links": {"next": "?marker=y", "next": null}`:                `a 200 with more than one "next"`,
-		`"links": {"next": "?marker=y"}, "links": {}`:                 `a 200 with more than one "links"`,
-		`"members_links": [{"rel": "next", "href": "?marker=y"}]`:     `a list with a "members_links", which no member list has`,
-		`"next_marker": "y"`:                                          `a list with a "next_marker", which no member list has`,
-		`"next_marker": "y", "next_marker": ""`:                       `a 200 with more than one "next_marker"`,
-		`"total": 3`:                                                  "a list of 2 members that says it has 3",
-		`"total_count": "3"`:                                          "a list of 2 members that says it has 3",
-		`"count": 2.5`:                                                "a list of 2 members that says it has 2.5",
-		`"total": 2, "count": 3`:                                      "a list of 2 members that says it has 3",
-		`"count": 3, "count": 2`:                                      `a 200 with more than one "count"`,
+		`"next": "/v2/images/x/members?marker=y"`:                     `unexpected "next" in the member list`,
+		`"next": {"href": "?marker=y"}`:                               `unexpected "next" in the member list`,
+		`"NEXT": "?marker=y"`:                                         `unexpected "next" in the member list`,
+		`"links": {"next": "?marker=y"}`:                              `unexpected "links.next" in the member list`,
+		`"links": {"next": "?marker=y", "next": null}`:                `response with duplicate key "next"`,
+		`"links": {"next": "?marker=y"}, "links": {}`:                 `response with duplicate key "links"`,
+		`"members_links": [{"rel": "next", "href": "?marker=y"}]`:     `unexpected "members_links" in the member list`,
+		`"next_marker": "y"`:                                          `unexpected "next_marker" in the member list`,
+		`"next_marker": "y", "next_marker": ""`:                       `response with duplicate key "next_marker"`,
+		`"total": 3`:                                                  "member list has 2 rows, but reports 3",
+		`"total_count": "3"`:                                          "member list has 2 rows, but reports 3",
+		`"count": 2.5`:                                                "member list has 2 rows, but reports 2.5",
+		`"total": 2, "count": 3`:                                      "member list has 2 rows, but reports 3",
+		`"count": 3, "count": 2`:                                      `response with duplicate key "count"`,
 		`"total": 2, "total_count": "2", "count": 1`:                  "",
 		`"total": null, "count": "", "total_count": {}`:               "",
 		`"next": null, "members_links": [ ], "links": {"next": null}`: "",
@@ -127,7 +127,7 @@ func TestE4AListThatSaysMore(t *testing.T) {
 		t.Errorf("got %+v, %v", list, err)
 	}
 	_, err = answering(t, client.IMS, first, `{"members": [{"member_id": "n"}]}`).Members(t.Context(), golden)
-	checkDecode(t, err, "a list of 3 members that says it has 4")
+	checkDecode(t, err, "member list has 3 rows, but reports 4")
 }
 
 // refusals are errors that come beside a list, and what they say.
@@ -166,8 +166,8 @@ func TestE4AnErrorBesideAList(t *testing.T) {
 		if apiErr.Code != client.CodeDecode {
 			t.Errorf("got %+v", apiErr)
 		}
-		switch want := "a 200 with an error in it: " + said; {
-		case said == "-" && !strings.Contains(err.Error(), "a 200 with more than one "):
+		switch want := "response with status 200 contains an error: " + said; {
+		case said == "-" && !strings.Contains(err.Error(), "response with duplicate key "):
 			t.Error(err)
 		case said != "-" && said != "" && apiErr.Message != want:
 			t.Errorf("got %s, want %s", apiErr.Message, want)

@@ -23,7 +23,7 @@ import (
 
 // The codes of an [Error] that got no HTTP status, or a status that does not tell what went wrong.
 const (
-	CodeTimeout  = "timeout"   // no whole answer in time
+	CodeTimeout  = "timeout"   // no complete response in time
 	CodeConnect  = "connect"   // no connection, or it broke before the answer
 	CodeTLS      = "tls"       // no trusted connection
 	CodeDecode   = "decode"    // an answer that is cut, too long, or not what the API document says
@@ -87,7 +87,7 @@ func (e *Error) Error() string {
 	case e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code:
 		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
 	case e.Code == CodeNotAsked:
-		b.WriteString(": not asked")
+		b.WriteString(": not requested")
 	case e.Code != CodeConfig && e.Code != CodeNoRole && e.Code != CodeDisabled: // whose messages say it all
 		b.WriteString(": " + e.Code)
 	}
@@ -112,7 +112,7 @@ func (o Operation) gerund() string {
 	case OpGetMember:
 		return "reading a member of image"
 	case OpGetVersion:
-		return "asking for the API's version"
+		return "reading the API version"
 	}
 	return string(o)
 }
@@ -136,16 +136,16 @@ func transportError(ctx context.Context, err error) (code, message string) {
 	}
 	switch {
 	case errors.Is(context.Cause(ctx), context.DeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
-		return CodeTimeout, "no whole answer in time"
+		return CodeTimeout, "no complete response in time"
 	case ctx.Err() != nil, errors.Is(err, context.Canceled):
-		return CodeCanceled, "given up"
+		return CodeCanceled, "request abandoned"
 	case errors.As(err, &verifyErr), errors.As(err, &recordErr), errors.As(err, &alertErr), errors.As(err, &caErr),
 		errors.As(err, &hostErr), errors.As(err, &certErr),
 		errors.As(err, &opErr) && (opErr.Op == "remote error" || opErr.Op == "local error"),
 		strings.HasPrefix(message, "tls: "), strings.Contains(message, "HTTP response to HTTPS client"):
 		message = strings.TrimPrefix(message, "tls: ")
 		if errors.As(err, &recordErr) || strings.Contains(message, "HTTP response to HTTPS client") {
-			message += ": is the URL http, not https?"
+			message += ": check whether the URL must begin with http instead of https"
 		}
 		return CodeTLS, clean(message)
 	}

@@ -156,7 +156,7 @@ func TestRedirects(t *testing.T) {
 	}))
 	c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 	_, err := c.Members(t.Context(), golden)
-	want := "listing members of image " + golden + ": 302 Found: a redirect to " + elsewhere + " is not followed, since the token would go there: correct endpoint"
+	want := "listing members of image " + golden + ": 302 Found: redirect to " + elsewhere + " not followed, because the token would be sent there: correct endpoint"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -182,7 +182,7 @@ func TestRedirectsToSomethingElse(t *testing.T) {
 		}))
 		c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 		path, _, _ := strings.Cut(to, "?")
-		want := "listing members of image " + golden + ": 302 Found: a redirect to " + path + " is not followed, since that is something else: correct endpoint"
+		want := "listing members of image " + golden + ": 302 Found: redirect to " + path + " not followed, because it leads to something else: correct endpoint"
 		if list, err := c.Members(t.Context(), golden); err == nil || err.Error() != want {
 			t.Errorf("got  %v %v\nwant %s", list.Members, err, want)
 		}
@@ -253,7 +253,7 @@ func TestLoginErrors(t *testing.T) {
 		}}, want: "logging in: password_file: no such file"},
 		{
 			name: "no project", opts: client.Options{Auth: auth(func(ao *gophercloud.AuthOptions) { ao.Scope = nil })},
-			want: "logging in: the token has no project, and without one the image API shows no image: name a project in the credential", told: []string{"authenticate"},
+			want: "logging in: the token has no project, and without a project the image API shows no images: set a project in the credential", told: []string{"authenticate"},
 		},
 		{
 			name: "region that the catalog lacks", opts: client.Options{Auth: auth(same), Region: "Mars"},
@@ -268,7 +268,7 @@ func TestLoginErrors(t *testing.T) {
 		},
 		{
 			name: "201 without a token", opts: client.Options{Auth: auth(same)}, fault: func() func() { return answer(201, `{"token": {}}`) },
-			want: "logging in: decode: the answer has no X-Subject-Token", told: []string{"authenticate decode"},
+			want: "logging in: decode: response has no X-Subject-Token", told: []string{"authenticate decode"},
 		},
 		{
 			name: "wrong path", opts: client.Options{Auth: auth(func(ao *gophercloud.AuthOptions) { ao.IdentityEndpoint = url + "/nothing/v3" })},

@@ -17,11 +17,11 @@ func (c *Client) explain(err error) error {
 	hint := ""
 	switch {
 	case strings.Contains(apiErr.Message, "IMG.0030"):
-		hint = "the token or access key is of another project than the request: correct project_id, or the project in auth"
+		hint = "the token or access key belongs to another project than the request: correct project_id, or the project in auth"
 	case apiErr.Status() == http.StatusForbidden:
 		hint = c.rightsHint(apiErr)
 	case foreign && apiErr.Op == OpListMembers && settings.MembersAPI == MembersV1:
-		hint = "this is not the image API's own answer: where a region does not publish the v1 list of members, set members_api: v2"
+		hint = "this response is not from the image API itself: if the region does not publish the v1 member list, set members_api: v2"
 	}
 	if hint == "" {
 		return err
@@ -36,18 +36,18 @@ func (c *Client) rightsHint(e *Error) string {
 	hint := ""
 	switch v1 := c.settings.Load().MembersAPI == MembersV1; {
 	case e.Op == OpListImages:
-		return "listing images takes the right ims:images:list"
+		return "listing images requires the action ims:images:list"
 	case e.Op == OpGetImage:
-		return "reading an image takes the right ims:images:get"
+		return "reading an image requires the action ims:images:get"
 	case e.Op != OpListMembers:
 		return ""
 	case v1:
-		hint = "listing members takes the right ims:images:get"
+		hint = "listing members requires the action ims:images:get"
 	default:
-		hint = "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
+		hint = "listing members requires the actions ims:images:get and ims:images:share; with only ims:images:get, set members_api: v1"
 	}
 	if strings.Contains(e.Message, "EPS.0003") {
-		hint += "; grant them in the region's project, since grants in an enterprise project do not count for members"
+		hint += "; grant them in the region's project: grants in an enterprise project do not apply to members"
 	}
 	return hint
 }

@@ -236,7 +236,7 @@ func decodeImage(body []byte, id string, api API) (Image, error) {
 	case id:
 		return r.image(api), nil
 	case "":
-		return Image{}, errors.New(`a 200 without "id"` + hint(body))
+		return Image{}, errors.New(`no "id" in the response` + hint(body))
 	}
-	return Image{}, errors.New("the answer is about another image, " + strconv.Quote(clean(r.ID)))
+	return Image{}, errors.New("response is about another image: " + strconv.Quote(clean(r.ID)))
 }

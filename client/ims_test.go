@@ -133,8 +133,8 @@ func TestPartOfAListIsNone(t *testing.T) {
 		pages  int
 	}{
 		{"the second page fails", &pagedMembers{n: 1203, fail: mark(500)}, "503 Service Unavailable", 4},
-		{"a marker repeats", &pagedMembers{n: 1203, repeat: true}, "decode: the pages of the list go round: a marker came twice", 2},
-		{"no end", &pagedMembers{n: 10000, rows: 1}, "decode: a list of more than 100 pages", 100},
+		{"a marker repeats", &pagedMembers{n: 1203, repeat: true}, "decode: pagination loop: marker repeated", 2},
+		{"no end", &pagedMembers{n: 10000, rows: 1}, "decode: member list with more than 100 pages", 100},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, seen := newIMS(t, test.server, client.MembersV2)
@@ -154,8 +154,8 @@ func TestPartOfAListIsNone(t *testing.T) {
 
 // What Huawei Cloud's error codes mean, whatever the status code that they come with; the counters have that one.
 func TestErrorCodesOfIMS(t *testing.T) {
-	const rights = "; listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
-	const inRegion = "; grant them in the region's project, since grants in an enterprise project do not count for members"
+	const rights = "; listing members requires the actions ims:images:get and ims:images:share; with only ims:images:get, set members_api: v1"
+	const inRegion = "; grant them in the region's project: grants in an enterprise project do not apply to members"
 	for _, test := range []struct {
 		status int
 		body   string
@@ -168,7 +168,7 @@ func TestErrorCodesOfIMS(t *testing.T) {
 		{403, `{"encoded_authorization_message": "XYZ"}`, 403, "403 Forbidden: the credential lacks a right" + rights},
 		{401, `{"error": {"message": "Policy doesn't allow ims:images:get to be performed.", "code": "EPS.0003"}}`, 403, "401 Unauthorized: EPS.0003: Policy doesn't allow ims:images:get to be performed." + rights + inRegion},
 		{401, `{"error_msg": "no", "error_code": "EPS.0003"}`, 403, "401 Unauthorized: EPS.0003: no" + rights + inRegion},
-		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key is of another project than the request: correct project_id, or the project in auth"},
+		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key belongs to another project than the request: correct project_id, or the project in auth"},
 		{401, `{"error_msg": "Incorrect IAM authentication information", "error_code": "APIGW.0301", "request_id": "1"}`, 401, "401 Unauthorized: APIGW.0301: Incorrect IAM authentication information"},
 		{429, `{"error_msg": "throttled", "error_code": "APIG.0308"}`, 429, "429 Too Many Requests: APIG.0308: throttled"},
 		{400, `{"message": "bad<br />", "code": "400 Bad Request", "title": "Bad Request"}`, 400, "400 Bad Request: bad"},
@@ -235,7 +235,7 @@ func TestRightsOfIMS(t *testing.T) {
 		_, list := c.ImagePage(t.Context(), client.ImageQuery{Owner: producer}, "")
 		_, record := c.Image(t.Context(), golden)
 		for err, want := range map[error]string{
-			list: "listing images: 403 Forbidden: listing images takes the right ims:images:list", record: "reading image " + golden + ": 403 Forbidden: reading an image takes the right ims:images:get",
+			list: "listing images: 403 Forbidden: listing images requires the action ims:images:list", record: "reading image " + golden + ": 403 Forbidden: reading an image requires the action ims:images:get",
 		} {
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
@@ -256,7 +256,7 @@ func TestClockIsWrong(t *testing.T) {
 			w.WriteHeader(http.StatusUnauthorized)
 		}), client.MembersV2)
 		_, err := c.Members(t.Context(), golden)
-		if got := err.Error(); strings.Contains(got, "set the clock") != (test.want != "") || !strings.Contains(got, test.want) {
+		if got := err.Error(); strings.Contains(got, "synchronize the clock") != (test.want != "") || !strings.Contains(got, test.want) {
 			t.Errorf("%s: %s", test.ahead, got)
 		}
 	}

@@ -83,5 +83,5 @@ func (c *Client) clockHint() string {
 	if c.skew.Abs() < tooSkewed {
 		return ""
 	}
-	return fmt.Sprintf("; the API's clock is %s %s ours, and a signature of the wrong time is refused: set the clock", c.skew.Abs().Round(time.Second), way)
+	return fmt.Sprintf("; the API's clock is %s %s this machine's, and signatures with a wrong time are refused: synchronize the clock", c.skew.Abs().Round(time.Second), way)
 }

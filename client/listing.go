@@ -202,7 +202,7 @@ func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, p
 	case err != nil:
 		return false, err
 	case !again.Access.SameView(page.Access):
-		return false, &Error{Op: OpListImages, Code: CodeDecode, Message: "a page was given to tokens of different rights: try again"}
+		return false, &Error{Op: OpListImages, Code: CodeDecode, Message: "a page was read with tokens of different rights: try again"}
 	case again.rows() < rows:
 		return true, nil
 	}
@@ -255,7 +255,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 		return linkedPage{}, err
 	}
 	if list.Images == nil {
-		return linkedPage{}, errors.New(`a 200 without "images"` + hint(body))
+		return linkedPage{}, errors.New(`no "images" in the response` + hint(body))
 	}
 	page := linkedPage{ImagePage: ImagePage{Images: make([]Image, 0, len(list.Images))}, linked: list.Next != ""}
 	for i := range list.Images {
@@ -272,10 +272,10 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 			page.Next = next.Query().Get("marker")
 		}
 		if page.Next == "" {
-			return linkedPage{}, errors.New(`a 200 whose "next" has no marker: ` + strconv.Quote(clean(list.Next)))
+			return linkedPage{}, errors.New(`"next" in the response has no marker: ` + strconv.Quote(clean(list.Next)))
 		}
 		if len(page.Next) > maxMarker {
-			return linkedPage{}, errors.New(`a 200 whose "next" has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
+			return linkedPage{}, errors.New(`"next" in the response has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
 		}
 	case len(list.Images) >= MaxImagesPerPage && len(page.Images) > 0:
 		// A full page without a link may still not be the last one.

@@ -186,16 +186,16 @@ func TestPages(t *testing.T) {
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: "a&b"},
 		},
 		{name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`, want: client.ImagePage{Images: []client.Image{}, Next: "y", Dropped: true}},
-		{name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`, err: `listing images: decode: a 200 whose "next" has no marker: "/v2/images?page=2"`},
-		{name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`, err: `listing images: decode: a 200 whose "next" has no marker: "%zz"`},
+		{name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`, err: `listing images: decode: "next" in the response has no marker: "/v2/images?page=2"`},
+		{name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`, err: `listing images: decode: "next" in the response has no marker: "%zz"`},
 		{
 			name: "a marker that is long", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4096) + `"}`,
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: strings.Repeat("m", 4096)},
 		},
-		{name: "a marker that is longer", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4097) + `"}`, err: `listing images: decode: a 200 whose "next" has a marker of more than 4096 bytes`},
-		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: a 200 in which "next" is a JSON number`},
-		{name: "no images key", body: `{"next": "?marker=y"}`, err: `listing images: decode: a 200 without "images": {"next": "?marker=y"}`},
-		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: a 200 whose body is not whole JSON: unexpected end of JSON input`},
+		{name: "a marker that is longer", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4097) + `"}`, err: `listing images: decode: "next" in the response has a marker of more than 4096 bytes`},
+		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: "next" in the response is a JSON number`},
+		{name: "no images key", body: `{"next": "?marker=y"}`, err: `listing images: decode: no "images" in the response: {"next": "?marker=y"}`},
+		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: invalid JSON in the response: unexpected end of JSON input`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.body) }))

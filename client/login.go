@@ -98,7 +98,7 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *t
 		err = result.ExtractInto(&body)
 	}
 	if err == nil && id == "" {
-		err = errors.New("the answer has no X-Subject-Token")
+		err = errors.New("response has no X-Subject-Token")
 	}
 	apiErr := loginError(ctx, exchange, err)
 	if exchange.asked && (apiErr == nil || apiErr.Code != CodeCanceled) {
@@ -111,7 +111,7 @@ func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *t
 	if apiErr == nil {
 		tok, err := s.newToken(id, body, start, auth.IdentityEndpoint)
 		if want := auth.Scope; err == nil && want != nil && want.ProjectID != "" && tok.access.ProjectID != want.ProjectID {
-			err = errors.New("Keystone gave a token for another project, " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
+			err = errors.New("Keystone issued a token for project " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
 		}
 		if err == nil {
 			tok.auth, tok.secrets, tok.credential = auth, append(secrets, id), asked(auth)
@@ -164,7 +164,7 @@ func (s *session) newToken(id string, body loginBody, start time.Time, identity 
 	if s.unscoped {
 		body.Project = &tokens.Project{}
 	} else if body.Project == nil || body.Project.ID == "" {
-		return nil, errors.New("the token has no project, and without one the image API shows no image: name a project in the credential")
+		return nil, errors.New("the token has no project, and without a project the image API shows no images: set a project in the credential")
 	}
 	tok := &token{id: id, began: start, expires: parseTime(body.ExpiresAt), access: Access{
 		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !s.unscoped,
@@ -278,14 +278,14 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 			e.Message = loginRedirect(status, to)
 		}
 		if status.Actual == http.StatusNotFound {
-			e.Message = strings.TrimPrefix(e.Message+": is auth_url the URL of Keystone, such as https://cloud.example.com:5000/v3?", ": ")
+			e.Message = strings.TrimPrefix(e.Message+": check that auth_url is the URL of Keystone, such as https://cloud.example.com:5000/v3", ": ")
 		}
 	case !exchange.asked:
 		e.Code, e.Message = CodeConfig, clean(err.Error())
 	case exchange.err != nil:
 		e.Code, e.Message = transportError(ctx, exchange.err)
 		if e.StatusCode = exchange.status; e.StatusCode != 0 && e.Code == CodeConnect {
-			e.Code, e.Message = CodeDecode, "the body broke off: "+e.Message
+			e.Code, e.Message = CodeDecode, "response body cut off: "+e.Message
 		}
 	default:
 		e.Code, e.StatusCode, e.Message = CodeDecode, exchange.status, oneLine(err.Error())
@@ -302,7 +302,7 @@ func loginRedirect(status gophercloud.ErrUnexpectedResponseCode, location string
 			return redirectMessage(status.Actual, status.Method, from, to, "auth_url")
 		}
 	}
-	return "a redirect to something that is no URL is not followed: correct auth_url"
+	return "redirect to an invalid URL not followed: correct auth_url"
 }
 
 // loginTransport bounds a login's answer and remembers how the exchange went.
@@ -313,7 +313,7 @@ type loginTransport struct {
 	err    error
 }
 
-var errLoginBody = fmt.Errorf("a body of more than %d MiB", maxLoginBody>>20)
+var errLoginBody = fmt.Errorf("response body larger than %d MiB", maxLoginBody>>20)
 
 func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.asked, t.status, t.err = true, 0, nil

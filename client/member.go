@@ -86,7 +86,7 @@ type memberJSON struct {
 	UpdatedAt string `json:"updated_at"`
 }
 
-var errTooManyMembers = errors.New("a list of more than " + strconv.Itoa(maxMembers) + " members")
+var errTooManyMembers = errors.New("member list with more than " + strconv.Itoa(maxMembers) + " members")
 
 // maxMemberPages bounds a list that never ends: a hundred pages of 500 are far beyond any cloud's quota.
 const maxMemberPages = 100
@@ -115,13 +115,13 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			case err != nil:
 				return err
 			case page.next == "" && total > float64(rows):
-				return fmt.Errorf("a list of %d members that says it has %v", rows, total)
+				return fmt.Errorf("member list has %d rows, but reports %v", rows, total)
 			case page.next != "" && markers[page.next]:
-				return errors.New("the pages of the list go round: a marker came twice")
+				return errors.New("pagination loop: marker repeated")
 			case rows > maxMembers:
 				return errTooManyMembers
 			case page.next != "" && len(markers) == maxMemberPages-1:
-				return errors.New("a list of more than " + strconv.Itoa(maxMemberPages) + " pages")
+				return errors.New("member list with more than " + strconv.Itoa(maxMemberPages) + " pages")
 			}
 			if list.Members == nil {
 				list.Members = page.members
@@ -141,7 +141,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			access, err = c.get(ctx, req, decode)
 		}
 		if err == nil && !first && !access.SameView(list.Access) {
-			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the list were given to tokens of different rights"}
+			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the member list were read with tokens of different rights"}
 		}
 		if err != nil {
 			return MemberList{}, c.explain(err)
@@ -201,10 +201,10 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 	for i := range rows {
 		r := &rows[i]
 		if r.ImageID != "" && r.ImageID != imageID {
-			return memberPage{}, errors.New("a row is about another image, " + strconv.Quote(clean(r.ImageID)))
+			return memberPage{}, errors.New("row is about another image: " + strconv.Quote(clean(r.ImageID)))
 		}
 		if strings.ContainsRune(r.MemberID, utf8.RuneError) {
-			return memberPage{}, errors.New("a member_id that is no text: two members could look the same")
+			return memberPage{}, errors.New("member_id is not valid Unicode text: two members could look the same")
 		}
 		members = append(members, r.member(now))
 	}
@@ -265,7 +265,7 @@ func says(raw json.RawMessage) bool {
 // check returns the error that a 200 has in it, or nil.
 func (r *refusal) check(body []byte) error {
 	if says(r.Error) || says(r.ErrorCode) || says(r.ErrorMsg) || says(r.Errors) || says(r.Encoded) || says(r.Message) && says(r.Code) {
-		return errors.New("a 200 with an error in it" + hint(body))
+		return errors.New("response with status 200 contains an error" + hint(body))
 	}
 	return nil
 }
@@ -277,27 +277,27 @@ func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err e
 	}
 	switch more := e.more(); {
 	case more != "":
-		return memberPage{}, errors.New("a list with a " + strconv.Quote(more) + ", which no member list has")
+		return memberPage{}, errors.New("unexpected " + strconv.Quote(more) + " in the member list")
 	case !utf8.Valid(body):
-		return memberPage{}, errors.New("a 200 that is not UTF-8: two members could look the same")
+		return memberPage{}, errors.New("response is not UTF-8: two members could look the same")
 	}
 	if err := checkKeys(body, envelopeKeys, rowKeys); err != nil {
 		return memberPage{}, err
 	}
 	info := &e.PageInfo
 	if says(info.NextMarker) && json.Unmarshal(info.NextMarker, &page.next) != nil {
-		return memberPage{}, errors.New("a list whose next_marker is not a string")
+		return memberPage{}, errors.New("next_marker is not a string")
 	}
 	if len(page.next) > maxMarker {
-		return memberPage{}, errors.New("a list whose next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
+		return memberPage{}, errors.New("next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
 	}
 	if says(info.CurrentCount) {
 		if n, ok := number(info.CurrentCount); !ok || n != float64(rows) {
-			return memberPage{}, fmt.Errorf("a page of %d members whose current_count is %s", rows, clean(string(info.CurrentCount)))
+			return memberPage{}, fmt.Errorf("page has %d members, but current_count is %s", rows, clean(string(info.CurrentCount)))
 		}
 	}
 	if api == IMS && rows == imsMemberPage && len(info.NextMarker) == 0 && len(info.CurrentCount) == 0 {
-		return memberPage{}, fmt.Errorf("a page of %d members without page_info: it may not be the last one", rows)
+		return memberPage{}, fmt.Errorf("page of %d members without page_info: it may not be the last page", rows)
 	}
 	for _, raw := range []json.RawMessage{e.Total, e.TotalCount, e.Count} {
 		if n, ok := number(raw); ok {
@@ -357,7 +357,7 @@ func memberRows(body []byte) (rows []memberJSON, around *envelope, err error) {
 		return nil, nil, shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, nil, errors.New(`a 200 without "members"` + hint(body))
+		return nil, nil, errors.New(`no "members" in the response` + hint(body))
 	}
 	return *list.Members, &list.envelope, nil
 }
@@ -381,7 +381,7 @@ func lenientRows(body []byte) (rows []memberJSON, around *envelope, err error) {
 		return nil, nil, shapeError(err)
 	}
 	if list.Members == nil {
-		return nil, nil, errors.New(`a 200 without "members"` + hint(body))
+		return nil, nil, errors.New(`no "members" in the response` + hint(body))
 	}
 	if len(*list.Members) > maxMembers {
 		return nil, nil, errTooManyMembers
@@ -430,11 +430,11 @@ func shapeError(err error) error {
 	var typeErr *json.UnmarshalTypeError
 	if errors.As(err, &typeErr) {
 		if typeErr.Field == "" {
-			return errors.New("a 200 whose body is a JSON " + typeErr.Value + ", not an object")
+			return errors.New("response is a JSON " + typeErr.Value + ", not an object")
 		}
-		return errors.New("a 200 in which " + strconv.Quote(typeErr.Field) + " is a JSON " + typeErr.Value)
+		return errors.New(strconv.Quote(typeErr.Field) + " in the response is a JSON " + typeErr.Value)
 	}
-	return errors.New("a 200 whose body is not whole JSON: " + clean(err.Error()))
+	return errors.New("invalid JSON in the response: " + clean(err.Error()))
 }
 
 // hint quotes what an unexpected body says.

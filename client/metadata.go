@@ -177,7 +177,7 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 	header := http.Header{"X-Metadata-Token-Ttl-Seconds": {strconv.Itoa(int(metadataTTL.Seconds()))}}
 	token, err := k.ask(ctx, http.MethodPut, metadataTokens, header, func(body []byte) error {
 		if len(bytes.TrimSpace(body)) == 0 {
-			return errors.New("a 200 without a token")
+			return errors.New("no token in the response")
 		}
 		return nil
 	})
@@ -206,9 +206,9 @@ func decodeKey(body []byte) (Key, error) {
 	key, err := ParseKey(body)
 	switch {
 	case err != nil:
-		return Key{}, fmt.Errorf("a 200 with %w", err)
+		return Key{}, fmt.Errorf("response: %w", err)
 	case key.Ended():
-		return Key{}, errors.New("a 200 whose key ended at " + key.Expires.Format(time.RFC3339) + ": is this machine's clock right?")
+		return Key{}, errors.New("the key in the response expired at " + key.Expires.Format(time.RFC3339) + ": check this machine's clock")
 	}
 	return key, nil
 }
@@ -254,7 +254,7 @@ func (k *MetadataKeys) exchange(ctx context.Context, method, path string, header
 	case err != nil:
 		return nil, bodyError(ctx, resp, err)
 	case len(body) > metadataBody:
-		return nil, &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: fmt.Sprintf("a body of more than %d KiB", metadataBody>>10)}
+		return nil, &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: fmt.Sprintf("response body larger than %d KiB", metadataBody>>10)}
 	}
 	return body, nil
 }

@@ -210,7 +210,7 @@ func TestManyWaitForOneKey(t *testing.T) {
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 		defer cancel()
-		if _, err := k.Key(ctx); err == nil || err.Error() != "logging in: timeout: no whole answer in time" {
+		if _, err := k.Key(ctx); err == nil || err.Error() != "logging in: timeout: no complete response in time" {
 			t.Errorf("got %v", err)
 		}
 		all.Wait()
@@ -222,10 +222,10 @@ func TestManyWaitForOneKey(t *testing.T) {
 
 func TestBadMetadata(t *testing.T) {
 	for body, want := range map[string]string{
-		`{}`:                     "a 200 with no access, secret or securitytoken",
-		`not JSON with secret-1`: "a 200 with no key in JSON",
-		`{"credential": {"access": "AK", "secret": "s"}}`:                                                 "a 200 with no access, secret or securitytoken",
-		`{"credential": {"access": "AK", "secret": "s", "securitytoken": "t", "expires_at": "tomorrow"}}`: "a 200 with no expires_at that can be read",
+		`{}`:                     "response: no access, secret or securitytoken",
+		`not JSON with secret-1`: "response: invalid JSON",
+		`{"credential": {"access": "AK", "secret": "s"}}`:                                                 "response: no access, secret or securitytoken",
+		`{"credential": {"access": "AK", "secret": "s", "securitytoken": "t", "expires_at": "tomorrow"}}`: "response: no valid expires_at",
 	} {
 		k, seen := newMetadata(t, &metadata{body: body})
 		_, err := k.Key(t.Context())

@@ -112,7 +112,7 @@ func (o Options) Validate() error {
 	case o.MembersAPI != "" && o.MembersAPI != MembersV1 && o.MembersAPI != MembersV2:
 		return &OptionError{"members_api", "must be v1 or v2, not " + quote(string(o.MembersAPI))}
 	case o.MembersAPI == MembersV1 && o.API != IMS:
-		return &OptionError{"members_api", "v1 is Huawei Cloud's: leave it out, or write api: ims"}
+		return &OptionError{"members_api", "v1 exists only on Huawei Cloud: remove it, or set api: ims"}
 	}
 	if r := o.RequestsPerSecond; !(r == 0 || r >= 0.01 && r <= 100_000) {
 		return &OptionError{"scrape.requests_per_second", "must be from 0.01 to 100000, or 0 for no limit"}
@@ -126,7 +126,7 @@ func (o Options) Validate() error {
 			return &OptionError{"endpoint", "is required with auth none: write the image service's URL"}
 		}
 		if o.ProjectID == "" {
-			return &OptionError{"auth.none.project_id", "is required: write the ID of the project whose view the proxy gives"}
+			return &OptionError{"auth.none.project_id", "is required: set the ID of the project of the proxy's credential"}
 		}
 	}
 	return nil

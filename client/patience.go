@@ -74,7 +74,7 @@ func (p *pacer) set(perSecond float64) {
 func (p *pacer) start(ctx context.Context, op Operation) (context.Context, context.CancelFunc, *Error) {
 	if p.limiter.Limit() != rate.Inf {
 		if err := p.limiter.Wait(ctx); err != nil && ctx.Err() == nil {
-			return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for it"}
+			return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for this request"}
 		}
 	}
 	patience, ok := ctx.Value(patienceKey{}).(Patience)
@@ -86,7 +86,7 @@ func (p *pacer) start(ctx context.Context, op Operation) (context.Context, conte
 	if until, ok := ctx.Deadline(); ok {
 		left := time.Until(until)
 		if left < 2*leastTime && ctx.Err() == nil {
-			return nil, nil, &Error{Code: CodeNotAsked, Message: "the time was over"}
+			return nil, nil, &Error{Code: CodeNotAsked, Message: "scrape deadline reached"}
 		}
 		if timeout == 0 {
 			timeout = left / 2

@@ -183,7 +183,7 @@ func TestRequestsPerSecond(t *testing.T) {
 		seen.take()
 		began = time.Now()
 		_, err := c.Members(ctx, golden)
-		if want := "listing members of image " + golden + ": not asked: requests_per_second leaves no time for it"; err == nil || err.Error() != want {
+		if want := "listing members of image " + golden + ": not requested: requests_per_second leaves no time for this request"; err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 		if got := seen.take(); len(got) > 0 || time.Since(began) > 0 {
@@ -318,7 +318,7 @@ func TestALongPause(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		want := "listing members of image " + golden + ": not asked: the API asks for a pause until " + began.Add(5*time.Minute).UTC().Format(time.RFC3339)
+		want := "listing members of image " + golden + ": not requested: the API requires a pause until " + began.Add(5*time.Minute).UTC().Format(time.RFC3339)
 		for err := ask(golden); err != nil && time.Since(began) < time.Hour; err = ask(golden) {
 			if err.Error() != want {
 				t.Fatalf("got  %s\nwant %s", err, want)

@@ -63,7 +63,7 @@ func (p *apiPause) enter(ctx context.Context, req request) (tries bool, err *Err
 		}
 		p.mu.Unlock()
 		if deadline, bounded := ctx.Deadline(); !trying && bounded && left+2*leastTime > time.Until(deadline) {
-			return false, &Error{Code: CodeNotAsked, Message: "the API asks for a pause until " + until.UTC().Format(time.RFC3339)}
+			return false, &Error{Code: CodeNotAsked, Message: "the API requires a pause until " + until.UTC().Format(time.RFC3339)}
 		}
 		timer := time.NewTimer(left)
 		select {

@@ -67,13 +67,13 @@ func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member,
 	}
 	switch {
 	case r.MemberID == "" || r.ImageID == "":
-		return Member{}, errors.New(`a 200 without "member_id" and "image_id"` + hint(body))
+		return Member{}, errors.New(`no "member_id" and "image_id" in the response` + hint(body))
 	case r.ImageID != imageID:
-		return Member{}, errors.New("the answer is about another image, " + strconv.Quote(clean(r.ImageID)))
+		return Member{}, errors.New("response is about another image: " + strconv.Quote(clean(r.ImageID)))
 	case r.MemberID != memberID:
-		return Member{}, errors.New("the answer is about another member, " + strconv.Quote(clean(r.MemberID)))
+		return Member{}, errors.New("response is about another member: " + strconv.Quote(clean(r.MemberID)))
 	case !utf8.Valid(body):
-		return Member{}, errors.New("a 200 that is not UTF-8: two members could look the same")
+		return Member{}, errors.New("response is not UTF-8: two members could look the same")
 	}
 	row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
 	row.setLenient(r.Status, r.CreatedAt, r.UpdatedAt)

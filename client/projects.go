@@ -176,25 +176,25 @@ func (p *Projects) explain(err error, s *scope) error {
 		return err
 	}
 	e := *apiErr
-	e.Message = "Keystone lists project " + s.id + " as enabled and refuses a token for it, " +
-		"as it does where the project's domain is disabled: enable the domain, or " + p.leaveOut()
+	e.Message = "Keystone lists project " + s.id + " as enabled but refuses a token for it, " +
+		"probably because the project's domain is disabled: enable the domain, or " + p.leaveOut()
 	return &e
 }
 
 // leaveOut is how to do without a project.
 func (p *Projects) leaveOut() string {
 	if len(p.settings.Projects) > 0 {
-		return "take the project off the list projects"
+		return "remove the project from projects"
 	}
-	return "leave the project out with projects_except"
+	return "exclude the project with projects_except"
 }
 
 // whyNot is why a project cannot be entered, nil where nothing is known that forbids it. The caller holds mu.
 func (p *Projects) whyNot(id string, l listedProject, listed bool) error {
 	switch {
 	case !listed:
-		return &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "the user has no role in project " + id + ": give it one, " +
-			"or take the project off the list; with projects: all a reload forgets it"}
+		return &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "the user has no role in project " + id + ": grant one, " +
+			"or remove the project from projects; with projects: all, a reload drops it"}
 	case l.disabled:
 		return &Error{Op: OpAuthenticate, Code: CodeDisabled, Message: "project " + id + " is disabled: enable it, or " + p.leaveOut()}
 	}
@@ -252,9 +252,9 @@ func decodeProjects(body []byte) ([]listedProject, error) {
 	}
 	switch {
 	case answer.Projects == nil:
-		return nil, errors.New(`a 200 without "projects"` + hint(body))
+		return nil, errors.New(`no "projects" in the response` + hint(body))
 	case says(answer.Links.Next):
-		return nil, errors.New("a list of projects with more pages, which Keystone has not")
+		return nil, errors.New("unexpected pagination in the list of projects")
 	}
 	var list []listedProject
 	for _, p := range *answer.Projects {
@@ -461,9 +461,9 @@ func (p *Projects) errNoProject() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e := &Error{Op: OpAuthenticate, Code: CodeNoRole}
-	e.Message = "the user has a role in no project: give it one in each project that owns images"
+	e.Message = "the user has no role in any project: grant one in each project that owns images"
 	if len(p.settings.Except) > 0 {
-		e.Message = "the user has a role in no project but those that projects_except leaves out: give it one in each project that owns images"
+		e.Message = "the user has no role in any project outside projects_except: grant one in each project that owns images"
 	}
 	return e
 }
@@ -571,7 +571,7 @@ func (p *Projects) scope(takes func(*scope) bool) (*scope, error) {
 	return p.scopes[i], p.scopes[i].err
 }
 
-var errNoScope = &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "none of the user's projects that can be entered can answer this"}
+var errNoScope = &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "no project with a token can send this request"}
 
 // State is the first token's end, whether logins pause, and the largest difference of the clocks. A pause of one project is no pause of the
 // cloud's, unless no project can be entered.

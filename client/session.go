@@ -218,7 +218,7 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 	}
 	if auth.IdentityEndpoint == "" {
 		if auth.TokenID == tok.id {
-			return nil, "write a new token"
+			return nil, "provide a new token"
 		}
 		return s.adopt(auth), ""
 	}
@@ -238,13 +238,13 @@ func (s *session) refused(ctx context.Context, tok *token, req request) (again *
 func (s *session) noRenewal(key string) string {
 	if _, ok := s.renewedFor[key]; ok { // the first try with this token ended in a timeout, perhaps
 		s.curedNothing(key)
-		return "a new token did not help"
+		return "a new token was refused too"
 	}
 	if _, served := s.served.get(key); !served {
 		_, denied := s.denied[key]
 		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
 			s.denied[key] = time.Now()
-			return "a new token did not help, and others are served: the credential may not ask this"
+			return "a new token was refused too, while other requests succeed: the credential may not send this request"
 		}
 	}
 	s.suspects[key] = struct{}{}
@@ -254,7 +254,7 @@ func (s *session) noRenewal(key string) string {
 	case time.Now().Before(s.renewAfter) && s.ambiguous != nil:
 		return "renewing the token: " + s.ambiguous.Error()
 	case time.Now().Before(s.renewAfter):
-		return "a new token did not help"
+		return "a new token was refused too"
 	}
 	return ""
 }
@@ -349,7 +349,7 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 		case now.Before(s.pausedUntil) && reflect.DeepEqual(auth, s.refusedAuth):
 			defer s.mu.Unlock()
 			e := *s.refusedError
-			e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins pause until %s, or until the credential changes",
+			e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins are paused until %s, or until the credential changes",
 				e.Message, s.pausedUntil.UTC().Format(time.RFC3339)), "; ")
 			return nil, false, &e
 		case s.cur != nil && s.loginsFail() && reflect.DeepEqual(auth, s.failedAuth):

@@ -255,7 +255,7 @@ func TestRefusedLoginsPause(t *testing.T) {
 		}
 		_, err := c.Connect(t.Context())
 		until := time.Now().UTC().Truncate(time.Second)
-		if want := "logging in: 401 Unauthorized: The request you have made requires authentication.; logins pause until "; err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
+		if want := "logging in: 401 Unauthorized: The request you have made requires authentication.; logins are paused until "; err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
 			t.Errorf("at %s: %v", until, err)
 		}
 		secret = password // the file was corrected

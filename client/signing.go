@@ -37,7 +37,7 @@ func ParseKey(text []byte) (Key, error) {
 		} `json:"credential"`
 	}
 	if json.Unmarshal(text, &answer) != nil {
-		return Key{}, errors.New("no key in JSON")
+		return Key{}, errors.New("invalid JSON")
 	}
 	c := answer.Credential
 	key := Key{Access: c.Access, Secret: c.Secret, SecurityToken: c.SecurityToken, Expires: parseTime(c.ExpiresAt)}
@@ -45,7 +45,7 @@ func ParseKey(text []byte) (Key, error) {
 	case key.Access == "" || key.Secret == "" || key.SecurityToken == "":
 		return Key{}, errors.New("no access, secret or securitytoken")
 	case key.Expires.IsZero():
-		return Key{}, errors.New("no expires_at that can be read")
+		return Key{}, errors.New("no valid expires_at")
 	}
 	return key, nil
 }

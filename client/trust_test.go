@@ -112,7 +112,7 @@ func TestATokenOfAnotherProject(t *testing.T) {
 		if err != nil || len(scopes) != 2 || tokens(scopes) != 1 || scopes[0].Access.ProjectID != producer || scopes[0].Err == nil {
 			t.Fatalf("got %+v, %v", scopes, err)
 		}
-		want := "logging in: Keystone gave a token for another project, " + consumerA + " instead of " + producer
+		want := "logging in: Keystone issued a token for project " + consumerA + " instead of " + producer
 		if got := scopes[0].Err.Error(); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
@@ -297,7 +297,7 @@ func TestAKeyThatHasEnded(t *testing.T) {
 		}))})
 		defer k.Close()
 		for range 100 {
-			if _, err := k.Key(t.Context()); err == nil || !strings.Contains(err.Error(), "is this machine's clock right?") {
+			if _, err := k.Key(t.Context()); err == nil || !strings.Contains(err.Error(), "check this machine's clock") {
 				t.Fatalf("got %v", err)
 			}
 		}

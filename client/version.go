@@ -77,7 +77,7 @@ func decodeVersions(body []byte) (string, error) {
 		}
 	}
 	if highest == "" {
-		return "", errors.New(`an answer without "versions"` + hint(body))
+		return "", errors.New(`no "versions" in the response` + hint(body))
 	}
 	return bounded(highest, maxText), nil
 }

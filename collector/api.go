@@ -30,15 +30,15 @@ func NewAPIMetrics() *APIMetrics {
 	return &APIMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "glance_api_requests_total",
-			Help: "Attempts to ask the cloud's API.",
+			Help: "Request attempts to the cloud's API.",
 		}, []string{"cloud", "operation"}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "glance_api_request_errors_total",
-			Help: "Attempts that did not end in a whole, decoded answer, by HTTP status code, or timeout, connect, tls, decode.",
+			Help: "Request attempts without a complete, decoded response, by HTTP status code, or timeout, connect, tls, decode.",
 		}, []string{"cloud", "operation", "code"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:                            "glance_api_request_duration_seconds",
-			Help:                            "How long attempts to ask the cloud's API took, to the last byte of the answer, in seconds.",
+			Help:                            "Duration of request attempts to the cloud's API, to the last byte of the response, in seconds.",
 			Buckets:                         prometheus.DefBuckets,
 			NativeHistogramBucketFactor:     1.1,
 			NativeHistogramMaxBucketNumber:  100,

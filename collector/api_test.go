@@ -65,7 +65,7 @@ func TestCounters(t *testing.T) {
 	observe(client.OpListMembers, "418", time.Second)
 	observe(client.OpListMembers, "987", time.Second) // no such status: not a series of its own
 	want := `
-# HELP glance_api_requests_total Attempts to ask the cloud's API.
+# HELP glance_api_requests_total Request attempts to the cloud's API.
 # TYPE glance_api_requests_total counter
 glance_api_requests_total{cloud="prod",operation="authenticate"} 0
 glance_api_requests_total{cloud="prod",operation="get_image"} 0

@@ -13,7 +13,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-var errNotAsked = errors.New("not asked: the time was over")
+var errNotAsked = errors.New("not requested: scrape deadline reached")
 
 // notAsked reports whether there was no time to ask, which says nothing of who would have answered.
 func notAsked(err error) bool { return errors.Is(err, errNotAsked) || code(err) == client.CodeNotAsked }
@@ -390,7 +390,7 @@ func (c *collection) begin(ctx context.Context, t *target) {
 // maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
 const maxWeight = 256 << 20
 
-var errTooMuch = errors.New("all images and members of this cloud together take more than 256 MiB: watch fewer images here, or split the cloud in shards")
+var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the cloud into shards")
 
 // take makes room for more to be kept. The caller holds mu.
 func (c *collection) take(weight int) error {

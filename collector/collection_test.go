@@ -331,7 +331,7 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		b.scrape(t)
 		want := []string{
 			`level=error cloud=prod msg="members not read" images=20 image_id=` + ids[0] + ` err="listing members of image ` + ids[0] + `: 503 Service Unavailable: try later"`,
-			`level=info cloud=prod msg="over: members not read" operation=list_members code=503`,
+			`level=info cloud=prod msg="resolved: members not read" operation=list_members code=503`,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)
@@ -341,8 +341,8 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		b.scrape(t)
 		b.scrape(t)
 		want := []string{
-			`level=info cloud=prod msg="asking the image API" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
-			`level=warn cloud=prod msg="member lists may be short: the credential's project does not own the images" images=1 image_id=` + shared,
+			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
+			`level=warn cloud=prod msg="member lists may be incomplete: the credential's project does not own the images" images=1 image_id=` + shared,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)
@@ -359,8 +359,8 @@ func TestSomethingElseThanAnImageAPI(t *testing.T) {
 		}
 		b.scrape(t)
 		want := []string{
-			`level=info cloud=prod msg="asking the image API" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
-			`level=error cloud=prod msg="no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog" endpoint=http://cloud.test/image/v2/`,
+			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
+			`level=error cloud=prod msg="no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog" endpoint=http://cloud.test/image/v2/`,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)

@@ -108,12 +108,12 @@ func (o *Options) validateRules() error {
 		switch {
 		case o.API != client.IMS:
 		case len(r.Owners) > 0:
-			return optionError(at+".owners", "is not possible with api ims, which lists the images of the credential's own project: leave it out")
+			return optionError(at+".owners", "is not supported with api ims, which lists only images of the credential's project: remove it")
 		case len(r.Visibility) > 0:
-			return optionError(at+".visibility", "is not possible with api ims, where an image that is called private may be shared with a domain or an organization: leave it out")
+			return optionError(at+".visibility", "is not supported with api ims, where private images may be shared with a domain or an organization: remove it")
 		}
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
-			return optionError(at, "can never match, because discover[%d] takes all of its images: put it before that one, or leave it out", first)
+			return optionError(at, "can never match, because discover[%d] matches all of its images: move it before that rule, or remove it", first)
 		}
 	}
 	return nil
@@ -123,17 +123,17 @@ func (r *Rule) validate(at string) error {
 	for i, tag := range r.Tags {
 		field := fmt.Sprintf("%s.tags[%d]", at, i)
 		if tag == "" || strings.TrimSpace(tag) != tag {
-			return optionError(field, "%q is no tag: write one without blanks around it", tag)
+			return optionError(field, "%q is not a valid tag: remove the spaces around it", tag)
 		}
 		if slices.Contains(r.Tags[:i], tag) {
-			return optionError(field, "%s is there twice: leave one out", tag)
+			return optionError(field, "%s is a duplicate: remove one", tag)
 		}
 	}
 	if _, err := path.Match(pattern(r.Name), ""); err != nil {
-		return optionError(at+".name", `%q is not a glob: close its [, and write \ before a [ or \ that stands for itself`, r.Name)
+		return optionError(at+".name", `%q is not a valid glob: close its [, and escape a literal [ or \ with \`, r.Name)
 	}
 	if strings.HasPrefix(r.Name, "^") || strings.HasSuffix(r.Name, "$") || strings.Contains(r.Name, ".*") {
-		return optionError(at+".name", "%q looks like a regular expression, and is a glob: write it as in golden-*", r.Name)
+		return optionError(at+".name", "%q looks like a regular expression, but must be a glob such as golden-*", r.Name)
 	}
 	if err := visibilities(at+".visibility", r.Visibility); err != nil {
 		return err
@@ -142,12 +142,12 @@ func (r *Rule) validate(at string) error {
 		field := fmt.Sprintf("%s.owners[%d]", at, i)
 		switch {
 		case owner == AllOwners && len(r.Owners) > 1:
-			return optionError(field, `"*" takes every project: leave the others out`)
+			return optionError(field, `"*" matches every project: remove the others`)
 		case owner == AllOwners:
 		case MemberIDProblem(owner) != "":
 			return optionError(field, "%s", MemberIDProblem(owner))
 		case slices.Contains(r.Owners[:i], owner):
-			return optionError(field, "%s is there twice: leave one out", owner)
+			return optionError(field, "%s is a duplicate: remove one", owner)
 		}
 	}
 	return r.Policy.validate(at)
@@ -163,8 +163,8 @@ func (o *Options) rule(img *client.Image, own []string) *Rule {
 	return nil
 }
 
-var errNoAdmin = errors.New("owners names other projects, and the credential has none of admin_roles, so it cannot list their images: " +
-	"give it such a role, or leave owners out")
+var errNoAdmin = errors.New("owners names other projects, but the credential has none of admin_roles and cannot list their images: " +
+	"grant such a role, or remove owners")
 
 // queries returns the listings that bring all images that a rule can take, and errNoAdmin where the credential may not
 // list some of them. What all rules of a listing have in common, the server filters.
@@ -248,12 +248,12 @@ func (o *Options) withHidden(list []client.ImageQuery) []client.ImageQuery {
 var errUnreadable = errors.New("records cannot be read")
 
 var (
-	errMixedViews = errors.New("listing images: the pages were given to tokens of different rights")
-	errDropped    = errors.New("listing images: a page has fewer images than asked for, and there is a next one: " +
-		"the policy get_image hides images from this credential, so allow it")
+	errMixedViews = errors.New("listing images: pages were read with tokens of different rights")
+	errDropped    = errors.New("listing images: a page has fewer images than requested, although another page follows: " +
+		"Glance's policy hides images from the credential, allow rule get_image in policy.yaml of Glance")
 )
 
-var errGoingRound = errors.New("listing images: the pages go round, as they do where the image API ignores the marker, so images may be missing")
+var errGoingRound = errors.New("listing images: pagination loop, marker repeated: the image API may ignore the marker, so images may be missing")
 
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
 const maxRestarts = 3
@@ -508,14 +508,14 @@ func (c *collection) listingOf(owner string) *listingEvidence {
 	return cmp.Or(c.listedOwner(owner), c.listedOwner(""))
 }
 
-var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, and nothing shows that the image API " +
-	"takes it for an administrator's, so images may be missing: check the policy context_is_admin, " +
-	"or make a proof: an image without data (queued) that is private in another project")
+var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, but it is not proven that the image API " +
+	"treats it as an administrator, so images may be missing: check rule context_is_admin in policy.yaml of Glance, " +
+	"or create a proof: a private image without data (queued) in another project")
 
-var errUnknownProject = unprovenError("listing images: nothing confirms that the credential is of the project that the configuration names, so images may be missing: " +
-	"set auth_url, so that Keystone names the project, or keep a private image in the project")
+var errUnknownProject = unprovenError("listing images: it is not confirmed that the credential belongs to the configured project, so images may be missing: " +
+	"use a kind of auth that logs in to Keystone (with a token: set auth_url), or keep a private image in the project")
 
-var errBlankListing = unprovenError("listing images: there is none, and nothing shows that this credential can see images: allow the policy get_image, " +
+var errBlankListing = unprovenError("listing images: no image returned, and it is not proven that the credential can see images: allow rule get_image in policy.yaml of Glance, " +
 	"or keep one image in the project")
 
 // listedOwner returns what is known of the listings of an owner, nil where there is none. The caller holds mu.

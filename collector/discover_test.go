@@ -238,17 +238,17 @@ func TestAListingThatIsNotReadToItsEndDropsNothing(t *testing.T) {
 		{
 			"no whole JSON",
 			fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{"images": [`},
-			"hidden ...", "not whole JSON",
+			"hidden ...", "invalid JSON in the response",
 		},
 		{
 			"no images key",
 			fakecloud.Fault{Match: list(false, ""), Status: http.StatusOK, Body: `{}`},
-			"hidden ...", `a 200 without \"images\"`,
+			"hidden ...", `no \"images\" in the response`,
 		},
 		{
 			"pages that go round",
 			fakecloud.Fault{Match: list(false, ""), Raw: loop},
-			"hidden shared ...", "the pages go round",
+			"hidden shared ...", "pagination loop",
 		},
 		{
 			"a record that cannot be read",
@@ -278,14 +278,14 @@ func TestAListingThatIsNotReadToItsEndDropsNothing(t *testing.T) {
 						t.Errorf("got  %s\nwant %s", got, want)
 					}
 				}
-				if lines := b.log.take(); !strings.Contains(lines[0], "images not discovered") || !strings.Contains(lines[0], test.log) || len(lines) != 1 {
+				if lines := b.log.take(); !strings.Contains(lines[0], "discovery is incomplete") || !strings.Contains(lines[0], test.log) || len(lines) != 1 {
 					t.Errorf("the log says %s, want one line with %s", lines, test.log)
 				}
 				b.world.ClearFaults()
 				if got := watched(b.scrape(t)); got != everything {
 					t.Errorf("after: %s", got)
 				}
-				if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], "over: images not discovered") {
+				if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], "resolved: discovery is incomplete") {
 					t.Errorf("the log says %s", lines)
 				}
 			})
@@ -435,7 +435,7 @@ func TestDiscoveredImagesThatVanish(t *testing.T) {
 func TestARuleThatTakesNothingIsTold(t *testing.T) {
 	bubble(t, newWideWorld(), user("producer"), discovering(collector.Rule{Name: "golden-debian-*"}, collector.Rule{Name: "gloden-*"}), func(t *testing.T, b *bench) {
 		b.scrape(t)
-		if lines := b.log.take(); len(lines) != 2 || !strings.Contains(lines[1], `level=warn cloud=prod msg="discover[1] takes no image"`) {
+		if lines := b.log.take(); len(lines) != 2 || !strings.Contains(lines[1], `level=warn cloud=prod msg="discover[1] matches no image"`) {
 			t.Errorf("the log says %q", lines)
 		}
 		b.world.Inject(fakecloud.Fault{Match: list(false, ""), Status: http.StatusInternalServerError})
@@ -446,7 +446,7 @@ func TestARuleThatTakesNothingIsTold(t *testing.T) {
 		b.world.ClearFaults()
 		b.world.AddImage(imageOf(producer, "gloden-suse"))
 		b.scrape(t)
-		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "over: discover[1] takes no image") {
+		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "resolved: discover[1] matches no image") {
 			t.Errorf("the log says %s", lines)
 		}
 	})
@@ -491,7 +491,7 @@ func TestALostRightDropsNothing(t *testing.T) {
 		if got := watched(b.scrape(t)); got != "foreign(unread 404) ..." {
 			t.Errorf("got %s", got)
 		}
-		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "owners names other projects, and the credential has none of admin_roles") {
+		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "owners names other projects, but the credential has none of admin_roles") {
 			t.Errorf("the log says %s", lines)
 		}
 	})

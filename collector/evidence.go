@@ -606,16 +606,16 @@ func IsUnproven(err error) bool {
 }
 
 const (
-	errPrivateUnknown = unprovenError("the image is private, and no answer has shown yet whether private images of this API have members: " +
-		"allow the policy get_members, so that the members of a private image can be asked for")
-	errOwnRowsHidden = unprovenError("the list is empty, and nothing shows that this credential sees rows of its own project's images: " +
-		"allow the policy get_member and the request GET /v2/images/*/members/*, " +
-		"or make a proof: share an image of this project with another project of yours, and expect it")
-	errOthersRowsHidden = unprovenError("the list is empty, and nothing shows that this credential sees rows of other projects' images: " +
-		"allow the policy get_member and the request GET /v2/images/*/members/*, or use a credential of the project that owns the image")
-	errEmptied = unprovenError("the list had members and is empty now, and nothing shows yet that rows are visible: " +
-		"allow the policy get_member and the request GET /v2/images/*/members/*")
-	errOwnerUnknown = unprovenError("the list is empty, and the image's record was not read, so nothing shows that the list is complete: " +
+	errPrivateUnknown = unprovenError("the image is private, and it is unknown whether private images of this API have members: " +
+		"allow rule get_members in policy.yaml of Glance, so that the members of a private image can be requested")
+	errOwnRowsHidden = unprovenError("the list is empty, and it is not proven that the credential can see rows of its own project's images: " +
+		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*, " +
+		"or create a proof: share an image of this project with another project of yours, and list that project in its expected_members")
+	errOthersRowsHidden = unprovenError("the list is empty, and it is not proven that the credential can see rows of other projects' images: " +
+		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*, or use a credential of the project that owns the image")
+	errEmptied = unprovenError("the list had members and is empty now, and it is not proven yet that rows are visible: " +
+		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*")
+	errOwnerUnknown = unprovenError("the list is empty and not proven complete, because the image's record was not read: " +
 		"allow the requests GET /v2/images and GET /v2/images/*")
 )
 

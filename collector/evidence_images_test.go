@@ -609,7 +609,7 @@ func TestE16Gateways(t *testing.T) {
 	inSituations(t, situations)
 }
 
-// Its own record says that an image is not watched any more, and the log whether it had an unexpected member.
+// Its own record says that an image is no longer watched, and the log whether it had an unexpected member.
 func TestE17Unmatched(t *testing.T) {
 	rule := collector.Rule{Name: "golden-*", Visibility: []client.Visibility{client.Shared, client.Community}, Tags: []string{"golden"}}
 	opts := findingForNobody(rule)
@@ -623,7 +623,7 @@ func TestE17Unmatched(t *testing.T) {
 	logged := func(unexpected string) func(*testing.T, *bench) {
 		return func(t *testing.T, b *bench) {
 			lines := strings.Join(b.log.take(), "\n")
-			for _, want := range []string{"matches no rule any more", "image_id=" + shared, "image_name=golden-debian-12", "unexpected_member=" + unexpected} {
+			for _, want := range []string{"no longer matches a rule", "image_id=" + shared, "image_name=golden-debian-12", "unexpected_member=" + unexpected} {
 				if !strings.Contains(lines, want) {
 					t.Errorf("the log lacks %q:\n%s", want, lines)
 				}
@@ -667,7 +667,7 @@ func TestE17Unmatched(t *testing.T) {
 				{after: time.Minute, want: one + rest},
 			},
 			check: func(t *testing.T, b *bench) {
-				if lines := strings.Join(b.log.take(), "\n"); strings.Contains(lines, "any more") {
+				if lines := strings.Join(b.log.take(), "\n"); strings.Contains(lines, "no longer") {
 					t.Errorf("the log names an image that the configuration left out:\n%s", lines)
 				}
 			},

@@ -39,32 +39,32 @@ func whole(members int, statuses map[client.Status]int) outcome {
 
 // The truth that each hostile list leads to.
 var outcomes = map[string]outcome{
-	"endless body":                 {code: "decode", log: "decode: a body of more than 16 MiB"},
-	"endless blanks":               {code: "decode", log: "decode: a body of more than 16 MiB"},
-	"byte by byte":                 {code: "timeout", log: "timeout: no whole answer in time"},
-	"headers for ever":             {code: "timeout", log: "timeout: no whole answer in time"},
-	"truncated body":               {code: "decode", log: "decode: the body broke off: unexpected EOF"},
-	"longer than announced":        {code: "decode", log: "decode: a 200 whose body is not whole JSON: unexpected end of JSON input"},
-	"gzip bomb":                    {code: "decode", log: "decode: a body of more than 16 MiB"},
-	"gzip that is none":            {code: "decode", log: "decode: the body broke off: gzip: invalid header"},
-	"HTML":                         {code: "decode", log: "decode: a 200 whose body is not whole JSON"},
-	"empty":                        {code: "decode", log: "decode: a 200 whose body is not whole JSON: unexpected end of JSON input"},
-	"null":                         {code: "decode", log: `decode: a 200 without \"members\"`},
-	"a list":                       {code: "decode", log: "decode: a 200 whose body is a JSON array, not an object"},
-	"an object without members":    {code: "decode", log: `decode: a 200 without \"members\"`},
-	"null members":                 {code: "decode", log: `decode: a 200 without \"members\"`},
-	"members that are an object":   {code: "decode", log: `decode: a 200 in which \"members\" is a JSON object`},
-	"members that are a text":      {code: "decode", log: `decode: a 200 in which \"members\" is a JSON string`},
-	"a member that is a text":      {code: "decode", log: `decode: a 200 in which \"members\" is a JSON string`},
-	"a member ID that is a number": {code: "decode", log: `decode: a 200 in which \"members.member_id\" is a JSON number`},
-	"another list after the first": {code: "decode", log: "decode: a 200 whose body is not whole JSON: invalid character '{' after top-level value"},
+	"endless body":                 {code: "decode", log: "decode: response body larger than 16 MiB"},
+	"endless blanks":               {code: "decode", log: "decode: response body larger than 16 MiB"},
+	"byte by byte":                 {code: "timeout", log: "timeout: no complete response in time"},
+	"headers for ever":             {code: "timeout", log: "timeout: no complete response in time"},
+	"truncated body":               {code: "decode", log: "decode: response body cut off: unexpected EOF"},
+	"longer than announced":        {code: "decode", log: "decode: invalid JSON in the response: unexpected end of JSON input"},
+	"gzip bomb":                    {code: "decode", log: "decode: response body larger than 16 MiB"},
+	"gzip that is none":            {code: "decode", log: "decode: response body cut off: gzip: invalid header"},
+	"HTML":                         {code: "decode", log: "decode: invalid JSON in the response"},
+	"empty":                        {code: "decode", log: "decode: invalid JSON in the response: unexpected end of JSON input"},
+	"null":                         {code: "decode", log: `decode: no \"members\" in the response`},
+	"a list":                       {code: "decode", log: "decode: response is a JSON array, not an object"},
+	"an object without members":    {code: "decode", log: `decode: no \"members\" in the response`},
+	"null members":                 {code: "decode", log: `decode: no \"members\" in the response`},
+	"members that are an object":   {code: "decode", log: `decode: \"members\" in the response is a JSON object`},
+	"members that are a text":      {code: "decode", log: `decode: \"members\" in the response is a JSON string`},
+	"a member that is a text":      {code: "decode", log: `decode: \"members\" in the response is a JSON string`},
+	"a member ID that is a number": {code: "decode", log: `decode: \"members.member_id\" in the response is a JSON number`},
+	"another list after the first": {code: "decode", log: "decode: invalid JSON in the response: invalid character '{' after top-level value"},
 	"an error in a 200":            {code: "decode", log: "no database"},
-	"deep nesting":                 {code: "decode", log: "decode: a 200 whose body is not whole JSON: invalid character '[' exceeded max depth"},
-	"a million rows of nothing":    {code: "decode", log: "decode: a 200 with more than 500000 values"},
-	"another image's list":         {code: "decode", log: `decode: a row is about another image, \"another\"`},
-	"invalid UTF-8":                {code: "decode", log: "decode: a 200 that is not UTF-8"},
-	"pages that never end":         {code: "decode", log: "decode: a list of more than 100 pages"},
-	"redirect to another host":     {code: "302", status: 302, log: "a redirect to http://192.0.2.1 is not followed"},
+	"deep nesting":                 {code: "decode", log: "decode: invalid JSON in the response: invalid character '[' exceeded max depth"},
+	"a million rows of nothing":    {code: "decode", log: "decode: response with more than 500000 values"},
+	"another image's list":         {code: "decode", log: `decode: row is about another image: \"another\"`},
+	"invalid UTF-8":                {code: "decode", log: "decode: response is not UTF-8"},
+	"pages that never end":         {code: "decode", log: "decode: member list with more than 100 pages"},
+	"redirect to another host":     {code: "302", status: 302, log: "redirect to http://192.0.2.1 not followed"},
 	"redirect to itself":           {code: "302", status: 302, log: "302 Found"},
 	"secrets in an error":          {code: "500", status: 500, log: "500 Internal Server Error: token <secret> is not good here [31mred"},
 	"status 299":                   {code: "299", status: 299, log: "299"},
@@ -146,7 +146,7 @@ func TestHostileLists(t *testing.T) {
 
 func checkOutcome(t *testing.T, b *bench, img *collector.ImageSnapshot, want outcome) {
 	t.Helper()
-	lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "asking the image API") })
+	lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "using the image API") })
 	if want.log == "" && len(lines) != 0 || want.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], want.log)) {
 		t.Errorf("the log says %q, want one line with %q", lines, want.log)
 	}
@@ -225,7 +225,7 @@ func TestHostileClouds(t *testing.T) {
 		}, read: 20, log: "image records not read", logins: 1},
 		"every list is hollow": {hostile: func(w *fakecloud.Cloud) {
 			w.Inject(fakecloud.Fault{Match: about("list_members", ""), Status: 200, Body: "{}"})
-		}, log: `a 200 without`, logins: 1},
+		}, log: `in the response: {}`, logins: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -254,7 +254,7 @@ func TestHostileClouds(t *testing.T) {
 				checkPage(t, s)
 			}
 			b.cloud.Wait()
-			lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "msg=\"asking the image API\"") })
+			lines := slices.DeleteFunc(b.log.take(), func(line string) bool { return strings.Contains(line, "msg=\"using the image API\"") })
 			if test.log == "" && len(lines) > 0 || test.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], test.log)) {
 				t.Errorf("the log says %q, want one line with %q", lines, test.log)
 			}

@@ -194,7 +194,7 @@ func TestARightThatIsLacking(t *testing.T) {
 		b.world.AddAccessKey(fakecloud.AccessKey{Access: "AK", Secret: "SK", ProjectID: producer, Rights: []string{fakecloud.RightGet}})
 		b.scrape(t)
 		b.scrape(t)
-		const want = "listing members takes the rights ims:images:get and ims:images:share; with ims:images:get alone, set members_api: v1"
+		const want = "listing members requires the actions ims:images:get and ims:images:share; with only ims:images:get, set members_api: v1"
 		if got := strings.Count(strings.Join(b.log.take(), "\n"), want); got != 1 {
 			t.Errorf("it is said %d times", got)
 		}
@@ -248,7 +248,7 @@ func TestAListingThatIgnoresTheMarker(t *testing.T) {
 			},
 		})
 		s := b.scrape(t)
-		if s.Discovered || s.DiscoveryErr == nil || !strings.Contains(s.DiscoveryErr.Error(), "ignores the marker") {
+		if s.Discovered || s.DiscoveryErr == nil || !strings.Contains(s.DiscoveryErr.Error(), "may ignore the marker") {
 			t.Errorf("discovered %v: %v", s.Discovered, s.DiscoveryErr)
 		}
 	})

@@ -29,7 +29,7 @@ func (i *Inbound) validate() error {
 		return nil
 	}
 	if i.MaxImages < 0 || i.MaxImages > maxInbound {
-		return optionError("inbound.max_images", "must be from 1 to %d: write how many images of each project have series of their own", maxInbound)
+		return optionError("inbound.max_images", "must be from 1 to %d, the number of images of each project that have series", maxInbound)
 	}
 	for k, o := range i.Owners {
 		field := fmt.Sprintf("inbound.expected_owners[%d]", k)
@@ -37,9 +37,9 @@ func (i *Inbound) validate() error {
 		case OwnerIDProblem(o.ID) != "":
 			return optionError(field, "%s", OwnerIDProblem(o.ID))
 		case o.Type != client.TypeProject:
-			return optionError(field, "%s is of type %s, and only projects own images: write the ID of a project", o.ID, o.Type)
+			return optionError(field, "%s is of type %s, but only projects own images: set the ID of a project", o.ID, o.Type)
 		case k > 0 && i.Owners[k-1].compare(o) >= 0:
-			return optionError(field, "%s is there twice, or not in order", o.ID)
+			return optionError(field, "%s is a duplicate, or not in order", o.ID)
 		}
 	}
 	return nil
@@ -48,7 +48,7 @@ func (i *Inbound) validate() error {
 // OwnerIDProblem says what keeps a text from being an image owner's ID, or "".
 func OwnerIDProblem(id string) string {
 	if id == "*" {
-		return "* is no ID: write inbound: true where anybody may share images"
+		return "* is not an ID: set inbound: true if every project may share images"
 	}
 	return MemberIDProblem(id)
 }

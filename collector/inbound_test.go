@@ -392,10 +392,10 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 		member bool // of the image that is asked about first
 		log    string
 	}{
-		{"by name", []string{"admin"}, 0, false, "the credential has one of admin_roles, and to such a one the API lists every project's shared images: watch inbound images with a credential that is nothing but reader in the project"},
-		{"by one image", nil, 0, false, "the API lists images that are not shared with the project, as it does to an administrator: write the credential's role under admin_roles, or watch inbound images with one that is nothing but reader"},
-		{"by one image of many", nil, 30, false, "the API lists images that are not shared with the project, as it does to an administrator: write the credential's role under admin_roles, or watch inbound images with one that is nothing but reader"},
-		{"by the lists", nil, 30, true, "the API lists images that are not shared with the project, as it does to an administrator: write the credential's role under admin_roles, or watch inbound images with one that is nothing but reader"},
+		{"by name", []string{"admin"}, 0, false, "the credential has one of admin_roles, so the API lists the shared images of every project: for inbound, use a credential with only the role reader in the project"},
+		{"by one image", nil, 0, false, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
+		{"by one image of many", nil, 30, false, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
+		{"by the lists", nil, 30, true, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			opts := watchingInbound(expect())
@@ -411,7 +411,7 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 				if got := inboundOf(s); got != "..." || s.Images[0].Sight == collector.Unread {
 					t.Errorf("got %s, and sight %d of the others", got, s.Images[0].Sight)
 				}
-				want := `level=error cloud=prod msg="what others share with a project is not read whole" project_id=ad314dd314dd314dd314dd314dd314dd err="` + test.log + `"`
+				want := `level=error cloud=prod msg="the listing of images that other projects share with a project is incomplete" project_id=ad314dd314dd314dd314dd314dd314dd err="` + test.log + `"`
 				if lines := b.log.take(); !slices.Contains(lines, want) {
 					t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), want)
 				}
@@ -499,7 +499,7 @@ func TestInboundImagesWhileProjectsCannotBeListed(t *testing.T) {
 				t.Error(err, problems)
 			}
 		}
-		if told := b.log.take(); len(told) != 1 || !strings.Contains(told[0], "the user's projects cannot be listed") {
+		if told := b.log.take(); len(told) != 1 || !strings.Contains(told[0], "the list of the user's projects was not read") {
 			t.Errorf("the log says\n%s", strings.Join(told, "\n"))
 		}
 		b.world.ClearFaults()
@@ -672,8 +672,8 @@ func TestAFloodOfOffers(t *testing.T) {
 					t.Errorf("the counts are %s", strings.Join(counted, "\n"))
 				}
 				told := strings.Join(b.log.take(), "\n")
-				if !strings.Contains(told, "others share more images with a project than inbound.max_images") ||
-					strings.Contains(told, "others share more than 5000 images with the project, or 50000 with all") != (n > 5_000) {
+				if !strings.Contains(told, "other projects share more images with a project than inbound.max_images") ||
+					strings.Contains(told, "more than 5000 images are shared with the project, or more than 50000 with all projects") != (n > 5_000) {
 					t.Errorf("the log says\n%s", told)
 				}
 			})
@@ -841,9 +841,9 @@ func TestInboundImagesOfHuaweiCloud(t *testing.T) {
 
 func TestInboundOptions(t *testing.T) {
 	for want, owners := range map[string][]collector.ExpectedMember{
-		`inbound.expected_owners[0]: * is no ID: write inbound: true where anybody may share images`:                        {{Type: client.TypeProject, ID: "*"}},
-		`inbound.expected_owners[0]: acme is of type organization, and only projects own images: write the ID of a project`: {{Type: client.TypeOrganization, ID: "acme"}},
-		`inbound.expected_owners[1]: a is there twice, or not in order`:                                                     {{Type: client.TypeProject, ID: "a"}, {Type: client.TypeProject, ID: "a"}},
+		`inbound.expected_owners[0]: * is not an ID: set inbound: true if every project may share images`:                 {{Type: client.TypeProject, ID: "*"}},
+		`inbound.expected_owners[0]: acme is of type organization, but only projects own images: set the ID of a project`: {{Type: client.TypeOrganization, ID: "acme"}},
+		`inbound.expected_owners[1]: a is a duplicate, or not in order`:                                                   {{Type: client.TypeProject, ID: "a"}, {Type: client.TypeProject, ID: "a"}},
 	} {
 		err := watchingInbound(owners).Validate()
 		if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {

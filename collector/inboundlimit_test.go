@@ -70,7 +70,7 @@ func TestStrangersCannotFillAPage(t *testing.T) {
 				}
 			}
 			told := strings.Join(b.log.take(), "\n")
-			const line = "others share more images with a project than inbound.max_images; all are counted, and the rest has no series of its own"
+			const line = "other projects share more images with a project than inbound.max_images; all are counted, but the rest has no series"
 			if strings.Count(told, line) != 1 {
 				t.Errorf("the log says\n%s", told)
 			}
@@ -115,7 +115,7 @@ func TestMaxImages(t *testing.T) {
 	for _, n := range []int{-1, 5_001} {
 		opts := watchingInbound(nil)
 		opts.Inbound.MaxImages = n
-		want := "inbound.max_images: must be from 1 to 5000: write how many images of each project have series of their own"
+		want := "inbound.max_images: must be from 1 to 5000, the number of images of each project that have series"
 		if diff := cmp.Diff(want, fmt.Sprint(opts.Validate())); diff != "" {
 			t.Error(diff)
 		}

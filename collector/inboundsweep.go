@@ -66,18 +66,18 @@ type knownInbound struct {
 }
 
 var (
-	errInboundAdmin = errors.New("the credential has one of admin_roles, and to such a one the API lists every project's shared images: " +
-		"watch inbound images with a credential that is nothing but reader in the project")
-	errInboundView = errors.New("the API lists images that are not shared with the project, as it does to an administrator: " +
-		"write the credential's role under admin_roles, or watch inbound images with one that is nothing but reader")
-	errInboundProject = errors.New("the token was renewed, and is another project's")
-	errInboundMany    = fmt.Errorf("others share more than %d images with the project, or %d with all", maxInbound, maxInboundKept)
-	errInboundStatus  = errors.New("the status of some images is not known")
-	errInboundRow     = unprovenError("a listing has an image that is shared with the project, and the image's list of members has not one row of the project: " +
-		"allow the policy get_member for its members")
-	errInboundUnknown = unprovenError("nothing confirms that the credential is of the project that the configuration names: " +
-		"set auth_url, so that Keystone names the project, or keep a private image in the project")
-	errInboundBlank = unprovenError("the listings have no image, and nothing shows that this credential can see images: allow the policy get_image, " +
+	errInboundAdmin = errors.New("the credential has one of admin_roles, so the API lists the shared images of every project: " +
+		"for inbound, use a credential with only the role reader in the project")
+	errInboundView = errors.New("the API lists images that are not shared with the project, as it does for an administrator: " +
+		"add the credential's role to admin_roles, or use a credential with only the role reader for inbound")
+	errInboundProject = errors.New("the renewed token belongs to another project")
+	errInboundMany    = fmt.Errorf("more than %d images are shared with the project, or more than %d with all projects", maxInbound, maxInboundKept)
+	errInboundStatus  = errors.New("the status of some images is unknown")
+	errInboundRow     = unprovenError("a listing has an image that is shared with the project, but the image's member list has no row of the project: " +
+		"allow rule get_member in policy.yaml of Glance for its members")
+	errInboundUnknown = unprovenError("it is not confirmed that the credential belongs to the configured project: " +
+		"use a kind of auth that logs in to Keystone (with a token: set auth_url), or keep a private image in the project")
+	errInboundBlank = unprovenError("the listings have no image, and it is not proven that the credential can see images: allow rule get_image in policy.yaml of Glance, " +
 		"or keep one image in the project")
 )
 

@@ -52,7 +52,7 @@ func TestNoListOfImages(t *testing.T) {
 			t.Error("up, though nothing is answered as an image API does")
 		}
 		lines := b.log.take()
-		if text := strings.Join(lines, "\n"); len(lines) != 1 || !strings.Contains(text, "no image API here") {
+		if text := strings.Join(lines, "\n"); len(lines) != 1 || !strings.Contains(text, "no image API found") {
 			t.Errorf("nothing is known to be over, but the log says:\n%s", text)
 		}
 	})
@@ -207,7 +207,7 @@ type lateKey struct{ calls int }
 
 func (k *lateKey) Key(context.Context) (client.Key, error) {
 	k.calls++
-	return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeTimeout, Message: "no whole answer in time"}
+	return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeTimeout, Message: "no complete response in time"}
 }
 
 func TestALoginThatTimedOutIsNotAskedAgainAtOnce(t *testing.T) {

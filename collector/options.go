@@ -116,7 +116,7 @@ func (o Options) Validate() error {
 	bad := optionError
 	switch {
 	case o.Name == "":
-		return bad("name", "is required: write the value that the label cloud shall have")
+		return bad("name", "is required: set the value of the label cloud")
 	case !cloudName.MatchString(o.Name):
 		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit, as in prod-eu1", o.Name)
 	case o.Timeout < 0:
@@ -136,19 +136,19 @@ func (o Options) Validate() error {
 	case o.RefreshInterval > 0 && o.Timeout > o.RefreshInterval:
 		return bad("scrape.timeout", "must not be more than refresh_interval, %s", o.RefreshInterval)
 	case o.MaxStaleness != 0 && o.RefreshInterval == 0 && (o.API != client.IMS || len(o.Discover) == 0):
-		return bad("scrape.max_staleness", "has no effect without refresh_interval, or api ims with discover: leave it out")
+		return bad("scrape.max_staleness", "has no effect without refresh_interval, or api ims with discover: remove it")
 	case o.MaxStaleness < 0 || o.MaxStaleness > 0 && o.MaxStaleness < o.RefreshInterval:
 		return bad("scrape.max_staleness", "must be at least refresh_interval, %s, or 0s for three times that", o.RefreshInterval)
 	case o.Shards < 0 || o.Shards > MaxShards:
 		return bad("shards", "must be from 1 to %d", MaxShards)
 	case o.Shards > 0 && !o.ByProbe:
-		return bad("shards", "needs scrape_via: probe, since /metrics has every cloud whole")
+		return bad("shards", "requires scrape_via: probe, because /metrics always has all images of a cloud")
 	case o.Shards > 0 && o.RefreshInterval > 0:
-		return bad("shards", "is not possible with refresh_interval: collect a shard for each scrape, or the whole cloud in the background")
+		return bad("shards", "is not supported with refresh_interval: collect a shard for each scrape, or the entire cloud in the background")
 	case o.MembersLimit < 0:
 		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:
-		return bad("members_for", "must not be empty: leave the key out for [shared]")
+		return bad("members_for", "must not be empty: remove the key for [shared]")
 	case len(o.Images) == 0 && len(o.Discover) == 0 && o.Inbound == nil:
 		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}], or write discover: [{}] for all images of the credential's project")
 	}
@@ -157,7 +157,7 @@ func (o Options) Validate() error {
 	}
 	if !slices.Contains(o.MembersFor, client.Shared) {
 		// Every shared image would count as one that nobody but its owner can use.
-		return bad("members_for", "must have shared, since images that are shared have members: write [shared, %s]", o.MembersFor[0])
+		return bad("members_for", "must contain shared, because shared images have members: set [shared, %s]", o.MembersFor[0])
 	}
 	if err := o.Inbound.validate(); err != nil {
 		return err
@@ -172,7 +172,7 @@ func (o Options) Validate() error {
 			return bad(field, "%q is not an image ID: write the UUID in lower case, as `openstack image list` shows it", img.ID)
 		}
 		if first, ok := seen[img.ID]; ok {
-			return bad(field, "%s is already images[%d]: leave one out", img.ID, first)
+			return bad(field, "%s duplicates images[%d]: remove one", img.ID, first)
 		}
 		seen[img.ID] = i
 		if err := img.Policy.validate(fmt.Sprintf("images[%d]", i)); err != nil {

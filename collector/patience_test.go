@@ -187,7 +187,7 @@ func TestALimitOfRequestsIsFair(t *testing.T) {
 				switch {
 				case img.Sight == collector.Whole:
 					seen[img.ID] = true
-				case code(img.Err) != client.CodeNotAsked && !strings.HasPrefix(code(img.Err), "not asked"):
+				case code(img.Err) != client.CodeNotAsked && !strings.HasPrefix(code(img.Err), "not requested"):
 					t.Errorf("scrape %d: %v", i, img.Err)
 				}
 			}

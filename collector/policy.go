@@ -87,7 +87,7 @@ func (p *Policy) validate(path string) error {
 			return optionError(field+".type", "must be project, domain or organization, not %q", m.Type)
 		}
 		if i > 0 && p.Members[i-1].compare(m) >= 0 {
-			return optionError(field, "%s is there twice, or not in order", m.ID)
+			return optionError(field, "%s is a duplicate, or not in order", m.ID)
 		}
 	}
 	return visibilities(path+".expected_visibility", p.Visibility)
@@ -102,11 +102,11 @@ func MemberIDProblem(id string) string {
 	case id == "":
 		return "is empty: write a project's ID as `openstack project list` shows it"
 	case id == "*":
-		return "* is no ID: leave expected_members out where everybody may have the image"
+		return "* is not an ID: remove expected_members if every project may have the image"
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
-		return fmt.Sprintf("%q has blanks, so it is no ID: write a project's ID as `openstack project list` shows it", id)
+		return fmt.Sprintf("%q has spaces, so it is not an ID: write a project's ID as `openstack project list` shows it", id)
 	case len(id) > maxMemberID:
-		return fmt.Sprintf("has %d characters, and an ID at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
+		return fmt.Sprintf("has %d characters, but an ID has at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
 	}
 	return ""
 }
@@ -119,7 +119,7 @@ func visibilities(path string, list []client.Visibility) error {
 			return optionError(field, "must be private, shared, community or public, not %q", v)
 		}
 		if slices.Contains(list[:i], v) {
-			return optionError(field, "%s is there twice: leave one out", v)
+			return optionError(field, "%s is a duplicate: remove one", v)
 		}
 	}
 	return nil

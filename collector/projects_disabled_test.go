@@ -186,7 +186,7 @@ func TestALockedProjectIsNamed(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		lines := strings.Join(b.log.take(), "\n")
-		if got := strings.Count(lines, `msg="a project cannot be entered; its images are not read" project_id=`+consumerB); got != 1 {
+		if got := strings.Count(lines, `msg="no token for a project; its images are not read" project_id=`+consumerB); got != 1 {
 			t.Errorf("told %d times:\n%s", got, lines)
 		}
 		if !strings.Contains(lines, "disabled") || strings.Contains(lines, "has no role") {
@@ -258,7 +258,7 @@ func TestNoRoleAnywhere(t *testing.T) {
 		for range 2 {
 			s := b.scrape(t)
 			for _, err := range []error{s.Err, s.DiscoveryErr, s.Images[0].Err} {
-				if err == nil || !strings.Contains(err.Error(), "the user has a role in no project") {
+				if err == nil || !strings.Contains(err.Error(), "the user has no role in any project") {
 					t.Errorf("got %v", err)
 				}
 			}
@@ -267,7 +267,7 @@ func TestNoRoleAnywhere(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 		}
-		if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], "the user has a role in no project") {
+		if lines := b.log.take(); len(lines) != 1 || !strings.Contains(lines[0], "the user has no role in any project") {
 			t.Errorf("log:\n%s", strings.Join(lines, "\n"))
 		}
 	})
@@ -302,7 +302,7 @@ func TestTheLogOfManyProjects(t *testing.T) {
 		b.world.Enable("branch", true)
 		b.scrape(t)
 		lines = b.log.take()
-		const over = `"over: a project cannot be entered; its images are not read" operation=authenticate code=401 projects=1500`
+		const over = `"resolved: no token for a project; its images are not read" operation=authenticate code=401 projects=1500`
 		if text := strings.Join(lines, "\n"); len(lines) > 10 || !strings.Contains(text, over) {
 			t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines[:min(10, len(lines))], "\n"))
 		}

@@ -164,7 +164,7 @@ func TestAProjectThatCannotBeEntered(t *testing.T) {
 			}
 		}
 		lines := strings.Join(b.log.take(), "\n")
-		if got := strings.Count(lines, `msg="a project cannot be entered; its images are not read" project_id=`+consumerC); got != 1 {
+		if got := strings.Count(lines, `msg="no token for a project; its images are not read" project_id=`+consumerC); got != 1 {
 			t.Errorf("told %d times:\n%s", got, lines)
 		}
 		// The role comes later.
@@ -244,7 +244,7 @@ func TestProjectsThatCannotBeListed(t *testing.T) {
 						}
 					}
 				}
-				if got := strings.Count(strings.Join(b.log.take(), "\n"), "the user's projects cannot be listed"); got != 1 {
+				if got := strings.Count(strings.Join(b.log.take(), "\n"), "the list of the user's projects was not read"); got != 1 {
 					t.Errorf("told %d times", got)
 				}
 			})

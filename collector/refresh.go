@@ -100,7 +100,7 @@ func (c *collection) sight(t *target, before sighting) sighting {
 	return sighting{&again, then, before.taken}
 }
 
-var errNoSnapshot = errors.New("not asked: the first collection in the background has not begun yet")
+var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
 
 // latest returns what was seen last, waiting for the first collection's end.
 func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
@@ -325,7 +325,7 @@ const scrapeStaleness = time.Hour
 // tooOld says why what a collection read is not shown any more, by when it began; nil: it is.
 func (o *Options) tooOld(began time.Time) error {
 	if old := age(began); old > o.staleness() {
-		return fmt.Errorf("the last collection in the background began %s ago, more than max_staleness", old.Round(time.Second))
+		return fmt.Errorf("the last background collection began %s ago, more than max_staleness", old.Round(time.Second))
 	}
 	return nil
 }

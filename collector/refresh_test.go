@@ -100,7 +100,7 @@ func TestMaxStaleness(t *testing.T) {
 		b.world.SetLatency(10 * time.Minute) // so that the next one takes 20 minutes
 		time.Sleep(2 * time.Minute)
 		s := b.scrape(t)
-		if want := "the last collection in the background began 1h1m0s ago, more than max_staleness"; len(read(s)) != 0 || s.Up || s.Err == nil || s.Err.Error() != want {
+		if want := "the last background collection began 1h1m0s ago, more than max_staleness"; len(read(s)) != 0 || s.Up || s.Err == nil || s.Err.Error() != want {
 			t.Errorf("got %v, %d read", s.Err, len(read(s)))
 		}
 		if !strings.Contains(page(t, s), "glance_snapshot_timestamp_seconds{") {

@@ -26,31 +26,31 @@ type problem struct {
 
 const (
 	noToken     = "no access to the cloud"
-	noProject   = "a project cannot be entered; its images are not read"
-	notListed   = "the user's projects cannot be listed; those known before are still asked"
-	noImageAPI  = "no image API here: GET images answers 404; correct endpoint, or the image service's URL in the catalog"
-	privateRead = "private images of this image API have members; they are read as shared ones are"
-	notProven   = "members not read: the API answered, and nothing proves what the answer seems to say"
+	noProject   = "no token for a project; its images are not read"
+	notListed   = "the list of the user's projects was not read; known projects are still read"
+	noImageAPI  = "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog"
+	privateRead = "private images of this image API have members; they are read like shared images"
+	notProven   = "members not read: the API responded, but the response is not proven"
 
 	membersNotRead = "members not read"
 	noRecord       = "image records not read, so owner and visibility are unknown"
-	notSwept       = "images not discovered: a listing was not read to its end; those known before are still asked"
-	idleRule       = "discover[%d] takes no image"
-	notInbound     = "what others share with a project is not read whole"
-	inboundCut     = "others share more images with a project than inbound.max_images; all are counted, and the rest has no series of its own"
-	foreignView    = "member lists may be short: the credential's project does not own the images"
+	notSwept       = "discovery is incomplete; images found before are still read"
+	idleRule       = "discover[%d] matches no image"
+	notInbound     = "the listing of images that other projects share with a project is incomplete"
+	inboundCut     = "other projects share more images with a project than inbound.max_images; all are counted, but the rest has no series"
+	foreignView    = "member lists may be incomplete: the credential's project does not own the images"
 )
 
 // doubts are what the log says of lists that may be short.
 var doubts = map[Doubt]string{
 	ForeignView: foreignView,
-	UnknownProject: "member lists may be short: nothing confirms that the token is of the project in project_id; " +
-		"set auth_url, so that Keystone names the project",
-	UnprovenAdministrator: "member lists may be short: the credential has one of admin_roles, and nothing shows that the image API takes it for an " +
-		"administrator's; check the policy context_is_admin",
-	ChangingImage:     "member lists may be short: the owner or visibility of the images changed, or their records could not be read again",
-	DespiteVisibility: "images have members, though their visibility says that they have none",
-	HiddenRows:        "member lists may be short: nothing shows that rows of such images are visible; allow the policy get_member",
+	UnknownProject: "member lists may be incomplete: it is not confirmed that the token belongs to the project in project_id; " +
+		"use a kind of auth that logs in to Keystone (with a token: set auth_url)",
+	UnprovenAdministrator: "member lists may be incomplete: the credential has one of admin_roles, but it is not proven that the image API treats it as an " +
+		"administrator; check rule context_is_admin in policy.yaml of Glance",
+	ChangingImage:     "member lists may be incomplete: the owner or visibility of the images changed, or their records could not be read again",
+	DespiteVisibility: "images have members, although their visibility allows none",
+	HiddenRows:        "member lists may be incomplete: it is not proven that rows of such images are visible; allow rule get_member in policy.yaml of Glance",
 }
 
 // trouble is what one kind of problem did to a collection.
@@ -94,7 +94,7 @@ func (p *part) report(coll *collection) {
 		p.logTrouble(kinds, now[kinds[0]], coll.endpoint())
 	}
 	for _, kinds := range byKind(over) {
-		fields := []any{"msg", "over: " + kinds[0].what, "operation", kinds[0].op, "code", kinds[0].code}
+		fields := []any{"msg", "resolved: " + kinds[0].what, "operation", kinds[0].op, "code", kinds[0].code}
 		_ = level.Info(p.logger).Log(append(fields, projectFields(kinds)...)...)
 	}
 	p.problems = next
@@ -146,13 +146,13 @@ func (p *part) reportDeparted(images []LeftImage) {
 	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
 	for i, l := range images {
 		if i == maxDeparted {
-			what := "more discovered images were deleted or match no rule any more; they are not watched any more"
+			what := "more discovered images were deleted or no longer match a rule; they are no longer watched"
 			_ = level.Warn(p.logger).Log("msg", what, "images", len(images)-i)
 			return
 		}
-		what := "a discovered image was deleted; it is not watched any more"
+		what := "a discovered image was deleted; it is no longer watched"
 		if l.Reason == Unmatched {
-			what = "a discovered image matches no rule any more; it is not watched any more"
+			what = "a discovered image no longer matches a rule; it is no longer watched"
 		}
 		_ = level.Warn(p.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
 	}
@@ -177,12 +177,12 @@ func (c *Cloud) reportAccess(scopes []client.Scope) {
 		}
 	}
 	for _, endpoint := range slices.Sorted(maps.Keys(entered)) {
-		fields := []any{"msg", "asking the image API", "endpoint", endpoint}
+		fields := []any{"msg", "using the image API", "endpoint", endpoint}
 		_ = level.Info(c.logger).Log(append(fields, accessFields(entered[endpoint])...)...)
 	}
 	if len(told) > 0 {
 		left := slices.SortedFunc(maps.Values(told), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
-		fields := []any{"msg", "the credential asks for this project no more; its images are watched no more"}
+		fields := []any{"msg", "the credential no longer covers this project; its images are no longer watched"}
 		_ = level.Warn(c.logger).Log(append(fields, accessFields(left)...)...)
 	}
 	c.told = scopes
@@ -233,7 +233,7 @@ func (p *problem) warns() bool {
 	case noRecord, privateRead, inboundCut:
 		return true
 	}
-	return strings.HasPrefix(p.what, "member lists may be short") || strings.HasPrefix(p.what, "discover[")
+	return strings.HasPrefix(p.what, "member lists may be incomplete") || strings.HasPrefix(p.what, "discover[")
 }
 
 // troubles finds what went wrong in a finished collection, the images of one kind together. The caller holds the cloud's

@@ -23,7 +23,7 @@ func ParseShard(s string) (Shard, error) {
 	m, errM := strconv.Atoi(of)
 	shard := Shard{n, m}
 	if !ok || errN != nil || errM != nil || n < 1 || m < n || m > MaxShards || shard.String() != s {
-		return Shard{}, fmt.Errorf("%q is no shard: write one such as 2/8, from 1/8 to 8/8, of at most %d", s, MaxShards)
+		return Shard{}, fmt.Errorf("%q is not a valid shard: write one such as 2/8, from 1/8 to 8/8, of at most %d", s, MaxShards)
 	}
 	return shard, nil
 }

@@ -26,7 +26,7 @@ func TestParseShard(t *testing.T) {
 	}
 	for _, bad := range []string{"", "8", "0/8", "9/8", "-1/8", "1/0", "1/1025", "a/b", "1/8/2", "+1/8", "01/8", " 1/8", "1/8 ", "1.0/8", "99999999999999999999/8"} {
 		_, err := collector.ParseShard(bad)
-		if want := fmt.Sprintf("%q is no shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024", bad); err == nil || err.Error() != want {
+		if want := fmt.Sprintf("%q is not a valid shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024", bad); err == nil || err.Error() != want {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}

@@ -230,7 +230,7 @@ func (b *builder) checkIDs(path string, ids []string) {
 		case collector.MemberIDProblem(id) != "":
 			b.add(at, "%s", collector.MemberIDProblem(id))
 		case slices.Contains(ids[:i], id):
-			b.add(at, "%s is there twice: leave one out", id)
+			b.add(at, "%s is a duplicate: remove one", id)
 		}
 	}
 }
