@@ -129,8 +129,8 @@ func (w *world) testLockedProjects(t *testing.T) {
 		t.Logf("exit code %d\n%s%s", code, page, stderr)
 		flat := strings.Join(strings.Fields(page), " ")
 		for _, want := range []string{
-			"disabled (" + disabled + ") is not entered", "project " + disabled + " is disabled: enable it",
-			"of-branch (" + ofBranch + ") is not entered", "the project's domain is disabled: enable the domain", "projects_except: [",
+			"no token for disabled (" + disabled + ")", "project " + disabled + " is disabled: enable it",
+			"no token for of-branch (" + ofBranch + ")", "the project's domain is disabled: enable the domain", "projects_except: [",
 		} {
 			if !strings.Contains(flat, want) {
 				t.Errorf("the page does not say: %s", want)

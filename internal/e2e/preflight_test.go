@@ -47,27 +47,27 @@ func (w *world) testPreflight(t *testing.T) {
 	}
 
 	t.Run("the owner's reader", func(t *testing.T) {
-		look(t, reader.passwordAuth(), 0, "ok login preflight-reader of domain Default, by password",
+		look(t, reader.passwordAuth(), 0, "ok login preflight-reader of domain Default, with a password",
 			"ok project producer ("+w.producer.projectID+")", "ok rights role reader:", "ok image API v2.", "ok clock agrees",
-			"ok images 2 of 2 configured can be read", "ok members 1 of 1 member lists are whole, in the owner's view without a list: 1 community",
-			"ok: 1 cloud is seen whole.")
+			"ok images 2 of 2 configured images can be read", "ok members 1 of 1 member lists are complete, in the view of the owner without a member list: 1 community",
+			"ok: the exporter can read everything in 1 cloud.")
 	})
 	t.Run("as the page says, Glance lets a reader share before 2023.1", func(t *testing.T) {
 		reader.share(t, img, w.bob)
 		w.producer.unshare(t, img, w.bob)
 	})
 	t.Run("a member of the owner's project", func(t *testing.T) {
-		look(t, member.passwordAuth(), 0, "warn rights roles member, reader: it can share images, and delete them",
-			"ok members 1 of 1 member lists are whole", "openstack role remove --user "+member.userID, "warn: 1 cloud is seen whole, with 1 warning.")
+		look(t, member.passwordAuth(), 0, "warn rights roles member, reader: the credential can share and delete images",
+			"ok members 1 of 1 member lists are complete", "openstack role remove --user "+member.userID, "warn: the exporter can read everything in 1 cloud; 1 warning.")
 	})
 	t.Run("another project", func(t *testing.T) {
-		look(t, stranger.passwordAuth(), 1, "FAIL members 1 of 1 member lists are not whole project "+w.producer.projectID+" owns them",
-			"that of alice ("+w.alice.projectID+")", "openstack role add --user "+stranger.userID+" \\ --project "+w.producer.projectID+" reader",
-			"FAIL: the exporter would not see all of prod.")
+		look(t, stranger.passwordAuth(), 1, "FAIL members 1 of 1 member lists are incomplete project "+w.producer.projectID+" owns them",
+			"the credential belongs to alice ("+w.alice.projectID+")", "openstack role add --user "+stranger.userID+" \\ --project "+w.producer.projectID+" reader",
+			"FAIL: the exporter cannot read everything in prod.")
 	})
 	t.Run("an application credential with access rules", func(t *testing.T) {
-		look(t, rules.auth(w.openstack), 0, "ok login producer of domain Default, by application credential preflight-rules",
-			"ok rights access rules let it read, and no more, whatever its roles are (member, reader)", "ok: 1 cloud is seen whole.")
+		look(t, rules.auth(w.openstack), 0, "ok login producer of domain Default, with application credential preflight-rules",
+			"ok rights access rules limit the credential to reading, whatever its roles (member, reader)", "ok: the exporter can read everything in 1 cloud.")
 	})
 
 	clouds := filepath.Join(t.TempDir(), "clouds.yaml")
@@ -82,7 +82,7 @@ func (w *world) testPreflight(t *testing.T) {
 	// paste is what a page has for an administrator and for the exporter's user.
 	paste := func(t *testing.T, page string) (administrators, users string) {
 		t.Helper()
-		_, text, found := strings.Cut(page, "# The least right for prod")
+		_, text, found := strings.Cut(page, "# Least privilege for prod")
 		administrators, users, both := strings.Cut(text, "\n\n")
 		users, _, whole := strings.Cut(users, "\n\n")
 		if !found || !both || !whole {
@@ -92,16 +92,16 @@ func (w *world) testPreflight(t *testing.T) {
 	}
 	t.Run("a project that sees none of the images: what is ready to paste opens them", func(t *testing.T) {
 		outsider := w.outsider.newReader(t, "preflight-outsider")
-		administrators, _ := paste(t, look(t, outsider.passwordAuth(), 1, "FAIL images 1 of 2 configured cannot be read 404 Not Found: deleted, or another project's",
-			"FAIL: the exporter would not see all of prod."))
+		administrators, _ := paste(t, look(t, outsider.passwordAuth(), 1, "FAIL images 1 of 2 configured images cannot be read 404 Not Found: deleted, or owned by another project",
+			"FAIL: the exporter cannot read everything in prod."))
 		shell(t, "administrator", administrators)
 		outsider.project = w.producer.project // as the page says
-		look(t, outsider.passwordAuth(), 0, "ok rights role reader:", "ok: 1 cloud is seen whole.")
+		look(t, outsider.passwordAuth(), 0, "ok rights role reader:", "ok: the exporter can read everything in 1 cloud.")
 	})
 	t.Run("what is ready to paste is the least right", func(t *testing.T) {
 		administrators, users := paste(t, look(t, member.passwordAuth(), 0))
 		shell(t, "administrator", administrators)
-		look(t, member.passwordAuth(), 0, "ok rights role reader:", "ok: 1 cloud is seen whole.")
+		look(t, member.passwordAuth(), 0, "ok rights role reader:", "ok: the exporter can read everything in 1 cloud.")
 		table := shell(t, "exporter", users)
 		column := func(name string) string {
 			row := regexp.MustCompile(`(?m)^\| ` + name + ` +\| ([^ ]+) +\|$`).FindStringSubmatch(table)
@@ -111,7 +111,7 @@ func (w *world) testPreflight(t *testing.T) {
 			return row[1]
 		}
 		made := appCredential{column("id"), column("secret")}
-		page := look(t, made.auth(w.openstack), 0, "by application credential glance-share-exporter", "ok rights access rules let it read, and no more", "ok: 1 cloud is seen whole.")
+		page := look(t, made.auth(w.openstack), 0, "with application credential glance-share-exporter", "ok rights access rules limit the credential to reading", "ok: the exporter can read everything in 1 cloud.")
 		if strings.Contains(page, "access-rules.json") {
 			t.Error("a credential with the least right is to be made again")
 		}
