@@ -333,8 +333,8 @@ func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 
 const unknownRecord = "owner and visibility are unknown: their records were not read. "
 
-// records is about images whose members are known, and owner or visibility are not. [evidence.lists] names the lists that are
-// incomplete for that reason.
+// records is about images whose members are known, and owner or visibility are not. [evidence.lists] names the lists
+// that are incomplete for that reason.
 func (e *evidence) records() []finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) || notProven(img) && img.Record != nil })
 	bad := kinds(read, func(img *collector.ImageSnapshot) string {
@@ -416,7 +416,8 @@ func (e *evidence) less() bool {
 		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
 }
 
-// limit returns a sample_limit, in thousands, for twice the cloud's own series and the maximum that other projects can add.
+// limit returns a sample_limit, in thousands, for twice the cloud's own series and the maximum that other projects can
+// add.
 func (s size) limit() int { return (2*s.own + s.bound + 999) / 1000 * 1000 }
 
 // page is about /metrics as a whole.

@@ -1,8 +1,9 @@
-// Package preflight collects each cloud once, before the first scrape, and reports what the exporter can read there, what it
-// cannot read and why, which rights the credential has and does not need, and the least privilege to grant instead.
+// Package preflight collects each cloud once, before the first scrape, and reports what the exporter can read there,
+// what it cannot read and why, which rights the credential has and does not need, and the least privilege to grant
+// instead.
 //
-// Its findings about images come from the [collector.Snapshot] that a scrape would render. It sends one more request, for the
-// version of the image API, and changes nothing.
+// Its findings about images come from the [collector.Snapshot] that a scrape would render. It sends one more request,
+// for the version of the image API, and changes nothing.
 package preflight
 
 import (

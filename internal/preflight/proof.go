@@ -57,8 +57,8 @@ func (e *evidence) viewOf(img *collector.ImageSnapshot) string {
 	return ""
 }
 
-// proofs returns the findings about what is not proven in the views of the projects. Each names the policy, access rule or canary that
-// proves it.
+// proofs returns the findings about what is not proven in the views of the projects. Each names the policy, access rule
+// or canary that proves it.
 func (e *evidence) proofs() (list []finding) {
 	for i := range e.snapshot.Views {
 		v := &e.snapshot.Views[i]
@@ -86,8 +86,8 @@ func (e *evidence) proofs() (list []finding) {
 // maxProofs is how many findings about proofs are listed.
 const maxProofs = 5
 
-// listingGap reports whether a finding with subject proof says why a listing in the view of a project, or of any, is not proven
-// complete.
+// listingGap reports whether a finding with subject proof says why a listing in the view of a project, or of any, is
+// not proven complete.
 func (e *evidence) listingGap(project string) bool {
 	return slices.ContainsFunc(e.snapshot.Views, func(v collector.ViewSnapshot) bool {
 		if project != "" {
@@ -134,7 +134,7 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 		lists = fmt.Sprintf("%d empty lists count", n)
 	}
 	if g == privateMembers {
-		f.text = fmt.Sprintf("in the view of %s: it is unknown whether private images can have members, so private images count as not read", e.inView(v))
+		f.text = fmt.Sprintf("in the view of project %s: it is unknown whether private images can have members, so private images count as not read", e.inView(v))
 		f.more = []string{
 			"A request for the members of a private image decides: an API without such members responds with 403, Only shared images have members.",
 			allow("get_members", e.rolesIn(v)) + " Let no proxy change the response.",
@@ -149,7 +149,7 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 	if g == othersRows {
 		whose = "other projects' images"
 	}
-	f.text = fmt.Sprintf("in the view of %s: it is not proven that the credential can see members of %s, so %s as not read", e.inView(v), whose, lists)
+	f.text = fmt.Sprintf("in the view of project %s: it is not proven that the credential can see members of %s, so %s as not read", e.inView(v), whose, lists)
 	if v.Refused != nil {
 		f.more = append(f.more, "Response to the request for one member: "+strings.TrimSuffix(reason(v.Refused), ".")+".")
 	}
@@ -179,7 +179,7 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("in the view of %s: it is not proven that the credential can see images, because no listing returned one", e.inView(v)),
+		text: fmt.Sprintf("in the view of project %s: it is not proven that the credential can see images, because no listing returned one", e.inView(v)),
 		more: []string{
 			allow("get_image", e.rolesIn(v)) + " Glance's default allows it. Without it, listings are empty even if get_images is allowed.",
 			"Or keep one image in the project:",
@@ -192,7 +192,7 @@ func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 func (e *evidence) administratorProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("in the view of %s: it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
+		text: fmt.Sprintf("in the view of project %s: it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
 			"Member lists of other projects' images may be incomplete, and images may be missing", e.inView(v)),
 		more: []string{
 			allow("context_is_admin", e.adminRolesIn(v)) + " Glance's default is role:admin.",

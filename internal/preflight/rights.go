@@ -167,8 +167,8 @@ func (e *evidence) admin(role string) bool {
 
 func (e *evidence) shares(role string) bool { return slices.Contains(sharers, role) || e.admin(role) }
 
-// foreign reports whether the exporter needs an administrator's role: to discover other projects' images, or because lists are
-// complete only for that reason.
+// foreign reports whether the exporter needs an administrator's role: to discover other projects' images, or because
+// lists are complete only for that reason.
 func (e *evidence) foreign() bool {
 	if !slices.ContainsFunc(e.roles(), e.admin) {
 		return false
@@ -310,8 +310,8 @@ func (e *evidence) owners() []string {
 	return slices.Compact(owners)
 }
 
-// outside returns an image that is not found while no watched image is read in its owner's view: the credential is in another
-// project, or all images are deleted. Otherwise it returns "".
+// outside returns an image that is not found while no watched image is read in its owner's view: the credential is in
+// another project, or all images are deleted. Otherwise it returns "".
 func (e *evidence) outside() (lost string) {
 	for i := range e.snapshot.Images {
 		img := &e.snapshot.Images[i]

@@ -14,8 +14,8 @@ const (
 	inboundRequests  = 6   // three listings, each with an empty page at its end
 )
 
-// turns is about the images that are read after all others: how many requests a collection takes, and in how many collections each
-// of them is read once.
+// turns is about the images that are read after all others: how many requests a collection takes, and in how many
+// collections each of them is read once.
 func (e *evidence) turns() []finding {
 	quiet := len(e.some(func(img *collector.ImageSnapshot) bool { return img.InTurns }))
 	if quiet == 0 {

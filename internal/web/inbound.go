@@ -53,8 +53,8 @@ var answers = map[string]string{
 // known reports whether the member status is known.
 func (in *inbound) known() bool { return answers[string(in.img.Status)] != "" }
 
-// standing returns the rank of the image, and the word for it. An unexpected owner can offer any number of images, but cannot accept
-// them.
+// standing returns the rank of the image, and the word for it. An unexpected owner can offer any number of images, but
+// cannot accept them.
 func (in *inbound) standing() (rank, string) {
 	switch {
 	case in.img.Unexpected && in.img.Accepted():
@@ -89,7 +89,8 @@ func (in *inbound) says(e *entry) (lines []string) {
 	return append(lines, "There are no expected_owners, so the owner is not checked.")
 }
 
-// groupTitle returns the title of the images of a rank, of which so many are watched and so many are from other projects.
+// groupTitle returns the title of the images of a rank, of which so many are watched and so many are from other
+// projects.
 func groupTitle(r rank, watched, others int) string {
 	switch {
 	case others == 0:

@@ -23,7 +23,8 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// Limits of a page, so that a browser stays fast. The most severe images come first, and the page says how many it leaves out.
+// Limits of a page, so that a browser stays fast. The most severe images come first, and the page says how many it
+// leaves out.
 const (
 	maxImages  = 2_000  // images
 	maxRows    = 10_000 // rows of members in all
@@ -41,8 +42,8 @@ var (
 	pageJS string
 )
 
-// How many pages are rendered at a time, and how many requests may wait: many or slow clients must not take CPU and memory from
-// scrapes. A page holds its place until it is written.
+// How many pages are rendered at a time, and how many requests may wait: many or slow clients must not take CPU and
+// memory from scrapes. A page holds its place until it is written.
 const (
 	rendersAtOnce = 1
 	writesAtOnce  = 4
@@ -126,7 +127,8 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	return true
 }
 
-// haystack returns the text that a filter searches: names and IDs of an image, its owner, its members and its missing members.
+// haystack returns the text that a filter searches: names and IDs of an image, its owner, its members and its missing
+// members.
 func haystack(e *entry, s *collector.Snapshot) string {
 	texts := []string{e.img.ID, e.img.Label(), e.word}
 	if r := e.img.Record; r != nil {

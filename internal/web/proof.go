@@ -189,7 +189,8 @@ func maybeMore(img *collector.ImageSnapshot) string {
 	return more + "the credential's project does not own the image, so it sees only its own row."
 }
 
-// doubtful says how many member lists may be incomplete, and why. A view's line covers those that an administrator would see.
+// doubtful says how many member lists may be incomplete, and why. A view's line covers those that an administrator
+// would see.
 func doubtful(counts map[collector.Doubt]int, administrator bool) (lines []string) {
 	say := func(d collector.Doubt, rest string) {
 		if n := counts[d]; n > 0 {

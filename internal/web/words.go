@@ -12,7 +12,8 @@ import (
 // maxText is how much of a text from outside is shown, in bytes.
 const maxText = 1024
 
-// visible makes every character of a text from outside visible: a name must not hide, reorder or imitate the text beside it.
+// visible makes every character of a text from outside visible: a name must not hide, reorder or imitate the text
+// beside it.
 func visible(s string) string {
 	if len(s) > maxText {
 		s = strings.ToValidUTF8(s[:maxText], "") + "…"
@@ -84,8 +85,8 @@ func lasting(d time.Duration) string {
 	return number(int(d.Hours()/24)) + " days"
 }
 
-// since returns the time between at and now. The monotonic clock stops while a machine sleeps, and the wall clock may be set back, so
-// the longer age counts.
+// since returns the time between at and now. The monotonic clock stops while a machine sleeps, and the wall clock may
+// be set back, so the longer age counts.
 func since(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(0).Sub(at)) }
 
 // moment is a time with several text forms.
