@@ -359,11 +359,12 @@ func (c *collection) readMembers(ctx context.Context, t *target) {
 		list, err = c.cloud.api.Members(ctx, t.ID)
 		return err
 	})
+	cutOff := code(err) == client.CodeTimeout && (c.opts.RequestTimeout == 0 || c.left() <= 0)
 	c.mu.Lock()
 	if err == nil {
 		err = c.take(listWeight(list.Members))
 	}
-	t.members, t.membersErr, t.membersRead, t.late = list, err, err == nil, late
+	t.members, t.membersErr, t.membersRead, t.late, t.cutOff = list, err, err == nil, late, cutOff
 	t.membersBegan, t.membersEnd = began, c.moment()
 	if err != nil {
 		t.members = client.MemberList{}

@@ -36,6 +36,7 @@ type target struct {
 	refused      observation // the probe on this very image was refused
 	oneRow       bool        // members is what the probe on this very image was answered, and the list was empty
 	late         bool        // its members were asked for when nearly all of the time was over
+	cutOff       bool        // what was left of the time was too short for the answer
 
 	listed     bool // a listing has it, and a rule takes it
 	askedAgain bool // its record was, after its members

@@ -25,9 +25,11 @@ func (c *collection) inTurns(t *target) bool {
 	return record != nil && record.Visibility == client.Private
 }
 
-// waits reports whether the turn of an image has not come in this collection. The caller holds mu.
+// waits reports whether the turn of an image has not come in this collection. A turn that the end of the collection's time cuts off counts
+// as none, since the image is the first of the next turns; but not twice in a row. The caller holds mu.
 func (c *collection) waits(t *target) bool {
-	return c.inTurns(t) && !t.membersRead && (t.membersErr == nil || notAsked(t.membersErr)) && !t.notFound
+	asked := t.membersErr != nil && !notAsked(t.membersErr) && (!t.cutOff || t.past.hung)
+	return c.inTurns(t) && !t.membersRead && !asked && !t.notFound
 }
 
 // waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than a reading

@@ -162,3 +162,32 @@ func TestReadingsOfAnotherConfiguration(t *testing.T) {
 		}
 	})
 }
+
+// What the end of a scrape's time cuts off has not had its turn: the last reading is shown, or the image waits for its first one.
+func TestTurnsThatTheDeadlineCutsOff(t *testing.T) {
+	inManyImages(t, 20, 600, discoveringIMS(), func(t *testing.T, m *manyImages) {
+		m.world.SetLatency(400 * time.Millisecond)
+		for scrape := 1; scrape <= 6; scrape++ {
+			began := time.Now()
+			s, n := m.collect(t)
+			t.Logf("scrape %d: %v", scrape, n)
+			if !s.Discovered || n["shared complete"] != 20 || n["shared unread"]+n["private unread"] > 0 || scrape > 3 && n["private waiting"] > 0 {
+				t.Errorf("scrape %d: discovered %v (%v): %v", scrape, s.Discovered, s.DiscoveryErr, n)
+			}
+			time.Sleep(30*time.Second - time.Since(began))
+		}
+	})
+}
+
+// An image whose list hangs is not one that waits: the second time it counts as not read.
+func TestATurnThatHangs(t *testing.T) {
+	inManyImages(t, 1, 3, discoveringIMS(), func(t *testing.T, m *manyImages) {
+		m.collect(t)
+		defer m.world.Inject(fakecloud.Fault{Match: about("list_members", m.quiet[0]), Hang: true})()
+		for i, want := range []string{"private of before", "private unread", "private unread"} {
+			if _, n := m.collect(t); n[want] != 1 || n["private now"] != 2 {
+				t.Errorf("collection %d: %v, want 1 %s", i, n, want)
+			}
+		}
+	})
+}
