@@ -68,6 +68,7 @@ type part struct {
 	used     time.Time
 	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
 	before   map[string]Before // replaced, never changed
+	pace     float64           // images in turns that are read in a second, as collections went lately; 0: unknown
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.

@@ -92,6 +92,16 @@ func (s *Snapshot) FreshFor() time.Duration {
 	return forgetAfter
 }
 
+// ImageFreshFor is FreshFor for one of the snapshot's images. One that is read in turns waits by design: its reading counts for two
+// rounds, since a collection may read fewer images than the one before.
+func (s *Snapshot) ImageFreshFor(img *ImageSnapshot) time.Duration {
+	fresh := s.FreshFor()
+	if !img.InTurns {
+		return fresh
+	}
+	return max(fresh, min(2*s.Round, s.opts.staleness()))
+}
+
 // remember keeps what a scrape was given, unless that is old already.
 func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	c.mu.Lock()
@@ -104,6 +114,7 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 		return
 	}
 	p.before = p.seenBefore(s)
+	p.learnPace(s)
 	p.last = s
 	for _, o := range c.parts { // as after a change of the number of shards
 		stranger := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more

@@ -31,6 +31,9 @@ type Snapshot struct {
 	Duration time.Duration
 	// Taken is when the oldest collection began that any of this is from, zero where all is from this one.
 	Taken time.Time
+	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. Only a
+	// snapshot that [Cloud.Latest] returns has it.
+	Round time.Duration
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool
 	// Err is why there was no token, or nil.

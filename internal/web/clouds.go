@@ -40,6 +40,8 @@ type cloudView struct {
 	background     bool // it is collected in the background
 	entries        []*entry
 	images, unread int
+	inTurns        int                     // images that are read in turns
+	round          time.Duration           // how long it takes to read all of them, in the part where it takes the longest
 	unproven       int                     // images with a response that is not proven
 	doubts         map[collector.Doubt]int // images whose lists may be incomplete
 	left           []collector.LeftImage
@@ -141,8 +143,11 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
 		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
-		e.old = since(e.at(), now) > s.FreshFor()
+		e.old = old || since(e.at(), now) > s.ImageFreshFor(e.img)
 		e.judge()
+		if e.img.InTurns {
+			c.inTurns++
+		}
 		switch {
 		case notProven(e.img):
 			unproven++
@@ -157,6 +162,7 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		}
 		c.entries = append(c.entries, e)
 	}
+	c.round = max(c.round, s.Round)
 	c.takeInbound(l, now, old)
 	c.images, c.unread, c.unproven = c.images+len(s.Images), c.unread+unread, c.unproven+unproven
 	c.left = append(c.left, s.Left...)
@@ -246,6 +252,9 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 			c.Facts = facts(s)
 			break
 		}
+	}
+	if c.inTurns > 0 && c.round > 0 {
+		c.Facts = append(c.Facts, count(c.inTurns, "image", "images")+" in turns, each about every "+lasting(c.round))
 	}
 	if c.unproven > 0 {
 		c.Facts = append(c.Facts, number(c.unproven)+" of "+count(c.images, "image", "images")+" not proven")
