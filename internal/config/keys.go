@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -70,8 +71,14 @@ func (a *agencyAuth) credential(connection) (credential, *fault) {
 }
 
 func projectFault(key, id string) *fault {
+	if regionName.MatchString(id) {
+		return faultf(key, "%s is the name of a region or of its project: write the project's ID, as the console shows it under My Credentials", shorten(id))
+	}
 	return wordFault(key, id, "the ID of the project whose images are watched, as the console shows it under My Credentials")
 }
+
+// regionName matches names of regions, such as cn-north-4 and eu-de, and those of projects in them, such as cn-north-4_images.
+var regionName = regexp.MustCompile(`^[a-z]+-[a-z]+(-[0-9]+)?(_.*)?$`)
 
 // wordFault refuses an empty value and one with blanks in it.
 func wordFault(key, value, what string) *fault {

@@ -71,6 +71,7 @@ var mistakes = []struct{ file, want string }{
 	{"aksk-no-endpoint", "2: clouds[0].endpoint: is required with access keys: write the image service's URL, such as https://ims.cn-north-4.myhuaweicloud.com"},
 	{"aksk-no-project", "5: clouds[0].auth.aksk.project_id: is required: write the ID of the project whose images are watched, as the console shows it under My Credentials"},
 	{"aksk-no-secret-key", "5: clouds[0].auth.aksk.secret_key: is required: write secret_key or secret_key_file"},
+	{"aksk-region-as-project", "5: clouds[0].auth.aksk.project_id: cn-north-4 is the name of a region or of its project: write the project's ID, as the console shows it under My Credentials"},
 	{"aksk-security-token-file", "5: clouds[0].auth.aksk.security_token_file: /nonexistent/token cannot be read, no such file: correct the path, or write the file"},
 	{"aksk-two-secret-keys", "5: clouds[0].auth.aksk.secret_key_file: is there beside secret_key: write one of them"},
 	{"ims-owners", "6: clouds[0].discover[0].owners: is not supported with api ims, which lists only images of the credential's project: remove it"},
@@ -152,6 +153,7 @@ var mistakes = []struct{ file, want string }{
 	// members and scrape.
 	{"concurrency-of-cloud", "5: clouds[0].scrape.concurrency: must be from 1 to 1000, not 5000"},
 	{"concurrency-overridden", "1: scrape.concurrency: must be from 1 to 1000, not 0"},
+	{"requests-per-second-word", `1: scrape.requests_per_second: must be a number such as 10 or 0.5, not "200/s"`},
 	{"concurrency-word", `1: scrape.concurrency: must be a whole number such as 8, not "eight"`},
 	{"concurrency-zero", "3: scrape.concurrency: must be from 1 to 1000, not 0"},
 	{"member-details-word", `5: clouds[0].member_details: must be true or false, without quotes, not "some"`},

@@ -73,6 +73,8 @@ func wanted(t reflect.Type) string {
 		return "true or false, without quotes"
 	case reflect.Int:
 		return "a whole number such as 8"
+	case reflect.Float64:
+		return "a number such as 10 or 0.5"
 	case reflect.Slice:
 		if e, ok := reflect.Zero(t.Elem()).Interface().(exampler); ok {
 			return "a list such as [" + e.example() + "]"
@@ -124,7 +126,7 @@ func found(n *yaml.Node) string {
 
 // insteadOf quotes a scalar where it can't be a secret.
 func insteadOf(n *yaml.Node, t reflect.Type) string {
-	if t == durationType || t.Kind() == reflect.Int || t.Kind() == reflect.Bool {
+	if t == durationType || t.Kind() == reflect.Int || t.Kind() == reflect.Float64 || t.Kind() == reflect.Bool {
 		return fmt.Sprintf(", not %q", shorten(n.Value))
 	}
 	return ""
