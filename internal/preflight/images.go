@@ -252,12 +252,16 @@ func withoutID(err *client.Error, id string) error {
 // lists is about the member lists that were read: whether they are complete, and why not.
 func (e *evidence) lists() finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool {
-		return img.Sight == collector.Partial || img.Sight == collector.Whole
+		return img.Sight == collector.Whole || img.Sight == collector.Partial && !awaitsListing(img)
 	})
+	awaiting := len(e.some(awaitsListing))
 	f := finding{status: good, subject: "members", text: "no image has a member list"}
 	if len(read) == 0 {
 		f.status = info
-		if len(e.some(unread)) > 0 {
+		switch {
+		case awaiting > 0:
+			f.text = "no other member list was read"
+		case len(e.some(unread)) > 0:
 			f.text = "no member list was read"
 		}
 	}
@@ -269,6 +273,13 @@ func (e *evidence) lists() finding {
 		f.text = fmt.Sprintf("%d of %d member lists are incomplete", len(read)-whole, len(read))
 	default:
 		f.text = fmt.Sprintf("%d of %d member lists are complete, %s", whole, len(read), e.view(read))
+	}
+	switch {
+	case awaiting == 1:
+		f.more = append(f.more, "1 list of an image in turns was read, and is complete if the next collection finds the same record")
+	case awaiting > 1:
+		const text = "%d lists of images in turns were read, and are complete if the next collection finds the same records"
+		f.more = append(f.more, fmt.Sprintf(text, awaiting))
 	}
 	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Sight == collector.NotApplicable }); len(open) > 0 {
 		var words []string
@@ -286,6 +297,12 @@ func (e *evidence) lists() finding {
 		f.more = append(f.more, "without a member list: "+strings.Join(words, ", "))
 	}
 	return f
+}
+
+// awaitsListing reports whether an image is read in turns, and only a second record is missing, which the next listing has: a
+// collection does not request it while other images wait.
+func awaitsListing(img *collector.ImageSnapshot) bool {
+	return img.InTurns && img.Sight == collector.Partial && img.Doubt == collector.ChangingImage && img.Record != nil
 }
 
 // view says in which view lists are complete.

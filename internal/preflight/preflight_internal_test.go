@@ -165,7 +165,7 @@ func TestTurns(t *testing.T) {
 		want    string
 	}{
 		{0, 0, info, ""},
-		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of the images in turns, so each is read once in 8 collections. " +
+		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of the images in turns, so a round takes 8 collections. " +
 			"To read all in each collection, raise requests_per_second, or set scrape.refresh_interval: 5m"},
 		{10, 5 * time.Minute, info, "with requests_per_second: 10 this takes 3m23s, so each collection reads all of them"},
 		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for images in turns: raise requests_per_second, or set scrape.refresh_interval: 1h25m"},
@@ -184,5 +184,33 @@ func TestTurns(t *testing.T) {
 	e.snapshot.Images = e.snapshot.Images[:20]
 	if list := e.turns(); len(list) > 0 {
 		t.Errorf("got %+v", list)
+	}
+}
+
+// One collection cannot confirm the lists of all images in turns: the next listing has their records again. That is no failure.
+func TestListsInTurnsAwaitTheNextListing(t *testing.T) {
+	const project = "61c9216745884e7782dc16e5123a5fc9"
+	e := &evidence{Cloud: &Cloud{}, snapshot: collector.Snapshot{Scopes: []client.Scope{{Access: client.Access{ProjectID: project}}}}}
+	image := func(img collector.ImageSnapshot) {
+		img.Record = &client.Image{Owner: project, Visibility: client.Private}
+		e.snapshot.Images = append(e.snapshot.Images, img)
+	}
+	check := func(status status, text string, more ...string) {
+		t.Helper()
+		if f := e.lists(); f.status != status || f.text != text || !slices.Equal(f.more, more) {
+			t.Errorf("got %+v\nwant %v %s %q", f, status, text, more)
+		}
+	}
+	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.ChangingImage})
+	await := "1 list of an image in turns was read, and is complete if the next collection finds the same record"
+	check(info, "no other member list was read", await)
+	image(collector.ImageSnapshot{Sight: collector.Whole})
+	check(good, "1 of 1 member lists are complete, in the view of the owner", await)
+	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.ChangingImage})
+	await = "2 lists of images in turns were read, and are complete if the next collection finds the same records"
+	check(good, "1 of 1 member lists are complete, in the view of the owner", await)
+	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.HiddenRows})
+	if f := e.lists(); f.status != fail {
+		t.Errorf("got %+v", f)
 	}
 }

@@ -28,7 +28,7 @@ func (e *evidence) turns() []finding {
 		listing+all, listing, all-quiet, quiet)}
 	if rate := e.ClientOptions.RequestsPerSecond; rate > 0 { // else the rate limit is unknown
 		var text string
-		f.status, text = e.turn(rate, listing+all-quiet, quiet)
+		f.status, text = e.round(rate, listing+all-quiet, quiet)
 		f.more = append(f.more, fmt.Sprintf("with requests_per_second: %v %s", rate, text))
 	}
 	return []finding{f}
@@ -42,8 +42,8 @@ func (e *evidence) listingRequests() (n int) {
 	return n + inboundRequests*len(e.snapshot.Inbound)
 }
 
-// turn says how many collections it takes to read all quiet images once, if each collection has so many other requests.
-func (e *evidence) turn(rate float64, others, quiet int) (status, string) {
+// round says how many collections it takes to read all quiet images once, if each collection has so many other requests.
+func (e *evidence) round(rate float64, others, quiet int) (status, string) {
 	period := e.timeout
 	if e.Options.RefreshInterval > 0 {
 		period = e.Options.RefreshInterval
@@ -57,7 +57,7 @@ func (e *evidence) turn(rate float64, others, quiet int) (status, string) {
 	case room <= 0:
 		return fail, fmt.Sprintf("a collection of %s has no time for images in turns: %s", period, remedy)
 	}
-	return info, fmt.Sprintf("a collection of %s reads %d of the images in turns, so each is read once in %d collections. To read all in each collection, %s",
+	return info, fmt.Sprintf("a collection of %s reads %d of the images in turns, so a round takes %d collections. To read all in each collection, %s",
 		period, room, (quiet+room-1)/room, remedy)
 }
 
