@@ -311,8 +311,10 @@ func (c *collection) troubles() map[problem]*trouble {
 		switch {
 		case img.Sight == Unread && IsUnproven(img.Err):
 			note(notProven, t.ID, img.Err)
+		case c.waitsAsMeant(t):
 		case img.Sight == Unread:
 			note(membersNotRead, t.ID, img.Err)
+		case img.Sight == Partial && img.Doubt == ChangingImage && c.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
 		case img.Sight == Partial && t.record != nil:
 			note(doubts[img.Doubt], t.ID, nil)
 		}

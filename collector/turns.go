@@ -40,6 +40,16 @@ func (c *collection) waitsForFirst(t *target) bool {
 	return c.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= c.opts.staleness())
 }
 
+// waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
+// one, or its last reading is shown. The collection has ended, and the caller holds the cloud's mu.
+func (c *collection) waitsAsMeant(t *target) bool {
+	before := c.readings[t.ID]
+	if r := c.cloud.refresh; r != nil {
+		before = r.seen[t.ID]
+	}
+	return c.waits(t) && (c.waitsForFirst(t) || before.target != nil && age(before.taken) <= c.opts.staleness())
+}
+
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its turn did not
 // come. The caller holds mu.
 func (c *collection) sightInTurn(t *target) sighting {

@@ -2,6 +2,7 @@ package collector_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,6 +177,9 @@ func TestTurnsThatTheDeadlineCutsOff(t *testing.T) {
 			}
 			time.Sleep(30*time.Second - time.Since(began))
 		}
+		if log := m.log.String(); strings.Contains(log, "not read") {
+			t.Errorf("nothing is wrong, and the log has\n%s", log)
+		}
 	})
 }
 
@@ -187,6 +191,9 @@ func TestATurnThatHangs(t *testing.T) {
 		for i, want := range []string{"private of before", "private unread", "private unread"} {
 			if _, n := m.collect(t); n[want] != 1 || n["private now"] != 2 {
 				t.Errorf("collection %d: %v, want 1 %s", i, n, want)
+			}
+			if logged := strings.Contains(m.log.String(), "members not read"); logged != (i > 0) {
+				t.Errorf("collection %d: logged %v", i, logged)
 			}
 		}
 	})
