@@ -257,6 +257,9 @@ func (e *evidence) ends() (list []finding) {
 	switch {
 	case e.Auth == "ecs_agency":
 		f.text += "; the exporter renews it in time"
+	case e.signs() && cred.Temporary && !expires.IsZero():
+		f.status = warn
+		f.text += ". Something must write the next key to credential_file before that"
 	case e.signs() && cred.Temporary:
 		f.status, f.text = warn, "temporary, with unknown expiry. The exporter cannot renew it: write a new key to its files before it expires"
 	case e.signs(), e.ClientOptions.Auth == nil:

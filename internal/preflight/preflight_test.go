@@ -492,6 +492,16 @@ func TestPages(t *testing.T) {
 		"access-key-temporary": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("TEMPORARYTTINDUT2QVK", ", security_token: "+keyToken, "members_api: v1", three)}
 		}},
+		"access-key-in-a-file": {opts: fakecloud.Options{Huawei: true}, clouds: func(t *testing.T, w *world) []string {
+			text := fmt.Sprintf(`{"credential": {"access": "TEMPORARYTTINDUT2QVK", "secret": %q, "securitytoken": %q, "expires_at": %q}}`,
+				secretKey, keyToken, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+			path := filepath.Join(t.TempDir(), "credential.json")
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			auth := fmt.Sprintf("{aksk: {credential_file: %s, project_id: %s}}", path, producer)
+			return []string{entry("huawei", auth, "api: ims", "members_api: v1", "endpoint: "+w.url+"/ims", three)}
+		}},
 		"access-key-and-a-clock-that-is-wrong": {opts: fakecloud.Options{Huawei: true, Now: ahead(20*time.Minute + 15*time.Second)}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
 		}},

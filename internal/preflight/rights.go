@@ -147,7 +147,8 @@ func (e *evidence) huaweiRights(f finding) finding {
 	}
 	if e.ClientOptions.MembersAPI != client.MembersV1 {
 		f.status = warn
-		f.more = append(f.more, "members_api: v2 requires the action ims:images:share, which also allows sharing. Set members_api: v1, and remove that action")
+		f.more = append(f.more, "members_api: v2 requires the action ims:images:share, which also allows sharing. "+
+			"If the region has v1, set members_api: v1, and remove that action")
 	}
 	return f
 }
