@@ -321,7 +321,7 @@ func TestE21ALateAnswerIsNotAnEmptyList(t *testing.T) {
 
 // E21: requests that run side by side find out together that the API does not echo request IDs. The race detector looks on.
 func TestE21NoEchoSideBySide(t *testing.T) {
-	server := newConnections(t, func(w http.ResponseWriter, r *http.Request) {
+	server := newConnections(t, func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"members": []}`)
 	}, (*httptest.Server).Start)
 	c, _ := newClient(t, client.Options{Transport: server.keep, Fresh: server.fresh, Endpoint: server.url, ProjectID: producer})
