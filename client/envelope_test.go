@@ -57,7 +57,7 @@ func TestE3PagesAreComplete(t *testing.T) {
 			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"next_marker": "x", "current_count": 2}}`, `{"members": [], "page_info": {"current_count": 1}}`},
 			0, "page has 0 members, but current_count is 1",
 		},
-		{"a count that is taken back", client.IMS, []string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`}, 0, `response with duplicate key "current_count"`},
+		{"a count that is taken back", client.IMS, []string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`}, 0, `response with duplicate key "Current_Count"`},
 		{"a default page", client.IMS, []string{`{"members": [` + memberRows(500) + `]}`}, 0, "page of 500 members without page_info: it may not be the last page"},
 		{"a default page and nothing in page_info", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {}}`}, 0, "page of 500 members without page_info: it may not be the last page"},
 		{"a default page that is the last one", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {"current_count": 500}}`}, 500, ""},
@@ -110,6 +110,10 @@ func TestE4AListThatSaysMore(t *testing.T) {
 		`"next": null, "members_links": [ ], "links": {"next": null}`: "",
 		`"links": {"self": "x", "next": ""}, "next_marker": null`:     "",
 		`"links": [], "next": {}`:                                     "",
+		`"links": {"next": null, "NEXT": "?marker=y"}`:                `unexpected "links.next" in the member list`,
+		`"next-marker": "y"`:                                          `unexpected "next_marker" in the member list`,
+		`"members": []`:                                               `response with duplicate key "members"`,
+		`"Members": []`:                                               `"/Members" in the response is another spelling of the name of the list`,
 	} {
 		for name, rows := range map[string]string{"": memberRows(2), "a status of another type": `{"member_id": "m0", "status": 7}, ` + memberRows(1)} {
 			t.Run(beside+name, func(t *testing.T) {

@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
@@ -44,39 +43,19 @@ type Image struct {
 	Whole bool
 }
 
-// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}.
+// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than the API
+// document says, or two of the same name, cost that value only, except where the record is not readable.
 type imageJSON struct {
-	otherLetters
-	ID         string   `json:"id"`
-	Name       string   `json:"name"`
-	Owner      string   `json:"owner"`
-	Visibility string   `json:"visibility"`
-	Status     string   `json:"status"`
-	Hidden     flag     `json:"os_hidden"`
-	Tags       []string `json:"tags"`
-	Whole      flag     `json:"__whole_image"`
-	Type       word     `json:"__imagetype"`
+	ID         property[string]   `json:"id"`
+	Name       property[string]   `json:"name"`
+	Owner      property[string]   `json:"owner"`
+	Visibility property[string]   `json:"visibility"`
+	Status     property[string]   `json:"status"`
+	Hidden     property[flag]     `json:"os_hidden"`
+	Tags       property[[]string] `json:"tags"`
+	Whole      property[flag]     `json:"__whole_image"`
+	Type       property[string]   `json:"__imagetype"`
 }
-
-// otherLetters takes the keys of a record in other letters than ours. Go's decoder gives them to the first field that they
-// fit but for the letters, and an image's owner may give it properties of such names: a "Visibility" must not hide the
-// visibility, nor a "TAGS" that is no list make the record unreadable.
-type otherLetters struct {
-	ID         ignored `json:"ID"`
-	Name       ignored `json:"NAME"`
-	Owner      ignored `json:"OWNER"`
-	Visibility ignored `json:"VISIBILITY"`
-	Status     ignored `json:"STATUS"`
-	Hidden     ignored `json:"OS_HIDDEN"`
-	Tags       ignored `json:"TAGS"`
-	Whole      ignored `json:"__WHOLE_IMAGE"`
-	Type       ignored `json:"__IMAGETYPE"`
-}
-
-type ignored struct{}
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (ignored) UnmarshalJSON([]byte) error { return nil }
 
 // flag is true or false, or the word for it: Huawei Cloud's own properties are words. Anything else is false: an owner may
 // give a property any value, and the record counts all the same.
@@ -88,20 +67,9 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// word is a text; anything else is none.
-type word string
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (w *word) UnmarshalJSON(raw []byte) error {
-	var s string
-	_ = json.Unmarshal(raw, &s)
-	*w = word(s)
-	return nil
-}
-
 // imageTypes are the visibilities that the property __imagetype of Huawei Cloud stands for. Its visibility is private for images that are
 // shared.
-var imageTypes = map[word]Visibility{"gold": Public, "private": Private, "shared": Shared}
+var imageTypes = map[string]Visibility{"gold": Public, "private": Private, "shared": Shared}
 
 // maxTags is how many bytes the tags of an image may have in all. Glance lets it have 128 tags of 255 letters.
 const maxTags = 256 << 10
@@ -109,47 +77,16 @@ const maxTags = 256 << 10
 // boundTags drops tags that are more than any cloud lets an image have.
 func (r *imageJSON) boundTags() {
 	n := 0
-	for _, tag := range r.Tags {
+	for _, tag := range r.Tags.value {
 		n += 16 + len(tag)
 	}
 	if n > maxTags {
-		r.Tags = nil
+		r.Tags.value = nil
 	}
 }
 
-// decode reads a record. A value of another type than the API document says costs that value only, except for the ID, the
-// owner and the visibility: without them nobody knows whose image it is, and who has it.
-func (r *imageJSON) decode(body []byte) error {
-	err := json.Unmarshal(body, r)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); !ok {
-		return err
-	}
-	var lenient struct {
-		otherLetters
-		ID         string          `json:"id"`
-		Name       json.RawMessage `json:"name"`
-		Owner      string          `json:"owner"`
-		Visibility string          `json:"visibility"`
-		Status     json.RawMessage `json:"status"`
-		Hidden     flag            `json:"os_hidden"`
-		Tags       json.RawMessage `json:"tags"`
-		Whole      flag            `json:"__whole_image"`
-		Type       word            `json:"__imagetype"`
-	}
-	if err := json.Unmarshal(body, &lenient); err != nil {
-		return err
-	}
-	*r = imageJSON{
-		ID: lenient.ID, Owner: lenient.Owner, Visibility: lenient.Visibility, Hidden: lenient.Hidden, Whole: lenient.Whole, Type: lenient.Type,
-	}
-	// What is no string stays empty, and so does what is no list of strings.
-	_ = json.Unmarshal(lenient.Name, &r.Name)
-	_ = json.Unmarshal(lenient.Status, &r.Status)
-	if json.Unmarshal(lenient.Tags, &r.Tags) != nil {
-		r.Tags = nil
-	}
-	return nil
-}
+// readable reports whether the record says without doubt which image it is about, whose it is, and who has it.
+func (r *imageJSON) readable() bool { return !r.ID.odd && !r.Owner.odd && !r.Visibility.odd }
 
 // isImageID reports whether a text looks like an image's ID. Both APIs make UUIDs.
 func isImageID(s string) bool {
@@ -169,13 +106,14 @@ func isImageID(s string) bool {
 // image is the record's image. Only Huawei Cloud has properties of its own that begin with __: in Glance they are the owner's.
 func (r *imageJSON) image(api API) Image {
 	r.boundTags()
-	visibility := Visibility(bounded(r.Visibility, maxText))
+	visibility := Visibility(bounded(r.Visibility.value, maxText))
 	if api == IMS {
-		visibility = cmp.Or(imageTypes[r.Type], visibility)
+		visibility = cmp.Or(imageTypes[r.Type.value], visibility)
 	}
 	return Image{
-		ID: r.ID, Name: bounded(r.Name, maxText), Owner: bounded(r.Owner, maxText), Visibility: visibility, Status: bounded(r.Status, maxText),
-		Hidden: bool(r.Hidden), Tags: r.Tags, Whole: api == IMS && bool(r.Whole),
+		ID: r.ID.value, Name: bounded(r.Name.value, maxText), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
+		Status: bounded(r.Status.value, maxText), Hidden: bool(r.Hidden.value), Tags: r.Tags.value,
+		Whole: api == IMS && bool(r.Whole.value),
 	}
 }
 
@@ -228,15 +166,18 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 }
 
 func decodeImage(body []byte, id string, api API) (Image, error) {
-	var r imageJSON
-	if err := r.decode(body); err != nil {
-		return Image{}, shapeError(err)
+	var answer record[imageJSON]
+	if err := decode(body, &answer); err != nil {
+		return Image{}, err
 	}
-	switch r.ID {
-	case id:
-		return r.image(api), nil
-	case "":
+	switch r := &answer.value; {
+	case !r.readable():
+		return Image{}, errors.New(`"id", "owner" or "visibility" in the response is not a string, or duplicate`)
+	case r.ID.value == "":
 		return Image{}, errors.New(`no "id" in the response` + hint(body))
+	case r.ID.value != id:
+		return Image{}, errors.New("response is about another image: " + strconv.Quote(clean(r.ID.value)))
+	default:
+		return r.image(api), nil
 	}
-	return Image{}, errors.New("response is about another image: " + strconv.Quote(clean(r.ID)))
 }

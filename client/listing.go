@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/url"
 	"strconv"
@@ -210,48 +209,17 @@ func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, p
 	return false, nil
 }
 
-// readableImages are the records of a list in which some value has another type than the API document says. A record that cannot be
-// read has no ID.
-func readableImages(body []byte) ([]imageJSON, error) {
-	var list struct {
-		Others ignored           `json:"IMAGES"` // in other letters, as in otherLetters
-		Images []json.RawMessage `json:"images"`
-		Next   string            `json:"next"`
-	}
-	if err := json.Unmarshal(body, &list); err != nil || list.Images == nil {
-		return nil, err
-	}
-	images := make([]imageJSON, len(list.Images))
-	for i, raw := range list.Images {
-		if images[i].decode(raw) != nil {
-			images[i] = imageJSON{}
-		}
-	}
-	return images, nil
-}
-
-// pageKeys are the keys of a page that are looked at.
-var pageKeys = newKeySet(append(refusalKeys(), "images", "next")...)
-
 func decodePage(body []byte, api API) (linkedPage, error) {
 	var list struct {
-		Others ignored     `json:"IMAGES"` // in other letters, as in otherLetters
-		Images []imageJSON `json:"images"`
-		Next   string      `json:"next"`
+		Images []record[imageJSON] `json:"images"`
+		Others otherSpelling       `json:"IMAGES,case:ignore"`
+		Next   string              `json:"next,case:ignore"`
 		refusal
 	}
-	err := json.Unmarshal(body, &list)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		list.Images, err = readableImages(body)
-	}
-	if err != nil {
-		return linkedPage{}, shapeError(err)
-	}
-	if err := list.check(body); err != nil {
+	if err := decode(body, &list); err != nil {
 		return linkedPage{}, err
 	}
-	// A record's own keys are another thing: an image may have properties that are called like them but for the letters.
-	if err := checkKeys(body, pageKeys, keySet{}); err != nil {
+	if err := list.check(body); err != nil {
 		return linkedPage{}, err
 	}
 	if list.Images == nil {
@@ -259,7 +227,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 	}
 	page := linkedPage{ImagePage: ImagePage{Images: make([]Image, 0, len(list.Images))}, linked: list.Next != ""}
 	for i := range list.Images {
-		if r := &list.Images[i]; !isImageID(r.ID) {
+		if r := &list.Images[i].value; !r.readable() || !isImageID(r.ID.value) {
 			page.Unreadable++
 		} else {
 			page.Images = append(page.Images, r.image(api))

@@ -193,9 +193,9 @@ func TestPages(t *testing.T) {
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: strings.Repeat("m", 4096)},
 		},
 		{name: "a marker that is longer", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4097) + `"}`, err: `listing images: decode: "next" in the response has a marker of more than 4096 bytes`},
-		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: "next" in the response is a JSON number`},
+		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: "/next" in the response is a JSON number`},
 		{name: "no images key", body: `{"next": "?marker=y"}`, err: `listing images: decode: no "images" in the response: {"next": "?marker=y"}`},
-		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: invalid JSON in the response: unexpected end of JSON input`},
+		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: invalid JSON in the response: unexpected EOF within "/images" after offset 23`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.body) }))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -77,13 +76,15 @@ type MemberList struct {
 	Access Access
 }
 
+// memberJSON is a row of a member list. A bad status or time costs that value; a bad ID costs the list, because then
+// nobody knows who is in it.
 type memberJSON struct {
-	MemberID  string `json:"member_id"`
-	Type      string `json:"member_type"` // Huawei Cloud only
-	ImageID   string `json:"image_id"`
-	Status    string `json:"status"`
-	CreatedAt string `json:"created_at"`
-	UpdatedAt string `json:"updated_at"`
+	MemberID  string           `json:"member_id,case:ignore"`
+	Type      string           `json:"member_type,case:ignore"` // Huawei Cloud only
+	ImageID   string           `json:"image_id,case:ignore"`
+	Status    property[string] `json:"status,case:ignore"`
+	CreatedAt property[string] `json:"created_at,case:ignore"`
+	UpdatedAt property[string] `json:"updated_at,case:ignore"`
 }
 
 var errTooManyMembers = errors.New("member list with more than " + strconv.Itoa(maxMembers) + " members")
@@ -186,20 +187,27 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 	if err := checkSize(body, maxMemberValues); err != nil {
 		return memberPage{}, err
 	}
-	rows, around, err := memberRows(body)
+	var list struct {
+		Members []memberJSON  `json:"members"`
+		Others  otherSpelling `json:"MEMBERS,case:ignore"`
+		envelope
+	}
+	if err := decode(body, &list); err != nil {
+		return memberPage{}, err
+	}
+	if list.Members == nil {
+		return memberPage{}, errors.New(`no "members" in the response` + hint(body))
+	}
+	page, err := list.check(body, len(list.Members), api)
 	if err != nil {
 		return memberPage{}, err
 	}
-	page, err := around.check(body, len(rows), api)
-	if err != nil {
-		return memberPage{}, err
-	}
-	if len(rows) > maxMembers {
+	if len(list.Members) > maxMembers {
 		return memberPage{}, errTooManyMembers
 	}
-	members := make([]Member, 0, len(rows))
-	for i := range rows {
-		r := &rows[i]
+	members := make([]Member, 0, len(list.Members))
+	for i := range list.Members {
+		r := &list.Members[i]
 		if r.ImageID != "" && r.ImageID != imageID {
 			return memberPage{}, errors.New("row is about another image: " + strconv.Quote(clean(r.ImageID)))
 		}
@@ -214,45 +222,33 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 
 // envelope is what stands around a list of members and says that it is not all, or none.
 type envelope struct {
-	Next         json.RawMessage `json:"next"`
-	MembersLinks json.RawMessage `json:"members_links"`
-	NextMarker   json.RawMessage `json:"next_marker"`
-	Links        json.RawMessage `json:"links"`
-	Total        json.RawMessage `json:"total"`
-	TotalCount   json.RawMessage `json:"total_count"`
-	Count        json.RawMessage `json:"count"`
+	Next         rawJSON `json:"next,case:ignore"`
+	MembersLinks rawJSON `json:"members_links,case:ignore"`
+	NextMarker   rawJSON `json:"next_marker,case:ignore"`
+	Links        rawJSON `json:"links,case:ignore"`
+	Total        rawJSON `json:"total,case:ignore"`
+	TotalCount   rawJSON `json:"total_count,case:ignore"`
+	Count        rawJSON `json:"count,case:ignore"`
 	PageInfo     struct {
-		NextMarker   json.RawMessage `json:"next_marker"`
-		CurrentCount json.RawMessage `json:"current_count"`
-	} `json:"page_info"`
+		NextMarker   rawJSON `json:"next_marker,case:ignore"`
+		CurrentCount rawJSON `json:"current_count,case:ignore"`
+	} `json:"page_info,case:ignore"`
 	refusal
 }
 
-// The keys that are looked at, of an envelope and of what is in it: a row, the page_info, or the links.
-var (
-	envelopeKeys = newKeySet(append(refusalKeys(), "members", "page_info", "next", "members_links", "next_marker", "links",
-		"total", "total_count", "count")...)
-	rowKeys = newKeySet("member_id", "member_type", "image_id", "status", "created_at", "updated_at", "next_marker", "current_count", "next")
-)
-
 // refusal is an error that comes as a 200.
 type refusal struct {
-	Error     json.RawMessage `json:"error"`
-	ErrorCode json.RawMessage `json:"error_code"`
-	ErrorMsg  json.RawMessage `json:"error_msg"`
-	Errors    json.RawMessage `json:"errors"`
-	Encoded   json.RawMessage `json:"encoded_authorization_message"`
-	Message   json.RawMessage `json:"message"`
-	Code      json.RawMessage `json:"code"`
-}
-
-// refusalKeys returns the keys of a refusal.
-func refusalKeys() []string {
-	return []string{"error", "error_code", "error_msg", "errors", "encoded_authorization_message", "message", "code"}
+	Error     rawJSON `json:"error,case:ignore"`
+	ErrorCode rawJSON `json:"error_code,case:ignore"`
+	ErrorMsg  rawJSON `json:"error_msg,case:ignore"`
+	Errors    rawJSON `json:"errors,case:ignore"`
+	Encoded   rawJSON `json:"encoded_authorization_message,case:ignore"`
+	Message   rawJSON `json:"message,case:ignore"`
+	Code      rawJSON `json:"code,case:ignore"`
 }
 
 // says reports whether a value is there and says something: null, "", [] and {} say nothing.
-func says(raw json.RawMessage) bool {
+func says(raw rawJSON) bool {
 	switch n := len(raw); {
 	case n == 0 || string(raw) == "null" || string(raw) == `""`:
 		return false
@@ -275,18 +271,12 @@ func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err e
 	if err := e.refusal.check(body); err != nil {
 		return memberPage{}, err
 	}
-	switch more := e.more(); {
-	case more != "":
+	if more := e.more(); more != "" {
 		return memberPage{}, errors.New("unexpected " + strconv.Quote(more) + " in the member list")
-	case !utf8.Valid(body):
-		return memberPage{}, errors.New("response is not UTF-8: two members could look the same")
-	}
-	if err := checkKeys(body, envelopeKeys, rowKeys); err != nil {
-		return memberPage{}, err
 	}
 	info := &e.PageInfo
-	if says(info.NextMarker) && json.Unmarshal(info.NextMarker, &page.next) != nil {
-		return memberPage{}, errors.New("next_marker is not a string")
+	if says(info.NextMarker) && decode(info.NextMarker, &page.next) != nil {
+		return memberPage{}, errors.New("next_marker in the response is not a string")
 	}
 	if len(page.next) > maxMarker {
 		return memberPage{}, errors.New("next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
@@ -299,7 +289,7 @@ func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err e
 	if api == IMS && rows == imsMemberPage && len(info.NextMarker) == 0 && len(info.CurrentCount) == 0 {
 		return memberPage{}, fmt.Errorf("page of %d members without page_info: it may not be the last page", rows)
 	}
-	for _, raw := range []json.RawMessage{e.Total, e.TotalCount, e.Count} {
+	for _, raw := range []rawJSON{e.Total, e.TotalCount, e.Count} {
 		if n, ok := number(raw); ok {
 			page.total = max(page.total, n)
 		}
@@ -316,95 +306,34 @@ func (e *envelope) more() string {
 		return "members_links"
 	case says(e.NextMarker):
 		return "next_marker"
-	case len(e.Links) == 0:
+	case len(e.Links) == 0 || e.Links[0] != '{':
 		return ""
 	}
 	var links struct {
-		Next json.RawMessage `json:"next"`
+		Next rawJSON `json:"next,case:ignore"`
 	}
-	// Links of another type than an object name no next page by this key.
-	if json.Unmarshal(e.Links, &links) == nil && says(links.Next) {
+	if err := decode(e.Links, &links); err != nil || says(links.Next) {
 		return "links.next"
 	}
 	return ""
 }
 
 // number reads a number, or a string with one in it.
-func number(raw json.RawMessage) (float64, bool) {
+func number(raw rawJSON) (float64, bool) {
 	if len(raw) == 0 {
 		return 0, false
 	}
 	text := string(raw)
-	if raw[0] == '"' && json.Unmarshal(raw, &text) != nil {
+	if raw[0] == '"' && decode(raw, &text) != nil {
 		return 0, false
 	}
 	n, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	return n, err == nil && !math.IsNaN(n)
 }
 
-func memberRows(body []byte) (rows []memberJSON, around *envelope, err error) {
-	// A pointer tells a list that is missing or null from an empty one.
-	var list struct {
-		Others  ignored       `json:"MEMBERS"` // in other letters, as in otherLetters
-		Members *[]memberJSON `json:"members"`
-		envelope
-	}
-	err = json.Unmarshal(body, &list)
-	if _, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return lenientRows(body)
-	}
-	if err != nil {
-		return nil, nil, shapeError(err)
-	}
-	if list.Members == nil {
-		return nil, nil, errors.New(`no "members" in the response` + hint(body))
-	}
-	return *list.Members, &list.envelope, nil
-}
-
-// lenientRows reads a list in which some value has another type than the API document says. A bad status or time costs
-// that value; a bad ID or a row that is no object costs the list, because then nobody knows who is in it.
-func lenientRows(body []byte) (rows []memberJSON, around *envelope, err error) {
-	var list struct {
-		Others  ignored `json:"MEMBERS"`
-		Members *[]struct {
-			MemberID  string          `json:"member_id"`
-			Type      string          `json:"member_type"`
-			ImageID   string          `json:"image_id"`
-			Status    json.RawMessage `json:"status"`
-			CreatedAt json.RawMessage `json:"created_at"`
-			UpdatedAt json.RawMessage `json:"updated_at"`
-		} `json:"members"`
-		envelope
-	}
-	if err := json.Unmarshal(body, &list); err != nil {
-		return nil, nil, shapeError(err)
-	}
-	if list.Members == nil {
-		return nil, nil, errors.New(`no "members" in the response` + hint(body))
-	}
-	if len(*list.Members) > maxMembers {
-		return nil, nil, errTooManyMembers
-	}
-	rows = make([]memberJSON, 0, len(*list.Members))
-	for _, r := range *list.Members {
-		row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
-		row.setLenient(r.Status, r.CreatedAt, r.UpdatedAt)
-		rows = append(rows, row)
-	}
-	return rows, &list.envelope, nil
-}
-
-// setLenient sets the values that may have any type. What is no string stays empty.
-func (r *memberJSON) setLenient(status, created, updated json.RawMessage) {
-	_ = json.Unmarshal(status, &r.Status)
-	_ = json.Unmarshal(created, &r.CreatedAt)
-	_ = json.Unmarshal(updated, &r.UpdatedAt)
-}
-
 func (r *memberJSON) member(now time.Time) Member {
-	m := Member{Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown, Created: parseTime(r.CreatedAt), Updated: parseTime(r.UpdatedAt)}
-	switch s := Status(r.Status); s {
+	m := Member{Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown, Created: parseTime(r.CreatedAt.value), Updated: parseTime(r.UpdatedAt.value)}
+	switch s := Status(r.Status.value); s {
 	case Accepted, Pending, Rejected:
 		m.Status = s
 	}
@@ -423,18 +352,6 @@ func normalize(members []Member) []Member {
 			b.Updated.Compare(a.Updated))
 	})
 	return slices.CompactFunc(members, func(a, b Member) bool { return a.Type == b.Type && a.ID == b.ID && a.ID != "" })
-}
-
-// shapeError says in short why a body is not the JSON that it should be.
-func shapeError(err error) error {
-	var typeErr *json.UnmarshalTypeError
-	if errors.As(err, &typeErr) {
-		if typeErr.Field == "" {
-			return errors.New("response is a JSON " + typeErr.Value + ", not an object")
-		}
-		return errors.New(strconv.Quote(typeErr.Field) + " in the response is a JSON " + typeErr.Value)
-	}
-	return errors.New("invalid JSON in the response: " + clean(err.Error()))
 }
 
 // hint quotes what an unexpected body says.

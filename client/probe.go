@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // MemberAnswer is what the image API answers about one member. Either Row is set or NotMember is true.
@@ -51,18 +49,8 @@ func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (Mem
 
 // decodeMember reads one row of a member list. now is the server's clock at the answer, or zero.
 func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member, error) {
-	var r struct {
-		MemberID  string          `json:"member_id"`
-		Type      string          `json:"member_type"`
-		ImageID   string          `json:"image_id"`
-		Status    json.RawMessage `json:"status"`
-		CreatedAt json.RawMessage `json:"created_at"`
-		UpdatedAt json.RawMessage `json:"updated_at"`
-	}
-	if err := json.Unmarshal(body, &r); err != nil {
-		return Member{}, shapeError(err)
-	}
-	if err := checkKeys(body, rowKeys, keySet{}); err != nil {
+	var r memberJSON
+	if err := decode(body, &r); err != nil {
 		return Member{}, err
 	}
 	switch {
@@ -72,12 +60,8 @@ func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member,
 		return Member{}, errors.New("response is about another image: " + strconv.Quote(clean(r.ImageID)))
 	case r.MemberID != memberID:
 		return Member{}, errors.New("response is about another member: " + strconv.Quote(clean(r.MemberID)))
-	case !utf8.Valid(body):
-		return Member{}, errors.New("response is not UTF-8: two members could look the same")
 	}
-	row := memberJSON{MemberID: r.MemberID, Type: r.Type, ImageID: r.ImageID}
-	row.setLenient(r.Status, r.CreatedAt, r.UpdatedAt)
-	return row.member(now), nil
+	return r.member(now), nil
 }
 
 // classify notes what an error answer says of the image: whether it is the image API's own 404, and for a probe
@@ -109,22 +93,22 @@ func glanceNotFound(body []byte) (message string, ok bool) {
 	if m := glancePage.FindSubmatch(body); m != nil {
 		return oneLine(string(m[1])), true
 	}
-	// A map, since a struct takes keys in other letters too.
-	var object map[string]json.RawMessage
-	if json.Unmarshal(body, &object) != nil {
+	var object struct {
+		Message string  `json:"message"`
+		Title   string  `json:"title"`
+		Code    rawJSON `json:"code"`
+	}
+	if decode(body, &object) != nil || object.Message == "" || object.Title == "" {
 		return "", false
 	}
-	var title, code string
-	if json.Unmarshal(object["message"], &message) != nil || json.Unmarshal(object["title"], &title) != nil || title == "" {
-		return "", false
-	}
-	if json.Unmarshal(object["code"], &code) != nil {
-		code = string(object["code"]) // a number
+	var code string
+	if decode(object.Code, &code) != nil {
+		code = string(object.Code) // a number
 	}
 	if code != "404" && !strings.HasPrefix(code, "404 ") {
 		return "", false
 	}
-	return oneLine(message), true
+	return oneLine(object.Message), true
 }
 
 // hasWord reports whether a text contains an ID that no letter, digit, hyphen or underscore of ASCII stands next to.

@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -234,18 +233,19 @@ type listedProject struct {
 
 func decodeProjects(body []byte) ([]listedProject, error) {
 	var answer struct {
-		Projects *[]struct {
+		Projects []record[struct {
 			ID      string `json:"id"`
 			Name    string `json:"name"`
 			Enabled *bool  `json:"enabled"`
-		} `json:"projects"`
-		Links struct {
-			Next json.RawMessage `json:"next"`
-		} `json:"links"`
+		}] `json:"projects"`
+		Others otherSpelling `json:"PROJECTS,case:ignore"`
+		Links  struct {
+			Next rawJSON `json:"next,case:ignore"`
+		} `json:"links,case:ignore"`
 		refusal
 	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return nil, shapeError(err)
+	if err := decode(body, &answer); err != nil {
+		return nil, err
 	}
 	if err := answer.check(body); err != nil {
 		return nil, err
@@ -257,7 +257,8 @@ func decodeProjects(body []byte) ([]listedProject, error) {
 		return nil, errors.New("unexpected pagination in the list of projects")
 	}
 	var list []listedProject
-	for _, p := range *answer.Projects {
+	for _, row := range answer.Projects {
+		p := &row.value
 		if p.ID == "" {
 			return nil, errors.New("a project without an ID")
 		}

@@ -76,11 +76,54 @@ func TestE18SideFields(t *testing.T) {
 	}
 }
 
+// E18: a property of the owner's costs nothing but itself, in whatever letters, and a value that is there twice costs that
+// value. What else is in the list is read.
+func TestE18DuplicateNames(t *testing.T) {
+	want := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active", Tags: []string{"a"}, View: producer}
+	with := func(change func(img *client.Image)) client.Image {
+		img := want
+		change(&img)
+		return img
+	}
+	for twice, want := range map[string]client.Image{
+		`"anything": 1, "anything": {"a": 1, "a": 2}`: want,
+		`"error": "x", "error": "y"`:                  want,
+		"\"anything\": \"\xff\", \"\xfe\": 1":         want,
+		`"anything": "\ud800", "\ud800": 1`:           want,
+		`"name": "another"`:                           with(func(img *client.Image) { img.Name = "" }),
+		`"status": null`:                              with(func(img *client.Image) { img.Status = "" }),
+		`"\u0074ags": []`:                             with(func(img *client.Image) { img.Tags = nil }),
+		`"os_hidden": true, "os_hidden": true`:        want,
+	} {
+		record := `{"id": "` + golden + `", "name": "golden", "owner": "` + producer + `", "visibility": "shared", "status": "active", "tags": ["a"], ` + twice + `}`
+		got, err := answering(t, client.Glance, record).Image(t.Context(), golden)
+		if diff := cmp.Diff(want, got); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", twice, err, diff)
+		}
+		page, err := answering(t, client.Glance, `{"images": [`+record+`, {"id": "x"}]}`).ImagePage(t.Context(), client.ImageQuery{}, "")
+		if diff := cmp.Diff([]client.Image{want, {ID: "x", View: producer}}, page.Images); err != nil || diff != "" {
+			t.Errorf("%s: %v %s", twice, err, diff)
+		}
+	}
+}
+
+// E18: text that is not UTF-8 stays within its value.
+func TestE18InvalidText(t *testing.T) {
+	record := `{"id": "` + golden + `", "name": "a\ud800", "owner": "` + producer + `", "visibility": "shared", "tags": ["` + "\xff" + `"]}`
+	want := client.Image{ID: golden, Name: "a\ufffd", Owner: producer, Visibility: client.Shared, Tags: []string{"\ufffd"}, View: producer}
+	page, err := answering(t, client.Glance, `{"images": [`+record+`]}`).ImagePage(t.Context(), client.ImageQuery{}, "")
+	if diff := cmp.Diff([]client.Image{want}, page.Images); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
 // E18: who owns an image, and who has it, is not guessed.
 func TestE18StrictFields(t *testing.T) {
 	for _, record := range []string{
 		`{"id": 7, "owner": "o", "visibility": "shared"}`, `{"id": "` + golden + `", "owner": 7, "visibility": "shared"}`,
 		`{"id": "` + golden + `", "owner": "o", "visibility": ["shared"]}`, `{"id": "` + golden + `", "name": 7, "owner": 7, "visibility": "shared"}`, `7`,
+		`{"id": "` + golden + `", "owner": "o", "owner": "p", "visibility": "shared"}`, `{"id": "` + golden + `", "id": "` + golden + `"}`,
+		`{"id": "` + golden + `", "owner": "o", "visibility": "shared", "visibility": "private"}`, `[{"id": "` + golden + `"}]`,
 	} {
 		if img, err := answering(t, client.Glance, record).Image(t.Context(), golden); err == nil || asError(t, err).Code != client.CodeDecode {
 			t.Errorf("%s: got %+v, %v", record, img, err)

@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -59,10 +58,11 @@ func decodeVersions(body []byte) (string, error) {
 			ID     string `json:"id"`
 			Status string `json:"status"`
 		} `json:"versions"`
+		Others otherSpelling `json:"VERSIONS,case:ignore"`
 		refusal
 	}
-	if err := json.Unmarshal(body, &list); err != nil {
-		return "", shapeError(err)
+	if err := decode(body, &list); err != nil {
+		return "", err
 	}
 	if err := list.check(body); err != nil {
 		return "", err

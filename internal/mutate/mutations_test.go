@@ -34,7 +34,13 @@ var mutations = []mutation{
 	{rule: "E4", file: "client/member.go", old: `case says(e.Next):`, new: `case !BROKEN && says(e.Next):`},
 	{rule: "E4", file: "client/member.go", old: `case says(e.MembersLinks):`, new: `case !BROKEN && says(e.MembersLinks):`},
 	{rule: "E4", file: "client/member.go", old: `case says(e.NextMarker):`, new: `case !BROKEN && says(e.NextMarker):`},
-	{rule: "E4", file: "client/member.go", old: `&& says(links.Next) {`, new: `&& !BROKEN && says(links.Next) {`},
+	{rule: "E4", file: "client/member.go", old: `err != nil || says(links.Next) {`, new: `!BROKEN && (err != nil || says(links.Next)) {`},
+	{rule: "E4", file: "client/json.go", old: `json.Unmarshal(body, v)`, new: `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`},
+	{rule: "E4", file: "client/json.go", old: `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`, new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if BROKEN {
+		return dec.SkipValue()
+	}
+	return errors.New("is another`},
 	{rule: "E4", file: "client/member.go", old: `if says(r.Error) ||`, new: `if !BROKEN && says(r.Error) ||`},
 	{rule: "E4", file: "client/member.go", old: `says(r.Encoded) ||`, new: `!BROKEN && says(r.Encoded) ||`},
 	{rule: "E4", file: "client/member.go", old: `says(r.Message) && says(r.Code)`, new: `!BROKEN && says(r.Message) && says(r.Code)`},
@@ -120,12 +126,12 @@ var mutations = []mutation{
 		e.view.ownRows`},
 	{rule: "E10", file: "collector/proof.go", old: `if last := v.rows(rows.own).last; last.run == coll.id ||`, new: `if last := v.rows(rows.own).last; BROKEN || last.run == coll.id ||`},
 	{rule: "E10", file: "collector/proof.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
-	{rule: "E10", file: "client/probe.go", old: `|| title == "" {`, new: `|| !BROKEN && title == "" {`},
+	{rule: "E10", file: "client/probe.go", old: `|| object.Title == "" {`, new: `|| !BROKEN && object.Title == "" {`},
 	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
-	{rule: "E10", file: "client/probe.go", old: `return oneLine(message), true`, new: `if BROKEN {
-		return message, true
+	{rule: "E10", file: "client/probe.go", old: `return oneLine(object.Message), true`, new: `if BROKEN {
+		return object.Message, true
 	}
-	return oneLine(message), true`},
+	return oneLine(object.Message), true`},
 	{rule: "E10", file: "client/probe.go", old: `hasWord(own, req.memberID) &&`, new: `(BROKEN || hasWord(own, req.memberID)) &&`},
 	{rule: "E10", file: "client/client.go", old: `if req.probe() {`, new: `if !BROKEN && req.probe() {`},
 
@@ -217,13 +223,19 @@ var mutations = []mutation{
 	{rule: "E17", file: "collector/memory.go", old: `c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`, new: `!BROKEN && c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`},
 
 	// E18: side fields.
-	{rule: "E18", file: "client/image.go", old: `if json.Unmarshal(lenient.Tags, &r.Tags) != nil {`, new: `if err := json.Unmarshal(lenient.Tags, &r.Tags); BROKEN && err != nil {
-		return err
-	} else if err != nil {`},
-	{rule: "E18", file: "client/image.go", old: `*f = string(raw) == "true" ||`, new: `if BROKEN && string(raw) != "true" && string(raw) != "false" {
-		return errors.New("broken")
-	}
-	*f = string(raw) == "true" ||`},
+	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
+		if BROKEN && err != nil {
+			return err
+		}
+		odd = err != nil || odd`},
+	{rule: "E18", file: "client/json.go", old: `odd := p.read`, new: `odd := !BROKEN && p.read`},
+	{rule: "E18", file: "client/json.go", old: `&r.value, jsontext.AllowDuplicateNames(true),`, new: `&r.value, jsontext.AllowDuplicateNames(!BROKEN),`},
+	{rule: "E18", file: "client/json.go", old: `jsontext.AllowInvalidUTF8(true)) }`, new: `jsontext.AllowInvalidUTF8(!BROKEN))
+}`},
+	{rule: "E18", file: "client/json.go", old: `if dec.PeekKind() != '{' {`, new: `if !BROKEN && dec.PeekKind() != '{' {`},
+	{rule: "E18", file: "client/image.go", old: `!r.ID.odd && !r.Owner.odd`, new: `!r.ID.odd && (BROKEN || !r.Owner.odd)`},
+	{rule: "E18", file: "client/image.go", old: `&& !r.Visibility.odd`, new: `&& (BROKEN || !r.Visibility.odd)`},
+	{rule: "E18", file: "client/image.go", old: `*f = string(raw) == "true" ||`, new: `*f = BROKEN && string(raw) != "false" || string(raw) == "true" ||`},
 	{rule: "E18", file: "client/image.go", old: `Whole: api == IMS &&`, new: `Whole: (BROKEN || api == IMS) &&`},
 
 	// E19: endpoints.
