@@ -73,6 +73,7 @@ func (r *record[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if dec.PeekKind() != '{' {
 		return dec.SkipValue()
 	}
+	// The encoding/json/v2 of Go 1.26 (GOEXPERIMENT=jsonv2) ignores these options here, and refuses the whole response.
 	return json.UnmarshalDecode(dec, &r.value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 

@@ -27,23 +27,23 @@ var mutations = []mutation{
 	{rule: "E2", file: "collector/evidence.go", old: `return e.rowsVisible()`, new: `return BROKEN || e.rowsVisible()`},
 
 	// E3 and E4: the whole list.
-	{rule: "E3", file: "client/member.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
-	{rule: "E3", file: "client/member.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
+	{rule: "E3", file: "client/envelope.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
+	{rule: "E3", file: "client/envelope.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
 	{rule: "E3", file: "client/member.go", old: `page.next == "" && total > float64(rows):`, new: `!BROKEN && page.next == "" && total > float64(rows):`},
 	{rule: "E3", file: "client/member.go", old: `&& !access.SameView(list.Access) {`, new: `&& !BROKEN && !access.SameView(list.Access) {`},
-	{rule: "E4", file: "client/member.go", old: `case says(e.Next):`, new: `case !BROKEN && says(e.Next):`},
-	{rule: "E4", file: "client/member.go", old: `case says(e.MembersLinks):`, new: `case !BROKEN && says(e.MembersLinks):`},
-	{rule: "E4", file: "client/member.go", old: `case says(e.NextMarker):`, new: `case !BROKEN && says(e.NextMarker):`},
-	{rule: "E4", file: "client/member.go", old: `err != nil || says(links.Next) {`, new: `!BROKEN && (err != nil || says(links.Next)) {`},
+	{rule: "E4", file: "client/envelope.go", old: `case says(e.Next):`, new: `case !BROKEN && says(e.Next):`},
+	{rule: "E4", file: "client/envelope.go", old: `case says(e.MembersLinks):`, new: `case !BROKEN && says(e.MembersLinks):`},
+	{rule: "E4", file: "client/envelope.go", old: `case says(e.NextMarker):`, new: `case !BROKEN && says(e.NextMarker):`},
+	{rule: "E4", file: "client/envelope.go", old: `err != nil || says(links.Next) {`, new: `!BROKEN && (err != nil || says(links.Next)) {`},
 	{rule: "E4", file: "client/json.go", old: `json.Unmarshal(body, v)`, new: `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`},
 	{rule: "E4", file: "client/json.go", old: `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`, new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if BROKEN {
 		return dec.SkipValue()
 	}
 	return errors.New("is another`},
-	{rule: "E4", file: "client/member.go", old: `if says(r.Error) ||`, new: `if !BROKEN && says(r.Error) ||`},
-	{rule: "E4", file: "client/member.go", old: `says(r.Encoded) ||`, new: `!BROKEN && says(r.Encoded) ||`},
-	{rule: "E4", file: "client/member.go", old: `says(r.Message) && says(r.Code)`, new: `!BROKEN && says(r.Message) && says(r.Code)`},
+	{rule: "E4", file: "client/envelope.go", old: `if says(r.Error) ||`, new: `if !BROKEN && says(r.Error) ||`},
+	{rule: "E4", file: "client/envelope.go", old: `says(r.Encoded) ||`, new: `!BROKEN && says(r.Encoded) ||`},
+	{rule: "E4", file: "client/envelope.go", old: `says(r.Message) && says(r.Code)`, new: `!BROKEN && says(r.Message) && says(r.Code)`},
 
 	// E5: the owner's view.
 	{rule: "E5", file: "collector/evidence.go", old: `if !e.ownImage() || !e.view.knowsProject(e.list) ||`, new: `if !BROKEN && !e.ownImage() || !e.view.knowsProject(e.list) ||`},
