@@ -12,7 +12,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 for promtool; do
   printf -- '-- %s: %s\n' "$promtool" "$("$promtool" --version 2>&1 | head -1)"
   "$promtool" check rules alerts.rules.yml
-  "$promtool" test rules alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml alerts.faults.test.yml
+  "$promtool" test rules alerts.records.test.yml alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml alerts.faults.test.yml
 done
 
 printf -- '-- runbooks\n'
