@@ -56,7 +56,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("web.route-prefix", "Path prefix of all pages, if it is not the path of --web.external-url.").StringVar(&f.routePrefix)
 	app.Flag("web.enable-lifecycle", "Allow a reload by POST /-/reload. SIGHUP reloads always.").BoolVar(&f.enableLifecycle)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&f.enablePprof)
-	app.Flag("web.max-requests", "How many scrapes may be under way at once; 0: any number.").Default("40").IntVar(&f.maxRequests)
+	app.Flag("web.max-requests", "How many pages of metrics may be collected at once; 0: any number.").Default("40").IntVar(&f.maxRequests)
 	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").BoolVar(&f.disableExporterMetrics)
 	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").HintOptions("debug", "info", "warn", "error").StringVar(&f.logLevel)
 	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").HintOptions("logfmt", "json").StringVar(&f.logFormat)

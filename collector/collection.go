@@ -433,7 +433,7 @@ func (c *collection) newSnapshot() Snapshot {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.head()
-	s.State, s.Left = state, left
+	s.ID, s.State, s.Left = snapshots.Add(1), state, left
 	s.Images = c.images(c.sightInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {

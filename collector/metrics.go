@@ -23,13 +23,14 @@ var (
 // desc is a metric family.
 type desc struct {
 	*prometheus.Desc
-	name, help string
-	place      int // in allDescs
+	family *dto.MetricFamily // without its series
+	place  int               // in allDescs
 }
 
 func newDesc(name, help string, labels []string, more ...string) *desc {
 	name = "glance_" + name
-	return &desc{prometheus.NewDesc(name, help, slices.Concat(labels, more), nil), name, help, 0}
+	family := &dto.MetricFamily{Name: &name, Help: &help, Type: dto.MetricType_GAUGE.Enum()}
+	return &desc{prometheus.NewDesc(name, help, slices.Concat(labels, more), nil), family, 0}
 }
 
 var (

@@ -19,7 +19,21 @@ type refresher struct {
 
 	last *collection         // that has ended; nil: none yet
 	seen map[string]sighting // by image ID, up to then; replaced, never changed
+
+	sharing sync.Mutex // held while a snapshot is made
+	shared  shared
 }
+
+// shared is a snapshot that scrapes at the same time share.
+type shared struct {
+	snapshot  Snapshot
+	made      time.Time
+	opts      *Options
+	last, now uint64 // IDs of the collections that it shows
+}
+
+// shareFor is how long a snapshot is shared while nothing ends or begins.
+const shareFor = time.Second
 
 // sighting is an image that was read. One that a later collection cannot read is shown as it was, with its age.
 type sighting struct {
@@ -120,7 +134,25 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	return c.shown(r)
+	r.sharing.Lock()
+	defer r.sharing.Unlock()
+	c.mu.Lock()
+	next := shared{made: time.Now(), opts: c.opts, last: r.last.number(), now: c.part(Shard{}).newest().number()}
+	c.mu.Unlock()
+	old := &r.shared
+	if old.opts != next.opts || old.last != next.last || old.now != next.now || age(old.made) >= shareFor {
+		next.snapshot = c.shown(r)
+		r.shared = next
+	}
+	return r.shared.snapshot
+}
+
+// number is the collection's, 0 for none.
+func (c *collection) number() uint64 {
+	if c == nil {
+		return 0
+	}
+	return c.id
 }
 
 // shown is what the collections in the background have seen by now.
@@ -140,7 +172,7 @@ func (c *Cloud) shown(r *refresher) Snapshot {
 	}
 	s := c.head(last, now, opts)
 	s.Left = c.lately(newest)
-	s.opts, s.State, s.Taken = newest.opts, c.api.State(), s.Start
+	s.ID, s.opts, s.State, s.Taken = snapshots.Add(1), newest.opts, c.api.State(), s.Start
 	newest.mu.Lock()
 	defer newest.mu.Unlock()
 	s.Images = newest.images(func(t *target) sighting {

@@ -52,11 +52,18 @@ func Gather(snapshots ...Snapshot) []*dto.MetricFamily {
 	var families []*dto.MetricFamily
 	for i, d := range allDescs {
 		if len(lists[i]) > 0 {
-			families = append(families, &dto.MetricFamily{Name: &d.name, Help: &d.help, Type: dto.MetricType_GAUGE.Enum(), Metric: lists[i]})
+			f := d.family
+			families = append(families, &dto.MetricFamily{Name: f.Name, Help: f.Help, Type: f.Type, Metric: lists[i]})
 		}
 	}
 	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return families
+}
+
+// Each calls emit for each series of the snapshot, the series of a family in the order of a page: with the family, which
+// has no series here, and with the labels, sorted by name. The same label is the same pointer. Nobody may change any.
+func (s *Snapshot) Each(emit func(family *dto.MetricFamily, labels []*dto.LabelPair, value float64)) {
+	s.print(&printer{emit: func(s sample) { emit(s.desc.family, s.labels, s.value) }})
 }
 
 // sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"glance_share_exporter/client"
@@ -26,6 +27,8 @@ const (
 // Snapshot is what one collection of one cloud saw. It is a value that nobody changes any more; metrics and pages are
 // renderings of it.
 type Snapshot struct {
+	// ID is the same in all copies of the snapshot, and in no other one.
+	ID       uint64
 	Cloud    string
 	Start    time.Time
 	Duration time.Duration
@@ -63,6 +66,9 @@ type Snapshot struct {
 
 	opts *Options
 }
+
+// snapshots counts those that were made.
+var snapshots atomic.Uint64
 
 // LeftImage is a discovered image that is not watched any more, though the configuration is the same.
 type LeftImage struct {

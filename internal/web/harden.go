@@ -6,7 +6,10 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"strings"
+	"sync"
 	"time"
+
+	"glance_share_exporter/collector"
 )
 
 // writeTimeout is how long a client may take to read a page. The time of the collection does not count.
@@ -58,31 +61,47 @@ func hardened(next http.Handler) http.Handler {
 	})
 }
 
-// limit bounds how many requests are answered at once, over several pages.
-type limit chan struct{}
-
-// newLimit returns nil, no limit, for 0.
-func newLimit(n int) limit {
-	if n == 0 {
-		return nil
-	}
-	return make(limit, n)
+// places bound how many pages are collected at once. Scrapes of one page at the same time that wait as long share a
+// collection, and so have one place together. Who only reads has none.
+type places struct {
+	most  int // 0: no bound
+	mu    sync.Mutex
+	taken map[place]int // scrapes
 }
 
-func (l limit) of(next http.Handler) http.Handler {
-	if l == nil {
-		return next
+// place is what scrapes must have in common to take one place.
+type place struct {
+	cloud   string // of /probe, else empty
+	shard   collector.Shard
+	timeout time.Duration
+}
+
+func newPlaces(most int) *places { return &places{most: most, taken: map[place]int{}} }
+
+// enter reports whether there is a place, which leave must be called for.
+func (p *places) enter(at place) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.most > 0 && p.taken[at] == 0 && len(p.taken) >= p.most {
+		return false
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		select {
-		case l <- struct{}{}:
-			defer func() { <-l }()
-			next.ServeHTTP(w, r)
-		default:
-			w.Header().Set("Retry-After", "1")
-			http.Error(w, fmt.Sprintf("%d scrapes in progress, the limit of --web.max-requests: try again later", cap(l)), http.StatusServiceUnavailable)
-		}
-	})
+	p.taken[at]++
+	return true
+}
+
+func (p *places) leave(at place) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken[at]--; p.taken[at] == 0 {
+		delete(p.taken, at)
+	}
+}
+
+// full answers a scrape that there is no place for.
+func (p *places) full(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	text := fmt.Sprintf("%d scrapes in progress, the limit of --web.max-requests: try again later", p.most)
+	http.Error(w, text, http.StatusServiceUnavailable)
 }
 
 // addPprof adds the pages of net/http/pprof, which that package puts on a mux of its own that nobody serves.

@@ -39,21 +39,30 @@ func withOptions(t *testing.T, change func(*web.Options)) http.Handler {
 	return handler
 }
 
-// However many scrape, some are answered; the others are told at once, and health always.
+// However many pages are asked for, some are collected; the others are told at once, and health always. Scrapes of one
+// page that wait as long count once.
 func TestMaxRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := withOptions(t, func(o *web.Options) { o.MaxRequests = 3 })
 		var scrapes sync.WaitGroup
-		for _, path := range []string{"/metrics", "/probe?cloud=prod", "/metrics"} {
+		answered := func(path, timeout string) {
 			scrapes.Go(func() {
-				if rec := get(t, h, path, "5"); rec.Code != http.StatusOK {
+				if rec := get(t, h, path, timeout); rec.Code != http.StatusOK {
 					t.Errorf("%s: %d", path, rec.Code)
 				}
 			})
 		}
+		answered("/metrics", "5")
+		answered("/metrics", "6")
+		answered("/probe?cloud=prod", "5")
 		synctest.Wait()
-		for _, path := range []string{"/metrics", "/probe?cloud=prod"} {
-			rec := get(t, h, path, "5")
+		for range 10 {
+			answered("/metrics", "5")
+			answered("/probe?cloud=prod", "5")
+		}
+		synctest.Wait()
+		for _, path := range []string{"/metrics", "/probe?cloud=prod", "/probe?cloud=prod&shard=1/2"} {
+			rec := get(t, h, path, "7")
 			if want := "3 scrapes in progress, the limit of --web.max-requests: try again later\n"; rec.Code != http.StatusServiceUnavailable || rec.Body.String() != want || rec.Header().Get("Retry-After") != "1" {
 				t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 			}

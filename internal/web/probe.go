@@ -18,7 +18,7 @@ import (
 
 // probeHandler collects one cloud on each request. Its page has no counters, so that any of several exporters may answer.
 type probeHandler struct {
-	opts Options
+	*scraper
 
 	mu   sync.Mutex
 	took map[string]*rendering // by cloud
@@ -31,6 +31,7 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	clouds, release := h.opts.Clouds()
+	release = sync.OnceFunc(release)
 	defer release()
 	i := slices.IndexFunc(clouds, func(c *collector.Cloud) bool { return c.Name() == name })
 	if i < 0 {
@@ -41,7 +42,10 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, fmt.Sprintf("cloud %q has a refresh_interval and therefore no shards: remove parameter shard", name), http.StatusBadRequest)
 		return
 	}
-	h.opts.scrape(w, r, clouds[i:i+1], shard, prometheus.NewRegistry(), h.rendering(clouds[i].Name()))
+	h.serve(w, r, &scrape{
+		place: place{cloud: name, shard: shard}, clouds: clouds[i : i+1], release: release,
+		process: prometheus.NewRegistry(), took: h.rendering(name),
+	})
 }
 
 // rendering returns how long the page of a configured cloud took.

@@ -37,7 +37,7 @@ type Options struct {
 	// RoutePrefix is the path prefix of all pages, default the path of ExternalURL.
 	RoutePrefix string
 
-	// MaxRequests is how many scrapes may be under way at once; 0: no bound.
+	// MaxRequests is how many pages may be collected at once, see [places]; 0: no bound.
 	MaxRequests int
 	// Pprof is whether there are the pages of net/http/pprof.
 	Pprof bool
@@ -57,11 +57,11 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	scrapes := newLimit(opts.MaxRequests)
+	scrapes := &scraper{opts: &opts, places: newPlaces(opts.MaxRequests), shared: newSharedSeries()}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+prefix+"/{$}", status)
-	mux.Handle("GET "+prefix+telemetry, scrapes.of(&metricsHandler{opts: opts, probe: prefix + "/probe"}))
-	mux.Handle("GET "+prefix+"/probe", scrapes.of(&probeHandler{opts: opts, took: map[string]*rendering{}}))
+	mux.Handle("GET "+prefix+telemetry, &metricsHandler{scraper: scrapes, probe: prefix + "/probe"})
+	mux.Handle("GET "+prefix+"/probe", &probeHandler{scraper: scrapes, took: map[string]*rendering{}})
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
 	mux.HandleFunc("GET "+prefix+"/config", opts.config)
 	mux.HandleFunc("GET "+prefix+"/-/healthy", text("Healthy.\n"))
@@ -170,13 +170,6 @@ func text(s string) http.HandlerFunc {
 func plain(w http.ResponseWriter, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, _ = w.Write([]byte(s)) // whoever asked may have gone
-}
-
-// errorLog gives promhttp's messages to the logger.
-type errorLog struct{ logger log.Logger }
-
-func (l errorLog) Println(v ...any) {
-	_ = level.Error(l.logger).Log("msg", "rendering metrics", "err", strings.TrimSpace(fmt.Sprintln(v...)))
 }
 
 // Closed reports whether a server ended because it was told to.
