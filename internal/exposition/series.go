@@ -54,7 +54,7 @@ const pieceSize = 64 << 10
 
 // Render renders what source emits in one of [Formats].
 func Render(format expfmt.Format, source func(Emit)) (*Series, error) {
-	r := renderer{format: format, byFamily: map[*dto.MetricFamily]*family{}, deflater: newDeflater()}
+	r := renderer{format: format, text: newText(format), byFamily: map[*dto.MetricFamily]*family{}, deflater: newDeflater()}
 	defer r.deflater.free()
 	source(r.emit)
 	s := &Series{format: format}
@@ -89,6 +89,7 @@ type renderer struct {
 	format   expfmt.Format
 	byFamily map[*dto.MetricFamily]*family
 	deflater *deflater
+	text     *text // nil: the library encodes
 	buffer   bytes.Buffer
 	err      error // the first one
 }
@@ -102,9 +103,13 @@ func (r *renderer) emit(of *dto.MetricFamily, labels []*dto.LabelPair, value flo
 		f = &family{name: of.GetName(), of: of}
 		r.byFamily[of] = f
 	}
-	f.add(labels, value)
-	if len(f.rest) == batch {
-		r.encode(f)
+	if r.text != nil && f.header != nil {
+		f.raw = r.text.append(f.raw, f.name, labels, value)
+	} else {
+		f.add(labels, value)
+		if len(f.rest) == batch || r.text != nil { // the first one makes the header
+			r.encode(f)
+		}
 	}
 	if len(f.raw) >= pieceSize {
 		r.compress(f)
