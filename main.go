@@ -28,17 +28,36 @@ import (
 	"glance_share_exporter/internal/web"
 )
 
-// drainTimeout is how long a scrape in flight may go on after SIGTERM; Kubernetes kills after 30 s.
-const drainTimeout = 25 * time.Second
+// drainTimeout is how long requests may go on after SIGTERM. A second later at most the program ends, before Docker kills
+// it after 10 s.
+const drainTimeout = 5 * time.Second
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "glance_share_exporter:", err)
+	ctx := handleSignals()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		if !errors.Is(err, syscall.EPIPE) { // as with "--once | head -1"
+			fmt.Fprintln(os.Stderr, "glance_share_exporter:", err)
+		}
 		os.Exit(1)
 	}
+}
+
+// handleSignals returns a context that is done at the first SIGTERM or SIGINT. A second one ends the program at once.
+func handleSignals() context.Context {
+	// A SIGHUP before run handles it has nothing to reload, and must not end the program.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	// Nor must a line of the log that nobody reads any more, as with "2>&1 | head -1".
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, cancel := context.WithCancel(context.Background())
+	stop := make(chan os.Signal, 2)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		cancel()
+		<-stop
+		os.Exit(1)
+	}()
+	return ctx
 }
 
 // run is the whole program. It returns when ctx is done and everything that it started has ended.
@@ -54,7 +73,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		stderr = io.Discard // the page says it all, and better
 	}
 	logger, toolkitLogger := newLoggers(stderr, flags.logLevel, flags.logFormat)
-	hup := make(chan os.Signal, 1) // from now on: a SIGHUP in the first moments must not end the program
+	hup := make(chan os.Signal, 1) // from now on, because the configuration that is loaded below may change meanwhile
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
 	name := flags.configFile
@@ -210,7 +229,7 @@ type events struct {
 	reloadIfChanged func(context.Context) (wait time.Duration)
 }
 
-// serve serves until ctx is done, lets the scrapes in flight finish, and reloads.
+// serve serves and reloads until ctx is done, and then shuts down.
 func serve(ctx context.Context, server *http.Server, listen func() error, on events, logger log.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- listen() }()
@@ -250,14 +269,15 @@ func serve(ctx context.Context, server *http.Server, listen func() error, on eve
 	}
 }
 
-// shutDown lets the scrapes in flight finish.
+// shutDown refuses new requests, and cuts off those that do not end within drainTimeout.
 func shutDown(ctx context.Context, server *http.Server, served <-chan error, logger log.Logger) error {
 	_ = level.Info(logger).Log("msg", "stopping")
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err := server.Shutdown(drain)
-	if err != nil {
-		_ = server.Close()
+	if errors.Is(err, context.DeadlineExceeded) {
+		_ = level.Warn(logger).Log("msg", "requests are cut off", "after", drainTimeout)
+		err = server.Close()
 	}
 	if serveErr := <-served; !web.Closed(serveErr) {
 		err = errors.Join(err, serveErr)

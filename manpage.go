@@ -71,7 +71,7 @@ SIGHUP
 loads the configuration again, all or nothing: a bad file changes nothing, and the log says why.
 .TP
 SIGTERM, SIGINT
-finish the scrapes in flight, and end.
+refuse new requests, give the scrapes at work 5 seconds to finish, and end. A second one ends the program at once, with 1.
 .SH EXIT STATUS
 0, or 1 where a line on standard error says what is wrong. With
 .B \-\-once

@@ -40,11 +40,12 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 // process is the program, running by itself.
 type process struct {
 	*exporter
-	cmd *exec.Cmd
+	cmd   *exec.Cmd
+	ended chan error // how it ended, once
 }
 
-// startProcess starts the program with at most so many KiB of address space; 0: no bound.
-func startProcess(t *testing.T, limit int, args ...string) *process {
+// newProcess returns the program, to be started with at most so many KiB of address space; 0: no bound.
+func newProcess(t *testing.T, limit int, args ...string) *process {
 	t.Helper()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc and a shell's ulimit -v")
@@ -57,32 +58,63 @@ func startProcess(t *testing.T, limit int, args ...string) *process {
 	if limit > 0 {
 		script = fmt.Sprintf("ulimit -v %d; ", limit) + script
 	}
-	p := &process{exporter: &exporter{stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}}}}
-	p.cmd = exec.CommandContext(context.Background(), "sh", append([]string{"-c", script, path, "--web.listen-address=127.0.0.1:0"}, args...)...)
+	p := &process{exporter: &exporter{
+		stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}},
+	}, ended: make(chan error, 1)}
+	args = append([]string{"-c", script, path, "--web.listen-address=127.0.0.1:0"}, args...)
+	p.cmd = exec.CommandContext(context.Background(), "sh", args...)
 	p.cmd.Stdout, p.cmd.Stderr = p.stdout, p.stderr
+	return p
+}
+
+// startProcess starts the program and waits until it listens. In the end it must end well.
+func startProcess(t *testing.T, limit int, args ...string) *process {
+	t.Helper()
+	p := newProcess(t, limit, args...)
+	p.start(t)
+	p.listen(t)
+	return p
+}
+
+// start starts the program. Unless the test waits for its end, it gets a SIGTERM then, and must end well.
+func (p *process) start(t *testing.T) {
+	t.Helper()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- p.cmd.Wait() }()
+	go func() {
+		p.ended <- p.cmd.Wait()
+		close(p.ended)
+	}()
 	t.Cleanup(func() {
 		p.client.CloseIdleConnections()
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case err := <-ended:
-			if err != nil {
-				t.Errorf("it ended with %v\n%.4000s", err, p.stderr)
-			}
-		case <-time.After(time.Minute):
-			_ = p.cmd.Process.Kill()
-			<-ended //nolint:errcheck // it was killed
-			t.Error("SIGTERM did not end it")
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+		if err := p.wait(t); err != nil {
+			t.Errorf("it ended with %v\n%.4000s", err, p.stderr)
 		}
 	})
+}
+
+// wait returns how the program ended; nil, if that was returned before.
+func (p *process) wait(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-p.ended:
+		return err
+	case <-time.After(time.Minute):
+		_ = p.cmd.Process.Kill()
+		<-p.ended //nolint:errcheck // it was killed
+		t.Error("SIGTERM did not end it")
+		return nil
+	}
+}
+
+// listen waits until the program listens.
+func (p *process) listen(t *testing.T) {
+	t.Helper()
 	waitFor(t, func() bool {
 		select {
-		case err := <-ended:
-			ended <- err
+		case err := <-p.ended:
 			t.Fatalf("it ended: %v\n%.4000s", err, p.stderr)
 		default:
 		}
@@ -92,7 +124,13 @@ func startProcess(t *testing.T, limit int, args ...string) *process {
 		}
 		return found != nil
 	})
-	return p
+}
+
+func (p *process) signal(t *testing.T, signal os.Signal) {
+	t.Helper()
+	if err := p.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // status reads a line of /proc/PID/status, in KiB.

@@ -20,7 +20,7 @@ const (
 	stableFor = time.Second
 	// loadTimeout is how long a reload waits for files. Reading from a network mount that hangs cannot be canceled.
 	loadTimeout = 10 * time.Second
-	// closeTimeout is how long Close waits for a reload.
+	// closeTimeout is how long Close waits.
 	closeTimeout = time.Second
 )
 

@@ -169,20 +169,29 @@ func (r *Runtime) Connections() []Connection {
 // Redacted returns the effective configuration as YAML, without its secrets.
 func (r *Runtime) Redacted() ([]byte, error) { return r.current.Load().config.Redacted() }
 
-// Close ends everything that is under way and waits for it, but only a second for a reload that hangs on a file.
+// Close ends everything that is under way and waits for it, but only a second: a file may hang, and so may a cloud.
 func (r *Runtime) Close() {
 	r.mu.Lock()
 	r.closed = true
 	current := r.current.Load()
 	r.mu.Unlock()
-	for _, entry := range current.clouds {
-		entry.collector.Close()
-		entry.client.Close()
-	}
-	r.retired.Wait()
-	select {
-	case r.watch.slot <- struct{}{}:
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		var clouds sync.WaitGroup
+		for _, entry := range current.clouds {
+			clouds.Go(func() {
+				entry.collector.Close()
+				entry.client.Close()
+			})
+		}
+		clouds.Wait()
+		r.retired.Wait()
+		r.watch.slot <- struct{}{} // after a reload
 		<-r.watch.slot
+	}()
+	select {
+	case <-ended:
 	case <-time.After(closeTimeout):
 	}
 }
