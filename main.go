@@ -25,6 +25,7 @@ import (
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
 	"glance_share_exporter/internal/preflight"
+	"glance_share_exporter/internal/signals"
 	"glance_share_exporter/internal/web"
 )
 
@@ -33,31 +34,12 @@ import (
 const drainTimeout = 5 * time.Second
 
 func main() {
-	ctx := handleSignals()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := run(signals.Context(), os.Args[1:], os.Stdout, os.Stderr); err != nil {
 		if !errors.Is(err, syscall.EPIPE) { // as with "--once | head -1"
 			fmt.Fprintln(os.Stderr, "glance_share_exporter:", err)
 		}
 		os.Exit(1)
 	}
-}
-
-// handleSignals returns a context that is done at the first SIGTERM or SIGINT. A second one ends the program at once.
-func handleSignals() context.Context {
-	// A SIGHUP before run handles it has nothing to reload, and must not end the program.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	// Nor must a line of the log that nobody reads any more, as with "2>&1 | head -1".
-	signal.Ignore(syscall.SIGPIPE)
-	ctx, cancel := context.WithCancel(context.Background())
-	stop := make(chan os.Signal, 2)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-stop
-		cancel()
-		<-stop
-		os.Exit(1)
-	}()
-	return ctx
 }
 
 // run is the whole program. It returns when ctx is done and everything that it started has ended.
