@@ -19,7 +19,7 @@ import (
 
 // API is what a [Cloud] asks; a *client.Client or a *client.Projects.
 type API interface {
-	// Enter's error beside scopes says that there may be others by now.
+	// Enter returns scopes that are sorted by project ID. Its error beside scopes says that there may be others by now.
 	Enter(ctx context.Context) ([]client.Scope, error)
 	Images(ctx context.Context, ids []string, hidden bool) ([]client.Image, error)
 	Image(ctx context.Context, id string) (client.Image, error)

@@ -76,9 +76,10 @@ type collection struct {
 	passing      bool           // for a reason, among others, that may be over soon
 	cutOff       bool           // as nobody waited any more, for one
 
-	views        map[string]*view         // by project, see evidence.go
-	answeredFor  map[ownerIn]bool         // whose images were answered
-	listed       []*listingEvidence       // of each owner
+	views        map[string]*view   // by project, see evidence.go
+	answeredFor  map[ownerIn]bool   // whose images were answered
+	listed       []*listingEvidence // of each owner
+	listedBy     map[string]*listingEvidence
 	ownerRows    map[string]int           // images in the listings, by owner
 	looks        map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
 	noted        bool                     // nothing more is observed
@@ -99,7 +100,9 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
-		readings: c.readings, inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, ownerRows: map[string]int{}, looks: map[string]chan struct{}{}, contradicted: map[string]bool{},
+		readings: c.readings, inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{},
+		ownerRows: map[string]int{}, listedBy: map[string]*listingEvidence{}, looks: map[string]chan struct{}{},
+		contradicted: map[string]bool{},
 	}
 	coll.result = sync.OnceValue(coll.newSnapshot)
 	c.memory.runs++

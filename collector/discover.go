@@ -30,7 +30,7 @@ type Rule struct {
 	Policy Policy
 }
 
-// takes reports whether the rule selects an image, for a credential of the projects own.
+// takes reports whether the rule selects an image, for a credential of the projects own, which are sorted.
 func (r *Rule) takes(img *client.Image, own []string) bool {
 	for _, tag := range r.Tags {
 		if !slices.Contains(img.Tags, tag) {
@@ -44,9 +44,15 @@ func (r *Rule) takes(img *client.Image, own []string) bool {
 
 func (r *Rule) takesOwner(owner string, own []string) bool {
 	if len(r.Owners) == 0 {
-		return slices.Contains(own, owner)
+		return isOwn(own, owner)
 	}
 	return r.Owners[0] == AllOwners || slices.Contains(r.Owners, owner)
+}
+
+// isOwn reports whether a project is one of the credential's, which are sorted: there may be thousands of them.
+func isOwn(own []string, project string) bool {
+	_, found := slices.BinarySearch(own, project)
+	return found
 }
 
 // matches is for globs that validate let through.
@@ -171,10 +177,12 @@ var errNoAdmin = errors.New("owners names other projects, but the credential has
 func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error) {
 	var owners []string
 	var err error
+	added := map[string]bool{}
 	add := func(owner string) {
-		if !slices.Contains(owners, owner) {
+		if !added[owner] {
 			owners = append(owners, owner)
 		}
+		added[owner] = true
 	}
 	for i := range o.Discover {
 		names := o.Discover[i].Owners
@@ -190,7 +198,7 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 					add(id)
 				}
 				err = errNoAdmin
-			case slices.Contains(own, owner) || admin:
+			case isOwn(own, owner) || admin:
 				add(owner)
 			default:
 				err = errNoAdmin
@@ -206,7 +214,7 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 			}
 		}
 		q := common(rules, owner)
-		q.Foreign = !slices.Contains(own, owner)
+		q.Foreign = !isOwn(own, owner)
 		list = append(list, q)
 	}
 	return o.withHidden(list), err
@@ -266,10 +274,12 @@ func (c *collection) discover() {
 	c.passing = c.scopesErr != nil
 	watched := len(c.targets)
 	for _, q := range queries {
-		if c.listedOwner(q.Owner) == nil {
-			c.listed = append(c.listed, &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0})
+		l := c.listedBy[q.Owner]
+		if l == nil {
+			l = &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0}
+			c.listed, c.listedBy[q.Owner] = append(c.listed, l), l
 		}
-		c.listedOwner(q.Owner).unread++
+		l.unread++
 	}
 	c.mu.Unlock()
 	if len(queries) == 0 {
@@ -404,7 +414,7 @@ func (c *collection) ended(ctx context.Context, owner string, err error) {
 	c.mu.Lock()
 	c.noteListingEnd(err)
 	if err == nil {
-		c.listedOwner(owner).unread--
+		c.listedBy[owner].unread--
 	}
 	c.listings--
 	last := c.listings == 0
@@ -505,7 +515,7 @@ func (c *collection) listedOwners() map[string]int {
 
 // listingOf returns what is known of the listings that have an owner's images: its own, or those of all owners. The caller holds mu.
 func (c *collection) listingOf(owner string) *listingEvidence {
-	return cmp.Or(c.listedOwner(owner), c.listedOwner(""))
+	return cmp.Or(c.listedBy[owner], c.listedBy[""])
 }
 
 var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, but it is not proven that the image API " +
@@ -518,14 +528,13 @@ var errUnknownProject = unprovenError("listing images: it is not confirmed that 
 var errBlankListing = unprovenError("listing images: no image returned, and it is not proven that the credential can see images: allow rule get_image in policy.yaml of Glance, " +
 	"or keep one image in the project")
 
-// listedOwner returns what is known of the listings of an owner, nil where there is none. The caller holds mu.
-func (c *collection) listedOwner(owner string) *listingEvidence {
-	for _, l := range c.listed {
-		if l.owner == owner {
-			return l
-		}
+// byOwner returns the listings by the owners of their images.
+func byOwner(listed []*listingEvidence) map[string]*listingEvidence {
+	owners := make(map[string]*listingEvidence, len(listed))
+	for _, l := range listed {
+		owners[l.owner] = l
 	}
-	return nil
+	return owners
 }
 
 // noteListing notes a page of a listing.
@@ -535,7 +544,7 @@ func (c *collection) noteListing(q client.ImageQuery, page client.ImagePage, beg
 	if !c.viewIn(page.Access.ProjectID).is(&page.Access) {
 		return errMixedViews
 	}
-	l := c.listedOwner(q.Owner)
+	l := c.listedBy[q.Owner]
 	l.project = page.Access.ProjectID
 	l.rows += len(page.Images) + page.Unreadable
 	for i := range page.Images {

@@ -144,7 +144,7 @@ func (m *memory) learn(c *collection) {
 	if c.err == nil {
 		m.projects = c.projects
 		if c.scopesErr == nil {
-			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !slices.Contains(c.projects, project) })
+			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !isOwn(c.projects, project) })
 		}
 	}
 	for id := range c.past.images {

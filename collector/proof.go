@@ -142,12 +142,19 @@ func (c *collection) viewOf(t *target) *view {
 
 // endpointOf is the image API of a project. The caller holds mu.
 func (c *collection) endpointOf(project string) string {
-	for _, s := range c.scopes {
-		if s.Access.ProjectID == project && s.Err == nil {
-			return s.Access.Endpoint
-		}
+	if a := c.accessTo(project); a != nil {
+		return a.Endpoint
 	}
 	return ""
+}
+
+// accessTo is the access to one of the credential's projects, nil where there is none. The caller holds mu.
+func (c *collection) accessTo(project string) *client.Access {
+	i, found := slices.BinarySearch(c.projects, project)
+	if !found || c.scopes[i].Err != nil {
+		return nil
+	}
+	return &c.scopes[i].Access
 }
 
 // noteRecord notes what a record shows of the view that it was read in. The caller holds mu.
@@ -404,8 +411,11 @@ func (c *collection) hasPrivateMembers() bool {
 
 // wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it. The caller holds mu.
 func (c *collection) wantsPrivateLook(v *view) bool {
-	i := slices.IndexFunc(c.scopes, func(s client.Scope) bool { return s.Err == nil && s.Access.ProjectID == v.project })
-	if c.opts.API == client.IMS || i < 0 || !c.scopes[i].Access.HasRole(c.opts.AdminRoles) || v.foreignRow.recent() || v.othersPrivate.recent() {
+	a := c.accessTo(v.project)
+	if c.opts.API == client.IMS || a == nil || !a.HasRole(c.opts.AdminRoles) {
+		return false
+	}
+	if v.foreignRow.recent() || v.othersPrivate.recent() {
 		return false
 	}
 	for _, l := range c.listed {
@@ -658,7 +668,8 @@ func (c *collection) readLook(ctx context.Context, project string, kind question
 // viewSnapshots is what is proven in each view. The caller holds mu.
 func (c *collection) viewSnapshots() []ViewSnapshot {
 	now := c.observed(c.moment())
-	var list []ViewSnapshot
+	list := make([]ViewSnapshot, 0, len(c.scopes))
+	of := make(map[string]*ViewSnapshot, len(c.scopes)) // by project
 	for _, s := range c.scopes {
 		v := c.views[s.Access.ProjectID]
 		if s.Err != nil || v == nil {
@@ -668,35 +679,38 @@ func (c *collection) viewSnapshots() []ViewSnapshot {
 		if c.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
 			p.Members = Proven
 		}
-		for _, t := range c.targets {
-			e := c.evidence(t)
-			if e.view != v || c.gone(t) {
-				continue
-			}
-			if e.verdict() == unproven {
-				p.Members, p.Refused = Unproven, v.refused
-			}
-			if c.wantsAdministrator(t, v) && p.Administrator != Unproven {
-				p.Administrator = provenIf(v.administrator(e.list))
-			}
-		}
-		for _, l := range c.listed {
-			if l.project != v.project || !l.began.made() {
-				continue
-			}
-			if p.Images != Unproven {
-				p.Images = provenIf(l.visible(v) || l.visible(c.sweptView(v.project)))
-			}
-			if l.foreign() && p.Administrator != Unproven {
-				p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(c.sweptView(v.project)))
-			}
-		}
-		for _, in := range c.inbound {
-			if in.project == v.project && in.began.made() && p.Images != Unproven {
-				p.Images = provenIf(in.visible(v) || !in.from.IsZero())
-			}
-		}
 		list = append(list, p)
+		of[p.ProjectID] = &list[len(list)-1]
+	}
+	for _, t := range c.targets {
+		e := c.evidence(t)
+		v, p := e.view, of[e.view.project]
+		if p == nil || v != c.views[v.project] || c.gone(t) {
+			continue
+		}
+		if e.verdict() == unproven {
+			p.Members, p.Refused = Unproven, v.refused
+		}
+		if c.wantsAdministrator(t, v) && p.Administrator != Unproven {
+			p.Administrator = provenIf(v.administrator(e.list))
+		}
+	}
+	for _, l := range c.listed {
+		p, v, swept := of[l.project], c.viewIn(l.project), c.sweptView(l.project)
+		if p == nil || !l.began.made() {
+			continue
+		}
+		if p.Images != Unproven {
+			p.Images = provenIf(l.visible(v) || l.visible(swept))
+		}
+		if l.foreign() && p.Administrator != Unproven {
+			p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(swept))
+		}
+	}
+	for _, in := range c.inbound {
+		if p := of[in.project]; p != nil && in.began.made() && p.Images != Unproven {
+			p.Images = provenIf(in.visible(c.viewIn(in.project)) || !in.from.IsZero())
+		}
 	}
 	return list
 }

@@ -171,7 +171,7 @@ func (c *collection) adopt(s *sweep) {
 			t.listed, t.swept, t.Policy = true, img, rule.Policy
 		}
 	}
-	c.swept, c.listed, c.sweepViews = true, s.listed, s.views
+	c.swept, c.listed, c.listedBy, c.sweepViews = true, s.listed, byOwner(s.listed), s.views
 	if errors.Is(c.discoveryErr, errNotAsked) {
 		c.discoveryErr = nil
 	}
