@@ -54,6 +54,10 @@ func TestManyProjects(t *testing.T) {
 				}
 			}
 			began := time.Now()
+			_, page := p.get(t, "/")
+			t.Logf("the status page: %d KiB after %s", len(page)>>10, time.Since(began).Round(time.Millisecond))
+			t.Logf("%d lines of the log", strings.Count(p.stderr.String(), "\n"))
+			began = time.Now()
 			p.signal(t, syscall.SIGTERM)
 			if err := p.wait(t); err != nil {
 				t.Error(err)
