@@ -49,7 +49,7 @@ type Snapshot struct {
 	DiscoveryErr error
 	// IdleRules are the indices of the rules that took no image, though every listing was read to its end.
 	IdleRules []int
-	// Scopes are the projects that the credential asks for; empty with Err.
+	// Scopes are the projects that the credential asks for, sorted by their IDs; empty with Err.
 	Scopes []client.Scope
 	// ScopesErr is why Scopes are those of before, or nil.
 	ScopesErr error

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"sort"
 	"time"
 
 	"glance_share_exporter/collector"
@@ -35,12 +36,11 @@ func (c *cloudView) takeInbound(l *collector.Latest, now time.Time, old bool) {
 }
 
 func projectName(s *collector.Snapshot, id string) string {
-	for i := range s.Scopes {
-		if a := &s.Scopes[i].Access; a.ProjectID == id {
-			return a.ProjectName
-		}
+	i := sort.Search(len(s.Scopes), func(i int) bool { return s.Scopes[i].Access.ProjectID >= id })
+	if i == len(s.Scopes) || s.Scopes[i].Access.ProjectID != id {
+		return ""
 	}
-	return ""
+	return s.Scopes[i].Access.ProjectName
 }
 
 // answers explain the member status of an image.
