@@ -276,6 +276,9 @@ func Refused(err error) bool {
 	return status == statusUnauthorized || status == statusForbidden
 }
 
+// NotFound reports whether the image API answered a request with 404.
+func NotFound(err error) bool { return imageStatus(err) == statusNotFound }
+
 // imageStatus is what the image API's answer means as an HTTP status, 0 without one. What Keystone answers says nothing of an image.
 func imageStatus(err error) int {
 	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {

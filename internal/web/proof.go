@@ -2,12 +2,9 @@ package web
 
 import (
 	"cmp"
-	"errors"
-	"net/http"
 	"slices"
 	"strings"
 
-	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 )
 
@@ -125,7 +122,7 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingPro
 	if v.Refused != nil {
 		refused = "Response to the request for one member: " + sentence(visible(v.Refused.Error())) + " "
 	}
-	if apiErr, ok := errors.AsType[*client.Error](v.Refused); ok && apiErr.Status() == http.StatusNotFound {
+	if collector.NotFound(v.Refused) {
 		refused += "A 404 counts as proof only if it is Glance's own and its message names both the image and the member. "
 	}
 	proof := "Or create a proof: "
