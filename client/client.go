@@ -24,14 +24,14 @@ import (
 
 // A Client reads one cloud. It is safe for concurrent use; its requests share one token, or one access key.
 type Client struct {
-	opts    Options
-	http    *http.Client
-	fresh   *http.Client // a new connection for each request; nil: there is none
-	session *session
-	witness *witness
-	pace    *pacer
-	keys    *keyring  // nil: no request is signed
-	bodies  sync.Pool // of *bytes.Buffer
+	opts         Options
+	http         *http.Client
+	fresh        *http.Client // a new connection for each request; nil: there is none
+	session      *session
+	certRecorder *certRecorder
+	pace         *pacer
+	keys         *keyring  // nil: no request is signed
+	bodies       sync.Pool // of *bytes.Buffer
 
 	settings atomic.Pointer[Settings]
 
@@ -61,10 +61,10 @@ func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts, pace: pace, witness: newWitness(opts.Transport), keys: newKeyring(opts)}
-	c.http = c.over(c.witness)
+	c := &Client{opts: opts, pace: pace, certRecorder: newCertRecorder(opts.Transport), keys: newKeyring(opts)}
+	c.http = c.over(c.certRecorder)
 	if opts.Fresh != nil {
-		c.fresh = c.over(c.witness.beside(opts.Fresh))
+		c.fresh = c.over(c.certRecorder.beside(opts.Fresh))
 	}
 	c.session = newSession(opts, c.http)
 	c.session.unscoped = unscoped

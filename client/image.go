@@ -39,8 +39,8 @@ type Image struct {
 	Tags       []string
 	// View is the ID of the project in whose view the record was read.
 	View string
-	// Whole is whether the image is of a full server with its disks, which Huawei Cloud lets be shared with fewer members.
-	Whole bool
+	// FullServer is whether the image is of a full server with its disks, which Huawei Cloud lets be shared with fewer members.
+	FullServer bool
 }
 
 // imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than the API
@@ -53,7 +53,7 @@ type imageJSON struct {
 	Status     property[string]   `json:"status"`
 	Hidden     property[flag]     `json:"os_hidden"`
 	Tags       property[[]string] `json:"tags"`
-	Whole      property[flag]     `json:"__whole_image"`
+	FullServer property[flag]     `json:"__whole_image"`
 	Type       property[string]   `json:"__imagetype"`
 }
 
@@ -113,7 +113,7 @@ func (r *imageJSON) image(api API) Image {
 	return Image{
 		ID: r.ID.value, Name: bounded(r.Name.value, maxText), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
 		Status: bounded(r.Status.value, maxText), Hidden: bool(r.Hidden.value), Tags: r.Tags.value,
-		Whole: api == IMS && bool(r.Whole.value),
+		FullServer: api == IMS && bool(r.FullServer.value),
 	}
 }
 

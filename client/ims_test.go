@@ -302,7 +302,7 @@ func TestCloudImages(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, img := range page.Images {
-			if !img.Whole || img.Visibility != client.Shared {
+			if !img.FullServer || img.Visibility != client.Shared {
 				t.Errorf("got %+v", img)
 			}
 			got = append(got, img.ID)

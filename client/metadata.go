@@ -95,7 +95,7 @@ func (k *MetadataKeys) Refused(key Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if now := time.Now(); key.Access == k.key.Access && !now.Before(k.trustUntil) {
-		k.distrust = grow(k.distrust, keyPause)
+		k.distrust = nextDelay(k.distrust, keyPause)
 		k.trustUntil, k.renewAt = now.Add(k.distrust), now
 	}
 }
@@ -113,7 +113,7 @@ func (k *MetadataKeys) Key(ctx context.Context) (Key, error) {
 				return Key{}, k.failure
 			}
 		} else {
-			k.takeOff()
+			k.start()
 		}
 	}
 	key, flight := k.key, k.flight
@@ -138,8 +138,8 @@ func (k *MetadataKeys) Key(ctx context.Context) (Key, error) {
 	return k.key, nil
 }
 
-// takeOff starts a refresh. The caller holds mu.
-func (k *MetadataKeys) takeOff() {
+// start starts a refresh. The caller holds mu.
+func (k *MetadataKeys) start() {
 	if k.ctx.Err() != nil {
 		return
 	}
@@ -150,12 +150,12 @@ func (k *MetadataKeys) takeOff() {
 		ctx, stop := context.WithTimeout(k.ctx, metadataTimeout)
 		defer stop()
 		key, err := k.fetch(ctx)
-		k.land(key, err)
+		k.finish(key, err)
 	})
 }
 
-// land notes how a refresh ended.
-func (k *MetadataKeys) land(key Key, err *Error) {
+// finish notes how a refresh ended.
+func (k *MetadataKeys) finish(key Key, err *Error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.flight = nil

@@ -24,13 +24,13 @@ type Peer struct {
 }
 
 // Peers returns the hosts that were asked over TLS and answered, sorted.
-func (c *Client) Peers() []Peer { return c.witness.all() }
+func (c *Client) Peers() []Peer { return c.certRecorder.all() }
 
 // Peers is [Client.Peers].
 func (p *Projects) Peers() []Peer { return p.people.Peers() }
 
-// witness is a transport that remembers the peers. It takes no lock for what it has seen before.
-type witness struct {
+// certRecorder is a transport that remembers the peers. It takes no lock for what it has seen before.
+type certRecorder struct {
 	next http.RoundTripper
 	*peerList
 }
@@ -41,23 +41,23 @@ type peerList struct {
 	peers atomic.Pointer[[]Peer] // replaced, never changed
 }
 
-// newWitness returns next itself where that is one.
-func newWitness(next http.RoundTripper) *witness {
-	if w, ok := next.(*witness); ok {
+// newCertRecorder returns next itself where that is one.
+func newCertRecorder(next http.RoundTripper) *certRecorder {
+	if w, ok := next.(*certRecorder); ok {
 		return w
 	}
-	w := &witness{next: next, peerList: &peerList{}}
+	w := &certRecorder{next: next, peerList: &peerList{}}
 	w.peers.Store(&[]Peer{})
 	return w
 }
 
-// beside returns a witness of another transport with the same peers.
-func (w *witness) beside(next http.RoundTripper) *witness {
-	return &witness{next: next, peerList: w.peerList}
+// beside returns a certRecorder of another transport with the same peers.
+func (w *certRecorder) beside(next http.RoundTripper) *certRecorder {
+	return &certRecorder{next: next, peerList: w.peerList}
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
+func (w *certRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
 	resp, err := w.next.RoundTrip(req)
 	if err == nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
 		w.saw(req.URL.Host, resp.TLS)
@@ -66,15 +66,15 @@ func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections is for [http.Client.CloseIdleConnections].
-func (w *witness) CloseIdleConnections() {
+func (w *certRecorder) CloseIdleConnections() {
 	if c, ok := w.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-func (w *witness) all() []Peer { return slices.Clone(*w.peers.Load()) }
+func (w *certRecorder) all() []Peer { return slices.Clone(*w.peers.Load()) }
 
-func (w *witness) saw(host string, state *tls.ConnectionState) {
+func (w *certRecorder) saw(host string, state *tls.ConnectionState) {
 	if w.knows(host, state) {
 		return
 	}
@@ -92,7 +92,7 @@ func (w *witness) saw(host string, state *tls.ConnectionState) {
 }
 
 // knows reports whether a host's certificate is the one that is remembered, or ends later.
-func (w *witness) knows(host string, state *tls.ConnectionState) bool {
+func (w *certRecorder) knows(host string, state *tls.ConnectionState) bool {
 	for _, p := range *w.peers.Load() {
 		if p.Host == host {
 			return p.leaf.Equal(state.PeerCertificates[0]) || !chainEnds(state).Before(p.CertificateEnds)

@@ -38,7 +38,7 @@ type Projects struct {
 // request. Close must be called in the end.
 func NewProjects(opts Options) (*Projects, error) {
 	if opts.Transport != nil {
-		opts.Transport = newWitness(opts.Transport) // for all of them
+		opts.Transport = newCertRecorder(opts.Transport) // for all of them
 	}
 	people, err := newClient(opts, newPacer(), true) // Keystone is asked, and paces nothing of the image API
 	if err != nil {

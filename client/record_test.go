@@ -140,11 +140,11 @@ func TestE18PropertiesOfHuaweiCloud(t *testing.T) {
 	record := `{"id": "` + golden + `", "owner": "o", "visibility": "shared", "__whole_image": "true"}`
 	for api, want := range map[client.API]bool{client.Glance: false, client.IMS: true, "": false} {
 		img, err := answering(t, api, record).Image(t.Context(), golden)
-		if err != nil || img.Whole != want {
+		if err != nil || img.FullServer != want {
 			t.Errorf("%s: got %+v, %v", api, img, err)
 		}
 		page, err := answering(t, api, `{"images": [`+record+`]}`).ImagePage(t.Context(), client.ImageQuery{Owner: "o"}, "")
-		if err != nil || page.Images[0].Whole != want {
+		if err != nil || page.Images[0].FullServer != want {
 			t.Errorf("%s: got %+v, %v", api, page, err)
 		}
 	}

@@ -56,15 +56,15 @@ type session struct {
 	failedAt     time.Time
 	failurePause time.Duration
 
-	ambiguous    *Error        // how the last login ended, if its catalog has two image endpoints
-	renewalPause time.Duration // of the last renewal that cured nothing
-	renewAfter   time.Time
-	futile       bool                 // some renewal cured nothing
-	lastServed   time.Time            // when a request had an answer that shows its token to be good
-	served       *recent[struct{}]    // requests that the current token had such an answer to
-	renewedFor   map[string]struct{}  // requests that the current token was got for, and has not answered yet
-	suspects     map[string]struct{}  // requests that got a 401 in this collection, while nothing was served
-	denied       map[string]time.Time // requests that good tokens get a 401 to, and when they did last
+	ambiguous      *Error        // how the last login ended, if its catalog has two image endpoints
+	renewalPause   time.Duration // of the last renewal that cured nothing
+	renewAfter     time.Time
+	renewalUseless bool                 // some renewal cured nothing
+	lastServed     time.Time            // when a request had an answer that shows its token to be good
+	served         *recent[struct{}]    // requests that the current token had such an answer to
+	renewedFor     map[string]struct{}  // requests that the current token was got for, and has not answered yet
+	pending401     map[string]struct{}  // requests that got a 401 in this collection, while nothing was served
+	denied         map[string]time.Time // requests that good tokens get a 401 to, and when they did last
 }
 
 // flight is a login that several callers wait for. It ends early when the last of them gives up.
@@ -80,7 +80,7 @@ type flight struct {
 func newSession(opts Options, httpClient *http.Client) *session {
 	s := &session{
 		opts: opts, http: httpClient,
-		served: newRecent[struct{}](maxServed), renewedFor: map[string]struct{}{}, suspects: map[string]struct{}{}, denied: map[string]time.Time{},
+		served: newRecent[struct{}](maxServed), renewedFor: map[string]struct{}{}, pending401: map[string]struct{}{}, denied: map[string]time.Time{},
 	}
 	if opts.Auth == nil {
 		signed := opts.Keys != nil || opts.Metadata != nil
@@ -128,7 +128,7 @@ func (s *session) connect(ctx context.Context) (*token, error) {
 		s.failure, s.failurePause = nil, 0 // the token serves, so Keystone may be well again
 	}
 	s.connected = time.Now()
-	clear(s.suspects)
+	clear(s.pending401)
 	// What is asked for no more is forgotten.
 	maps.DeleteFunc(s.denied, func(_ string, at time.Time) bool { return time.Since(at) > 2*maxPause })
 	s.mu.Unlock()
@@ -242,12 +242,12 @@ func (s *session) noRenewal(key string) string {
 	}
 	if _, served := s.served.get(key); !served {
 		_, denied := s.denied[key]
-		if (denied && time.Since(s.lastServed) < maxPause) || (s.futile && s.othersServed()) {
+		if (denied && time.Since(s.lastServed) < maxPause) || (s.renewalUseless && s.othersServed()) {
 			s.denied[key] = time.Now()
 			return "a new token was refused too, while other requests succeed: the credential may not send this request"
 		}
 	}
-	s.suspects[key] = struct{}{}
+	s.pending401[key] = struct{}{}
 	switch {
 	case s.loginsFail():
 		return "renewing the token: " + s.failure.Error()
@@ -280,15 +280,15 @@ func (s *session) stillRefused(tok *token, req request) {
 
 // curedNothing notes that the current token does not get what it was got for. The caller holds mu.
 func (s *session) curedNothing(key string) {
-	s.futile = true
+	s.renewalUseless = true
 	delete(s.renewedFor, key)
 	if s.othersServed() {
 		s.denied[key] = time.Now()
 		return
 	}
-	s.suspects[key] = struct{}{}
+	s.pending401[key] = struct{}{}
 	if now := time.Now(); !now.Before(s.renewAfter) {
-		s.renewalPause = grow(s.renewalPause, firstRenewalPause)
+		s.renewalPause = nextDelay(s.renewalPause, firstRenewalPause)
 		s.renewAfter = now.Add(s.renewalPause)
 	}
 }
@@ -307,11 +307,11 @@ func (s *session) accepted(tok *token, req request) {
 		s.served.put(key, struct{}{})
 		delete(s.renewedFor, key)
 	}
-	delete(s.suspects, key)
+	delete(s.pending401, key)
 	delete(s.denied, key)
-	for k := range s.suspects {
+	for k := range s.pending401 {
 		s.denied[k] = time.Now()
-		delete(s.suspects, k)
+		delete(s.pending401, k)
 	}
 }
 
@@ -356,7 +356,7 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 			defer s.mu.Unlock()
 			return nil, false, s.failure
 		}
-		f = s.takeOff(auth)
+		f = s.start(auth)
 	}
 	f.waiters++
 	s.mu.Unlock()
@@ -378,8 +378,8 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 	return nil, false, &Error{Op: OpAuthenticate, Code: code, Message: message}
 }
 
-// takeOff starts a login. The caller holds mu.
-func (s *session) takeOff(auth gophercloud.AuthOptions) *flight {
+// start starts a login. The caller holds mu.
+func (s *session) start(auth gophercloud.AuthOptions) *flight {
 	base, cancel := context.WithCancelCause(context.Background())
 	f := &flight{done: make(chan struct{}), cancel: cancel, auth: auth}
 	s.flight = f
@@ -389,14 +389,14 @@ func (s *session) takeOff(auth gophercloud.AuthOptions) *flight {
 		ctx, stop := context.WithTimeout(base, loginTimeout)
 		defer stop()
 		tok, err, ambiguous := s.login(ctx, auth)
-		s.land(f, tok, err, ambiguous)
+		s.finish(f, tok, err, ambiguous)
 	})
 	return f
 }
 
-// land notes how a login ended. With an ambiguous catalog logins do not pause, because the credential is good; only renewals
+// finish notes how a login ended. With an ambiguous catalog logins do not pause, because the credential is good; only renewals
 // after a 401 do, so that not each of them costs a login.
-func (s *session) land(f *flight, tok *token, err *Error, ambiguous bool) {
+func (s *session) finish(f *flight, tok *token, err *Error, ambiguous bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight == f {
@@ -409,18 +409,18 @@ func (s *session) land(f *flight, tok *token, err *Error, ambiguous bool) {
 		case err.Code == CodeCanceled: // nobody waited any more
 		case ambiguous:
 			s.ambiguous = err
-			s.renewalPause = grow(s.renewalPause, firstRenewalPause)
+			s.renewalPause = nextDelay(s.renewalPause, firstRenewalPause)
 			s.renewAfter = now.Add(s.renewalPause)
 		case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden, err.Code == CodeConfig:
 			// A token that cannot be used is as bad as none: asking for another one changes nothing.
-			s.loginPause = grow(s.loginPause, firstLoginPause)
+			s.loginPause = nextDelay(s.loginPause, firstLoginPause)
 			s.pausedUntil, s.refusedAuth, s.refusedError = now.Add(s.loginPause), f.auth, err
 			if s.scoped && err.StatusCode != 0 {
 				s.cur = nil // the user may not enter the project any more, and Keystone calls the old token invalid too
 			}
 		default:
 			s.failure, s.failedAuth, s.failedAt = err, f.auth, now
-			s.failurePause = grow(s.failurePause, firstRenewalPause)
+			s.failurePause = nextDelay(s.failurePause, firstRenewalPause)
 		}
 		return
 	}
@@ -435,10 +435,10 @@ func (s *session) land(f *flight, tok *token, err *Error, ambiguous bool) {
 func (s *session) forget() {
 	s.served.clear()
 	clear(s.renewedFor)
-	clear(s.suspects)
+	clear(s.pending401)
 }
 
-// grow doubles a pause.
-func grow(pause, first time.Duration) time.Duration {
+// nextDelay doubles a pause.
+func nextDelay(pause, first time.Duration) time.Duration {
 	return min(max(2*pause, first), maxPause)
 }

@@ -309,7 +309,7 @@ func (c *check) snapshot(id string) *collector.ImageSnapshot {
 // members checks what is said of the members of an image that was read.
 func (c *check) members(id string, complete bool) {
 	got := c.snapshot(id)
-	whole := got.Sight == collector.Whole
+	whole := got.Coverage == collector.Complete
 	problem := "no state has such a list"
 	for _, s := range c.since("glance_image_members_read_timestamp_seconds", "image_id", id) {
 		img := s.images[id]
@@ -394,7 +394,7 @@ func (c *check) noteRead(img *fakecloud.Image, complete bool, rows int) {
 
 // membersDiff is what is reported of an image's members, compared with a list.
 func (c *check) membersDiff(id string, rows []fakecloud.Member, got *collector.ImageSnapshot, complete bool) (problem string) {
-	whole, policy := got.Sight == collector.Whole, got.Policy
+	whole, policy := got.Coverage == collector.Complete, got.Policy
 	byID, nameless := strongest(rows)
 	if complete != (whole && len(nameless) == 0) {
 		problem = fmt.Sprintf("whole %t, complete %t, %d rows without an ID", whole, complete, len(nameless))

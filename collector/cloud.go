@@ -41,22 +41,22 @@ type Cloud struct {
 	api    API
 	logger log.Logger
 
-	mu       sync.Mutex
-	opts     *Options // replaced, never changed
-	parts    map[Shard]*part
-	shards   shardsSeen
-	memory   memory
-	slots    *slots // has a lock of its own
-	sweep    *sweep
-	inbound  *inboundPast        // replaced, never changed
-	readings map[string]sighting // likewise, see turns.go
-	told     []client.Scope      // the log has these
-	listing  *listing            // a sweep that is under way; nil: none is
-	refresh  *refresher          // nil: nobody collects in the background
-	closed   bool
-	retired  bool // nothing begins in the background any more
-	active   int  // collections that have not ended
-	ended    sync.Cond
+	mu           sync.Mutex
+	opts         *Options // replaced, never changed
+	parts        map[Shard]*part
+	shards       shardsSeen
+	memory       memory
+	slots        *slots // has a lock of its own
+	sweep        *sweep
+	inbound      *inboundPast         // replaced, never changed
+	readings     map[string]seenImage // likewise, see turns.go
+	loggedScopes []client.Scope       // the log has these
+	listing      *listing             // a sweep that is under way; nil: none is
+	refresh      *refresher           // nil: nobody collects in the background
+	closed       bool
+	retired      bool // nothing begins in the background any more
+	active       int  // collections that have not ended
+	ended        sync.Cond
 }
 
 // part is a shard of the cloud.

@@ -58,14 +58,14 @@ type collection struct {
 	scopes   []client.Scope
 	projects []string // of the scopes
 	// scopesErr is why the scopes are those of before.
-	scopesErr error
-	err       error // why there is no token
-	answered  bool  // as the image API answers a good token
-	served    bool  // with a 200
-	stranger  bool  // there is no list of images
-	targets   []*target
-	byID      map[string]*target
-	weight    int // of what is kept
+	scopesErr   error
+	err         error // why there is no token
+	answered    bool  // as the image API answers a good token
+	served      bool  // with a 200
+	notImageAPI bool  // there is no list of images
+	targets     []*target
+	byID        map[string]*target
+	weight      int // of what is kept
 
 	leads        bool           // it lists for other collections too; guarded by the cloud's mu
 	found        []client.Image // by its listings, in any shard
@@ -87,7 +87,7 @@ type collection struct {
 	sweepViews   map[string]*view         // of the collection that listed
 	departed     []LeftImage              // that are not watched any more since this collection
 
-	readings map[string]sighting // of images that are read in turns, by ID, from earlier collections; replaced, never changed
+	readings map[string]seenImage // of images that are read in turns, by ID, from earlier collections; replaced, never changed
 
 	inboundPast *inboundPast
 	inbound     []*inbound // one for each project, if others' images are asked for
@@ -205,7 +205,7 @@ func (c *collection) askAnything(ctx context.Context, others []client.Image) {
 		return err
 	})
 	if id == "" && imageStatus(err) == statusNotFound {
-		c.estrange()
+		c.noteNotImageAPI()
 	}
 }
 
@@ -259,7 +259,7 @@ func (c *collection) request(ctx context.Context, ask func(ctx context.Context) 
 
 // noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides. The
 // caller holds mu.
-func (c *collection) noImageAPI() bool { return c.stranger && !c.served }
+func (c *collection) noImageAPI() bool { return c.notImageAPI && !c.served }
 
 // answered reports whether the image API answered as it does to a good token.
 func answered(err error) bool {
@@ -343,7 +343,7 @@ func (c *collection) takeTurn(ctx context.Context, t *target) {
 	c.begin(ctx, t)
 	c.mu.Lock()
 	e := c.evidence(t)
-	ask := t.inTurn && !t.membersAsked && !t.unwanted && e.wantsList() && !notAsked(t.recordErr)
+	ask := t.inTurn && !t.membersAsked && !t.unmatched && e.wantsList() && !notAsked(t.recordErr)
 	t.inTurn = false
 	t.membersAsked = t.membersAsked || ask
 	c.mu.Unlock()
@@ -376,7 +376,7 @@ func (c *collection) readMembers(ctx context.Context, t *target) {
 		t.members = client.MemberList{}
 	}
 	c.mu.Unlock()
-	c.doubt(t)
+	c.verifyExists(t)
 	if c.lacksRecordAlone(t) {
 		_ = c.readRecord(ctx, t) // what was read before stays
 	}
@@ -468,7 +468,7 @@ func (c *collection) head() Snapshot {
 }
 
 // images are those of a snapshot, each as it is to be seen. The caller holds mu.
-func (c *collection) images(see func(t *target) sighting) []ImageSnapshot {
+func (c *collection) images(see func(t *target) seenImage) []ImageSnapshot {
 	images := make([]ImageSnapshot, 0, len(c.targets))
 	for _, t := range c.targets {
 		if c.gone(t) {

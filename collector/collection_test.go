@@ -30,7 +30,7 @@ func addImages(w *fakecloud.Cloud, n int) []string {
 
 func read(s collector.Snapshot) (ids []string) {
 	for _, img := range s.Images {
-		if img.Sight == collector.Whole {
+		if img.Coverage == collector.Complete {
 			ids = append(ids, img.ID)
 		}
 	}
@@ -93,7 +93,7 @@ func TestAListTooLongForItsTimeIsSeenOverSomeScrapes(t *testing.T) {
 				seen[id] = true
 			}
 			for _, img := range s.Images {
-				if img.Sight == collector.Unread && len(img.Members) != 0 {
+				if img.Coverage == collector.Unread && len(img.Members) != 0 {
 					t.Errorf("%s has members and is unread", img.ID)
 				}
 			}
@@ -191,7 +191,7 @@ func TestDeadlines(t *testing.T) {
 				if took := time.Since(began); took > test.most || took < test.least {
 					t.Errorf("took %s, want %s to %s", took, test.least, test.most)
 				}
-				if img := s.Images[0]; img.Sight != collector.Unread || img.StatusCode != 0 || !strings.Contains(img.Err.Error(), "timeout") {
+				if img := s.Images[0]; img.Coverage != collector.Unread || img.StatusCode != 0 || !strings.Contains(img.Err.Error(), "timeout") {
 					t.Errorf("got %+v", img)
 				}
 				if !s.Up {
@@ -237,7 +237,7 @@ func TestEachCodeCostsOneImage(t *testing.T) {
 				if diff := cmp.Diff([]string{ids[0], ids[1], ids[3], ids[4]}, read(s)); diff != "" {
 					t.Error(diff)
 				}
-				if got := s.Images[2]; got.Sight != collector.Unread || got.StatusCode != status || len(got.Members) != 0 {
+				if got := s.Images[2]; got.Coverage != collector.Unread || got.StatusCode != status || len(got.Members) != 0 {
 					t.Errorf("got %+v", got)
 				}
 				attempts := float64(scrapes)
@@ -281,7 +281,7 @@ func TestImagesWithoutMembersAreNotAskedForThem(t *testing.T) {
 			t.Errorf("the share of a formerly private image is not seen in the first scrape after it:\n%s", strings.Join(got, "\n"))
 		}
 		w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "community" })
-		if s := b.scrape(t); s.Images[2].Sight != collector.NotApplicable || s.Images[2].Record.Visibility != client.Community {
+		if s := b.scrape(t); s.Images[2].Coverage != collector.NotApplicable || s.Images[2].Record.Visibility != client.Community {
 			t.Errorf("got %+v", s.Images[2])
 		}
 	})
@@ -354,7 +354,7 @@ func TestSomethingElseThanAnImageAPI(t *testing.T) {
 	w := newWorld()
 	bubble(t, w, user("producer"), options(shared), func(t *testing.T, b *bench) {
 		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: 404, Body: "404 page not found"})
-		if s := b.scrape(t); s.Up || s.Images[0].Sight != collector.Unread {
+		if s := b.scrape(t); s.Up || s.Images[0].Coverage != collector.Unread {
 			t.Errorf("got %+v", s)
 		}
 		b.scrape(t)

@@ -337,7 +337,7 @@ func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take fu
 		if err != nil {
 			status := imageStatus(err)
 			if marker == "" && status == statusNotFound {
-				c.estrange()
+				c.noteNotImageAPI()
 			}
 			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
 		}
@@ -403,7 +403,7 @@ func (c *collection) find(images []client.Image, began moment) error {
 		if t != nil {
 			record := *img // alone: the page's others need not stay
 			c.settleRecord(t, &record, began, nil)
-			c.doubt(t)
+			c.verifyExists(t)
 		}
 	}
 	return nil
@@ -430,7 +430,7 @@ func (c *collection) ended(ctx context.Context, owner string, err error) {
 	c.mu.Unlock()
 	c.share()
 	for _, t := range targets {
-		c.doubt(t)
+		c.verifyExists(t)
 	}
 	c.askRecords()
 }
@@ -597,9 +597,9 @@ func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
 	return visible()
 }
 
-// doubt asks for a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
+// verifyExists requests a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
-func (c *collection) doubt(t *target) {
+func (c *collection) verifyExists(t *target) {
 	c.mu.Lock()
 	lacking := !t.listed && c.ownerListed(t)
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
@@ -613,8 +613,8 @@ func (c *collection) doubt(t *target) {
 		err := c.readRecord(ctx, t)
 		c.mu.Lock()
 		t.notFound = ownNotFound(err)
-		t.unwanted = t.unwanted || err == nil && c.opts.rule(t.record, c.projects) == nil
-		if err == nil && lacking && !t.unwanted {
+		t.unmatched = t.unmatched || err == nil && c.opts.rule(t.record, c.projects) == nil
+		if err == nil && lacking && !t.unmatched {
 			c.contradicted[t.record.Owner] = true
 		}
 		look := t.notFound && !c.ownerAnswered(t) && c.onlyImage(t)
@@ -678,5 +678,5 @@ func (t *target) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.
 // gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to watch.
 // The caller holds mu.
 func (c *collection) gone(t *target) bool {
-	return t.unwanted || t.past.missed.before(c.start) && c.missed(t)
+	return t.unmatched || t.past.missed.before(c.start) && c.missed(t)
 }

@@ -49,7 +49,7 @@ func watched(s collector.Snapshot) string {
 		if name == "" {
 			name = img.ID
 		}
-		switch img.Sight {
+		switch img.Coverage {
 		case collector.Unread:
 			name += fmt.Sprint("(unread ", img.StatusCode, ")")
 		case collector.Partial:

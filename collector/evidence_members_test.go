@@ -795,8 +795,8 @@ func TestE10OwnAndOthersApart(t *testing.T) {
 				for range 2 {
 					s := b.scrape(t)
 					for _, img := range s.Images {
-						if img.Record != nil && img.Record.Owner == producer && img.Sight != collector.Unread {
-							t.Errorf("%s is read, sight %d", img.Name, img.Sight)
+						if img.Record != nil && img.Record.Owner == producer && img.Coverage != collector.Unread {
+							t.Errorf("%s is read, sight %d", img.Name, img.Coverage)
 						}
 					}
 					time.Sleep(15 * time.Second)

@@ -154,8 +154,8 @@ func checkOutcome(t *testing.T, b *bench, img *collector.ImageSnapshot, want out
 		t.Errorf("status %d, %d members, %d of them left out; want %+v", img.StatusCode, len(img.Members), img.LeftOut, want)
 	}
 	read := want.code == ""
-	if (img.Sight == collector.Whole) != read || img.Complete() != (read && !want.partial) {
-		t.Errorf("sight %d, complete %t: %v", img.Sight, img.Complete(), img.Err)
+	if (img.Coverage == collector.Complete) != read || img.Complete() != (read && !want.partial) {
+		t.Errorf("sight %d, complete %t: %v", img.Coverage, img.Complete(), img.Err)
 	}
 	if want.code != "" && testutil.ToFloat64(counter{b.api, "list_members", want.code}) == 0 {
 		t.Errorf("no %s counted", want.code)
@@ -266,7 +266,7 @@ func TestHostileClouds(t *testing.T) {
 }
 
 func unread(s collector.Snapshot) []collector.ImageSnapshot {
-	return slices.DeleteFunc(slices.Clone(s.Images), func(img collector.ImageSnapshot) bool { return img.Sight != collector.Unread })
+	return slices.DeleteFunc(slices.Clone(s.Images), func(img collector.ImageSnapshot) bool { return img.Coverage != collector.Unread })
 }
 
 // revokeInMidScrape revokes all tokens in the middle of each of three scrapes.

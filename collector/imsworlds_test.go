@@ -268,7 +268,7 @@ func (w *imsWorld) checkImage(img *collector.ImageSnapshot) {
 	}
 	rows := readRows(img)
 	switch {
-	case img.Sight == collector.Unread:
+	case img.Coverage == collector.Unread:
 		w.note(map[bool]string{false: "not read", true: "waiting"}[img.Waiting])
 		if len(rows) > 0 || img.Waiting && img.StatusCode != 0 {
 			w.wrong("%s was not read: %+v", img.Name, img)
@@ -378,7 +378,7 @@ func (w *imsWorld) everything(s collector.Snapshot) {
 	}
 	for i := range s.Images {
 		if img := &s.Images[i]; !img.Complete() || !slices.Equal(readRows(img), truth.own[img.ID]) {
-			w.wrong("at last: %s is %v, %q (%v, taken %s), and has %q", img.Name, img.Sight, readRows(img), img.Err, img.Taken, truth.own[img.ID])
+			w.wrong("at last: %s is %v, %q (%v, taken %s), and has %q", img.Name, img.Coverage, readRows(img), img.Err, img.Taken, truth.own[img.ID])
 		}
 	}
 	for _, in := range s.Inbound {

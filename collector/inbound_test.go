@@ -408,8 +408,8 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 			}
 			bubble(t, world, user("admin"), opts, func(t *testing.T, b *bench) {
 				s := b.scrape(t)
-				if got := inboundOf(s); got != "..." || s.Images[0].Sight == collector.Unread {
-					t.Errorf("got %s, and sight %d of the others", got, s.Images[0].Sight)
+				if got := inboundOf(s); got != "..." || s.Images[0].Coverage == collector.Unread {
+					t.Errorf("got %s, and sight %d of the others", got, s.Images[0].Coverage)
 				}
 				want := `level=error cloud=prod msg="the listing of images that other projects share with a project is incomplete" project_id=ad314dd314dd314dd314dd314dd314dd err="` + test.log + `"`
 				if lines := b.log.take(); !slices.Contains(lines, want) {
@@ -648,8 +648,8 @@ func TestAFloodOfOffers(t *testing.T) {
 			opts.Images = []collector.Image{{ID: shared}}
 			bubble(t, world, user("producer"), opts, func(t *testing.T, b *bench) {
 				s := b.scrape(t)
-				if s.Images[0].Sight != collector.Whole {
-					t.Errorf("sight %d of the others", s.Images[0].Sight)
+				if s.Images[0].Coverage != collector.Complete {
+					t.Errorf("sight %d of the others", s.Images[0].Coverage)
 				}
 				if got := statusesOf(s.Inbound[0])[client.Accepted]; got != 3 {
 					t.Errorf("%d accepted images", got)
@@ -762,8 +762,8 @@ func TestInboundListingsThatHang(t *testing.T) {
 					began := time.Now()
 					s := b.scrape(t)
 					for _, img := range s.Images {
-						if img.Sight != collector.Whole {
-							t.Errorf("%s: sight %d, %v", img.Name, img.Sight, img.Err)
+						if img.Coverage != collector.Complete {
+							t.Errorf("%s: sight %d, %v", img.Name, img.Coverage, img.Err)
 						}
 					}
 					if got := inboundOf(s); got != "..." {

@@ -27,8 +27,8 @@ func TestJoiningDuringALogin(t *testing.T) {
 			}
 		})
 		time.Sleep(time.Millisecond)
-		if s := b.scrape(t); s.Err != nil || s.Images[0].Sight != collector.Whole {
-			t.Errorf("after %s of 8.5s: %v, sight %d", s.Duration, s.Err, s.Images[0].Sight)
+		if s := b.scrape(t); s.Err != nil || s.Images[0].Coverage != collector.Complete {
+			t.Errorf("after %s of 8.5s: %v, sight %d", s.Duration, s.Err, s.Images[0].Coverage)
 		}
 		all.Wait()
 	})
@@ -38,8 +38,8 @@ func TestJoiningDuringALogin(t *testing.T) {
 func TestNoListOfImages(t *testing.T) {
 	bubble(t, newWorld(), user("admin"), options(shared), func(t *testing.T, b *bench) {
 		b.world.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusNotFound})
-		if s := b.scrape(t); !s.Up || s.Images[0].Sight != collector.Whole {
-			t.Errorf("up %t, sight %d", s.Up, s.Images[0].Sight)
+		if s := b.scrape(t); !s.Up || s.Images[0].Coverage != collector.Complete {
+			t.Errorf("up %t, sight %d", s.Up, s.Images[0].Coverage)
 		}
 	})
 	bubble(t, newWorld(), user("producer"), options(shared), func(t *testing.T, b *bench) {
@@ -147,7 +147,7 @@ func TestOverlappingScrapesReadAnew(t *testing.T) {
 					s := b.cloud.Collect(t.Context(), limits(timeout))
 					mu.Lock()
 					for _, img := range s.Images {
-						if img.ID != empty || img.Sight != collector.Whole || change.IsZero() || at.Before(change.Add(timeout/2)) {
+						if img.ID != empty || img.Coverage != collector.Complete || change.IsZero() || at.Before(change.Add(timeout/2)) {
 							continue
 						}
 						if seen++; len(img.Members) == 0 {
@@ -183,8 +183,8 @@ func TestNobodyJoinsAnOldCollection(t *testing.T) {
 		w.Share(empty, consumerA)
 		time.Sleep(time.Minute)
 		s := b.scrape(t)
-		if img := s.Images[1]; img.Sight != collector.Whole || len(img.Members) != 1 {
-			t.Errorf("sight %d, members %v, read %s ago", img.Sight, img.Members, time.Since(s.Start))
+		if img := s.Images[1]; img.Coverage != collector.Complete || len(img.Members) != 1 {
+			t.Errorf("sight %d, members %v, read %s ago", img.Coverage, img.Members, time.Since(s.Start))
 		}
 	})
 }
@@ -196,8 +196,8 @@ func TestJoiningWithMoreTime(t *testing.T) {
 		b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Latency: 2 * time.Second})
 		go b.cloud.Collect(t.Context(), limits(3*time.Second))
 		time.Sleep(time.Millisecond)
-		if s := b.cloud.Collect(t.Context(), limits(30*time.Second)); s.Images[0].Sight != collector.Whole {
-			t.Errorf("sight %d after %s of 30s: %v", s.Images[0].Sight, s.Duration, s.Images[0].Err)
+		if s := b.cloud.Collect(t.Context(), limits(30*time.Second)); s.Images[0].Coverage != collector.Complete {
+			t.Errorf("sight %d after %s of 30s: %v", s.Images[0].Coverage, s.Duration, s.Images[0].Err)
 		}
 	})
 }

@@ -130,7 +130,7 @@ func (p *part) seenBefore(s *Snapshot) map[string]Before {
 	unread := map[string]bool{}
 	for i := range s.Images {
 		img := &s.Images[i]
-		if img.Sight != Unread {
+		if img.Coverage != Unread {
 			continue
 		}
 		unread[img.ID] = true
@@ -142,7 +142,7 @@ func (p *part) seenBefore(s *Snapshot) map[string]Before {
 		return before
 	}
 	for i := range p.last.Images {
-		if img := &p.last.Images[i]; img.Sight != Unread && unread[img.ID] {
+		if img := &p.last.Images[i]; img.Coverage != Unread && unread[img.ID] {
 			at := img.Taken
 			if at.IsZero() {
 				at = p.last.Start

@@ -179,7 +179,7 @@ func (m *memory) forget(t *target, c *collection) {
 		return // it was never watched
 	}
 	left := LeftImage{ID: t.ID, Name: c.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Owner: image.known.Owner}
-	if t.unwanted {
+	if t.unmatched {
 		left.Reason = Unmatched
 	}
 	m.leave(left)

@@ -198,24 +198,24 @@ func (s *Snapshot) sorted() []*ImageSnapshot {
 
 func (s *ImageSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {
 	labels := p.labels(cloud, p.label(imageIDLabel, s.ID), p.label(imageNameLabel, s.Name))
-	p.flag(successDesc, labels, s.Sight != Unread)
+	p.flag(successDesc, labels, s.Coverage != Unread)
 	p.gauge(statusCodeDesc, labels, float64(s.StatusCode))
-	if s.Sight != Unread {
+	if s.Coverage != Unread {
 		p.time(membersReadDesc, labels, s.MembersRead)
 	}
 	if s.Waiting {
 		p.gauge(waitingDesc, labels, 1)
 	}
-	if s.Sight != NotApplicable {
+	if s.Coverage != NotApplicable {
 		p.flag(completeDesc, labels, s.Complete())
 	}
 	if s.Record != nil {
 		s.printRecord(p, labels)
 	}
-	if s.Sight != Unread && s.Policy.judged() {
+	if s.Coverage != Unread && s.Policy.judged() {
 		p.gauge(expectedMembersDesc, labels, float64(len(s.Policy.Members)))
 	}
-	if s.Sight == Partial || s.Sight == Whole {
+	if s.Coverage == Partial || s.Coverage == Complete {
 		s.printCounts(p, labels, opts)
 		if s.Policy.judged() {
 			s.printJudgement(p, labels)
@@ -258,7 +258,7 @@ func (s *ImageSnapshot) printCounts(p *printer, labels []*dto.LabelPair, opts *O
 		}
 	}
 	for i, n := range counts {
-		if n > 0 || s.Sight == Whole {
+		if n > 0 || s.Coverage == Complete {
 			p.gauge(membersDesc, p.with(labels, statusPairs[i]), float64(n))
 		}
 	}
@@ -270,7 +270,7 @@ func (s *ImageSnapshot) printCounts(p *printer, labels []*dto.LabelPair, opts *O
 // printJudgement compares the members with the expected ones. Where there may be more members than those seen, it says
 // what it saw.
 func (s *ImageSnapshot) printJudgement(p *printer, labels []*dto.LabelPair) {
-	if n := s.Unexpected(); n > 0 || s.Sight == Whole {
+	if n := s.Unexpected(); n > 0 || s.Coverage == Complete {
 		p.gauge(unexpectedMembersDesc, labels, float64(n))
 	}
 	if s.whole() {

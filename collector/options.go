@@ -95,13 +95,13 @@ func DefaultMembersFor(api client.API) []client.Visibility {
 	return []client.Visibility{client.Shared}
 }
 
-// wholeImageLimit is how many members Huawei Cloud allows an image of a full server.
-const wholeImageLimit = 10
+// fullServerLimit is how many members Huawei Cloud allows an image of a full server.
+const fullServerLimit = 10
 
 // membersLimit is the quota of members of an image with a record that may be nil; 0: none.
 func (o *Options) membersLimit(record *client.Image) int {
-	if record != nil && record.Whole && o.MembersLimit > wholeImageLimit {
-		return wholeImageLimit
+	if record != nil && record.FullServer && o.MembersLimit > fullServerLimit {
+		return fullServerLimit
 	}
 	return o.MembersLimit
 }

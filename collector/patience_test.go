@@ -63,8 +63,8 @@ func TestAnAPIThatAsksToBeLeftAlone(t *testing.T) {
 		for i := range 3 {
 			s := b.scrape(t)
 			for _, img := range s.Images {
-				if img.Sight != collector.Unread || code(img.Err) != "429" && code(img.Err) != client.CodeNotAsked {
-					t.Fatalf("scrape %d: sight %d, %v", i, img.Sight, img.Err)
+				if img.Coverage != collector.Unread || code(img.Err) != "429" && code(img.Err) != client.CodeNotAsked {
+					t.Fatalf("scrape %d: sight %d, %v", i, img.Coverage, img.Err)
 				}
 			}
 			if got := w.Count("list_members"); got > (i+1)*opts.Concurrency {
@@ -139,7 +139,7 @@ func TestAQuotaIsFair(t *testing.T) {
 				for i := range 60 {
 					used.Store(0)
 					for _, img := range b.scrape(t).Images {
-						if unread[img.ID]++; img.Sight == collector.Whole {
+						if unread[img.ID]++; img.Coverage == collector.Complete {
 							unread[img.ID] = 0
 						}
 						if unread[img.ID] > test.most {
@@ -185,7 +185,7 @@ func TestALimitOfRequestsIsFair(t *testing.T) {
 			}
 			for _, img := range s.Images {
 				switch {
-				case img.Sight == collector.Whole:
+				case img.Coverage == collector.Complete:
 					seen[img.ID] = true
 				case code(img.Err) != client.CodeNotAsked && !strings.HasPrefix(code(img.Err), "not requested"):
 					t.Errorf("scrape %d: %v", i, img.Err)

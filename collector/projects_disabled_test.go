@@ -54,7 +54,7 @@ func TestE15ADeletedImageBesideALockedProject(t *testing.T) {
 				time.Sleep(time.Minute)
 				s := b.scrape(t)
 				for _, id := range []string{shared, roamerImage} {
-					if img := imageIn(s, id); img == nil || img.Sight != collector.Unread || img.StatusCode != 404 {
+					if img := imageIn(s, id); img == nil || img.Coverage != collector.Unread || img.StatusCode != 404 {
 						t.Errorf("%s at first: %+v", id, img)
 					}
 				}
@@ -64,7 +64,7 @@ func TestE15ADeletedImageBesideALockedProject(t *testing.T) {
 					t.Errorf("got %s", sortedNames(s))
 				}
 				for _, img := range s.Images {
-					if img.Sight == collector.Unread {
+					if img.Coverage == collector.Unread {
 						t.Errorf("%s: %v", img.Name, img.Err)
 					}
 				}
@@ -115,7 +115,7 @@ func TestAnImageThatMayBeALockedProjects(t *testing.T) {
 		for range 3 {
 			time.Sleep(time.Minute)
 			for _, img := range b.scrape(t).Images {
-				if img.Sight != collector.Unread || img.StatusCode != 0 {
+				if img.Coverage != collector.Unread || img.StatusCode != 0 {
 					t.Errorf("%s: code %d: %v", img.ID, img.StatusCode, img.Err)
 				}
 			}
@@ -179,7 +179,7 @@ func TestALockedProjectIsNamed(t *testing.T) {
 				t.Error(diff)
 			}
 			for _, img := range s.Images {
-				if unread := img.Sight == collector.Unread; unread != (img.ID == absent) || unread && img.StatusCode != 0 {
+				if unread := img.Coverage == collector.Unread; unread != (img.ID == absent) || unread && img.StatusCode != 0 {
 					t.Errorf("%s: code %d: %v", img.Name, img.StatusCode, img.Err)
 				}
 			}
@@ -205,7 +205,7 @@ func TestALockedProjectIsNamed(t *testing.T) {
 		b.world.Enable("branch", true)
 		b.world.Enable(consumerB, true)
 		time.Sleep(6 * time.Minute)
-		if s := b.scrape(t); !s.Discovered || imageIn(s, absent) == nil || imageIn(s, absent).Sight != collector.Whole {
+		if s := b.scrape(t); !s.Discovered || imageIn(s, absent) == nil || imageIn(s, absent).Coverage != collector.Complete {
 			t.Errorf("not entered again: %v", s.DiscoveryErr)
 		}
 	})

@@ -101,8 +101,8 @@ func TestAllProjects(t *testing.T) {
 					t.Error(diff)
 				}
 				for _, img := range s.Images {
-					if img.Sight != collector.Whole && img.Sight != collector.NotApplicable {
-						t.Errorf("%s: sight %d", img.Name, img.Sight)
+					if img.Coverage != collector.Complete && img.Coverage != collector.NotApplicable {
+						t.Errorf("%s: sight %d", img.Name, img.Coverage)
 					}
 				}
 				for range 5 {
@@ -239,7 +239,7 @@ func TestProjectsThatCannotBeListed(t *testing.T) {
 						t.Errorf("up %t, discovered %t, %s", s.Up, s.Discovered, sortedNames(s))
 					}
 					for _, img := range s.Images {
-						if img.Sight == collector.Unread {
+						if img.Coverage == collector.Unread {
 							t.Errorf("%s: %v", img.Name, img.Err)
 						}
 					}
@@ -287,7 +287,7 @@ func TestALostRole(t *testing.T) {
 						t.Errorf("discovered %t, %s", s.Discovered, sortedNames(s))
 					}
 					for _, img := range s.Images {
-						if unread := img.Sight == collector.Unread; unread != (img.ID == roamerImage) {
+						if unread := img.Coverage == collector.Unread; unread != (img.ID == roamerImage) {
 							t.Errorf("%s: %v", img.Name, img.Err)
 						}
 					}

@@ -210,7 +210,7 @@ func (r *truth) learn(checks []*check) {
 	rows := map[string][]bool{}
 	for _, c := range checks {
 		for i := range c.s.Images {
-			if s := &c.s.Images[i]; s.Sight == collector.Whole || s.Sight == collector.Partial {
+			if s := &c.s.Images[i]; s.Coverage == collector.Complete || s.Coverage == collector.Partial {
 				rows[s.ID] = append(rows[s.ID], len(s.Members) > 0)
 			}
 		}

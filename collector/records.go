@@ -55,7 +55,7 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, er
 	switch status := imageStatus(err); {
 	case mode == giveUp:
 	case status == statusNotFound:
-		c.estrange()
+		c.noteNotImageAPI()
 		mode = askAlone
 	case status == statusUnauthorized || status == statusForbidden:
 		// The credential may not list. One record alone tells whether it may read those.
@@ -80,11 +80,11 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, er
 	return mode, err
 }
 
-// estrange notes that what answers is no image API.
-func (c *collection) estrange() {
+// noteNotImageAPI notes that what answers is no image API.
+func (c *collection) noteNotImageAPI() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stranger = true
+	c.notImageAPI = true
 }
 
 // askLists notes the records that the two lists have, and returns the targets that they lack.
@@ -190,11 +190,11 @@ func (c *collection) settleRecord(t *target, img *client.Image, began moment, er
 		if rule := c.opts.rule(img, c.projects); rule != nil {
 			t.Policy = rule.Policy
 		} else {
-			t.unwanted = true
+			t.unmatched = true
 		}
 	}
 	e := c.evidence(t)
-	ask := !t.unwanted && !t.inTurn && e.wantsList() && !notAsked(err)
+	ask := !t.unmatched && !t.inTurn && e.wantsList() && !notAsked(err)
 	c.mu.Unlock()
 	if ask {
 		c.askMembersOf(t)

@@ -17,8 +17,8 @@ type refresher struct {
 
 	// Guarded by the cloud's mu:
 
-	last *collection         // that has ended; nil: none yet
-	seen map[string]sighting // by image ID, up to then; replaced, never changed
+	last *collection          // that has ended; nil: none yet
+	seen map[string]seenImage // by image ID, up to then; replaced, never changed
 
 	sharing sync.Mutex // held while a snapshot is made
 	shared  shared
@@ -35,8 +35,8 @@ type shared struct {
 // shareFor is how long a snapshot is shared while nothing ends or begins.
 const shareFor = time.Second
 
-// sighting is an image that was read. One that a later collection cannot read is shown as it was, with its age.
-type sighting struct {
+// seenImage is an image that was read. One that a later collection cannot read is shown as it was, with its age.
+type seenImage struct {
 	target   *target
 	evidence imageEvidence
 	taken    time.Time // when the collection began that read its members
@@ -64,7 +64,7 @@ func (r *refresher) learn(c *collection) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	views := c.frozen()
-	seen := make(map[string]sighting, len(c.targets))
+	seen := make(map[string]seenImage, len(c.targets))
 	for _, t := range c.targets {
 		s := c.sight(t, r.seen[t.ID])
 		if s.target == nil || c.gone(t) {
@@ -81,16 +81,16 @@ func (r *refresher) learn(c *collection) {
 // sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
 // its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The zero
 // value is an image that is not read. The caller holds mu.
-func (c *collection) sight(t *target, before sighting) sighting {
+func (c *collection) sight(t *target, before seenImage) seenImage {
 	e := c.evidence(t)
 	v := e.verdict()
 	if v != notRead && v != unproven {
-		return sighting{t, e, c.start}
+		return seenImage{t, e, c.start}
 	}
 	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
 	certain := c.served || !c.end.IsZero() && !c.noImageAPI()
 	if before.target == nil || told && certain {
-		return sighting{}
+		return seenImage{}
 	}
 	again := *t
 	again.membersRead, again.members, again.membersErr = before.target.membersRead, before.target.members, nil
@@ -106,12 +106,12 @@ func (c *collection) sight(t *target, before sighting) sighting {
 	// What was observed then says nothing of another view, nor against what is known of private images now.
 	now := c.viewIn(then.view.project)
 	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !c.hasPrivateMembers() {
-		return sighting{}
+		return seenImage{}
 	}
 	if v := then.verdict(); v == notRead || v == unproven {
-		return sighting{}
+		return seenImage{}
 	}
-	return sighting{&again, then, before.taken}
+	return seenImage{&again, then, before.taken}
 }
 
 var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
@@ -175,15 +175,15 @@ func (c *Cloud) shown(r *refresher) Snapshot {
 	s.ID, s.opts, s.State, s.Taken = snapshots.Add(1), newest.opts, c.api.State(), s.Start
 	newest.mu.Lock()
 	defer newest.mu.Unlock()
-	s.Images = newest.images(func(t *target) sighting {
+	s.Images = newest.images(func(t *target) seenImage {
 		if err := opts.tooOld(newest.start); err != nil {
 			old := &target{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
-			return sighting{target: old, evidence: newest.evidence(old)}
+			return seenImage{target: old, evidence: newest.evidence(old)}
 		}
 		if s := newest.sight(t, seen[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
 			return s
 		}
-		return sighting{target: t, evidence: newest.evidence(t)}
+		return seenImage{target: t, evidence: newest.evidence(t)}
 	})
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && taken.Before(s.Taken) {

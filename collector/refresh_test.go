@@ -57,7 +57,7 @@ func TestRefreshInterval(t *testing.T) {
 		w.Inject(fakecloud.Fault{Match: about("list_members", ids[1]), Status: http.StatusForbidden})
 		time.Sleep(6 * time.Minute)
 		s = b.scrape(t)
-		if len(s.Images[0].Members) != 0 || s.Images[0].Sight != collector.Whole || s.Images[1].Sight != collector.Unread {
+		if len(s.Images[0].Members) != 0 || s.Images[0].Coverage != collector.Complete || s.Images[1].Coverage != collector.Unread {
 			t.Errorf("got %+v, %+v", s.Images[0], s.Images[1])
 		}
 	})
@@ -77,7 +77,7 @@ func TestMaxStaleness(t *testing.T) {
 		// A collection that hangs is cut off and shows that, within its interval.
 		time.Sleep(2*time.Minute + 5*time.Second)
 		s := b.scrape(t)
-		if s.Images[0].Sight != collector.Unread || !s.Taken.After(taken) {
+		if s.Images[0].Coverage != collector.Unread || !s.Taken.After(taken) {
 			t.Errorf("got %+v", s)
 		}
 		if strings.Contains(page(t, s), "glance_image_members{") {
@@ -168,9 +168,9 @@ func TestTroubleInTheBackground(t *testing.T) {
 			opts.RefreshInterval, opts.MaxStaleness = 10*time.Minute, time.Hour
 			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
 				before := b.scrape(t)
-				sights := map[string]collector.Sight{}
+				sights := map[string]collector.Coverage{}
 				for _, img := range before.Images {
-					sights[img.ID] = img.Sight
+					sights[img.ID] = img.Coverage
 				}
 				time.Sleep(10*time.Minute - 10*time.Second)
 				remove := w.Inject(fakecloud.Fault{Match: test.match, Status: test.status})
@@ -188,8 +188,8 @@ func TestTroubleInTheBackground(t *testing.T) {
 						t.Fatalf("%d images are watched of %d", len(s.Images), len(before.Images))
 					}
 					for _, img := range s.Images {
-						if img.Sight != sights[img.ID] {
-							t.Fatalf("%s: sight %d, %v; it was %d", img.ID, img.Sight, img.Err, sights[img.ID])
+						if img.Coverage != sights[img.ID] {
+							t.Fatalf("%s: sight %d, %v; it was %d", img.ID, img.Coverage, img.Err, sights[img.ID])
 						}
 						if s.Taken.After(img.Taken) {
 							t.Fatalf("taken at %s, and %s at %s", s.Taken, img.ID, img.Taken)
@@ -231,13 +231,13 @@ func TestAnImageThatFailsForGood(t *testing.T) {
 			for i, img := range s.Images {
 				switch {
 				case i != 3:
-					if img.Sight != collector.Whole || time.Since(img.Taken) > 11*time.Minute {
-						t.Errorf("minute %d: image %d has sight %d, taken %s ago", minute, i, img.Sight, time.Since(img.Taken))
+					if img.Coverage != collector.Complete || time.Since(img.Taken) > 11*time.Minute {
+						t.Errorf("minute %d: image %d has sight %d, taken %s ago", minute, i, img.Coverage, time.Since(img.Taken))
 					}
-				case old && (img.Sight != collector.Whole || !img.Taken.Equal(first) || !s.Taken.Equal(first)):
-					t.Errorf("minute %d: sight %d of %s, and the oldest is said to be of %s, not %s", minute, img.Sight, img.Taken, s.Taken, first)
-				case !old && minute > 60 && (img.Sight != collector.Unread || img.StatusCode != http.StatusInternalServerError || time.Since(s.Taken) > 11*time.Minute):
-					t.Errorf("minute %d: sight %d, status %d, and the oldest is said to be %s old", minute, img.Sight, img.StatusCode, time.Since(s.Taken))
+				case old && (img.Coverage != collector.Complete || !img.Taken.Equal(first) || !s.Taken.Equal(first)):
+					t.Errorf("minute %d: sight %d of %s, and the oldest is said to be of %s, not %s", minute, img.Coverage, img.Taken, s.Taken, first)
+				case !old && minute > 60 && (img.Coverage != collector.Unread || img.StatusCode != http.StatusInternalServerError || time.Since(s.Taken) > 11*time.Minute):
+					t.Errorf("minute %d: sight %d, status %d, and the oldest is said to be %s old", minute, img.Coverage, img.StatusCode, time.Since(s.Taken))
 				}
 			}
 			if minute == 180 {
@@ -268,7 +268,7 @@ func TestNewsIsShownAtOnce(t *testing.T) {
 		s := b.scrape(t)
 		var got []string
 		for _, img := range s.Images {
-			got = append(got, fmt.Sprintf("sight %d, %d, %d members", img.Sight, img.StatusCode, len(img.Members)))
+			got = append(got, fmt.Sprintf("sight %d, %d, %d members", img.Coverage, img.StatusCode, len(img.Members)))
 		}
 		want := []string{"sight 0, 403, 0 members", "sight 0, 500, 0 members", "sight 1, 200, 0 members", "sight 0, 500, 0 members"}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -374,7 +374,7 @@ func TestWhatIsShownWasTrue(t *testing.T) {
 				time.Sleep(time.Duration(r.IntN(20)) * time.Second)
 				s := b.scrape(t)
 				for _, img := range s.Images {
-					if img.Sight != collector.Whole {
+					if img.Coverage != collector.Complete {
 						continue
 					}
 					seen++

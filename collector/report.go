@@ -161,7 +161,7 @@ func (p *part) reportDeparted(images []LeftImage) {
 // reportAccess logs what is new of the projects. The caller holds mu.
 func (c *Cloud) reportAccess(scopes []client.Scope) {
 	told := map[string]client.Access{}
-	for _, s := range c.told {
+	for _, s := range c.loggedScopes {
 		told[s.Access.ProjectID] = s.Access
 	}
 	entered := map[string][]client.Access{} // by endpoint
@@ -185,7 +185,7 @@ func (c *Cloud) reportAccess(scopes []client.Scope) {
 		fields := []any{"msg", "the credential no longer covers this project; its images are no longer watched"}
 		_ = level.Warn(c.logger).Log(append(fields, accessFields(left)...)...)
 	}
-	c.told = scopes
+	c.loggedScopes = scopes
 }
 
 // accessFields name projects, as projectFields does.
@@ -309,13 +309,13 @@ func (c *collection) troubles() map[problem]*trouble {
 		e := c.evidence(t)
 		t.judge(&e, &img)
 		switch {
-		case img.Sight == Unread && IsUnproven(img.Err):
+		case img.Coverage == Unread && IsUnproven(img.Err):
 			note(notProven, t.ID, img.Err)
 		case c.waitsAsMeant(t):
-		case img.Sight == Unread:
+		case img.Coverage == Unread:
 			note(membersNotRead, t.ID, img.Err)
-		case img.Sight == Partial && img.Doubt == ChangingImage && c.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
-		case img.Sight == Partial && t.record != nil:
+		case img.Coverage == Partial && img.Doubt == ChangingImage && c.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
+		case img.Coverage == Partial && t.record != nil:
 			note(doubts[img.Doubt], t.ID, nil)
 		}
 		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound && !sameCause(&img, t.recordErr) {
@@ -327,7 +327,7 @@ func (c *collection) troubles() map[problem]*trouble {
 
 // sameCause reports whether an image's members and its record were not read for one reason, which one line tells.
 func sameCause(img *ImageSnapshot, recordErr error) bool {
-	return img.Sight == Unread && code(img.Err) == code(recordErr)
+	return img.Coverage == Unread && code(img.Err) == code(recordErr)
 }
 
 // code is an error's code, as the counters have it.

@@ -86,7 +86,7 @@ func (s *ImageSnapshot) Open() bool {
 // Unasked reports whether the image may well have members, and nobody asked for them: among those that are not open to everyone,
 // only a private one has none for sure.
 func (s *ImageSnapshot) Unasked() bool {
-	return s.Sight == NotApplicable && !s.Open() && s.Record.Visibility != client.Private
+	return s.Coverage == NotApplicable && !s.Open() && s.Record.Visibility != client.Private
 }
 
 // Misplaced reports whether the image has a visibility that it is not meant to have. Where nobody said which are, that is one that opens

@@ -332,7 +332,7 @@ func TestWhatHangsInAShardStarvesNoOther(t *testing.T) {
 		for k, s := range last {
 			n += len(read(s))
 			for _, img := range s.Images {
-				if !hangs[img.ID] && img.Sight != collector.Whole {
+				if !hangs[img.ID] && img.Coverage != collector.Complete {
 					t.Errorf("shard %d: %s is not read: %v", k+1, img.ID, img.Err)
 				}
 			}

@@ -8,20 +8,20 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Sight is how much of an image's member list was seen.
-type Sight int
+// Coverage is how much of an image's member list was seen.
+type Coverage int
 
 // The sights, from nothing to everything.
 const (
 	// Unread: the list was not read. Nothing may be said about members.
-	Unread Sight = iota
+	Unread Coverage = iota
 	// NotApplicable: the image's visibility has no members, and says itself who may use the image.
 	NotApplicable
 	// Partial: the list was read in the view of a project that may not see all of it. What it shows is true; what it
 	// does not show may be true too.
 	Partial
-	// Whole: the list was read in the owner's or an administrator's view.
-	Whole
+	// Complete: the list was read in the owner's or an administrator's view.
+	Complete
 )
 
 // Snapshot is what one collection of one cloud saw. It is a value that nobody changes any more; metrics and pages are
@@ -120,22 +120,22 @@ type ImageSnapshot struct {
 	// Record is the image's own record; nil: it was not read, RecordErr says why.
 	Record    *client.Image
 	RecordErr error
-	Sight     Sight
-	// Doubt is why the members may not be all where Sight is Partial.
+	Coverage  Coverage
+	// Doubt is why the members may not be all where Coverage is Partial.
 	Doubt Doubt
-	// Members is empty unless Sight is Partial or Whole.
+	// Members is empty unless Coverage is Partial or Complete.
 	Members []client.Member
 	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
 	LeftOut int
-	// StatusCode is what the answer that decided Sight means as an HTTP status, 0 without an answer that can be used. 200 with Unread: the
+	// StatusCode is what the answer that decided Coverage means as an HTTP status, 0 without an answer that can be used. 200 with Unread: the
 	// API answered, and nothing proves what the answer seems to say.
 	StatusCode int
-	// Err is why Sight is Unread.
+	// Err is why Coverage is Unread.
 	Err error
 	// Taken is when the collection began that read this, zero where that is the snapshot's own.
 	Taken time.Time
-	// MembersRead is when the request for the list of members began that Sight is from, or the one for the record where that decided;
-	// zero where Sight is Unread.
+	// MembersRead is when the request for the list of members began that Coverage is from, or the one for the record where that decided;
+	// zero where Coverage is Unread.
 	MembersRead time.Time
 	// RecordRead is when the request for Record began.
 	RecordRead time.Time
@@ -148,7 +148,7 @@ func (s *ImageSnapshot) Complete() bool { return s.LeftOut == 0 && s.whole() }
 
 // whole reports whether Members are all there are, each with an ID of its own.
 func (s *ImageSnapshot) whole() bool {
-	return s.Sight == Whole && !slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.ID == "" })
+	return s.Coverage == Complete && !slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.ID == "" })
 }
 
 // Unexpected counts the members that the policy does not expect, 0 where it judges no members.

@@ -185,7 +185,7 @@ func (c *collection) adopt(s *sweep) {
 		return
 	}
 	for _, t := range targets {
-		c.doubt(t)
+		c.verifyExists(t)
 	}
 	c.askRecords()
 	c.askMembers()

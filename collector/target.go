@@ -41,9 +41,9 @@ type target struct {
 	listed     bool // a listing has it, and a rule takes it
 	askedAgain bool // its record was, after its members
 
-	doubted  bool // it was asked for alone, because it may be gone
-	notFound bool // and that was a 404 of the image API's own
-	unwanted bool // no rule takes it any more
+	doubted   bool // it was asked for alone, because it may be gone
+	notFound  bool // and that was a 404 of the image API's own
+	unmatched bool // no rule takes it any more
 }
 
 // judge says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
@@ -58,15 +58,15 @@ func (t *target) judge(e *imageEvidence, s *ImageSnapshot) {
 	switch v {
 	case noMembers:
 		// The record decided. A 403 on the members of such an image means no more than that.
-		s.Sight = NotApplicable
+		s.Coverage = NotApplicable
 	case allMembers:
-		s.Sight, s.Members = Whole, t.members.Members
+		s.Coverage, s.Members = Complete, t.members.Members
 	case someKnown:
-		s.Sight, s.Members, s.Doubt = Partial, t.members.Members, e.doubt()
+		s.Coverage, s.Members, s.Doubt = Partial, t.members.Members, e.doubt()
 	case unproven:
-		s.Sight, s.Err = Unread, e.unprovenErr()
+		s.Coverage, s.Err = Unread, e.unprovenErr()
 	case notRead:
-		s.Sight, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotAsked)
+		s.Coverage, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotAsked)
 		if s.StatusCode = imageStatus(s.Err); s.StatusCode == statusOK {
 			s.StatusCode = 0 // an answer that was refused is none
 		}

@@ -52,17 +52,17 @@ func (c *collection) waitsAsMeant(t *target) bool {
 
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its turn did not
 // come. The caller holds mu.
-func (c *collection) sightInTurn(t *target) sighting {
+func (c *collection) sightInTurn(t *target) seenImage {
 	if before, ok := c.readings[t.ID]; ok && c.waits(t) && age(before.taken) <= c.opts.staleness() {
 		if s := c.sight(t, before); s.target != nil {
 			return s
 		}
 	}
-	return sighting{target: t, evidence: c.evidence(t)}
+	return seenImage{target: t, evidence: c.evidence(t)}
 }
 
 // nextReadings are the readings that later collections may show. The caller holds the cloud's mu.
-func (c *collection) nextReadings(readings map[string]sighting) map[string]sighting {
+func (c *collection) nextReadings(readings map[string]seenImage) map[string]seenImage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opts.API != client.IMS || c.opts.RefreshInterval > 0 {
@@ -70,7 +70,7 @@ func (c *collection) nextReadings(readings map[string]sighting) map[string]sight
 	}
 	next := maps.Clone(readings)
 	if next == nil {
-		next = map[string]sighting{}
+		next = map[string]seenImage{}
 	}
 	views := c.frozen()
 	for _, t := range c.targets {
@@ -84,7 +84,7 @@ func (c *collection) nextReadings(readings map[string]sighting) map[string]sight
 		}
 		next[t.ID] = s
 	}
-	maps.DeleteFunc(next, func(_ string, s sighting) bool { return age(s.taken) > c.opts.staleness() })
+	maps.DeleteFunc(next, func(_ string, s seenImage) bool { return age(s.taken) > c.opts.staleness() })
 	return next
 }
 
@@ -98,7 +98,7 @@ func (p *part) learnPace(s *Snapshot) {
 			continue
 		}
 		all++
-		if img.Taken.IsZero() && !img.Waiting && (img.Sight != Unread || !notAsked(img.Err)) {
+		if img.Taken.IsZero() && !img.Waiting && (img.Coverage != Unread || !notAsked(img.Err)) {
 			read++
 		}
 	}

@@ -51,18 +51,18 @@ func (m *manyImages) collect(t *testing.T) (s collector.Snapshot, n map[string]i
 		switch {
 		case img.Waiting:
 			n[kind+" waiting"]++
-		case img.Sight == collector.Unread:
+		case img.Coverage == collector.Unread:
 			n[kind+" unread"]++
 		case !img.Taken.IsZero():
 			n[kind+" of before"]++
 		default:
 			n[kind+" now"]++
 		}
-		if img.Sight != collector.Unread && img.Complete() {
+		if img.Coverage != collector.Unread && img.Complete() {
 			n[kind+" complete"]++
 		}
-		if img.Waiting && (img.Sight != collector.Unread || img.StatusCode != 0) {
-			t.Errorf("%s waits, and has success %v and code %d", img.Name, img.Sight, img.StatusCode)
+		if img.Waiting && (img.Coverage != collector.Unread || img.StatusCode != 0) {
+			t.Errorf("%s waits, and has success %v and code %d", img.Name, img.Coverage, img.StatusCode)
 		}
 	}
 	return s, n

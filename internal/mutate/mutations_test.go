@@ -18,11 +18,11 @@ var mutations = []mutation{
 	// E2: what is complete.
 	{rule: "E2", file: "collector/evidence.go", old: `!e.owned() &&`, new: `!BROKEN && !e.owned() &&`},
 	{rule: "E2", file: "collector/evidence.go", old: `if e.partial ||`, new: `if !BROKEN && e.partial ||`},
-	{rule: "E2", file: "collector/metrics.go", old: `if n > 0 || s.Sight == Whole {
-			p.gauge(membersDesc`, new: `if BROKEN || n > 0 || s.Sight == Whole {
+	{rule: "E2", file: "collector/metrics.go", old: `if n > 0 || s.Coverage == Whole {
+			p.gauge(membersDesc`, new: `if BROKEN || n > 0 || s.Coverage == Whole {
 			p.gauge(membersDesc`},
-	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Sight == Whole {
-		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Sight == Whole {
+	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Coverage == Whole {
+		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Coverage == Whole {
 		p.gauge(unexpectedMembersDesc`},
 	{rule: "E2", file: "collector/evidence.go", old: `return e.rowsVisible()`, new: `return BROKEN || e.rowsVisible()`},
 
@@ -214,7 +214,7 @@ var mutations = []mutation{
 	{rule: "E16", file: "client/probe.go", old: `glance && hasWord(own, req.imageID) && !strings.Contains`, new: `glance && (BROKEN || hasWord(own, req.imageID)) && !strings.Contains`},
 
 	// E17: what no rule takes any more.
-	{rule: "E17", file: "collector/discover.go", old: `return t.unwanted ||`, new: `return !BROKEN && t.unwanted ||`},
+	{rule: "E17", file: "collector/discover.go", old: `return t.unmatched ||`, new: `return !BROKEN && t.unmatched ||`},
 	{rule: "E17", file: "collector/memory.go", old: `left.Reason = Unmatched`, new: `if !BROKEN {
 			left.Reason = Unmatched
 		}`},
@@ -236,7 +236,7 @@ var mutations = []mutation{
 	{rule: "E18", file: "client/image.go", old: `!r.ID.odd && !r.Owner.odd`, new: `!r.ID.odd && (BROKEN || !r.Owner.odd)`},
 	{rule: "E18", file: "client/image.go", old: `&& !r.Visibility.odd`, new: `&& (BROKEN || !r.Visibility.odd)`},
 	{rule: "E18", file: "client/image.go", old: `*f = string(raw) == "true" ||`, new: `*f = BROKEN && string(raw) != "false" || string(raw) == "true" ||`},
-	{rule: "E18", file: "client/image.go", old: `Whole: api == IMS &&`, new: `Whole: (BROKEN || api == IMS) &&`},
+	{rule: "E18", file: "client/image.go", old: `FullServer: api == IMS &&`, new: `FullServer: (BROKEN || api == IMS) &&`},
 
 	// E19: endpoints.
 	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},

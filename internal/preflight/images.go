@@ -79,7 +79,7 @@ func (e *evidence) some(which func(*collector.ImageSnapshot) bool) (list []*coll
 	return list
 }
 
-func unread(img *collector.ImageSnapshot) bool { return img.Sight == collector.Unread }
+func unread(img *collector.ImageSnapshot) bool { return img.Coverage == collector.Unread }
 
 // images returns the findings about configured, discovered and inbound images.
 func (e *evidence) images() (list []finding) {
@@ -252,7 +252,7 @@ func withoutID(err *client.Error, id string) error {
 // lists is about the member lists that were read: whether they are complete, and why not.
 func (e *evidence) lists() finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool {
-		return img.Sight == collector.Whole || img.Sight == collector.Partial && !awaitsListing(img)
+		return img.Coverage == collector.Complete || img.Coverage == collector.Partial && !awaitsListing(img)
 	})
 	awaiting := len(e.some(awaitsListing))
 	f := finding{status: good, subject: "members", text: "no image has a member list"}
@@ -281,7 +281,7 @@ func (e *evidence) lists() finding {
 		const text = "%d lists of images in turns were read, and are complete if the next collection finds the same records"
 		f.more = append(f.more, fmt.Sprintf(text, awaiting))
 	}
-	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Sight == collector.NotApplicable }); len(open) > 0 {
+	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Coverage == collector.NotApplicable }); len(open) > 0 {
 		var words []string
 		for _, v := range client.Visibilities() {
 			n := 0
@@ -302,7 +302,7 @@ func (e *evidence) lists() finding {
 // awaitsListing reports whether an image is read in turns, and only a second record is missing, which the next listing has: a
 // collection does not request it while other images wait.
 func awaitsListing(img *collector.ImageSnapshot) bool {
-	return img.InTurns && img.Sight == collector.Partial && img.Doubt == collector.ChangingImage && img.Record != nil
+	return img.InTurns && img.Coverage == collector.Partial && img.Doubt == collector.ChangingImage && img.Record != nil
 }
 
 // view says in which view lists are complete.
@@ -324,7 +324,7 @@ func (e *evidence) view(read []*collector.ImageSnapshot) string {
 
 // stranger returns the project that owns an image whose list is incomplete or not proven for that reason, or "".
 func (e *evidence) stranger(img *collector.ImageSnapshot) string {
-	if (img.Sight == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
+	if (img.Coverage == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
 		return img.Record.Owner
 	}
 	return ""
@@ -338,9 +338,9 @@ func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 	case owner != "" && img.Doubt == collector.ForeignView:
 		return fmt.Sprintf("project %s owns them, and the credential belongs to %s. A project sees only its own row of other projects' images. Grant the user reader in %s, and set that project in auth",
 			owner, e.whose(), owner)
-	case img.Sight == collector.Partial && img.Record == nil && img.RecordErr != nil:
+	case img.Coverage == collector.Partial && img.Record == nil && img.RecordErr != nil:
 		return unknownRecord + e.why(img.RecordErr)
-	case img.Sight == collector.Partial:
+	case img.Coverage == collector.Partial:
 		return e.doubtful(img)
 	case img.LeftOut > 0:
 		return "there are more members than have series; all are counted"
@@ -356,7 +356,7 @@ func (e *evidence) records() []finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) || notProven(img) && img.Record != nil })
 	bad := kinds(read, func(img *collector.ImageSnapshot) string {
 		switch {
-		case img.Record == nil && img.Sight == collector.Partial:
+		case img.Record == nil && img.Coverage == collector.Partial:
 			return ""
 		case img.Record == nil && img.RecordErr != nil:
 			return unknownRecord + e.why(img.RecordErr)

@@ -201,15 +201,15 @@ func TestListsInTurnsAwaitTheNextListing(t *testing.T) {
 			t.Errorf("got %+v\nwant %v %s %q", f, status, text, more)
 		}
 	}
-	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.ChangingImage})
+	image(collector.ImageSnapshot{InTurns: true, Coverage: collector.Partial, Doubt: collector.ChangingImage})
 	await := "1 list of an image in turns was read, and is complete if the next collection finds the same record"
 	check(info, "no other member list was read", await)
-	image(collector.ImageSnapshot{Sight: collector.Whole})
+	image(collector.ImageSnapshot{Coverage: collector.Complete})
 	check(good, "1 of 1 member lists are complete, in the view of the owner", await)
-	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.ChangingImage})
+	image(collector.ImageSnapshot{InTurns: true, Coverage: collector.Partial, Doubt: collector.ChangingImage})
 	await = "2 lists of images in turns were read, and are complete if the next collection finds the same records"
 	check(good, "1 of 1 member lists are complete, in the view of the owner", await)
-	image(collector.ImageSnapshot{InTurns: true, Sight: collector.Partial, Doubt: collector.HiddenRows})
+	image(collector.ImageSnapshot{InTurns: true, Coverage: collector.Partial, Doubt: collector.HiddenRows})
 	if f := e.lists(); f.status != fail {
 		t.Errorf("got %+v", f)
 	}

@@ -255,6 +255,6 @@ func (e *evidence) doubtful(img *collector.ImageSnapshot) string {
 // unconfirmed reports whether lists are incomplete only because the project of the credential is not confirmed.
 func (e *evidence) unconfirmed() bool {
 	return slices.ContainsFunc(e.snapshot.Images, func(img collector.ImageSnapshot) bool {
-		return img.Sight == collector.Partial && img.Doubt == collector.UnknownProject
+		return img.Coverage == collector.Partial && img.Doubt == collector.UnknownProject
 	})
 }

@@ -175,7 +175,7 @@ func (e *evidence) foreign() bool {
 		return false
 	}
 	for i := range e.snapshot.Images {
-		if img := &e.snapshot.Images[i]; img.Sight == collector.Whole && img.Record != nil && img.Record.Owner != "" && !e.owns(img) {
+		if img := &e.snapshot.Images[i]; img.Coverage == collector.Complete && img.Record != nil && img.Record.Owner != "" && !e.owns(img) {
 			return true
 		}
 	}
@@ -317,7 +317,7 @@ func (e *evidence) outside() (lost string) {
 	for i := range e.snapshot.Images {
 		img := &e.snapshot.Images[i]
 		switch {
-		case img.Sight == collector.Whole || e.owns(img):
+		case img.Coverage == collector.Complete || e.owns(img):
 			return ""
 		case img.StatusCode == http.StatusNotFound && lost == "":
 			lost = img.ID

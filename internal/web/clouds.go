@@ -9,11 +9,11 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// sight is how completely a cloud or one of its shards was read, the least first.
-type sight int
+// condition is how completely a cloud or one of its shards was read, the least first.
+type condition int
 
 const (
-	notYet sight = iota
+	notYet condition = iota
 	outdated
 	paused
 	unreadable
@@ -21,21 +21,21 @@ const (
 	readWhole
 )
 
-// state returns the word for a sight.
-func (s sight) state() string {
+// state returns the word for a condition.
+func (s condition) state() string {
 	return [...]string{"Not read yet", "Stale", "Logins paused", "Unreadable", "Incomplete", "Complete"}[s]
 }
 
 // cloudView is a cloud for the template.
 type cloudView struct {
-	Name  string
-	Sight sight
-	Says  []string
-	Facts []string
-	Read  *moment // when its last collection began; of several parts, the oldest
-	Took  string  // the longest
-	Probe string  // address of the page that reads it; empty where /metrics does
-	Parts []partView
+	Name      string
+	Condition condition
+	Says      []string
+	Facts     []string
+	Read      *moment // when its last collection began; of several parts, the oldest
+	Took      string  // the longest
+	Probe     string  // address of the page that reads it; empty where /metrics does
+	Parts     []partView
 
 	background     bool // it is collected in the background
 	entries        []*entry
@@ -58,23 +58,23 @@ type cloudView struct {
 
 // partView is a shard of a cloud.
 type partView struct {
-	Name   string
-	Sight  sight
-	Read   *moment
-	Took   string
-	Images int
-	Probe  string
+	Name      string
+	Condition condition
+	Read      *moment
+	Took      string
+	Images    int
+	Probe     string
 }
 
 // Seen reports whether the cloud was read, at least in part.
-func (c *cloudView) Seen() bool { return c.Sight >= readInPart }
+func (c *cloudView) Seen() bool { return c.Condition >= readInPart }
 
 // Last is the label of the time beside it.
 func (c *cloudView) Last() string {
 	switch {
 	case len(c.Parts) > 1:
 		return "Oldest shard:"
-	case c.Seen() || c.Sight == outdated:
+	case c.Seen() || c.Condition == outdated:
 		return "Last read"
 	}
 	return "Last tried"
@@ -84,15 +84,15 @@ func (c *cloudView) Last() string {
 func (c *cloudView) State() string {
 	n := c.alike()
 	if n == len(c.Parts) {
-		return c.Sight.state()
+		return c.Condition.state()
 	}
-	return c.Sight.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " shards)"
+	return c.Condition.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " shards)"
 }
 
 // alike returns how many shards are in the worst state.
 func (c *cloudView) alike() (n int) {
 	for i := range c.Parts {
-		if c.Parts[i].Sight == c.Sight {
+		if c.Parts[i].Condition == c.Condition {
 			n++
 		}
 	}
@@ -100,11 +100,11 @@ func (c *cloudView) alike() (n int) {
 }
 
 // State is the shard's state in words.
-func (p *partView) State() string { return p.Sight.state() }
+func (p *partView) State() string { return p.Condition.state() }
 
 // look returns a view of a cloud's last collections.
 func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
-	v := &cloudView{Name: c.Name(), Sight: readWhole, background: c.Refreshes()}
+	v := &cloudView{Name: c.Name(), Condition: readWhole, background: c.Refreshes()}
 	latest := c.Latest()
 	if c.ByProbe() {
 		v.Probe = probe + "?" + url.Values{"cloud": {v.Name}}.Encode()
@@ -112,7 +112,7 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 	yet := 0
 	for i := range latest {
 		l := &latest[i]
-		p := partView{Name: l.Shard.String(), Sight: notYet}
+		p := partView{Name: l.Shard.String(), Condition: notYet}
 		if v.Probe != "" {
 			p.Probe = v.Probe
 			if l.Shard != (collector.Shard{}) {
@@ -124,7 +124,7 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 		} else {
 			v.take(&p, l, now)
 		}
-		v.Sight = min(v.Sight, p.Sight)
+		v.Condition = min(v.Condition, p.Condition)
 		v.Parts = append(v.Parts, p)
 	}
 	v.explain(latest, yet)
@@ -151,9 +151,9 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 		switch {
 		case notProven(e.img):
 			unproven++
-		case e.img.Sight == collector.Unread || e.stale() && !e.img.InTurns:
+		case e.img.Coverage == collector.Unread || e.stale() && !e.img.InTurns:
 			unread++
-		case e.img.Sight == collector.Partial:
+		case e.img.Coverage == collector.Partial:
 			partial++
 			if c.doubts == nil {
 				c.doubts = map[collector.Doubt]int{}
@@ -180,17 +180,17 @@ func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
 	p.Read, p.Took, p.Images = &moment{s.Start, now}, lasting(s.Duration), len(s.Images)
 	switch {
 	case old:
-		p.Sight = outdated
+		p.Condition = outdated
 	case !s.Up && s.State.Paused:
-		p.Sight = paused
+		p.Condition = paused
 	case nothingToAsk(s):
-		p.Sight = readWhole
+		p.Condition = readWhole
 	case !s.Up:
-		p.Sight = unreadable
+		p.Condition = unreadable
 	case unread+unproven+partial > 0 || listing || lacksProof(s) || project || s.ScopesErr != nil || lacksInbound(s):
-		p.Sight = readInPart
+		p.Condition = readInPart
 	default:
-		p.Sight = readWhole
+		p.Condition = readWhole
 	}
 	if c.Read == nil || p.Read.at.Before(c.Read.at) {
 		c.Read, c.Took = p.Read, p.Took
@@ -225,7 +225,7 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	default:
 		c.Says = append(c.Says, "Not read by this exporter: "+number(yet)+" of "+number(len(latest))+" shards. Another exporter may have read them. Their images are unknown here.")
 	}
-	if c.Sight == outdated {
+	if c.Condition == outdated {
 		since := "It was not scraped since"
 		if c.background {
 			since = "No background collection has finished since"
@@ -324,7 +324,7 @@ func troubles(s *collector.Snapshot) (lines []string) {
 
 func firstUnread(s *collector.Snapshot) *collector.ImageSnapshot {
 	for i := range s.Images {
-		if s.Images[i].Sight == collector.Unread {
+		if s.Images[i].Coverage == collector.Unread {
 			return &s.Images[i]
 		}
 	}

@@ -315,8 +315,8 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 		return err
 	}
 	// Where there is trouble, first.
-	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Sight, b.Sight) })
-	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Sight < readWhole
+	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Condition, b.Condition) })
+	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Condition < readWhole
 	return p.template.Execute(w, v)
 }
 
@@ -625,7 +625,7 @@ func lacking(clouds []*cloudView, images, others int) string {
 	switch {
 	case len(unread) == 1 && unread[0].alike() < len(unread[0].Parts):
 		return "shards of cloud " + unread[0].Name + " were not read"
-	case len(unread) == 1 && unread[0].Sight == outdated:
+	case len(unread) == 1 && unread[0].Condition == outdated:
 		return "the data of cloud " + unread[0].Name + " is stale"
 	case len(unread) == 1:
 		return "cloud " + unread[0].Name + " was not read"

@@ -29,7 +29,7 @@ func seesNothing(s *collector.Snapshot, project string) bool {
 
 // notProven reports whether the API responded for an image and the response is not proven.
 func notProven(img *collector.ImageSnapshot) bool {
-	return img.Sight == collector.Unread && collector.IsUnproven(img.Err)
+	return img.Coverage == collector.Unread && collector.IsUnproven(img.Err)
 }
 
 // missingProof is why an image is not proven.

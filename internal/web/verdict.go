@@ -43,7 +43,7 @@ func (e *entry) judge() {
 	} else {
 		e.rank, e.word = standing(e.img)
 	}
-	if e.img.Sight == collector.Unread {
+	if e.img.Coverage == collector.Unread {
 		if before, ok := e.before(); ok {
 			if r, word := standing(&before.Image); r == danger && since(before.At, e.now) < holdFor {
 				e.rank, e.word = danger, word+" when last read"
@@ -78,11 +78,11 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 		return danger, "Unexpected members"
 	case notProven(img):
 		return blind, "Not proven"
-	case img.Sight == collector.Unread:
+	case img.Coverage == collector.Unread:
 		return blind, "Not read"
-	case img.Sight == collector.Partial && img.Doubt == collector.DespiteVisibility:
+	case img.Coverage == collector.Partial && img.Doubt == collector.DespiteVisibility:
 		return blind, "Members despite visibility"
-	case img.Sight == collector.Partial, img.Sight == collector.Whole && nameless(img):
+	case img.Coverage == collector.Partial, img.Coverage == collector.Complete && nameless(img):
 		return blind, "Incomplete"
 	case !knownVisibility(img):
 		return blind, "Visibility unknown"
@@ -90,7 +90,7 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 		return blind, "Members not requested"
 	case img.Misplaced():
 		return amiss, "Wrong visibility"
-	case img.Sight == collector.NotApplicable && !img.Open() && len(img.Policy.Members) > 0:
+	case img.Coverage == collector.NotApplicable && !img.Open() && len(img.Policy.Members) > 0:
 		return amiss, "Not shared"
 	case len(img.Missing()) == 1:
 		return amiss, "Missing member"
@@ -98,7 +98,7 @@ func standing(img *collector.ImageSnapshot) (rank, string) {
 		return amiss, "Missing members"
 	case img.Open():
 		return asMeant, "Open to everyone, as expected"
-	case img.Sight == collector.NotApplicable:
+	case img.Coverage == collector.NotApplicable:
 		return asMeant, "Private"
 	case !img.Judged():
 		return unjudged, "Not checked"
@@ -130,7 +130,7 @@ func (e *entry) at() time.Time {
 
 // stale reports whether the image is shown as an earlier collection in the background read it.
 func (e *entry) stale() bool {
-	return e.img.Sight != collector.Unread && e.at().Before(e.part.Snapshot.Start)
+	return e.img.Coverage != collector.Unread && e.at().Before(e.part.Snapshot.Start)
 }
 
 // says describes the image in sentences.
@@ -140,7 +140,7 @@ func (e *entry) says() []string {
 	}
 	var lines []string
 	switch {
-	case e.img.Sight != collector.Unread && !e.old:
+	case e.img.Coverage != collector.Unread && !e.old:
 		switch {
 		case e.stale() && e.img.InTurns:
 			lines = append(lines, "It is read in turns and was not read again yet. State when last read, "+moment{e.at(), e.now}.Ago()+":")
@@ -148,7 +148,7 @@ func (e *entry) says() []string {
 			lines = append(lines, "It could not be read again. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 		}
 		return append(lines, seen(e.part.Snapshot, e.img)...)
-	case e.img.Sight != collector.Unread:
+	case e.img.Coverage != collector.Unread:
 		lines = append(lines, "It is unknown who can use it now. State when last read, "+moment{e.at(), e.now}.Ago()+":")
 		return append(lines, seen(e.part.Snapshot, e.img)...)
 	}
@@ -195,7 +195,7 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	case !knownVisibility(img):
 		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which the exporter does not know, so it may be open to everyone.")
 	}
-	if img.Sight == collector.NotApplicable {
+	if img.Coverage == collector.NotApplicable {
 		switch {
 		case img.Open():
 		case img.Unasked():
@@ -213,7 +213,7 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	if missing := img.Missing(); len(missing) > 0 {
 		lines = append(lines, count(len(missing), "expected member is", "expected members are")+" missing.")
 	}
-	if img.Sight == collector.Partial {
+	if img.Coverage == collector.Partial {
 		lines = append(lines, maybeMore(img))
 	}
 	if nameless(img) {
@@ -238,7 +238,7 @@ func openTo(img *collector.ImageSnapshot) string {
 func members(s *collector.Snapshot, img *collector.ImageSnapshot) string {
 	n, unexpected := len(img.Members), img.Unexpected()
 	switch {
-	case n == 0 && img.Sight == collector.Partial:
+	case n == 0 && img.Coverage == collector.Partial:
 		return "No member was read."
 	case n == 0 && (img.Open() || !knownVisibility(img)):
 		return "It has no members." // others may still be able to use it
