@@ -219,7 +219,7 @@ func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Sn
 		return coll.snapshot()
 	case <-ctx.Done():
 		c.leave(coll, context.Cause(ctx))
-		return c.blank(context.Cause(ctx))
+		return Snapshot{ID: snapshots.Add(1), Cloud: c.name, Start: coll.start, Err: context.Cause(ctx), opts: coll.opts} // for nobody
 	}
 }
 
