@@ -213,12 +213,12 @@ func TestDemo(t *testing.T) {
 	maps.Copy(have, families(t, pageOfAShortScrape(t)))
 	for _, name := range documentedMetrics(t) {
 		if !have[name] {
-			t.Errorf("README.md lists %s, and nobody has it", name)
+			t.Errorf("%s lists %s, and nobody has it", metricsPage, name)
 		}
 	}
 	for name := range have {
-		if strings.HasPrefix(name, "glance_") && !strings.Contains(readme(t), "`"+name+"`") {
-			t.Errorf("README.md does not list %s", name)
+		if strings.HasPrefix(name, "glance_") && !strings.Contains(readText(t, metricsPage), "`"+name+"`") {
+			t.Errorf("%s does not list %s", metricsPage, name)
 		}
 	}
 	if !strings.Contains(e.stdout.String(), "job_name: glance") {
@@ -266,38 +266,40 @@ func pageOfAShortScrape(t *testing.T) string {
 	return page
 }
 
-func readme(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
+// The pages of the documentation that tests compare with the program.
+const (
+	readmePage          = "README.md"
+	installPage         = "docs/install.md"
+	configurationPage   = "docs/configuration.md"
+	credentialsPage     = "docs/credentials.md"
+	metricsPage         = "docs/metrics.md"
+	prometheusPage      = "docs/prometheus.md"
+	troubleshootingPage = "docs/troubleshooting.md"
+)
 
 func documentedMetrics(t *testing.T) (names []string) {
 	t.Helper()
-	for _, row := range regexp.MustCompile("(?m)^\\| `(glance_[a-z_]+)` ").FindAllStringSubmatch(readme(t), -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `(glance_[a-z_]+)` ").FindAllStringSubmatch(readText(t, metricsPage), -1) {
 		names = append(names, row[1])
 	}
 	if len(names) < 20 {
-		t.Fatalf("the metrics table of README.md has %d rows", len(names))
+		t.Fatalf("the metrics table of %s has %d rows", metricsPage, len(names))
 	}
 	return names
 }
 
-// example returns a block of README.md, without its fences.
-func example(t *testing.T, name string) string {
+// example returns a block of a page, without its fences.
+func example(t *testing.T, page, name string) string {
 	t.Helper()
-	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readme(t))
+	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readText(t, page))
 	if block == nil {
-		t.Fatalf("README.md has no example %s", name)
+		t.Fatalf("%s has no example %s", page, name)
 	}
 	return block[1]
 }
 
-// The README's configuration, as it stands there, brings the metrics that stand there.
-func TestTheReadmesExample(t *testing.T) {
+// The example configuration, as documented, gives the metrics that are documented.
+func TestTheDocumentedExample(t *testing.T) {
 	const (
 		golden, appliance, rescue = "5796a670-482c-490e-8d97-82bfcdc83011", "3c3ae353-fb14-428e-90b4-01a6c1cc0aff", "e179f773-a6e0-43c0-9514-b7dde2ad0478"
 		payments, sandbox         = "2c63888f28f04481be6ddce7a7ace732", "ac8efe121c5949f1ba2dde83458bfed0"
@@ -313,23 +315,44 @@ func TestTheReadmesExample(t *testing.T) {
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
 		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
 	var stdout, stderr output
-	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, "exporter.yml"))}, &stdout, &stderr); err != nil {
+	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))}, &stdout, &stderr); err != nil {
 		t.Fatal(err, stderr.String())
 	}
-	for name, pattern := range map[string]string{"judgements": `(?m)^glance_image.*(expected|missing).*\n`, "page": `(?m)^glance_image.*\n`} {
-		command, want, _ := strings.Cut(example(t, name), "\n")
+	for _, test := range []struct{ page, name, pattern string }{
+		{configurationPage, "judgements", `(?m)^glance_image.*(expected|missing).*\n`},
+		{metricsPage, "page", `(?m)^glance_image.*\n`},
+	} {
+		command, want, _ := strings.Cut(example(t, test.page, test.name), "\n")
 		if !strings.HasPrefix(command, "$ glance_share_exporter --once") {
-			t.Errorf("%s begins with %s", name, command)
+			t.Errorf("%s of %s begins with %s", test.name, test.page, command)
 		}
-		got := strings.Join(regexp.MustCompile(pattern).FindAllString(stdout.String(), -1), "")
+		got := strings.Join(regexp.MustCompile(test.pattern).FindAllString(stdout.String(), -1), "")
 		got = regexp.MustCompile(`(?m)^.*read_timestamp.*\n`).ReplaceAllString(got, "")
 		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-README.md +got):\n%s\nin full:\n%s", name, diff, got)
+			t.Errorf("%s (-%s +got):\n%s\nin full:\n%s", test.name, test.page, diff, got)
 		}
 	}
 }
 
-func TestTheReadmeHasEveryFlag(t *testing.T) {
+// The quick start of the README finds a member that nobody expects.
+func TestTheReadmesQuickStart(t *testing.T) {
+	w, url := newWorld(t)
+	w.AddImage(fakecloud.Image{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12", Owner: projectID})
+	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", "ac8efe121c5949f1ba2dde83458bfed0")
+	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+	var stdout, stderr output
+	config := "--config.file=" + writeFile(t, "exporter.yml", example(t, readmePage, "quick start"))
+	if err := run(t.Context(), []string{"--once", config}, &stdout, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	const want = `glance_image_unexpected_members{cloud="prod",image_id="5796a670-482c-490e-8d97-82bfcdc83011",image_name="debian-12"} 1`
+	if !strings.Contains(stdout.String(), "\n"+want+"\n") {
+		t.Errorf("the metrics do not have %s:\n%s", want, stdout.String())
+	}
+}
+
+func TestTheDocsHaveEveryFlag(t *testing.T) {
 	var help output
 	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
 		t.Fatal(err)
@@ -342,12 +365,12 @@ func TestTheReadmeHasEveryFlag(t *testing.T) {
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
-	_, table, _ := strings.Cut(readme(t), "### Flags")
-	table, _, _ = strings.Cut(table, "### ")
+	_, table, _ := strings.Cut(readText(t, configurationPage), "## Flags")
+	table, _, _ = strings.Cut(table, "## ")
 	want := flags(`(?m)^\s+(?:-h, )?--(?:\[no-\])?([a-z.-]+)`, help.String())
 	want = slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, "help-") }) // kingpin's own
 	if diff := cmp.Diff(want, flags("`--([a-z.-]+)`(?:,? | \\|)", table)); diff != "" {
-		t.Errorf("--help against README.md:\n%s", diff)
+		t.Errorf("--help against %s:\n%s", configurationPage, diff)
 	}
 }
 

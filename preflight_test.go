@@ -102,8 +102,8 @@ func withoutTimes(page string) string {
 	return aTime.ReplaceAllString(aDate.ReplaceAllString(page, "2026-03-09"), "08:00")
 }
 
-// What README.md shows of a preflight is what the configuration that stands there comes to, for a user who is a member.
-func TestTheReadmesPreflight(t *testing.T) {
+// What the documentation shows of a preflight is what the configuration that stands there comes to, for a user who is a member.
+func TestTheDocumentedPreflight(t *testing.T) {
 	w := fakecloud.New(fakecloud.Options{})
 	w.AddProjectID(projectID, "images")
 	w.AddUser("glance-share-exporter", password, projectID, "member")
@@ -118,24 +118,24 @@ func TestTheReadmesPreflight(t *testing.T) {
 	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", memberID)
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
 		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n", password)))
-	config := example(t, "exporter.yml") + serveNames(t, w)
+	config := example(t, configurationPage, "exporter.yml") + serveNames(t, w)
 	var stdout, stderr output
 	if err := run(t.Context(), []string{"--preflight", "--config.file=" + writeFile(t, "exporter.yml", config)}, &stdout, &stderr); err != nil {
 		t.Fatal(err, stderr.String())
 	}
-	command, want, _ := strings.Cut(example(t, "preflight"), "\n")
+	command, want, _ := strings.Cut(example(t, credentialsPage, "preflight"), "\n")
 	if command != "$ glance_share_exporter --preflight" {
 		t.Errorf("the command is %s", command)
 	}
 	got := withoutTimes(stdout.String())
 	begin, end, cut := strings.Cut(withoutTimes(want), "...\n") // the recommendation follows further below
 	if !cut || !strings.HasPrefix(got, begin) || !strings.HasSuffix(got, "\n\n"+end) {
-		t.Errorf("-README.md +got:\n%s\nin full:\n%s", cmp.Diff(withoutTimes(want), got), stdout.String())
+		t.Errorf("-%s +got:\n%s\nin full:\n%s", credentialsPage, cmp.Diff(withoutTimes(want), got), stdout.String())
 	}
-	rules, _, _ := strings.Cut(readme(t)[strings.Index(readme(t), `[
-  {"service"`):], "```")
-	if !strings.Contains(got, rules) {
-		t.Errorf("the access rules are not those of README.md:\n%s", rules)
+	_, rules, _ := strings.Cut(readText(t, credentialsPage), "```json\n")
+	rules, _, _ = strings.Cut(rules, "```")
+	if !strings.HasPrefix(rules, "[\n  {\"service\"") || !strings.Contains(got, rules) {
+		t.Errorf("the access rules are not those of %s:\n%s", credentialsPage, rules)
 	}
 	if strings.Contains(stdout.String()+stderr.String(), password) {
 		t.Error("the password is told")

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,22 +14,168 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// README.md and README.zh-CN.md are two editions of one text: the same headings, commands, examples and tables, and in each
-// paragraph the same names, numbers and links. What is translated is what stands between them.
+// Two editions of a page have the same headings, commands, examples and tables, and in each paragraph the same names, numbers and
+// links. Only the words between them are translated.
 func TestTheEditionsSayTheSame(t *testing.T) {
-	english, chinese := edition{"README.md", readme(t)}, edition{"README.zh-CN.md", readText(t, "README.zh-CN.md")}
-	for _, bad := range differences(english, chinese) {
-		t.Error(bad)
-	}
-	for e, other := range map[edition]string{english: chinese.name, chinese: english.name} {
-		top, _, _ := strings.Cut(e.text, "\n```")
-		if !strings.Contains(top, "]("+other+")") {
-			t.Errorf("%s: nothing at its top leads to %s", e.name, other)
+	pages := documents(t)
+	for _, name := range []string{readmePage, installPage, configurationPage, credentialsPage, "docs/huawei-cloud.md", metricsPage} {
+		if !slices.Contains(pages, chineseOf(name)) {
+			t.Errorf("%s has no Chinese edition", name)
 		}
+	}
+	for _, name := range pages {
+		if englishOf(name) == name {
+			continue
+		}
+		if !slices.Contains(pages, englishOf(name)) {
+			t.Errorf("%s has no English edition", name)
+			continue
+		}
+		english, chinese := edition{englishOf(name), readText(t, englishOf(name))}, edition{name, readText(t, name)}
+		for _, bad := range differences(english, chinese) {
+			t.Error(bad)
+		}
+		for e, other := range map[edition]string{english: chinese.name, chinese: english.name} {
+			links := e.links()
+			if len(links) == 0 || links[0] != (target{other, ""}) {
+				t.Errorf("%s: its first link does not lead to %s", e.name, other)
+				continue
+			}
+			for _, to := range links[1:] {
+				if e == chinese && to.file == englishOf(to.file) && slices.Contains(pages, chineseOf(to.file)) || e == english && to.file != englishOf(to.file) {
+					t.Errorf("%s: a link to %s leaves the language", e.name, to.file)
+				}
+			}
+		}
+	}
+}
+
+// Every link of the documentation leads to a file, and to a heading of it, and every page is reached from the README.
+func TestNoLinkIsDead(t *testing.T) {
+	pages := documents(t)
+	reached := map[string]bool{}
+	for _, name := range pages {
+		e := edition{name, readText(t, name)}
 		for _, bad := range e.deadLinks() {
 			t.Error(bad)
 		}
+		for _, to := range e.links() {
+			if name == readmePage || name == chineseOf(readmePage) {
+				reached[to.file] = true
+			}
+		}
 	}
+	for _, name := range pages {
+		if !reached[name] {
+			t.Errorf("no README has a link to %s", name)
+		}
+	}
+}
+
+// An archive has its own set of files, and no link of its pages leads to another one.
+func TestNoLinkOfAnArchiveIsDead(t *testing.T) {
+	list := regexp.MustCompile(`same "files" "(.*)" \\\n`).FindStringSubmatch(readText(t, "deploy/check-release.sh"))
+	if list == nil {
+		t.Fatal("deploy/check-release.sh has no list of files")
+	}
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	chinese, err := filepath.Glob("docs/zh-CN/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := append(strings.Fields(strings.NewReplacer("$docs", "", "$name", "glance_share_exporter").Replace(list[1])), append(docs, chinese...)...)
+	pages := 0
+	for _, name := range files {
+		if !strings.HasSuffix(name, ".md") {
+			continue
+		}
+		pages++
+		for _, to := range (edition{name, readText(t, name)}).links() {
+			if !slices.ContainsFunc(files, func(file string) bool { return file == to.file || strings.HasPrefix(file, to.file+"/") }) {
+				t.Errorf("%s: a link to %s, which an archive does not have", name, to.file)
+			}
+		}
+	}
+	if pages < 20 {
+		t.Errorf("an archive has only %d pages", pages)
+	}
+}
+
+// The README is short. A Chinese character has three bytes.
+func TestTheReadmeIsShort(t *testing.T) {
+	for name, most := range map[string]int{readmePage: 12 << 10, chineseOf(readmePage): 14 << 10} {
+		text := readText(t, name)
+		if lines := strings.Count(text, "\n"); lines > 250 || len(text) > most {
+			t.Errorf("%s has %d lines and %d bytes; at most 250 and %d are allowed", name, lines, len(text), most)
+		}
+	}
+}
+
+// What the README shows of the tables is what stands in the pages.
+func TestTheReadmeQuotesThePages(t *testing.T) {
+	for _, test := range []struct {
+		readme, heading, page string
+		rows                  int
+	}{
+		{readmePage, "## Metrics", metricsPage, 12},
+		{readmePage, "## What is reported when the view is incomplete", metricsPage, 5},
+		{readmePage, "## When something fails", troubleshootingPage, 10},
+		{chineseOf(readmePage), "## 指标", chineseOf(metricsPage), 12},
+		{chineseOf(readmePage), "## 视图不完整时给出什么", chineseOf(metricsPage), 5},
+	} {
+		var rows int
+		page := "\n" + link.ReplaceAllString(readText(t, test.page), "]")
+		for _, section := range (edition{test.readme, readText(t, test.readme)}).sections() {
+			if section[0].text() != test.heading {
+				continue
+			}
+			for _, p := range section[1:] {
+				if !strings.HasPrefix(p.kind, "table") {
+					continue
+				}
+				for _, row := range p.lines[2:] {
+					rows++
+					if !strings.Contains(page, "\n"+link.ReplaceAllString(row, "]")+"\n") {
+						t.Errorf("%s: %s does not have the row\n%s", test.readme, test.page, row)
+					}
+				}
+			}
+		}
+		if rows != test.rows {
+			t.Errorf("%s: %s has %d rows, want %d", test.readme, test.heading, rows, test.rows)
+		}
+	}
+}
+
+// documents are the pages of the documentation.
+func documents(t *testing.T) (pages []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/zh-CN/*.md", "dashboards/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	if len(pages) < 20 {
+		t.Fatalf("only the pages %s", pages)
+	}
+	return pages
+}
+
+// englishOf and chineseOf return the name of the other edition.
+func englishOf(name string) string {
+	return strings.Replace(strings.Replace(name, ".zh-CN.md", ".md", 1), "docs/zh-CN/", "docs/", 1)
+}
+
+func chineseOf(name string) string {
+	if page, ok := strings.CutPrefix(englishOf(name), "docs/"); ok {
+		return "docs/zh-CN/" + page
+	}
+	return strings.TrimSuffix(englishOf(name), ".md") + ".zh-CN.md"
 }
 
 func readText(t *testing.T, name string) string {
@@ -221,14 +369,25 @@ func (p part) facts(e edition) (list []fact) {
 func (e edition) fact(text string) fact {
 	f := fact{says: code.FindAllString(text, -1), maybe: map[string]bool{}}
 	text = code.ReplaceAllString(text, "")
-	for _, target := range link.FindAllStringSubmatch(text, -1) {
-		switch to := target[1]; {
-		case strings.HasPrefix(to, "README."): // each other
-		case strings.HasPrefix(to, "#"):
-			f.says = append(f.says, fmt.Sprintf("(link to heading %d)", slices.Index(e.anchors(), to[1:])+1))
-		default:
-			f.says = append(f.says, "(link to "+to+")")
+	for _, found := range link.FindAllStringSubmatch(text, -1) {
+		if strings.Contains(found[1], "://") {
+			f.says = append(f.says, "(link to "+found[1]+")")
+			continue
 		}
+		to := e.resolve(found[1])
+		page, says := e, ""
+		if to.file != e.name {
+			says = " " + englishOf(to.file)
+			text, err := os.ReadFile(to.file)
+			if err != nil && to.anchor != "" {
+				continue // a dead link
+			}
+			page = edition{to.file, string(text)}
+		}
+		if to.anchor != "" {
+			says += fmt.Sprintf(" heading %d", slices.Index(page.anchors(), to.anchor)+1)
+		}
+		f.says = append(f.says, "(link to"+says+")")
 	}
 	text = link.ReplaceAllString(text, "]")
 	for _, n := range number.FindAllString(text, -1) {
@@ -260,26 +419,44 @@ func (e edition) anchors() (list []string) {
 	return list
 }
 
+// target is what a link leads to, by its path in the repository.
+type target struct{ file, anchor string }
+
+func (e edition) resolve(to string) target {
+	file, anchor, _ := strings.Cut(to, "#")
+	if file == "" {
+		return target{e.name, anchor}
+	}
+	return target{path.Join(path.Dir(e.name), file), anchor}
+}
+
+// links are those that lead to files of the repository.
+func (e edition) links() (list []target) {
+	for _, found := range link.FindAllStringSubmatch(e.text, -1) {
+		if !strings.Contains(found[1], "://") {
+			list = append(list, e.resolve(found[1]))
+		}
+	}
+	return list
+}
+
 // deadLinks are those that lead to no heading and no file.
 func (e edition) deadLinks() (found []string) {
-	for _, target := range link.FindAllStringSubmatch(e.text, -1) {
-		if strings.Contains(target[1], "://") {
-			continue
-		}
-		name, anchor, inside := strings.Cut(target[1], "#")
-		to := e
-		if name != "" {
-			text, err := os.ReadFile(name)
-			if stat, statErr := os.Stat(name); statErr == nil && stat.IsDir() {
+	for _, to := range e.links() {
+		page := e
+		if to.file != e.name {
+			text, err := os.ReadFile(to.file)
+			if stat, statErr := os.Stat(to.file); statErr == nil && stat.IsDir() {
 				err = nil
 			}
 			if err != nil {
-				found = append(found, fmt.Sprintf("%s: a link to %s: %v", e.name, target[1], err))
+				found = append(found, fmt.Sprintf("%s: a link to %s: %v", e.name, to.file, err))
+				continue
 			}
-			to = edition{name, string(text)}
+			page = edition{to.file, string(text)}
 		}
-		if inside && !slices.Contains(to.anchors(), anchor) {
-			found = append(found, fmt.Sprintf("%s: a link to %s: there is no such heading", e.name, target[1]))
+		if to.anchor != "" && !slices.Contains(page.anchors(), to.anchor) {
+			found = append(found, fmt.Sprintf("%s: a link to %s#%s: there is no such heading", e.name, to.file, to.anchor))
 		}
 	}
 	return found

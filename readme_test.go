@@ -23,12 +23,12 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// tableRows returns the cells of the tables that README.md has below a heading, whose first cell is code.
-func tableRows(t *testing.T, heading string) (rows [][]string) {
+// tableRows returns the cells of the tables that a page has below a heading, whose first cell is code.
+func tableRows(t *testing.T, page, heading string) (rows [][]string) {
 	t.Helper()
-	_, text, ok := strings.Cut(readme(t), "\n"+heading+"\n")
+	_, text, ok := strings.Cut("\n"+readText(t, page), "\n"+heading+"\n")
 	if !ok {
-		t.Fatalf("README.md has no %s", heading)
+		t.Fatalf("%s has no %s", page, heading)
 	}
 	text, _, _ = strings.Cut(text, "\n#")
 	for line := range strings.Lines(text) {
@@ -59,7 +59,7 @@ func parsedFamilies(t *testing.T, page string) map[string]*dto.MetricFamily {
 	return parsed
 }
 
-func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
+func TestTheDocsHaveTypesAndLabelsOfMetrics(t *testing.T) {
 	families := scrapedFamilies(t, "--demo")
 	// What the demo lacks: several projects, collections in the background, and images that are no longer watched.
 	_, url := newWorld(t)
@@ -70,14 +70,14 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 	families["glance_image_waiting"] = parsedFamilies(t, pageOfAShortScrape(t))["glance_image_waiting"]
 	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ",
 		"inbound, ", "cloud, image_id, image_name, owner_id, owner_name, project_id, ")
-	for _, row := range tableRows(t, "## Metrics") {
+	for _, row := range tableRows(t, metricsPage, "# Metrics") {
 		name := strings.Trim(row[0], "`")
 		family := families[name]
 		if family == nil {
 			continue // TestDemo tells
 		}
 		if kind := strings.ToLower(family.GetType().String()); kind != row[1] {
-			t.Errorf("README.md calls %s a %s, and it is a %s", name, row[1], kind)
+			t.Errorf("%s calls %s a %s, and it is a %s", metricsPage, name, row[1], kind)
 		}
 		told, some := strings.CutSuffix(row[2], " and others")
 		want := strings.FieldsFunc(short.Replace(told+", "), func(r rune) bool { return r == ',' || r == ' ' })
@@ -91,7 +91,7 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 			}
 			slices.Sort(got)
 			if diff := cmp.Diff(want, slices.Compact(got), cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("labels of %s (-README.md +got):\n%s", name, diff)
+				t.Errorf("labels of %s (-%s +got):\n%s", name, metricsPage, diff)
 				break
 			}
 		}
@@ -99,12 +99,12 @@ func TestTheReadmeHasTypesAndLabelsOfMetrics(t *testing.T) {
 }
 
 // How many series there are decides on sample_limit, and one too many costs a whole scrape.
-func TestTheReadmeCountsTheSeries(t *testing.T) {
+func TestTheDocsCountTheSeries(t *testing.T) {
 	told := regexp.MustCompile(`Count (\d+) series per image \((\d+) if it is not shared\) and (\d+) per member, (\d+) more per judged image and (\d+) more\s+` +
 		`per judged member, (\d+) per cloud \((\d+) are the API's counters and histograms\), and (\d+) of the process\. With\s+.inbound. (\d+) per project, and (\d+) for each of its .max_images., (\d+) by default, however few others share now\.` +
-		`.*\s+.*a judged image with 128 members has (\d+)`).FindStringSubmatch(readme(t))
+		`.*\s+.*a judged image with 128 members has (\d+)`).FindStringSubmatch(readText(t, prometheusPage))
 	if told == nil {
-		t.Fatal("README.md does not say how many series there are")
+		t.Fatalf("%s does not say how many series there are", prometheusPage)
 	}
 	var number []int
 	for _, text := range told[1:] {
@@ -135,7 +135,7 @@ func TestTheReadmeCountsTheSeries(t *testing.T) {
 		{"a judged image with 128 members", number[11], judged["image"] + 128*judged["member"]},
 	} {
 		if test.want != test.got {
-			t.Errorf("README.md counts %d series of %s, and there are %d", test.want, test.what, test.got)
+			t.Errorf("%s counts %d series of %s, and there are %d", prometheusPage, test.want, test.what, test.got)
 		}
 	}
 }
@@ -194,7 +194,7 @@ func countSeries(families map[string]*dto.MetricFamily) map[string]int {
 	return count
 }
 
-func TestTheReadmeHasTheDefaultsOfFlags(t *testing.T) {
+func TestTheDocsHaveTheDefaultsOfFlags(t *testing.T) {
 	var help output
 	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
 		t.Fatal(err)
@@ -205,25 +205,25 @@ func TestTheReadmeHasTheDefaultsOfFlags(t *testing.T) {
 			defaults[found[1]] = text
 		}
 	}
-	for _, row := range tableRows(t, "### Flags") {
+	for _, row := range tableRows(t, configurationPage, "## Flags") {
 		name := strings.TrimPrefix(strings.Trim(row[0], "`"), "--")
 		if told := regexp.MustCompile("^`([^`]*)`$").FindStringSubmatch(row[1]); told != nil && told[1] != defaults[name] {
-			t.Errorf("README.md calls %s the default of --%s, and it is %s", told[1], name, defaults[name])
+			t.Errorf("%s calls %s the default of --%s, and it is %s", configurationPage, told[1], name, defaults[name])
 		} else if told == nil && defaults[name] != "" {
-			t.Errorf("README.md has no default of --%s, and it is %s", name, defaults[name])
+			t.Errorf("%s has no default of --%s, and it is %s", configurationPage, name, defaults[name])
 		}
 		delete(defaults, name)
 	}
 	for name := range defaults {
-		t.Errorf("README.md has no --%s", name)
+		t.Errorf("%s has no --%s", configurationPage, name)
 	}
 }
 
 // Every page of the table answers, and every link of the first page is in the table.
-func TestTheReadmeHasTheEndpoints(t *testing.T) {
+func TestTheDocsHaveTheEndpoints(t *testing.T) {
 	e := startExporter(t, "--demo", "--web.enable-lifecycle")
 	var told []string
-	for _, row := range tableRows(t, "### Endpoints") {
+	for _, row := range tableRows(t, configurationPage, "## Endpoints") {
 		path := strings.Trim(row[0], "`")
 		told = append(told, path)
 		if page, ok := strings.CutPrefix(path, "POST "); ok {
@@ -237,20 +237,20 @@ func TestTheReadmeHasTheEndpoints(t *testing.T) {
 		}
 	}
 	if len(told) < 8 {
-		t.Fatalf("README.md has only the endpoints %s", told)
+		t.Fatalf("%s has only the endpoints %s", configurationPage, told)
 	}
 	_, page := e.get(t, "/")
 	for _, found := range regexp.MustCompile(`href="(/[^"?#]*)`).FindAllStringSubmatch(page, -1) {
 		if !slices.ContainsFunc(told, func(path string) bool { return path == found[1] || strings.HasPrefix(path, found[1]+"?") }) {
-			t.Errorf("the first page leads to %s, and README.md does not tell of it", found[1])
+			t.Errorf("the first page leads to %s, which %s does not have", found[1], configurationPage)
 		}
 	}
 }
 
-// What README.md shows of mistakes is what the program says of them.
-func TestTheReadmesMistakes(t *testing.T) {
+// What the documentation shows of mistakes is what the program writes.
+func TestTheDocumentedMistakes(t *testing.T) {
 	_, url := newWorld(t)
-	told := readme(t)
+	told := map[string]string{installPage: readText(t, installPage), troubleshootingPage: readText(t, troubleshootingPage)}
 	example, configuration := readText(t, "exporter.yml"), fmt.Sprintf(configText, url)
 	t.Chdir(t.TempDir()) // a message has the path as it was given
 	said := func(text, arg string) string {
@@ -263,11 +263,10 @@ func TestTheReadmesMistakes(t *testing.T) {
 		return fmt.Sprintf("%sglance_share_exporter: %v", stderr.String(), err)
 	}
 	changing := regexp.MustCompile(`ts=\S+|report\.go:\d+`)
-	told = changing.ReplaceAllString(told, "")
-	shown := func(line string) {
+	shown := func(page, line string) {
 		t.Helper()
-		if !strings.Contains(told, "\n    "+changing.ReplaceAllString(line, "")+"\n") {
-			t.Errorf("README.md does not show what the program says:\n%s", line)
+		if !strings.Contains(changing.ReplaceAllString(told[page], ""), "\n    "+changing.ReplaceAllString(line, "")+"\n") {
+			t.Errorf("%s does not show what the program writes:\n%s", page, line)
 		}
 	}
 	// As on a machine that does not have the example's secret, even if this one has.
@@ -275,16 +274,16 @@ func TestTheReadmesMistakes(t *testing.T) {
 	if strings.Count(example, secret) != 1 {
 		t.Fatalf("exporter.yml has %s %d times", secret, strings.Count(example, secret))
 	}
-	shown(strings.Replace(said(strings.Replace(example, secret, "/nowhere"+secret, 1), "--config.check"), "/nowhere", "", 1))
+	shown(installPage, strings.Replace(said(strings.Replace(example, secret, "/nowhere"+secret, 1), "--config.check"), "/nowhere", "", 1))
 
 	line, rest, _ := strings.Cut(said(strings.Replace(configuration, password, "wrong", 1), "--once"), "\n")
-	shown(line)
+	shown(troubleshootingPage, line)
 	if want := "glance_share_exporter: cloud prod could not be read; the log says why"; rest != want {
 		t.Errorf("after the log of a refused login: %s, want %s", rest, want)
 	}
 
 	text := configuration + strings.Repeat("\n", 9-strings.Count(configuration, "\n")) + "foo: 1\n"
-	shown(strings.TrimPrefix(said(text, "--config.check"), "glance_share_exporter: "))
+	shown(troubleshootingPage, strings.TrimPrefix(said(text, "--config.check"), "glance_share_exporter: "))
 }
 
 // Who follows CONTRIBUTING.md, or the map in README.md, finds what they name.
@@ -308,9 +307,6 @@ func TestTheMapIsOfThisCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	contributing := edition{"CONTRIBUTING.md", readText(t, "CONTRIBUTING.md")}
-	for _, bad := range contributing.deadLinks() {
-		t.Error(bad)
-	}
 	path := regexp.MustCompile("`([\\w./-]+(?:\\.go|\\.md|\\.yml|\\.json|\\.sh|/[a-z]+))`")
 	found := path.FindAllStringSubmatch(contributing.text, -1)
 	for _, span := range found {
@@ -329,11 +325,11 @@ func TestTheMapIsOfThisCode(t *testing.T) {
 	}
 	for dir := range packages {
 		entry := dir // or a directory that it is in
-		for entry != "." && !strings.Contains(readme(t), "\n"+entry+"/ ") {
+		for entry != "." && !strings.Contains(readText(t, readmePage), "\n"+entry+"/ ") {
 			entry = filepath.Dir(entry)
 		}
 		if entry == "." {
-			t.Errorf("the map of the code in README.md has no %s/", dir)
+			t.Errorf("the map of the code in %s has no %s/", readmePage, dir)
 		}
 	}
 }
@@ -355,8 +351,9 @@ func declared(t *testing.T, name string) bool {
 	return false
 }
 
-func TestTheReadmeHasTheTargetsAndPackages(t *testing.T) {
-	_, develop, _ := strings.Cut(readme(t), "\n## Develop\n")
+func TestContributingHasTheTargetsAndPackages(t *testing.T) {
+	_, develop, _ := strings.Cut(readText(t, "CONTRIBUTING.md"), "\n## Make\n")
+	develop, _, _ = strings.Cut(develop, "\n## ")
 	var told []string
 	for _, found := range regexp.MustCompile(`(?m)^    make ([a-z0-9-]+) `).FindAllStringSubmatch(develop, -1) {
 		told = append(told, found[1])
@@ -369,16 +366,16 @@ func TestTheReadmeHasTheTargetsAndPackages(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(told)
 	if diff := cmp.Diff(want, told); diff != "" {
-		t.Errorf("make (-Makefile +README.md):\n%s", diff)
+		t.Errorf("make (-Makefile +CONTRIBUTING.md):\n%s", diff)
 	}
 
 	// What .ci/run installs, less what builds the tests.
 	packages := regexp.MustCompile(`(?m)^packages=\((.*) make gcc libc6-dev\)$`).FindStringSubmatch(readText(t, ".ci/run"))
 	install := regexp.MustCompile(`apt-get install -y --no-install-recommends ((?:.*\\\n)*.*)`).FindStringSubmatch(develop)
 	if packages == nil || install == nil {
-		t.Fatalf("no packages in .ci/run (%q) or README.md (%q)", packages, install)
+		t.Fatalf("no packages in .ci/run (%q) or CONTRIBUTING.md (%q)", packages, install)
 	}
 	if diff := cmp.Diff(strings.Fields(packages[1]), strings.Fields(strings.ReplaceAll(install[1], "\\\n", " "))); diff != "" {
-		t.Errorf("packages for e2e (-.ci/run +README.md):\n%s", diff)
+		t.Errorf("packages for e2e (-.ci/run +CONTRIBUTING.md):\n%s", diff)
 	}
 }

@@ -31,11 +31,13 @@ build "$(go env GOHOSTARCH)" "$work/host"
 for arch in amd64 arm64; do
   base=$name-$version.linux-$arch
   dir=$work/$base
-  mkdir -p "$dir"/{dashboards,systemd,completion}
+  mkdir -p "$dir"/{dashboards,deploy/systemd,docs/zh-CN,completion}
   build "$arch" "$dir/$name"
-  cp LICENSE README.md README.zh-CN.md CHANGELOG.md exporter.yml "$dir/"
+  cp LICENSE README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md exporter.yml "$dir/"
+  cp docs/*.md "$dir/docs/"
+  cp docs/zh-CN/*.md "$dir/docs/zh-CN/"
   cp dashboards/{README.md,alerts.rules.yml,alertmanager.yml,image-sharing.json,mixin.libsonnet,runbooks.md,*.png} "$dir/dashboards/"
-  cp deploy/systemd/* "$dir/systemd/"
+  cp deploy/systemd/* "$dir/deploy/systemd/"
   "$work/host" --help-man >"$dir/$name.1"
   "$work/host" --completion-script-bash >"$dir/completion/$name.bash"
   "$work/host" --completion-script-zsh >"$dir/completion/_$name"

@@ -14,7 +14,7 @@ import (
 	"glance_share_exporter/internal/config"
 )
 
-// The reference in README.md, the example exporter.yml and the decoder know the same keys, and the reference tells the
+// The reference in docs/, the example exporter.yml and the decoder know the same keys, and the reference tells the
 // defaults that the loader fills in. Both files are compared with what the decoder itself says: an unknown key is
 // answered with the known ones.
 
@@ -79,12 +79,18 @@ func readFile(t *testing.T, name string) string {
 	return string(text)
 }
 
-// section returns what README.md has between a heading and the next one.
-func section(t *testing.T, heading string) string {
+// The pages of the reference.
+const (
+	configurationPage = "docs/configuration.md"
+	credentialsPage   = "docs/credentials.md"
+)
+
+// section returns what a page has between a heading and the next one.
+func section(t *testing.T, page, heading string) string {
 	t.Helper()
-	_, text, ok := strings.Cut(readFile(t, "../../README.md"), "\n"+heading+"\n")
+	_, text, ok := strings.Cut(readFile(t, "../../"+page), "\n"+heading+"\n")
 	if !ok {
-		t.Fatalf("README.md has no %s", heading)
+		t.Fatalf("%s has no %s", page, heading)
 	}
 	text, _, _ = strings.Cut(text, "\n#")
 	return text
@@ -125,26 +131,26 @@ func TestTheReferenceHasEveryKey(t *testing.T) {
 			want = append(want, path)
 		}
 	}
-	for _, row := range rows(section(t, "## exporter.yml")) {
+	for _, row := range rows(section(t, configurationPage, "## exporter.yml")) {
 		have = append(have, codes(row[0])...)
 	}
 	if diff := cmp.Diff(sorted(want), sorted(have)); diff != "" {
-		t.Errorf("keys (-decoder +README.md):\n%s", diff)
+		t.Errorf("keys (-decoder +%s):\n%s", configurationPage, diff)
 	}
 
 	want, have = below(all, "clouds[].discover[]."), nil
 	want = slices.DeleteFunc(want, func(key string) bool { return strings.Contains(key, "[]") })
-	for _, row := range rows(section(t, "### Images found by listing")) {
+	for _, row := range rows(section(t, configurationPage, "## Discovery")) {
 		have = append(have, codes(row[0])...)
 	}
 	if diff := cmp.Diff(sorted(want), sorted(have)); diff != "" {
-		t.Errorf("keys of a rule of discover (-decoder +README.md):\n%s", diff)
+		t.Errorf("keys of a rule of discover (-decoder +%s):\n%s", configurationPage, diff)
 	}
 
-	members := codes(section(t, "### Who is meant to have an image"))
+	members := codes(section(t, configurationPage, "## Expected members"))
 	for _, key := range below(all, "clouds[].expected_members[].") {
 		if key != "group" && !slices.Contains(members, key) {
-			t.Errorf("README.md does not say that an entry of expected_members may have %s", key)
+			t.Errorf("%s does not say that an entry of expected_members may have %s", configurationPage, key)
 		}
 	}
 }
@@ -158,23 +164,23 @@ func TestTheReferenceHasEveryKindOfAuth(t *testing.T) {
 		}
 	}
 	word := regexp.MustCompile(`^[a-z_]+$`)
-	for _, row := range rows(section(t, "### Auth")) {
+	for _, row := range rows(section(t, credentialsPage, "## Kinds of auth")) {
 		kind := strings.Trim(row[0], "`")
 		have = append(have, kind)
 		keys, told := below(all, "clouds[].auth."+kind+"."), codes(row[1])
 		for _, key := range keys {
 			if !slices.Contains(told, key) {
-				t.Errorf("README.md does not tell the key %s of %s", key, kind)
+				t.Errorf("%s does not have the key %s of %s", credentialsPage, key, kind)
 			}
 		}
 		for _, key := range told {
 			if word.MatchString(key) && !slices.Contains(keys, key) && !slices.Contains(all, "clouds[]."+key) {
-				t.Errorf("README.md tells a key %s of %s, and the decoder does not know it", key, kind)
+				t.Errorf("%s has a key %s of %s, and the decoder does not know it", credentialsPage, key, kind)
 			}
 		}
 	}
 	if diff := cmp.Diff(want, have); diff != "" {
-		t.Errorf("kinds of auth (-decoder +README.md):\n%s", diff)
+		t.Errorf("kinds of auth (-decoder +%s):\n%s", credentialsPage, diff)
 	}
 }
 
@@ -227,14 +233,14 @@ func TestTheReferenceHasTheDefaults(t *testing.T) {
 		}
 	}
 	compared, required := 0, 0
-	for _, row := range rows(section(t, "## exporter.yml")) {
+	for _, row := range rows(section(t, configurationPage, "## exporter.yml")) {
 		path, told := strings.Trim(row[0], "`"), row[1]
 		if told == "required" {
 			required++
 			doc := minimal("glance")
 			change(doc, path, nil)
 			if got, want := effective(doc), strings.ReplaceAll(path, "[]", "[0]")+": is required"; !strings.Contains(got, want) {
-				t.Errorf("README.md calls %s required; without it:\n%s", path, got)
+				t.Errorf("%s calls %s required; without it:\n%s", configurationPage, path, got)
 			}
 			continue
 		}
@@ -265,13 +271,13 @@ func TestTheReferenceHasTheDefaults(t *testing.T) {
 			}
 			change(doc, path, value)
 			if diff := cmp.Diff(effective(without), effective(doc)); diff != "" {
-				t.Errorf("README.md calls %s the default of %s (api: %s); what it changes (-without +with it):\n%s", text, path, api, diff)
+				t.Errorf("%s calls %s the default of %s (api: %s); what it changes (-without +with it):\n%s", configurationPage, text, path, api, diff)
 			}
 			compared++
 		}
 	}
 	if compared < 20 || required < 3 {
-		t.Errorf("only %d defaults and %d required keys were found in README.md", compared, required)
+		t.Errorf("only %d defaults and %d required keys were found in %s", compared, required, configurationPage)
 	}
 }
 
