@@ -65,6 +65,14 @@ func TestNoLinkIsDead(t *testing.T) {
 			}
 		}
 	}
+	heading := regexp.MustCompile(`(docs/[\w/-]+\.md), "([^"]+)"`) // as text, in a file that is read elsewhere
+	for _, name := range append(slices.Clone(pages), "exporter.yml") {
+		for _, found := range heading.FindAllStringSubmatch(strings.Join(strings.Fields(readText(t, name)), " "), -1) {
+			if !strings.Contains(readText(t, found[1]), "\n## "+found[2]+"\n") {
+				t.Errorf("%s refers to %s, %q: there is no such heading", name, found[1], found[2])
+			}
+		}
+	}
 	for _, name := range pages {
 		if !reached[name] {
 			t.Errorf("no README has a link to %s", name)

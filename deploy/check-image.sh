@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the container image for two platforms, runs the one of this machine, and checks what the README says of it. It
+# Builds the container image for two platforms, runs the one of this machine, and checks what docs/install.md says of it. It
 # needs root, Go, curl, and buildah, podman and runc from Debian, and no registry: the base image is made here, of this machine's
 # Go and shell, under the name that the Dockerfile uses, and modules come from this machine's module cache.
 #

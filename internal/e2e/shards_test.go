@@ -19,8 +19,8 @@ import (
 )
 
 // TestShards is the simulation of a cloud that outgrows a machine: so many images over so many shards, on four exporters
-// behind one address, scraped by a real Prometheus as /sd says. Without GLANCE_SIMULATION it is a small one; the table in the
-// README is of
+// behind one address, scraped by a real Prometheus as /sd says. Without GLANCE_SIMULATION it is a small one; the table in
+// docs/scaling.md is of
 //
 //	GLANCE_SIMULATION=images=100000,shards=8,interval=60s,details=false go test -tags e2e -run TestShards -v ./internal/e2e
 func TestShards(t *testing.T) {
