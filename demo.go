@@ -15,13 +15,18 @@ import (
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
 
+	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
 	"glance_share_exporter/internal/fakecloud"
 	"glance_share_exporter/internal/web"
 )
 
-// demoPace is the time from one thing that happens in the demo to the next.
-const demoPace = 10 * time.Second
+const (
+	// demoPace is the time from one thing that happens in the demo to the next.
+	demoPace = 10 * time.Second
+	// demoInterval is the time between the demo's own scrapes, which fill the status page.
+	demoInterval = 5 * time.Second
+)
 
 // demo is a fake cloud on a port of its own, and the configuration to watch it with.
 type demo struct {
@@ -31,6 +36,21 @@ type demo struct {
 }
 
 func (d *demo) load() (*config.Config, error) { return config.Parse(d.name, d.text) }
+
+// scrape scrapes the clouds at once and every demoInterval, as a Prometheus would, until ctx is done.
+func (d *demo) scrape(ctx context.Context, clouds func() ([]*collector.Cloud, func())) {
+	ticker := time.NewTicker(demoInterval)
+	defer ticker.Stop()
+	for ctx.Err() == nil {
+		current, release := clouds()
+		web.Collect(ctx, current, collector.Limits{Timeout: demoInterval})
+		release()
+		select {
+		case <-ctx.Done():
+		case <-ticker.C:
+		}
+	}
+}
 
 var demoConfig = template.Must(template.New("").Funcs(template.FuncMap{"join": strings.Join}).Parse(`scrape:
   timeout: 3s # one image hangs now and then
@@ -64,7 +84,9 @@ clouds:
       - expected_members: []
 `))
 
-var demoHint = template.Must(template.New("").Parse(`A fake cloud on {{.URL}}, in which something happens every {{.Pace}}; the log below says what.
+var demoHint = template.Must(template.New("").Parse(`The status page: http://{{.Address}}{{.Page}}
+
+A fake cloud on {{.URL}}, in which something happens every {{.Pace}}; the log below says what.
 Who can use which of its images:
 
     curl -s http://{{.Address}}{{.Path}} | grep '^glance_image_members{'
@@ -88,6 +110,10 @@ The cloud's password, for an exporter.yml of your own after the one at /config, 
 // startDemo starts the demo's cloud; stop ends it.
 func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.Logger) (*demo, error) {
 	path, err := web.MetricsPath(flags.externalURL, flags.routePrefix, flags.telemetryPath)
+	if err != nil {
+		return nil, err
+	}
+	health, err := web.HealthPath(flags.externalURL, flags.routePrefix)
 	if err != nil {
 		return nil, err
 	}
@@ -117,10 +143,10 @@ func startDemo(ctx context.Context, flags *flags, stdout io.Writer, logger log.L
 	}
 	values := struct {
 		*fakecloud.Demo
-		URL, Address, Path string
-		AnyPort            bool
-		Pace               time.Duration
-	}{cloud, "http://" + listener.Addr().String(), address, path, anyPort, demoPace}
+		URL, Address, Page, Path string
+		AnyPort                  bool
+		Pace                     time.Duration
+	}{cloud, "http://" + listener.Addr().String(), address, strings.TrimSuffix(health, "-/healthy"), path, anyPort, demoPace}
 	var text bytes.Buffer
 	if err = demoConfig.Execute(&text, values); err == nil && !flags.configCheck && !flags.once && !flags.preflight {
 		err = demoHint.Execute(stdout, values)

@@ -60,9 +60,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer signal.Stop(hup)
 	name := flags.configFile
 	load := func() (*config.Config, error) { return config.Load(name) }
+	var demo *demo
 	if flags.demo {
-		demo, err := startDemo(ctx, flags, stdout, logger)
-		if err != nil {
+		var err error
+		if demo, err = startDemo(ctx, flags, stdout, logger); err != nil {
 			return err
 		}
 		defer demo.stop()
@@ -126,6 +127,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_ = logReload(logger, err)
 		return wait
 	}}
+	if demo != nil {
+		scraping, stop := context.WithCancel(ctx)
+		var scraper sync.WaitGroup
+		scraper.Go(func() { demo.scrape(scraping, runtime.Clouds) })
+		defer scraper.Wait()
+		defer stop()
+	}
 	return serve(ctx, server, listen, events, logger)
 }
 

@@ -221,12 +221,28 @@ func TestDemo(t *testing.T) {
 			t.Errorf("%s does not list %s", metricsPage, name)
 		}
 	}
+	if first, _, _ := strings.Cut(e.stdout.String(), "\n"); first != "The status page: http://127.0.0.1:PORT/" {
+		t.Errorf("the first line is %q", first)
+	}
 	if !strings.Contains(e.stdout.String(), "job_name: glance") {
 		t.Errorf("no scrape job in what the demo prints:\n%s", e.stdout)
 	}
 	if hint := e.stdout.String(); !strings.Contains(hint, "http://127.0.0.1:PORT/metrics") || !strings.Contains(hint, "The log below says which PORT") {
 		t.Errorf("the demo prints a port that is none:\n%s", hint)
 	}
+}
+
+// The demo's status page has its images, and one with an unexpected member, before anything scrapes it.
+func TestTheDemoFillsItsPage(t *testing.T) {
+	e := startExporter(t, "--demo")
+	var page string
+	for range 100 {
+		if _, page = e.get(t, "/"); strings.Contains(page, "Unexpected access to 1 image") && strings.Contains(page, "golden-debian-12") {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Errorf("after 5 s the page is\n%s", page)
 }
 
 // pageAfterRenaming is a scrape after the only discovered image was renamed, so that no rule takes it any more.

@@ -130,7 +130,7 @@ func demoImages() []demoImage {
 	return []demoImage{
 		{
 			Image:    Image{ID: demoDebian12, Name: "golden-debian-12", Tags: golden},
-			members:  []Member{accepted(demoPayments), accepted(demoSearch), pending(demoPlatform)},
+			members:  []Member{accepted(demoPayments), accepted(demoSearch), pending(demoPlatform), accepted(demoSandbox)}, // the last one is not expected
 			expected: []string{demoPayments, demoSearch, demoPlatform},
 		},
 		{
@@ -181,12 +181,10 @@ type demoStep struct {
 
 // demoSteps lead back to where they began, so that the loop can go on for ever.
 var demoSteps = []demoStep{
-	{"golden-debian-12 is offered to dev-sandbox, which is not meant to have it", func(d *Demo) {
-		d.Share(demoDebian12, demoSandbox)
-	}},
-	{"dev-sandbox accepts golden-debian-12", func(d *Demo) { d.SetStatus(demoDebian12, demoSandbox, "accepted") }},
-	{"dev-sandbox is removed from golden-debian-12", func(d *Demo) { d.Unshare(demoDebian12, demoSandbox) }},
-	{"golden-windows-2022 is offered to partner-acme, which is not meant to have it", func(d *Demo) {
+	{"golden-alpine-3.20 is offered to dev-sandbox, which is not expected", func(d *Demo) { d.Share(demoAlpine, demoSandbox) }},
+	{"dev-sandbox accepts golden-alpine-3.20", func(d *Demo) { d.SetStatus(demoAlpine, demoSandbox, "accepted") }},
+	{"dev-sandbox is removed from golden-alpine-3.20", func(d *Demo) { d.Unshare(demoAlpine, demoSandbox) }},
+	{"golden-windows-2022 is offered to partner-acme, which is not expected", func(d *Demo) {
 		d.Share(demoWindows, demoPartner)
 	}},
 	{"partner-acme rejects golden-windows-2022", func(d *Demo) { d.SetStatus(demoWindows, demoPartner, "rejected") }},
@@ -225,7 +223,7 @@ var demoSteps = []demoStep{
 		about := func(id string) func(Request) bool {
 			return func(r Request) bool { return r.Operation == OpListMembers && r.ImageID == id }
 		}
-		d.Inject(Fault{Match: about(demoDebian12), Status: http.StatusServiceUnavailable})
+		d.Inject(Fault{Match: about(demoUbuntu), Status: http.StatusServiceUnavailable})
 		d.Inject(Fault{Match: about(demoDebian11), Status: http.StatusInternalServerError})
 		d.Inject(Fault{Match: about(demoAlpine), Hang: true})
 	}},

@@ -122,7 +122,7 @@ func TestRefreshMovesNothing(t *testing.T) {
 	p.look(look{width: 700, height: 500})
 	p.open(e.url + "/")
 	const block = `document.getElementById('image-demo-` + rocky + `')`
-	if got := p.text("#title"); got != "✔ No unexpected access" {
+	if got := p.text("#title"); got != "✖ Unexpected access to 1 image" {
 		t.Fatal(got)
 	}
 	eval[bool](p, block+`.scrollIntoView(), window.scrollBy(0, -100), true`)
@@ -130,7 +130,7 @@ func TestRefreshMovesNothing(t *testing.T) {
 	p.await(block + `.open`)
 	top := eval[float64](p, block+`.getBoundingClientRect().top`)
 	was := eval[float64](p, `scrollY`)
-	p.await(`document.title.startsWith('✖ 1 image can be used')`)
+	p.await(`document.title.startsWith('✖ Unexpected access to 2 images')`)
 	if now := eval[float64](p, block+`.getBoundingClientRect().top`); now-top > 2 || top-now > 2 {
 		t.Errorf("it moved from %g to %g", top, now)
 	}
@@ -140,7 +140,7 @@ func TestRefreshMovesNothing(t *testing.T) {
 	if !eval[bool](p, block+`.open && document.activeElement === `+block+`.querySelector('summary')`) {
 		t.Error("it was closed, or the focus is lost")
 	}
-	if got := eval[string](p, `document.getElementById('announce').textContent`); got != "✖ Unexpected access to 1 image" {
+	if got := eval[string](p, `document.getElementById('announce').textContent`); got != "✖ Unexpected access to 2 images" {
 		t.Errorf("announced: %q", got)
 	}
 	p.quiet(e.url)
