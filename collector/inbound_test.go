@@ -1,7 +1,6 @@
 package collector_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -791,11 +790,6 @@ func TestInboundImagesAtTheDeadline(t *testing.T) {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		b.world.ClearFaults()
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if got := inboundOf(b.cloud.Collect(ctx, collector.Limits{Timeout: 9 * time.Second})); !strings.HasSuffix(got, "...") {
-			t.Errorf("after nobody waited: %s", got)
-		}
 	})
 }
 

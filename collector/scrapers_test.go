@@ -1,6 +1,8 @@
 package collector_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"sync"
@@ -189,5 +191,25 @@ func TestAnOlderCollectionEndsLast(t *testing.T) {
 		if got := strings.Join(read(s), " "); got != strings.Join(ids, " ") {
 			t.Errorf("read %s", got)
 		}
+	})
+}
+
+// A scrape that has gone gets a snapshot that says nothing, and above all not that nobody has access.
+func TestAScrapeThatHasGone(t *testing.T) {
+	bubble(t, newWorld(), user("producer"), options(shared, empty), func(t *testing.T, b *bench) {
+		b.scrape(t)
+		b.world.Inject(fakecloud.Fault{Hang: true})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		began := time.Now()
+		s := b.cloud.Collect(ctx, limits(time.Minute))
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if s.Up || !errors.Is(s.Err, context.Canceled) || len(s.Images) > 0 {
+			t.Errorf("got %+v", s)
+		}
+		b.cloud.Wait() // nothing goes on for nobody
+		b.world.ClearFaults()
 	})
 }

@@ -175,6 +175,30 @@ func (w *world) testInbound(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a flood of offers is counted, has few series, and is one alert", func(t *testing.T) {
+		few := w.startExporter(t, "few", cloud{name: "few", auth: consumer.passwordAuth(),
+			more: []string{"inbound: {max_images: 2, expected_owners: [" + vendor.projectID + "]}"}})
+		p.scrape(t, "few", few.addr, 2*time.Second)
+		p.eventually(t, "counted", `sum by (status) (glance_inbound_images{cloud="few"})`, "accepted 9", "pending 8", "rejected 8", "unknown 0")
+		since := time.Now()
+		var flood []image
+		for i := range 5 {
+			img := w.outsider.newImage(t, fmt.Sprint("flood-", i), "shared")
+			w.outsider.share(t, img, consumer)
+			flood = append(flood, img)
+		}
+		p.eventually(t, "all are counted", `sum by (status) (glance_inbound_images{cloud="few"})`, "accepted 9", "pending 13", "rejected 8", "unknown 0")
+		p.eventually(t, "unexpected", `max by (cloud) (glance_inbound_unexpected_images{cloud="few"})`, "few 5")
+		p.eventually(t, "two have series", `count by (cloud) (glance_inbound_image_status{cloud="few"} == 1)`, "few 2")
+		more := labels{"alertname": "GlanceInboundUnexpectedImages", "cloud": "few", "project_id": consumer.projectID}
+		am.tells(t, since, "operations", "firing", more)
+		since = time.Now()
+		for _, img := range flood {
+			w.outsider.deleteImage(t, img)
+		}
+		am.tells(t, since, "operations", "resolved", more)
+		few.endsWell(t)
+	})
 	p.never(t, "a zero without all being read", `(glance_inbound_images == 0) unless on (cloud, project_id) (glance_inbound_success == 1)`, start)
 	t.Run("SIGTERM ends it well", func(t *testing.T) { e.endsWell(t) })
 	t.Logf("%.1f s in all", time.Since(start).Seconds())
