@@ -74,6 +74,12 @@ func (d *daemon) stop(t testing.TB) int {
 	t.Helper()
 	d.signal(syscall.SIGTERM)
 	d.thaw()
+	return d.wait(t)
+}
+
+// wait waits for the end after a SIGTERM and returns the exit code. A second SIGTERM would end the exporter at once.
+func (d *daemon) wait(t testing.TB) int {
+	t.Helper()
 	select {
 	case <-d.done:
 	case <-time.After(15 * time.Second):

@@ -56,7 +56,15 @@ func (e *exporter) start(t testing.TB) {
 // endsWell stops the exporter as a service manager does and fails the test if it does not end with exit code 0.
 func (e *exporter) endsWell(t testing.TB) {
 	t.Helper()
-	if code := e.stop(t); code != 0 {
+	e.signal(syscall.SIGTERM)
+	e.thaw()
+	e.endedWell(t)
+}
+
+// endedWell fails the test if the exporter does not end with exit code 0 after the SIGTERM that it got.
+func (e *exporter) endedWell(t testing.TB) {
+	t.Helper()
+	if code := e.wait(t); code != 0 {
 		t.Errorf("exit code %d after SIGTERM, want 0; its log:\n%s", code, tail(e.log, 40))
 		return
 	}

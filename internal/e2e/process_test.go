@@ -116,6 +116,6 @@ func (w *world) testProcess(t *testing.T) {
 		if r := <-done; r.err != nil || r.status != http.StatusOK || !strings.Contains(r.body, member+"\n") {
 			t.Errorf("the scrape in flight: %d %v, want %s in\n%s", r.status, r.err, member, r.body)
 		}
-		e.endsWell(t)
+		e.endedWell(t)
 	})
 }

@@ -50,6 +50,23 @@ var mutationAtWork, _ = strconv.Atoi(os.Getenv("` + variable + `"))
 // that are older than the rules.
 var second = map[string]string{"collector": "^TestRandomWorlds$", "client": "^TestRedirects"}
 
+// Each mutation changes a line that is there.
+func TestMutationsFindTheirLines(t *testing.T) {
+	numbers := map[string][]int{}
+	for n := range mutations {
+		numbers[mutations[n].file] = append(numbers[mutations[n].file], n)
+	}
+	for file, numbers := range numbers {
+		source, err := os.ReadFile(filepath.Join("../..", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mutated(string(source), numbers); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
 func TestMutations(t *testing.T) {
 	if os.Getenv("GLANCE_MUTATIONS") == "" {
 		t.Skip("takes some minutes: set GLANCE_MUTATIONS=1")

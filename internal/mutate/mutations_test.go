@@ -18,11 +18,11 @@ var mutations = []mutation{
 	// E2: what is complete.
 	{rule: "E2", file: "collector/evidence.go", old: `!e.owned() &&`, new: `!BROKEN && !e.owned() &&`},
 	{rule: "E2", file: "collector/evidence.go", old: `if e.partial ||`, new: `if !BROKEN && e.partial ||`},
-	{rule: "E2", file: "collector/metrics.go", old: `if n > 0 || s.Coverage == Whole {
-			p.gauge(membersDesc`, new: `if BROKEN || n > 0 || s.Coverage == Whole {
+	{rule: "E2", file: "collector/metrics.go", old: `if n > 0 || s.Coverage == Complete {
+			p.gauge(membersDesc`, new: `if BROKEN || n > 0 || s.Coverage == Complete {
 			p.gauge(membersDesc`},
-	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Coverage == Whole {
-		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Coverage == Whole {
+	{rule: "E2", file: "collector/metrics.go", old: `n > 0 || s.Coverage == Complete {
+		p.gauge(unexpectedMembersDesc`, new: `BROKEN || n > 0 || s.Coverage == Complete {
 		p.gauge(unexpectedMembersDesc`},
 	{rule: "E2", file: "collector/evidence.go", old: `return e.rowsVisible()`, new: `return BROKEN || e.rowsVisible()`},
 
