@@ -12,7 +12,7 @@ bench: ; go test ./collector -run '^$$' -bench 'Wall|CPU|Memory|Growth' -benchti
 race: ; go test -race -count=1 ./...
 lint: ; go run $(GOLANGCI_LINT) run
 alerts: ; dashboards/check.sh
-e2e: ; go test -tags e2e -count=1 -timeout 15m -v ./internal/e2e
+e2e: ; go test -tags e2e -count=1 -timeout 20m -v ./internal/e2e
 page: ; cd internal/pagetest && go test -count=1 -parallel 6 -v .
 demo: ; go run . --demo
 docker: ; docker build --build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD) -t glance_share_exporter:$(VERSION) .

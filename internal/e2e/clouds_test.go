@@ -171,7 +171,8 @@ func (w *world) testProjects(t *testing.T) {
 		w.assign(t, http.MethodDelete, west.projectID, roamer.userID, "reader")
 		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),
 			north.projectID+" 1", east.projectID+" 1", south.projectID+" 1", west.projectID+" 0")
-		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1", "of-west 0")
+		// The other projects still see that west's image is community.
+		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1", "of-west 1")
 		w.prometheus.eventually(t, "discovery", by("glance_discovery_success", "discovered", "cloud"), "discovered 0")
 		e.reload()
 		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),

@@ -87,7 +87,7 @@ func (w *world) testLockedProjects(t *testing.T) {
 		}
 		for _, want := range []string{
 			"project " + disabled + " is disabled: enable it",
-			"Keystone lists project " + ofBranch + " as enabled and refuses a token for it",
+			"Keystone lists project " + ofBranch + " as enabled but refuses a token for it",
 		} {
 			if !strings.Contains(string(log), want) {
 				t.Errorf("the log does not say: %s", want)
