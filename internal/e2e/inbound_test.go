@@ -176,8 +176,10 @@ func (w *world) testInbound(t *testing.T) {
 		}
 	})
 	t.Run("a flood of offers is counted, has few series, and is one alert", func(t *testing.T) {
-		few := w.startExporter(t, "few", cloud{name: "few", auth: consumer.passwordAuth(),
-			more: []string{"inbound: {max_images: 2, expected_owners: [" + vendor.projectID + "]}"}})
+		few := w.startExporter(t, "few", cloud{
+			name: "few", auth: consumer.passwordAuth(),
+			more: []string{"inbound: {max_images: 2, expected_owners: [" + vendor.projectID + "]}"},
+		})
 		p.scrape(t, "few", few.addr, 2*time.Second)
 		p.eventually(t, "counted", `sum by (status) (glance_inbound_images{cloud="few"})`, "accepted 9", "pending 8", "rejected 8", "unknown 0")
 		since := time.Now()
