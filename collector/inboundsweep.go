@@ -555,7 +555,7 @@ func (p *inboundPast) learn(c *collection) *inboundPast {
 	for _, in := range c.inbound {
 		old := p.projects[in.project]
 		switch {
-		case !in.from.IsZero():
+		case !in.from.IsZero(), old.whole != nil && old.began.After(c.start): // a later collection ended before this one
 			next.projects[in.project] = old
 			continue
 		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
@@ -580,18 +580,25 @@ func (p *inboundPast) learn(c *collection) *inboundPast {
 
 func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inboundMemory {
 	next := inboundMemory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
-	if in.err == nil {
+	older := m.began.After(began) // than what another collection learned, which began later and ended before
+	if older {
+		next.began = m.began
+	}
+	if in.err == nil && !older {
 		next.whole, next.endpoint = in, endpoint
 	} else {
 		maps.Copy(next.names, m.names)
 		maps.Copy(next.known, m.known)
 		for id := range in.gone {
+			if m.known[id].read.After(began) {
+				continue
+			}
 			delete(next.names, id)
 			delete(next.known, id)
 		}
 	}
 	for id, img := range in.images {
-		if img.twice {
+		if img.twice || older && m.known[id].read.After(began) {
 			continue
 		}
 		name, ok := m.names[id]

@@ -102,7 +102,7 @@ func (s *Snapshot) ImageFreshFor(img *ImageSnapshot) time.Duration {
 	return max(fresh, min(2*s.Round, s.opts.staleness()))
 }
 
-// remember keeps what a scrape was given, unless that is old already.
+// remember keeps what a scrape was given, unless a later one that was answered was kept already.
 func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,7 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 		return
 	}
 	p := c.part(shard)
-	if p.last != nil && p.last.end().After(s.end()) {
+	if p.last != nil && (p.last.end().After(s.end()) || p.last.Up && p.last.Start.After(s.Start)) {
 		return
 	}
 	p.before = p.seenBefore(s)

@@ -148,7 +148,7 @@ func (m *memory) learn(c *collection) {
 		}
 	}
 	for id := range c.past.images {
-		if c.byID[id] == nil {
+		if c.byID[id] == nil && !m.newer(id, c) {
 			delete(m.images, id)
 		}
 	}
@@ -158,18 +158,21 @@ func (m *memory) learn(c *collection) {
 		m.owners = owners
 	}
 	for _, t := range c.targets {
+		if m.newer(t.ID, c) {
+			continue
+		}
 		if c.gone(t) {
 			m.forget(t, c)
 			continue
 		}
 		image := m.images[t.ID]
-		if c.id < image.run {
-			continue // a later collection that ended before this one had an answer
-		}
 		image.learn(t, m.number, c)
 		m.images[t.ID] = image
 	}
 }
+
+// newer reports whether a collection that began after c, and ended before it, has read an image.
+func (m *memory) newer(id string, c *collection) bool { return c.id < m.images[id].run }
 
 // forget drops an image that is gone, or that no rule takes any more.
 func (m *memory) forget(t *target, c *collection) {

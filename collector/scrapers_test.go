@@ -174,26 +174,6 @@ func TestCollectionsAreBoundedByTheirScrapes(t *testing.T) {
 	})
 }
 
-// An older collection that ends after a newer one does not make the order or the names older.
-func TestAnOlderCollectionEndsLast(t *testing.T) {
-	w := newWorld()
-	ids := addImages(w, 2)
-	bubble(t, w, user("producer"), options(ids...), func(t *testing.T, b *bench) {
-		b.scrape(t)
-		remove := w.Inject(fakecloud.Fault{Match: about("list_members", ids[1]), Times: 1, Latency: 8 * time.Second, Status: http.StatusServiceUnavailable})
-		var all sync.WaitGroup
-		all.Go(func() { b.cloud.Collect(t.Context(), limits(60*time.Second)) })
-		time.Sleep(6 * time.Second)
-		w.Share(ids[0], consumerA)
-		s := b.cloud.Collect(t.Context(), limits(time.Second))
-		all.Wait()
-		remove()
-		if got := strings.Join(read(s), " "); got != strings.Join(ids, " ") {
-			t.Errorf("read %s", got)
-		}
-	})
-}
-
 // A scrape that has gone gets a snapshot that says nothing, and above all not that nobody has access.
 func TestAScrapeThatHasGone(t *testing.T) {
 	bubble(t, newWorld(), user("producer"), options(shared, empty), func(t *testing.T, b *bench) {
@@ -211,5 +191,69 @@ func TestAScrapeThatHasGone(t *testing.T) {
 		}
 		b.cloud.Wait() // nothing goes on for nobody
 		b.world.ClearFaults()
+	})
+}
+
+// What an older collection says of an image does not replace what a newer one read, though it ends later: neither that the
+// image is deleted, nor what the page shows.
+func TestAnOlderCollectionDeletesNothing(t *testing.T) {
+	w := newWorld()
+	ids := addImages(w, 3)
+	opts := discovering(collector.Rule{Name: "image *"})
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		b.scrape(t)
+		var image fakecloud.Image
+		w.SetImage(ids[0], func(img *fakecloud.Image) { image = *img })
+		w.RemoveImage(ids[0])
+		time.Sleep(time.Minute)
+		b.scrape(t) // the first 404
+		time.Sleep(time.Minute)
+		w.Inject(fakecloud.Fault{Match: about("list_members", ids[1]), Times: 1, Latency: 30 * time.Second})
+		var patient collector.Snapshot
+		var all sync.WaitGroup
+		all.Go(func() { patient = b.cloud.Collect(t.Context(), limits(time.Minute)) }) // the second one
+		time.Sleep(5 * time.Second)
+		w.AddImage(image)
+		w.Share(ids[0], consumerA)
+		newer := b.cloud.Collect(t.Context(), limits(5*time.Second))
+		if got := read(newer); len(got) != len(ids) {
+			t.Fatalf("read %s", got)
+		}
+		all.Wait()
+		b.cloud.Wait()
+		if got := b.cloud.Latest()[0].Snapshot; !got.Start.Equal(newer.Start) {
+			t.Errorf("the page shows the collection of %s, not that of %s", got.Start, newer.Start)
+		}
+		if imageIn(patient, ids[0]) != nil {
+			t.Error("the older collection did not find it deleted: the test shows nothing")
+		}
+		w.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusServiceUnavailable})
+		if s := b.scrape(t); imageIn(s, ids[0]) == nil || len(s.Left) > 0 {
+			t.Errorf("it is watched: %t, left: %v", imageIn(s, ids[0]) != nil, s.Left)
+		}
+	})
+}
+
+// Nor does it forget an image that others share by now.
+func TestAnOlderCollectionForgetsNoInboundImage(t *testing.T) {
+	w := newInboundWorld(fakecloud.Options{})
+	bubble(t, w, user("producer"), watchingInbound(nil), func(t *testing.T, b *bench) {
+		b.scrape(t)
+		time.Sleep(time.Minute)
+		w.Inject(fakecloud.Fault{Match: about("list_members", strangeOffer), Times: 1, Latency: 9 * time.Second})
+		var all sync.WaitGroup
+		all.Go(func() { b.cloud.Collect(t.Context(), limits(time.Minute)) })
+		time.Sleep(2 * time.Second)
+		w.AddImage(fakecloud.Image{ID: "00000000-0000-4000-8000-00000000beef", Name: "newer", Owner: vendor, Visibility: "shared"})
+		w.Share("00000000-0000-4000-8000-00000000beef", producer)
+		if got := inboundOf(b.cloud.Collect(t.Context(), limits(5*time.Second))); !strings.Contains(got, "newer=pending") {
+			t.Fatalf("got %s", got)
+		}
+		all.Wait()
+		b.cloud.Wait()
+		w.RemoveImage("00000000-0000-4000-8000-00000000beef")
+		if got := inboundOf(b.scrape(t)); !strings.Contains(got, "newer=") { // until it is not found a second time
+			t.Errorf("got %s", got)
+		}
 	})
 }

@@ -74,6 +74,9 @@ func (c *collection) nextReadings(readings map[string]seenImage) map[string]seen
 	}
 	views := c.frozen()
 	for _, t := range c.targets {
+		if readings[t.ID].taken.After(c.start) {
+			continue // by a later collection that ended before this one
+		}
 		s := c.sight(t, readings[t.ID])
 		delete(next, t.ID)
 		if s.target == nil || c.gone(t) || !c.inTurns(t) {
