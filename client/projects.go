@@ -30,7 +30,7 @@ type Projects struct {
 	scopes   []*scope          // sorted by ID
 	byID     map[string]*scope // the same
 	next     string            // ID of the scope that Enter begins with
-	seen     *recent[sighting] // by image ID
+	seen     *recent[seenBy]   // by image ID
 	turned   time.Time         // when what is in seen was last looked through
 }
 
@@ -46,7 +46,7 @@ func NewProjects(opts Options) (*Projects, error) {
 	}
 	return &Projects{
 		opts: opts, pace: newPacer(), people: people, settings: opts.Settings,
-		seen: newRecent[sighting](maxSightings), turned: time.Now(),
+		seen: newRecent[seenBy](maxSeen), turned: time.Now(),
 	}, nil
 }
 

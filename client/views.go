@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sighting is who owns an image and who saw it.
-type sighting struct {
+// seenBy is who owns an image and who saw it.
+type seenBy struct {
 	owner string
 	by    *scope
 }
@@ -20,7 +20,7 @@ func (p *Projects) learn(by *scope, images ...Image) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, img := range images {
-		p.seen.put(img.ID, sighting{owner: img.Owner, by: by})
+		p.seen.put(img.ID, seenBy{owner: img.Owner, by: by})
 	}
 }
 
@@ -45,17 +45,17 @@ func (p *Projects) scopeOf(id string) (s *scope, sure bool) {
 }
 
 const (
-	// keepSightings is for how long it is remembered at least who sees an image that nobody asks for. By time, not by
+	// keepSeen is for how long it is remembered at least who sees an image that nobody asks for. By time, not by
 	// collections: each shard has its own, and the images of the others are not asked for in it.
-	keepSightings = time.Hour
-	maxSightings  = 500_000 // and twice as many at the most
+	keepSeen = time.Hour
+	maxSeen  = 500_000 // and twice as many at the most
 )
 
 // forget forgets what is asked for no more.
 func (p *Projects) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.turned) >= keepSightings {
+	if now := time.Now(); now.Sub(p.turned) >= keepSeen {
 		p.turned = now
 		p.seen.turn()
 	}

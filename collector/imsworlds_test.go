@@ -527,7 +527,7 @@ func (w *imsWorld) meddle(kind int, req *http.Request, status int, body, pageOne
 		if members {
 			key = "members"
 		}
-		more := pick(w.rand, []string{`"error_msg": "backend away"`, `"encoded_authorization_message": "XXX"`, `"error": {"code": "IMG.0114", "message": "no"}`, `"error_code": "IMG.0114"`})
+		more := pick(w.rand, []string{`"error_msg": "backend away"`, `"encoded_authorization_message": "bm8="`, `"error": {"code": "IMG.0114", "message": "no"}`, `"error_code": "IMG.0114"`})
 		return "error beside a list", http.StatusOK, []byte(`{"` + key + `": [], ` + more + `}`)
 	case 5, 6:
 		if members && status == http.StatusOK {

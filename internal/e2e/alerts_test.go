@@ -52,7 +52,7 @@ func (w *world) testAlerts(t *testing.T) {
 	)
 	ever := time.Time{}
 
-	t.Run("security is told of an unexpected share, once, whatever its status", func(t *testing.T) {
+	t.Run("security hears of an unexpected share, once, whatever its status", func(t *testing.T) {
 		since := time.Now()
 		w.producer.share(t, golden, w.bob)
 		am.tells(t, since, "security", "firing", member(unexpected, golden, w.bob))

@@ -322,8 +322,8 @@ func (e *evidence) view(read []*collector.ImageSnapshot) string {
 	return "in the view of the owner or of an administrator"
 }
 
-// stranger returns the project that owns an image whose list is incomplete or not proven for that reason, or "".
-func (e *evidence) stranger(img *collector.ImageSnapshot) string {
+// foreignOwner returns the project that owns an image whose list is incomplete or not proven for that reason, or "".
+func (e *evidence) foreignOwner(img *collector.ImageSnapshot) string {
 	if (img.Coverage == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
 		return img.Record.Owner
 	}
@@ -332,7 +332,7 @@ func (e *evidence) stranger(img *collector.ImageSnapshot) string {
 
 // whyPartial says why a member list is incomplete, "" if it is complete.
 func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
-	switch owner := e.stranger(img); {
+	switch owner := e.foreignOwner(img); {
 	case img.Complete():
 		return ""
 	case owner != "" && img.Doubt == collector.ForeignView:

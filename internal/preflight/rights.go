@@ -303,7 +303,7 @@ func refusal(err error) bool {
 func (e *evidence) owners() []string {
 	var owners []string
 	for i := range e.snapshot.Images {
-		if owner := e.stranger(&e.snapshot.Images[i]); owner != "" {
+		if owner := e.foreignOwner(&e.snapshot.Images[i]); owner != "" {
 			owners = append(owners, owner)
 		}
 	}
