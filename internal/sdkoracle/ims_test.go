@@ -29,7 +29,7 @@ func TestIMS(t *testing.T) {
 			same(t, "members v2", ourMembers(t, ours[client.MembersV2], golden), theirs.membersV2(), 1201)
 
 			img, err := ours[client.MembersV1].Image(t.Context(), golden)
-			if err != nil || !img.Whole {
+			if err != nil || !img.FullServer {
 				t.Fatalf("%+v, %v", img, err)
 			}
 			same(t, "record", []string{imageLine(img)}, []string{theirs.record()}, 1)
