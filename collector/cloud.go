@@ -52,7 +52,7 @@ type Cloud struct {
 	readings     map[string]seenImage // likewise, see turns.go
 	loggedScopes []client.Scope       // the log has these
 	listing      *listing             // a sweep that is under way; nil: none is
-	refresh      *refresher           // nil: nobody collects in the background
+	refresh      *background           // nil: nobody collects in the background
 	closed       bool
 	retired      bool // nothing begins in the background any more
 	active       int  // collections that have not ended
@@ -63,7 +63,7 @@ type Cloud struct {
 type part struct {
 	shard    Shard
 	logger   log.Logger
-	running  []*collection    // that somebody waits for
+	running  []*run    // that somebody waits for
 	problems map[problem]bool // the log has these
 	used     time.Time
 	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
@@ -127,8 +127,8 @@ func (c *Cloud) Close() {
 	c.mu.Lock()
 	c.closed = true
 	for _, p := range c.parts {
-		for _, coll := range p.running {
-			coll.cancel(context.Canceled)
+		for _, r := range p.running {
+			r.cancel(context.Canceled)
 		}
 	}
 	c.mu.Unlock()
@@ -207,29 +207,29 @@ func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Sn
 func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Snapshot {
 	c.mu.Lock()
 	p := c.part(shard)
-	coll := p.joinable(c.opts, deadline)
-	if coll == nil {
-		coll = c.start(p, deadline)
+	r := p.joinable(c.opts, deadline)
+	if r == nil {
+		r = c.start(p, deadline)
 	}
-	coll.waiters++
+	r.waiters++
 	c.mu.Unlock()
 
 	select {
-	case <-coll.done:
-		return coll.snapshot()
+	case <-r.done:
+		return r.snapshot
 	case <-ctx.Done():
-		c.leave(coll, context.Cause(ctx))
-		return Snapshot{ID: snapshots.Add(1), Cloud: c.name, Start: coll.start, Err: context.Cause(ctx), opts: coll.opts} // for nobody
+		c.leave(r, context.Cause(ctx))
+		return Snapshot{ID: snapshots.Add(1), Cloud: c.name, Start: r.start, Err: context.Cause(ctx), opts: r.opts} // for nobody
 	}
 }
 
 // joinable returns a collection that a scrape with a deadline may share, or nil. The caller holds mu.
-func (p *part) joinable(opts *Options, deadline time.Time) *collection {
+func (p *part) joinable(opts *Options, deadline time.Time) *run {
 	half := time.Until(deadline) / 2
-	for _, coll := range p.running {
-		ends := !coll.deadline.After(deadline) && time.Until(coll.deadline) >= half
-		if coll.opts == opts && age(coll.start) <= half && ends {
-			return coll
+	for _, r := range p.running {
+		ends := !r.deadline.After(deadline) && time.Until(r.deadline) >= half
+		if r.opts == opts && age(r.start) <= half && ends {
+			return r
 		}
 	}
 	return nil
@@ -275,78 +275,82 @@ func (c *Cloud) forgetParts() {
 }
 
 // leave ends a collection that nobody waits for any longer. So there are never more than there are scrapes.
-func (c *Cloud) leave(coll *collection, cause error) {
+func (c *Cloud) leave(r *run, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	coll.waiters--
-	if coll.waiters == 0 {
-		coll.cancel(cause)
-		coll.part.remove(coll)
+	r.waiters--
+	if r.waiters == 0 {
+		r.cancel(cause)
+		r.part.remove(r)
 	}
 }
 
 // newest returns the collection under way that began last, or nil. The caller holds mu.
-func (p *part) newest() *collection {
+func (p *part) newest() *run {
 	if len(p.running) == 0 {
 		return nil
 	}
 	return p.running[len(p.running)-1]
 }
 
-func (p *part) remove(coll *collection) {
-	p.running = slices.DeleteFunc(p.running, func(c *collection) bool { return c == coll })
+func (p *part) remove(r *run) {
+	p.running = slices.DeleteFunc(p.running, func(o *run) bool { return o == r })
 }
 
 // start begins a collection. The caller holds mu.
-func (c *Cloud) start(p *part, deadline time.Time) *collection {
+func (c *Cloud) start(p *part, deadline time.Time) *run {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	coll := newCollection(c, p, c.opts, cancel)
-	coll.deadline = deadline
+	r := newRun(c, p, c.opts, cancel)
+	r.deadline = deadline
 	if c.closed {
 		cancel(context.Canceled)
 	}
-	p.running = append(p.running, coll)
+	p.running = append(p.running, r)
 	c.active++
 	go func() {
 		bounded, stop := context.WithDeadline(ctx, deadline)
-		coll.run(bounded)
-		stop()
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.finish(coll, errors.Is(context.Cause(ctx), context.Canceled))
-		cancel(nil)
+		defer cancel(nil)
+		defer stop()
+		r.queue.turn.Lock()
+		defer r.queue.turn.Unlock()
+		r.do(bounded)
+		c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
 	}()
-	return coll
+	return r
 }
 
-// finish takes note of a collection that has ended. The caller holds mu.
-func (c *Cloud) finish(coll *collection, givenUp bool) {
-	p := coll.part
-	p.remove(coll)
-	c.swept(coll, nil) // if it was to list and did not come to its end
-	c.memory.exchange(coll)
-	coll.mu.Lock()
-	coll.noted = true
-	coll.mu.Unlock()
-	if c.sweep != nil && c.sweep.run == coll.id {
+// finish takes note of a run that has ended.
+func (c *Cloud) finish(r *run, givenUp bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := r.part
+	p.remove(r)
+	c.swept(r, nil) // if it was to list and did not come to its end
+	c.memory.exchange(r)
+	r.noted = true
+	if c.sweep != nil && c.sweep.run == r.id {
 		listed := *c.sweep
-		coll.mu.Lock()
-		listed.views = coll.frozen()
-		coll.mu.Unlock()
+		listed.views = r.frozen()
 		c.sweep = &listed
 	}
-	if coll.opts == c.opts {
-		c.memory.learn(coll)
-		c.inbound = c.inbound.learn(coll)
-		c.readings = coll.nextReadings(c.readings)
+	if r.opts == c.opts {
+		c.memory.learn(r)
+		c.inbound = c.inbound.learn(r)
+		c.readings = r.nextReadings(c.readings)
 	}
 	if !givenUp {
-		p.report(coll)
+		p.report(r)
 		if c.refresh != nil && p.shard == (Shard{}) {
-			c.refresh.learn(coll)
+			c.refresh.learn(r)
 		}
 	}
-	close(coll.done)
+	left, awaited := c.memory.lately(r), r.waiters > 0
+	c.mu.Unlock()
+	if awaited {
+		r.snapshot = r.newSnapshot(left)
+	}
+	close(r.done)
+	c.mu.Lock()
 	c.active--
 	c.ended.Broadcast()
 }

@@ -267,54 +267,52 @@ var errGoingRound = errors.New("listing images: pagination loop, marker repeated
 const maxRestarts = 3
 
 // discover reads the listings, side by side, and then asks for the records that they did not bring.
-func (c *collection) discover() {
-	c.mu.Lock()
-	queries, err := c.opts.queries(c.projects, c.admin())
-	c.discoveryErr, c.listings = cmp.Or(err, c.scopesErr), len(queries)
-	c.passing = c.scopesErr != nil
-	watched := len(c.targets)
+func (r *run) discover() {
+	queries, err := r.opts.queries(r.projects, r.admin())
+	r.discoveryErr, r.listings = cmp.Or(err, r.scopesErr), len(queries)
+	r.passing = r.scopesErr != nil
+	watched := len(r.targets)
 	for _, q := range queries {
-		l := c.listedBy[q.Owner]
+		l := r.listedBy[q.Owner]
 		if l == nil {
 			l = &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0}
-			c.listed, c.listedBy[q.Owner] = append(c.listed, l), l
+			r.listed, r.listedBy[q.Owner] = append(r.listed, l), l
 		}
 		l.unread++
 	}
-	c.mu.Unlock()
 	if len(queries) == 0 {
-		c.share()
+		r.share()
 		if watched > 0 {
-			c.askRecords()
+			r.askRecords()
 		} else {
-			c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, nil) })
+			r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
 		}
 		return
 	}
 	for _, q := range queries {
-		c.queue.add(&c.queue.first, func(ctx context.Context) {
-			c.ended(ctx, q.Owner, c.list(ctx, q, func(page client.ImagePage, began moment) error {
-				if err := c.opts.mayList(q, page.Access); err != nil {
+		r.queue.add(&r.queue.first, func(ctx context.Context) {
+			r.ended(ctx, q.Owner, r.list(ctx, q, func(page client.ImagePage, began moment) error {
+				if err := r.opts.mayList(q, page.Access); err != nil {
 					return err // the token was renewed, and is not what it was
 				}
-				if err := c.noteListing(q, page, began); err != nil {
+				if err := r.noteListing(q, page, began); err != nil {
 					return err
 				}
-				return c.find(page.Images, began)
+				return r.find(page.Images, began)
 			}))
 		})
 	}
 }
 
-// admin reports whether the credential sees all images of the cloud. The caller holds mu.
-func (c *collection) admin() bool {
-	return slices.ContainsFunc(c.scopes, func(s client.Scope) bool { return s.Access.HasRole(c.opts.AdminRoles) })
+// admin reports whether the credential sees all images of the cloud.
+func (r *run) admin() bool {
+	return slices.ContainsFunc(r.scopes, func(s client.Scope) bool { return s.Access.HasRole(r.opts.AdminRoles) })
 }
 
 // list reads one listing to its end, and hands over its pages. Where it begins anew, images come again.
-func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(page client.ImagePage, began moment) error) error {
+func (r *run) list(ctx context.Context, q client.ImageQuery, take func(page client.ImagePage, began moment) error) error {
 	for restarts := 0; ; restarts++ {
-		again, err := c.listPages(ctx, q, take)
+		again, err := r.listPages(ctx, q, take)
 		if !again || restarts == maxRestarts {
 			return err
 		}
@@ -323,21 +321,15 @@ func (c *collection) list(ctx context.Context, q client.ImageQuery, take func(pa
 
 // listPages reads the pages of a listing from the first one on. again is whether the image that marks a page was deleted
 // or hidden meanwhile, so that the listing must begin anew.
-func (c *collection) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage, moment) error) (again bool, err error) {
+func (r *run) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage, moment) error) (again bool, err error) {
 	marker, seen, unreadable, dropped := "", map[string]bool{}, 0, false
 	var view *client.Access // of the first page
 	for {
-		var page client.ImagePage
-		var began moment
-		err := c.request(ctx, func(ctx context.Context) (err error) {
-			began = c.moment()
-			page, err = c.cloud.api.ImagePage(ctx, q, marker)
-			return err
-		})
+		page, began, err := r.page(ctx, q, marker)
 		if err != nil {
 			status := imageStatus(err)
 			if marker == "" && status == statusNotFound {
-				c.noteNotImageAPI()
+				r.notImageAPI = true
 			}
 			return marker != "" && (status == statusBadRequest || status == statusForbidden || status == statusNotFound), err
 		}
@@ -376,146 +368,137 @@ func hasImage(images []client.Image, id string) bool {
 }
 
 // find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
-func (c *collection) find(images []client.Image, began moment) error {
+func (r *run) find(images []client.Image, began moment) error {
 	for i := range images {
 		img := &images[i]
-		c.mu.Lock()
-		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
-		keep := rule != nil && c.opts.DiscoveryInterval > 0
-		add := t == nil && rule != nil && c.part.shard.has(img.ID)
+		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
+		keep := rule != nil && r.opts.DiscoveryInterval > 0
+		add := t == nil && rule != nil && r.part.shard.has(img.ID)
 		if add || keep {
-			if err := c.take(imageWeight(img)); err != nil {
-				c.mu.Unlock()
+			if err := r.take(imageWeight(img)); err != nil {
 				return err
 			}
 		}
 		if keep {
-			c.found = append(c.found, *img)
+			r.found = append(r.found, *img)
 		}
 		if add {
-			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
+			t = r.add(target{Image: Image{ID: img.ID}, discovered: true})
 		}
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
 		}
-		c.used[rule] = true
-		c.mu.Unlock()
+		r.used[rule] = true
 		if t != nil {
 			record := *img // alone: the page's others need not stay
-			c.settleRecord(t, &record, began, nil)
-			c.verifyExists(t)
+			r.settleRecord(t, &record, began, nil)
+			r.verifyExists(t)
 		}
 	}
 	return nil
 }
 
 // ended notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
-func (c *collection) ended(ctx context.Context, owner string, err error) {
-	c.mu.Lock()
-	c.noteListingEnd(err)
+func (r *run) ended(ctx context.Context, owner string, err error) {
+	r.noteListingEnd(err)
 	if err == nil {
-		c.listedBy[owner].unread--
+		r.listedBy[owner].unread--
 	}
-	c.listings--
-	last := c.listings == 0
-	c.mu.Unlock()
+	r.listings--
+	last := r.listings == 0
 	if !last {
 		return
 	}
-	err = c.lookBehindBlanks(ctx)
-	c.mu.Lock()
-	c.noteListingEnd(err)
-	c.swept = true
-	targets := slices.Clone(c.targets)
-	c.mu.Unlock()
-	c.share()
+	err = r.lookBehindBlanks(ctx)
+	r.noteListingEnd(err)
+	r.swept = true
+	targets := slices.Clone(r.targets)
+	r.share()
 	for _, t := range targets {
-		c.verifyExists(t)
+		r.verifyExists(t)
 	}
-	c.askRecords()
+	r.askRecords()
 }
 
-// noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is. The caller holds mu.
-func (c *collection) noteListingEnd(err error) {
-	if c.discoveryErr == nil {
-		c.discoveryErr = err
+// noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is.
+func (r *run) noteListingEnd(err error) {
+	if r.discoveryErr == nil {
+		r.discoveryErr = err
 	}
-	c.cutOff = c.cutOff || notAsked(err) || code(err) == client.CodeCanceled
-	c.passing = c.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
+	r.cutOff = r.cutOff || notAsked(err) || code(err) == client.CodeCanceled
+	r.passing = r.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
 }
 
 // share lets others use what this collection listed, unless they may have more time for it.
-func (c *collection) share() {
-	c.mu.Lock()
+func (r *run) share() {
 	var s *sweep
-	if !c.cutOff {
+	if !r.cutOff {
 		s = &sweep{
-			run: c.id, began: c.start, opts: c.opts, projects: c.projects, admin: c.admin(), images: c.found, err: c.discoveryErr, passing: c.passing, listed: c.listed,
+			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.found, err: r.discoveryErr, passing: r.passing, listed: r.listed,
 		}
-		for _, scope := range c.scopes {
+		for _, scope := range r.scopes {
 			if scope.Err == nil {
 				s.access = append(s.access, scope.Access)
 			}
 		}
 	}
-	c.mu.Unlock()
-	c.cloud.mu.Lock()
-	defer c.cloud.mu.Unlock()
-	c.cloud.swept(c, s)
+	r.cloud.mu.Lock()
+	defer r.cloud.mu.Unlock()
+	r.cloud.swept(r, s)
 }
 
-// complete reports whether every listing was read to its end. The caller holds mu.
-func (c *collection) complete() bool { return c.swept && c.discoveryErr == nil }
+// complete reports whether every listing was read to its end.
+func (r *run) complete() bool { return r.swept && r.discoveryErr == nil }
 
-// discovered reports whether every image was found (E13). The caller holds mu.
-func (c *collection) discovered() bool { return c.complete() && c.listingDoubt() == nil }
+// discovered reports whether every image was found (E13).
+func (r *run) discovered() bool { return r.complete() && r.listingDoubt() == nil }
 
-// sweptDoubt is listingDoubt of complete listings, nil of others. The caller holds mu.
-func (c *collection) sweptDoubt() error {
-	if !c.complete() {
+// sweptDoubt is listingDoubt of complete listings, nil of others.
+func (r *run) sweptDoubt() error {
+	if !r.complete() {
 		return nil
 	}
-	return c.listingDoubt()
+	return r.listingDoubt()
 }
 
-// listingDoubt is why listings that were read to their ends may not have had everything. The caller holds mu.
-func (c *collection) listingDoubt() error {
-	for _, l := range c.listed {
-		if err := c.doubtOf(l); err != nil {
+// listingDoubt is why listings that were read to their ends may not have had everything.
+func (r *run) listingDoubt() error {
+	for _, l := range r.listed {
+		if err := r.doubtOf(l); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// doubtOf is listingDoubt of one owner's listings. The caller holds mu.
-func (c *collection) doubtOf(l *listingEvidence) error {
-	now, then := c.viewIn(l.project), c.sweptView(l.project)
+// doubtOf is listingDoubt of one owner's listings.
+func (r *run) doubtOf(l *listingEvidence) error {
+	now, then := r.viewIn(l.project), r.sweptView(l.project)
 	switch {
 	case l.wantsAdministrator(now) && l.wantsAdministrator(then):
 		return errNoAdministrator
 	case l.wantsProject(now) && l.wantsProject(then):
 		return errUnknownProject
-	case l.rows == 0 && c.contradicted[l.owner]:
+	case l.rows == 0 && r.contradicted[l.owner]:
 		return errBlankListing
 	}
 	return nil
 }
 
-// listedOwners is how many images the owners have whose listings this collection read to their ends. The caller holds mu.
-func (c *collection) listedOwners() map[string]int {
+// listedOwners is how many images the owners have whose listings this collection read to their ends.
+func (r *run) listedOwners() map[string]int {
 	owners := map[string]int{}
-	for owner, images := range c.ownerRows {
-		if l := c.listingOf(owner); l != nil && l.unread == 0 && c.doubtOf(l) == nil {
+	for owner, images := range r.ownerRows {
+		if l := r.listingOf(owner); l != nil && l.unread == 0 && r.doubtOf(l) == nil {
 			owners[owner] = images
 		}
 	}
 	return owners
 }
 
-// listingOf returns what is known of the listings that have an owner's images: its own, or those of all owners. The caller holds mu.
-func (c *collection) listingOf(owner string) *listingEvidence {
-	return cmp.Or(c.listedBy[owner], c.listedBy[""])
+// listingOf returns what is known of the listings that have an owner's images: its own, or those of all owners.
+func (r *run) listingOf(owner string) *listingEvidence {
+	return cmp.Or(r.listedBy[owner], r.listedBy[""])
 }
 
 var errNoAdministrator = unprovenError("listing the images of other projects: the credential has one of admin_roles, but it is not proven that the image API " +
@@ -538,43 +521,38 @@ func byOwner(listed []*listingEvidence) map[string]*listingEvidence {
 }
 
 // noteListing notes a page of a listing.
-func (c *collection) noteListing(q client.ImageQuery, page client.ImagePage, began moment) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.viewIn(page.Access.ProjectID).is(&page.Access) {
+func (r *run) noteListing(q client.ImageQuery, page client.ImagePage, began moment) error {
+	if !r.viewIn(page.Access.ProjectID).is(&page.Access) {
 		return errMixedViews
 	}
-	l := c.listedBy[q.Owner]
+	l := r.listedBy[q.Owner]
 	l.project = page.Access.ProjectID
 	l.rows += len(page.Images) + page.Unreadable
 	for i := range page.Images {
-		c.ownerRows[page.Images[i].Owner]++
+		r.ownerRows[page.Images[i].Owner]++
 	}
 	if !l.began.made() {
-		l.began = c.observed(began)
+		l.began = r.observed(began)
 	}
 	for i := range page.Images {
-		c.noteRecord(&page.Images[i], began)
+		r.noteRecord(&page.Images[i], began)
 	}
 	return nil
 }
 
 // lookBehindBlanks returns errBlankListing if an owner's listings were empty and nothing shows that the view sees images at all.
-func (c *collection) lookBehindBlanks(ctx context.Context) error {
-	c.mu.Lock()
-	if c.discoveryErr != nil {
-		c.mu.Unlock()
+func (r *run) lookBehindBlanks(ctx context.Context) error {
+	if r.discoveryErr != nil {
 		return nil
 	}
 	var blank []listingEvidence
-	for _, l := range c.listed {
+	for _, l := range r.listed {
 		if l.began.made() && l.rows == 0 {
 			blank = append(blank, *l)
 		}
 	}
-	c.mu.Unlock()
 	for _, l := range blank {
-		if !c.seesImages(ctx, l) {
+		if !r.seesImages(ctx, l) {
 			return errBlankListing
 		}
 	}
@@ -582,58 +560,50 @@ func (c *collection) lookBehindBlanks(ctx context.Context) error {
 }
 
 // seesImages reports whether images are visible in the view that listings were read in, and asks where that is not known.
-func (c *collection) seesImages(ctx context.Context, l listingEvidence) bool {
+func (r *run) seesImages(ctx context.Context, l listingEvidence) bool {
 	visible := func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return l.visible(c.viewIn(l.project))
+		return l.visible(r.viewIn(l.project))
 	}
-	c.mu.Lock()
-	renew := l.rows == 0 && !c.viewIn(l.project).images.recent()
-	c.mu.Unlock()
+	renew := l.rows == 0 && !r.viewIn(l.project).images.recent()
 	if renew {
-		c.look(ctx, l.project)
+		r.look(ctx, l.project)
 	}
 	return visible()
 }
 
 // verifyExists requests a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
-func (c *collection) verifyExists(t *target) {
-	c.mu.Lock()
-	lacking := !t.listed && c.ownerListed(t)
+func (r *run) verifyExists(t *target) {
+	lacking := !t.listed && r.ownerListed(t)
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
 	ask := t.discovered && !t.doubted && (lacking || gone)
 	t.doubted = t.doubted || ask
-	c.mu.Unlock()
 	if !ask {
 		return
 	}
-	c.queue.add(&c.queue.first, func(ctx context.Context) {
-		err := c.readRecord(ctx, t)
-		c.mu.Lock()
+	r.queue.add(&r.queue.first, func(ctx context.Context) {
+		err := r.readRecord(ctx, t)
 		t.notFound = ownNotFound(err)
-		t.unmatched = t.unmatched || err == nil && c.opts.rule(t.record, c.projects) == nil
+		t.unmatched = t.unmatched || err == nil && r.opts.rule(t.record, r.projects) == nil
 		if err == nil && lacking && !t.unmatched {
-			c.contradicted[t.record.Owner] = true
+			r.contradicted[t.record.Owner] = true
 		}
-		look := t.notFound && !c.ownerAnswered(t) && c.onlyImage(t)
-		project := c.viewOf(t).project
-		c.mu.Unlock()
+		look := t.notFound && !r.ownerAnswered(t) && r.onlyImage(t)
+		project := r.viewOf(t).project
 		if look {
-			c.look(ctx, project)
+			r.look(ctx, project)
 		}
 	})
 }
 
-// ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'. The caller holds mu.
-func (c *collection) ownerListed(t *target) bool {
+// ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'.
+func (r *run) ownerListed(t *target) bool {
 	if last := t.past.last; last != nil {
-		if l := c.listingOf(last.Owner); l != nil {
-			return c.swept && l.unread == 0
+		if l := r.listingOf(last.Owner); l != nil {
+			return r.swept && l.unread == 0
 		}
 	}
-	return c.complete()
+	return r.complete()
 }
 
 // ownNotFound reports whether an error is the image API's own answer that there is no such image (E16).
@@ -643,40 +613,40 @@ func ownNotFound(err error) bool {
 }
 
 // missed reports whether this collection shows that a discovered image is not there (E15): the image API's own 404, from the
-// endpoint where the image was found, while another image of its owner was answered in the same view. The caller holds mu.
-func (c *collection) missed(t *target) bool {
-	if !t.discovered || !t.notFound || t.record != nil || c.noImageAPI() {
+// endpoint where the image was found, while another image of its owner was answered in the same view.
+func (r *run) missed(t *target) bool {
+	if !t.discovered || !t.notFound || t.record != nil || r.noImageAPI() {
 		return false
 	}
-	v, last := c.viewOf(t), t.lastRecord()
+	v, last := r.viewOf(t), t.lastRecord()
 	switch {
-	case last != nil && c.contradicted[last.Owner]:
+	case last != nil && r.contradicted[last.Owner]:
 		return false
-	case t.past.endpoint != "" && t.past.endpoint != c.endpointOf(v.project):
+	case t.past.endpoint != "" && t.past.endpoint != r.endpointOf(v.project):
 		return false
-	case last != nil && last.Owner != v.project && !v.administratorIn(c.id):
+	case last != nil && last.Owner != v.project && !v.administratorIn(r.id):
 		return false // who is no administrator any more gets a 404, too
 	}
-	return c.ownerAnswered(t) || c.onlyImage(t) && c.viewOf(t).images.run == c.id
+	return r.ownerAnswered(t) || r.onlyImage(t) && r.viewOf(t).images.run == r.id
 }
 
-// ownerAnswered reports whether an image of the same owner was answered in the same view. The caller holds mu.
-func (c *collection) ownerAnswered(t *target) bool {
+// ownerAnswered reports whether an image of the same owner was answered in the same view.
+func (r *run) ownerAnswered(t *target) bool {
 	last := t.lastRecord()
-	return last != nil && c.answeredFor[ownerIn{last.View, last.Owner}]
+	return last != nil && r.answeredFor[ownerIn{last.View, last.Owner}]
 }
 
-// onlyImage reports whether the image was the only one of its owner in the last complete listing. The caller holds mu.
-func (c *collection) onlyImage(t *target) bool {
+// onlyImage reports whether the image was the only one of its owner in the last complete listing.
+func (r *run) onlyImage(t *target) bool {
 	last := t.lastRecord()
-	return last != nil && c.past.owners[last.Owner] == 1
+	return last != nil && r.past.owners[last.Owner] == 1
 }
 
 // lastRecord is what an earlier collection, or a listing in one, said of the image, nil where none did.
 func (t *target) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.known) }
 
-// gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to watch.
-// The caller holds mu.
-func (c *collection) gone(t *target) bool {
-	return t.unmatched || t.past.missed.before(c.start) && c.missed(t)
+// gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to
+// watch.
+func (r *run) gone(t *target) bool {
+	return t.unmatched || t.past.missed.before(r.start) && r.missed(t)
 }

@@ -92,68 +92,61 @@ const (
 )
 
 // asksInbound reports whether the collection reads inbound images. One shard does it for all: a listing has all images anyway.
-func (c *collection) asksInbound() bool {
-	return c.opts.Inbound != nil && c.part.shard.Number < 2
+func (r *run) asksInbound() bool {
+	return r.opts.Inbound != nil && r.part.shard.Number < 2
 }
 
 // askInbound asks for the inbound images of each project, for few projects at a time. It reports whether there is one to ask for.
-func (c *collection) askInbound() bool {
-	if !c.asksInbound() {
+func (r *run) askInbound() bool {
+	if !r.asksInbound() {
 		return false
 	}
 	var waiting []*inbound
-	c.mu.Lock()
-	for _, s := range c.scopes {
+	for _, s := range r.scopes {
 		in := newInbound(s.Access.ProjectID)
-		past := c.inboundPast.projects[in.project]
+		past := r.inboundPast.projects[in.project]
 		switch {
 		case s.Err != nil:
 			in.err, in.done = s.Err, true
-		case s.Access.HasRole(c.opts.AdminRoles):
+		case s.Access.HasRole(r.opts.AdminRoles):
 			in.err, in.done = errInboundAdmin, true
-		case past.whole != nil && c.viewIn(in.project).is(&past.access) && age(past.began) < c.opts.DiscoveryInterval:
+		case past.whole != nil && r.viewIn(in.project).is(&past.access) && age(past.began) < r.opts.DiscoveryInterval:
 			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
 			in.listingEvidence = past.whole.listingEvidence
 		default:
 			waiting = append(waiting, in)
 		}
-		c.inbound = append(c.inbound, in)
+		r.inbound = append(r.inbound, in)
 	}
-	c.mu.Unlock()
-	to := &c.queue.first
-	if c.inboundPast.late {
-		to = &c.queue.slow
+	to := &r.queue.first
+	if r.inboundPast.late {
+		to = &r.queue.slow
 	}
 	var next task
 	next = func(ctx context.Context) {
-		c.mu.Lock()
 		if len(waiting) == 0 {
-			c.mu.Unlock()
 			return
 		}
 		in := waiting[0]
 		waiting = waiting[1:]
-		c.mu.Unlock()
-		err := c.readInbound(ctx, in)
-		c.mu.Lock()
+		err := r.readInbound(ctx, in)
 		if in.foreign != nil {
 			in.images, err = map[string]*inboundImage{}, in.foreign // who knows whose they are
 		}
 		if errors.Is(in.foreign, errInboundView) {
-			for id, known := range c.inboundPast.projects[in.project].known {
+			for id, known := range r.inboundPast.projects[in.project].known {
 				if known.status != "" { // else only the listings said that it was the project's
-					c.keepInbound(in, id)
+					r.keepInbound(in, id)
 				}
 			}
 		}
 		in.err, in.done = err, true
-		c.mu.Unlock()
-		c.queue.add(to, next) // at the end, so that other things come in between
+		r.queue.add(to, next) // at the end, so that other things come in between
 	}
-	lanes := max(1, c.opts.Concurrency/inboundPartOfPool)
+	lanes := max(1, r.opts.Concurrency/inboundPartOfPool)
 	some := len(waiting) > 0
 	for range min(lanes, len(waiting)) {
-		c.queue.add(to, next)
+		r.queue.add(to, next)
 	}
 	return some
 }
@@ -161,7 +154,7 @@ func (c *collection) askInbound() bool {
 // readInbound reads one project's inbound images: which there are from a listing, and the status of each from its own
 // listing or, where that is fewer requests, from the image's members, among which a member sees itself alone. It goes on after
 // an error, for the sake of what can be seen, and returns the first one.
-func (c *collection) readInbound(ctx context.Context, in *inbound) (failure error) {
+func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	pages, cut := 0, false
 	list := func(hidden bool, status client.Status) {
 		if in.foreign != nil {
@@ -169,19 +162,19 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 		}
 		q := client.ImageQuery{SharedWith: in.project, Hidden: hidden, MemberStatus: status}
 		seen := map[string]bool{}
-		err := c.list(ctx, q, func(page client.ImagePage, began moment) error {
+		err := r.list(ctx, q, func(page client.ImagePage, began moment) error {
 			pages++
-			return c.takeInbound(in, page, began, status, seen)
+			return r.takeInbound(in, page, began, status, seen)
 		})
 		failure = cmp.Or(failure, err)
 		cut = cut || errors.Is(err, errInboundMany)
 	}
 	kinds := []bool{false}
-	ims := c.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
+	ims := r.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
 	if !ims {
 		list(false, "")
 		list(true, "")
-		kinds = c.inboundKinds(in)
+		kinds = r.inboundKinds(in)
 	}
 	if cut {
 		kinds = []bool{false, true} // what was not kept may be of either
@@ -189,7 +182,7 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
 		if !ims && len(in.images) > 0 {
 			// One image alone tells an administrator's view, before anything is said of thousands.
-			failure = cmp.Or(failure, c.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
+			failure = cmp.Or(failure, r.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
 		wanted := []client.Status{client.Accepted, client.Pending, client.Rejected}
 		if ims {
@@ -205,26 +198,22 @@ func (c *collection) readInbound(ctx context.Context, in *inbound) (failure erro
 	if in.foreign != nil {
 		return in.foreign
 	}
-	if failure == nil && !c.seesImages(ctx, in.listingEvidence) {
+	if failure == nil && !r.seesImages(ctx, in.listingEvidence) {
 		failure = errInboundBlank
-		c.mu.Lock()
-		for id := range c.inboundPast.projects[in.project].known {
-			c.keepInbound(in, id)
+		for id := range r.inboundPast.projects[in.project].known {
+			r.keepInbound(in, id)
 		}
-		c.mu.Unlock()
 	}
-	failure = cmp.Or(failure, c.settleInbound(ctx, in, failure == nil))
-	c.mu.Lock()
-	confirmed := c.viewIn(in.project).access.Confirmed
-	c.mu.Unlock()
+	failure = cmp.Or(failure, r.settleInbound(ctx, in, failure == nil))
+	confirmed := r.viewIn(in.project).access.Confirmed
 	if !confirmed {
-		c.look(ctx, in.project) // for a private image of the project
+		r.look(ctx, in.project) // for a private image of the project
 	}
 	return failure
 }
 
 // inboundKinds are the values of os_hidden that there are images of.
-func (c *collection) inboundKinds(in *inbound) (kinds []bool) {
+func (r *run) inboundKinds(in *inbound) (kinds []bool) {
 	for _, hidden := range []bool{false, true} {
 		for _, img := range in.images {
 			if img.record.Hidden == hidden {
@@ -236,36 +225,34 @@ func (c *collection) inboundKinds(in *inbound) (kinds []bool) {
 	return kinds
 }
 
-// mayTell returns an error unless an answer was given to the project as a member of images. The caller holds mu.
-func (c *collection) mayTell(in *inbound, to client.Access) error {
+// mayTell returns an error unless an answer was given to the project as a member of images.
+func (r *run) mayTell(in *inbound, to client.Access) error {
 	switch {
 	case to.ProjectID != in.project:
 		in.foreign = errInboundProject
-	case to.HasRole(c.opts.AdminRoles):
+	case to.HasRole(r.opts.AdminRoles):
 		in.foreign = errInboundAdmin
 	}
 	return in.foreign
 }
 
 // takeInbound takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
-func (c *collection) takeInbound(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.mayTell(in, page.Access); err != nil {
+func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
+	if err := r.mayTell(in, page.Access); err != nil {
 		return err
 	}
-	if !c.viewIn(in.project).is(&page.Access) {
+	if !r.viewIn(in.project).is(&page.Access) {
 		return errMixedViews
 	}
 	in.rows += len(page.Images) + page.Unreadable
 	if !in.began.made() {
-		in.began = c.observed(began)
+		in.began = r.observed(began)
 	}
 	for i := range page.Images {
 		record := &page.Images[i]
-		c.noteRecord(record, began)
+		r.noteRecord(record, began)
 		if record.Owner == in.project {
-			_, known := c.inboundPast.projects[in.project].known[record.ID]
+			_, known := r.inboundPast.projects[in.project].known[record.ID]
 			if known || in.images[record.ID] != nil {
 				in.letGo(record.ID) // it was another one's
 			}
@@ -277,11 +264,11 @@ func (c *collection) takeInbound(in *inbound, page client.ImagePage, began momen
 		if status == client.Accepted {
 			kept += maxAcceptedKept
 		}
-		if len(seen) > maxInbound || img == nil && c.inboundKept >= kept {
+		if len(seen) > maxInbound || img == nil && r.inboundKept >= kept {
 			return errInboundMany
 		}
 		if img == nil {
-			c.inboundKept++
+			r.inboundKept++
 			img = &inboundImage{}
 			in.images[record.ID] = img
 		}
@@ -298,7 +285,7 @@ func (c *collection) takeInbound(in *inbound, page client.ImagePage, began momen
 // settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those that were
 // there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
 // the other.
-func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
+func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
 	var twice, open, missing []string
 	for _, id := range slices.Sorted(maps.Keys(in.images)) {
 		switch img := in.images[id]; {
@@ -308,7 +295,7 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 			open = append(open, id)
 		}
 	}
-	known := c.inboundPast.projects[in.project].known
+	known := r.inboundPast.projects[in.project].known
 	for _, id := range slices.Sorted(maps.Keys(known)) {
 		if in.images[id] == nil && whole && !in.gone[id] {
 			missing = append(missing, id)
@@ -317,11 +304,9 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 	slices.SortStableFunc(missing, func(a, b string) int {
 		return compareBools(known[a].status != client.Accepted, known[b].status != client.Accepted)
 	})
-	c.mu.Lock()
 	for _, id := range missing {
-		c.keepInbound(in, id)
+		r.keepInbound(in, id)
 	}
-	c.mu.Unlock()
 	if len(open) > maxInboundAsked {
 		open, failure = nil, errInboundStatus
 	}
@@ -329,7 +314,7 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 		missing, failure = missing[:maxMissingAsked], errInboundStatus
 	}
 	for _, id := range slices.Concat(twice, open, missing) {
-		err := c.settleInboundImage(ctx, in, id)
+		err := r.settleInboundImage(ctx, in, id)
 		failure = cmp.Or(failure, err)
 		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
 			return cmp.Or(failure, errInboundStatus)
@@ -338,26 +323,20 @@ func (c *collection) settleInbound(ctx context.Context, in *inbound, whole bool)
 	return failure
 }
 
-// keepInbound keeps the place of an image that was there before, with a status that is not known. The caller holds mu.
-func (c *collection) keepInbound(in *inbound, id string) {
-	if known, ok := c.inboundPast.projects[in.project].known[id]; ok && in.images[id] == nil {
+// keepInbound keeps the place of an image that was there before, with a status that is not known.
+func (r *run) keepInbound(in *inbound, id string) {
+	if known, ok := r.inboundPast.projects[in.project].known[id]; ok && in.images[id] == nil {
 		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
 	}
 }
 
 // settleInboundImage reads the status of one image, or notes that it is not there any more.
-func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id string) error {
-	var list client.MemberList
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		list, err = c.cloud.api.MembersAs(ctx, in.project, id)
-		return err
-	})
-	c.mu.Lock()
+func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) error {
+	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.MembersAs(ctx, in.project, id) })
 	img := in.images[id]
 	if err == nil {
-		err = c.mayTell(in, list.Access)
+		err = r.mayTell(in, list.Access)
 	}
-	c.mu.Unlock()
 	if img == nil || in.foreign != nil {
 		return err
 	}
@@ -365,23 +344,19 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 	var over bool
 	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
 	if err == nil && (own == nil || img.kept) || imageStatus(err) == statusForbidden {
-		record, recordErr := c.image(ctx, id)
+		record, recordErr := r.record(ctx, id)
 		if recordErr == nil {
-			over = c.inboundOver(in.project, &record, own != nil)
-			c.mu.Lock()
+			over = r.inboundOver(in.project, &record, own != nil)
 			record.Tags = nil
 			img.record, img.read = record, time.Time{}
-			c.mu.Unlock()
 		}
 		if err == nil || ownNotFound(recordErr) {
 			err = recordErr
 		}
 	}
 	if imageStatus(err) == statusNotFound {
-		return c.missInbound(ctx, in, id, err)
+		return r.missInbound(ctx, in, id, err)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	switch {
 	case over:
 		in.letGo(id)
@@ -394,10 +369,10 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 	case img.record.Owner == "" && img.kept:
 		in.letGo(id) // everybody gets an answer
 		return nil
-	case c.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
+	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
 		img.status, img.twice = "", false // shared with the project's domain or organization
 		return nil
-	case c.opts.API == client.IMS, own != nil, len(list.Members) == 0:
+	case r.opts.API == client.IMS, own != nil, len(list.Members) == 0:
 		img.status, img.twice = "", false
 		return errInboundRow
 	}
@@ -406,19 +381,15 @@ func (c *collection) settleInboundImage(ctx context.Context, in *inbound, id str
 }
 
 // missInbound is for an image that is not found. It is gone when the image API's own answer says so in two collections (E15).
-func (c *collection) missInbound(ctx context.Context, in *inbound, id string, err error) error {
-	c.mu.Lock()
-	seen := in.rows > 0 || c.viewIn(in.project).images.run == c.id
-	c.mu.Unlock()
+func (r *run) missInbound(ctx context.Context, in *inbound, id string, err error) error {
+	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
 	if !seen {
-		c.look(ctx, in.project)
+		r.look(ctx, in.project)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	past := c.inboundPast.projects[in.project]
-	seen = seen || c.viewIn(in.project).images.run == c.id
-	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == c.endpointOf(in.project)) {
-		if past.known[id].missed.before(c.start) {
+	past := r.inboundPast.projects[in.project]
+	seen = seen || r.viewIn(in.project).images.run == r.id
+	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
+		if past.known[id].missed.before(r.start) {
 			in.letGo(id)
 			return nil
 		}
@@ -447,39 +418,37 @@ func ownRow(project string, members []client.Member) *client.Member {
 
 // inboundOver reports whether an image's own record says that it is none of others with members: it is the project's own, or has none by
 // now. listed is whether its list of members has the project.
-func (c *collection) inboundOver(project string, img *client.Image, listed bool) bool {
+func (r *run) inboundOver(project string, img *client.Image, listed bool) bool {
 	switch {
 	case img.Owner == project:
 		return true
-	case listed || img.Visibility == "" || slices.Contains(c.opts.MembersFor, img.Visibility):
+	case listed || img.Visibility == "" || slices.Contains(r.opts.MembersFor, img.Visibility):
 		return false
 	case img.Visibility != client.Private, img.Owner == "": // nobody shares what is nobody's
 		return true
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.viewIn(project).privates() == privateHasNone
+	return r.viewIn(project).privates() == privateHasNone
 }
 
-// inboundSnapshots is what is known by now. The caller holds mu.
-func (c *collection) inboundSnapshots() []InboundSnapshot {
-	if !c.asksInbound() {
+// inboundSnapshots is what is known by now.
+func (r *run) inboundSnapshots() []InboundSnapshot {
+	if !r.asksInbound() {
 		return nil
 	}
-	list := make([]InboundSnapshot, 0, len(c.inbound))
-	for _, in := range c.inbound {
-		past := c.inboundPast.projects[in.project]
+	list := make([]InboundSnapshot, 0, len(r.inbound))
+	for _, in := range r.inbound {
+		past := r.inboundPast.projects[in.project]
 		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
 		switch {
 		case !in.done:
 			s.Err = errNotAsked
-		case in.err == nil && !c.inboundConfirmed(in):
+		case in.err == nil && !r.inboundConfirmed(in):
 			s.Err = errInboundUnknown
 		}
 		for _, id := range slices.Sorted(maps.Keys(in.images)) {
 			if img := in.images[id]; !img.twice {
 				s.Images = append(s.Images, InboundImage{
-					Name: c.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !c.opts.Inbound.Expects(img.record.Owner),
+					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !r.opts.Inbound.Expects(img.record.Owner),
 					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
 				})
 			}
@@ -487,21 +456,21 @@ func (c *collection) inboundSnapshots() []InboundSnapshot {
 		list = append(list, s)
 	}
 	switch {
-	case len(list) > 0 && c.scopesErr != nil:
+	case len(list) > 0 && r.scopesErr != nil:
 		// There may be projects that nobody knows of, and what others share with them.
-		list = append(list, InboundSnapshot{Err: c.scopesErr})
+		list = append(list, InboundSnapshot{Err: r.scopesErr})
 	case len(list) == 0:
 		// Not even the projects are known, or all that is known of them is their IDs.
-		projects := c.past.projects
+		projects := r.past.projects
 		if len(projects) == 0 {
 			projects = []string{""}
 		}
 		for _, id := range projects {
-			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(c.err, errNotAsked)})
+			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(r.err, errNotAsked)})
 		}
 	}
 	for i := range list {
-		list[i].limit(c.opts.Inbound.maxImages())
+		list[i].limit(r.opts.Inbound.maxImages())
 	}
 	return list
 }
@@ -517,17 +486,17 @@ func (in *inbound) read() time.Time {
 	return oldest
 }
 
-// inboundConfirmed reports whether the listings are of the project that the configuration names (E6). The caller holds mu.
-func (c *collection) inboundConfirmed(in *inbound) bool {
-	return !in.from.IsZero() || c.viewIn(in.project).knowsProject(in.began)
+// inboundConfirmed reports whether the listings are of the project that the configuration names (E6).
+func (r *run) inboundConfirmed(in *inbound) bool {
+	return !in.from.IsZero() || r.viewIn(in.project).knowsProject(in.began)
 }
 
 // inboundName is the label's value: as for the watched images, the first name stays.
-func (c *collection) inboundName(project string, img *inboundImage) string {
-	if t := c.byID[img.record.ID]; t != nil && t.Name != "" {
+func (r *run) inboundName(project string, img *inboundImage) string {
+	if t := r.byID[img.record.ID]; t != nil && t.Name != "" {
 		return t.Name
 	}
-	if name, ok := c.inboundPast.projects[project].names[img.record.ID]; ok {
+	if name, ok := r.inboundPast.projects[project].names[img.record.ID]; ok {
 		return name
 	}
 	return img.record.Name
@@ -547,28 +516,28 @@ func (p *inboundPast) keep(opts *Options) *inboundPast {
 }
 
 // learn takes over what a finished collection found. The caller holds the cloud's mu.
-func (p *inboundPast) learn(c *collection) *inboundPast {
-	if !c.asksInbound() || c.err != nil {
+func (p *inboundPast) learn(r *run) *inboundPast {
+	if !r.asksInbound() || r.err != nil {
 		return p
 	}
 	next := &inboundPast{projects: map[string]inboundMemory{}}
-	for _, in := range c.inbound {
+	for _, in := range r.inbound {
 		old := p.projects[in.project]
 		switch {
-		case !in.from.IsZero(), old.whole != nil && old.began.After(c.start): // a later collection ended before this one
+		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later collection ended before this one
 			next.projects[in.project] = old
 			continue
 		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
 			next.late = true
 		}
-		learned := old.learn(in, c.start, c.endpointOf(in.project))
-		learned.access = c.viewIn(in.project).access
-		if !c.inboundConfirmed(in) {
+		learned := old.learn(in, r.start, r.endpointOf(in.project))
+		learned.access = r.viewIn(in.project).access
+		if !r.inboundConfirmed(in) {
 			learned.whole = nil
 		}
 		next.projects[in.project] = learned
 	}
-	if c.scopesErr != nil {
+	if r.scopesErr != nil {
 		for id, m := range p.projects {
 			if _, ok := next.projects[id]; !ok {
 				next.projects[id] = m

@@ -51,10 +51,10 @@ func (m *memory) leave(l LeftImage) {
 }
 
 // lately are the images of a shard that left within the last hour, but for those that are watched again.
-func (m *memory) lately(c *collection) (list []LeftImage) {
-	m.left = slices.DeleteFunc(m.left, func(l leftImage) bool { return age(l.at) > keepLeft || c.byID[l.ID] != nil && !c.gone(c.byID[l.ID]) })
+func (m *memory) lately(r *run) (list []LeftImage) {
+	m.left = slices.DeleteFunc(m.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.gone(r.byID[l.ID]) })
 	for _, l := range m.left {
-		if c.part.shard.has(l.ID) {
+		if r.part.shard.has(l.ID) {
 			list = append(list, l.LeftImage)
 		}
 	}
@@ -139,65 +139,65 @@ func (m *memory) keep(opts *Options) {
 }
 
 // learn takes over what a finished collection found.
-func (m *memory) learn(c *collection) {
+func (m *memory) learn(r *run) {
 	m.number++
-	if c.err == nil {
-		m.projects = c.projects
-		if c.scopesErr == nil {
-			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !isOwn(c.projects, project) })
+	if r.err == nil {
+		m.projects = r.projects
+		if r.scopesErr == nil {
+			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
 		}
 	}
-	for id := range c.past.images {
-		if c.byID[id] == nil && !m.newer(id, c) {
+	for id := range r.past.images {
+		if r.byID[id] == nil && !m.newer(id, r) {
 			delete(m.images, id)
 		}
 	}
-	if listed := c.listedOwners(); len(listed) > 0 {
+	if listed := r.listedOwners(); len(listed) > 0 {
 		owners := maps.Clone(m.owners)
 		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
 		m.owners = owners
 	}
-	for _, t := range c.targets {
-		if m.newer(t.ID, c) {
+	for _, t := range r.targets {
+		if m.newer(t.ID, r) {
 			continue
 		}
-		if c.gone(t) {
-			m.forget(t, c)
+		if r.gone(t) {
+			m.forget(t, r)
 			continue
 		}
 		image := m.images[t.ID]
-		image.learn(t, m.number, c)
+		image.learn(t, m.number, r)
 		m.images[t.ID] = image
 	}
 }
 
 // newer reports whether a collection that began after c, and ended before it, has read an image.
-func (m *memory) newer(id string, c *collection) bool { return c.id < m.images[id].run }
+func (m *memory) newer(id string, r *run) bool { return r.id < m.images[id].run }
 
 // forget drops an image that is gone, or that no rule takes any more.
-func (m *memory) forget(t *target, c *collection) {
+func (m *memory) forget(t *target, r *run) {
 	image, known := m.images[t.ID]
 	delete(m.images, t.ID)
 	if !known || image.known == nil {
 		return // it was never watched
 	}
-	left := LeftImage{ID: t.ID, Name: c.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Owner: image.known.Owner}
+	left := LeftImage{ID: t.ID, Name: r.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Owner: image.known.Owner}
 	if t.unmatched {
 		left.Reason = Unmatched
 	}
 	m.leave(left)
-	c.departed = append(c.departed, left)
+	r.departed = append(r.departed, left)
 }
 
 // learn takes over what the image's questions brought.
-func (m *memo) learn(t *target, number int, c *collection) {
-	m.learnEvidence(t, c)
+func (m *memo) learn(t *target, number int, r *run) {
+	m.learnEvidence(t, r)
 	if t.membersRead || t.record != nil {
-		m.run = c.id
+		m.run = r.id
 	}
 	m.hadRow = m.hadRow || len(t.members.Members) > 0
 	if m.since.IsZero() {
-		m.since = c.start
+		m.since = r.start
 	}
 	switch {
 	case !t.discovered:
@@ -219,9 +219,9 @@ func (m *memo) learn(t *target, number int, c *collection) {
 	hung := timeout && !t.late
 	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
-	case c.hasNoMembers(t):
+	case r.hasNoMembers(t):
 		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
-	case cutOff || c.err != nil || !t.membersRead && t.membersErr == nil:
+	case cutOff || r.err != nil || !t.membersRead && t.membersErr == nil:
 		m.hung = m.hung || hung
 		m.passed++
 	case imageStatus(t.membersErr) != statusTooManyRequests:
@@ -235,13 +235,13 @@ func (m *memo) learn(t *target, number int, c *collection) {
 }
 
 // learnEvidence takes over what the next collection needs to judge the image.
-func (m *memo) learnEvidence(t *target, c *collection) {
-	e := c.evidence(t)
+func (m *memo) learnEvidence(t *target, r *run) {
+	e := r.evidence(t)
 	v := e.verdict()
 	if t.record != nil || t.membersRead {
-		m.endpoint, m.missed = c.endpointOf(e.view.project), missing{}
-	} else if c.missed(t) && m.missed.began.IsZero() {
-		m.missed = missing{c.start, time.Now()}
+		m.endpoint, m.missed = r.endpointOf(e.view.project), missing{}
+	} else if r.missed(t) && m.missed.began.IsZero() {
+		m.missed = missing{r.start, time.Now()}
 	}
 	if foreign := e.foreign(t.membersEnd.at); foreign != nil || v == allMembers {
 		m.foreign = foreign

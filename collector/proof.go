@@ -74,11 +74,9 @@ func (c *Cloud) unclaim(v *view, kind questionKind, about string, err error) {
 const maxQuestions = 10_000
 
 // exchange takes over what a collection observed, and lets it know what others did. The caller holds the cloud's mu.
-func (m *memory) exchange(c *collection) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.note()
-	for project, v := range c.views {
+func (m *memory) exchange(r *run) {
+	r.note()
+	for project, v := range r.views {
 		kept, ok := m.views[project]
 		switch {
 		case !ok || !kept.is(&v.access) && v.entered > kept.entered:
@@ -91,22 +89,21 @@ func (m *memory) exchange(c *collection) {
 	}
 }
 
-// enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten. The caller
-// holds mu.
-func (c *collection) enterViews() {
-	for _, s := range c.scopes {
+// enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten.
+func (r *run) enterViews() {
+	for _, s := range r.scopes {
 		if s.Err != nil {
 			continue
 		}
-		if v := c.views[s.Access.ProjectID]; v == nil || !v.is(&s.Access) {
-			entered := newView(s.Access, c.id)
-			c.views[s.Access.ProjectID] = &entered
+		if v := r.views[s.Access.ProjectID]; v == nil || !v.is(&s.Access) {
+			entered := newView(s.Access, r.id)
+			r.views[s.Access.ProjectID] = &entered
 		}
 	}
 }
 
 // observed is an observation of this collection.
-func (c *collection) observed(at moment) observation { return observation{at.at, c.id} }
+func (r *run) observed(at moment) observation { return observation{at.at, r.id} }
 
 // moment is a time, and its place among the moments of a collection.
 type moment struct {
@@ -114,64 +111,67 @@ type moment struct {
 	n  uint64
 }
 
-func (c *collection) moment() moment { return moment{time.Now(), c.moments.Add(1)} }
+func (r *run) moment() moment {
+	r.moments++
+	return moment{time.Now(), r.moments}
+}
 
-// viewIn is the view of a project; one of nothing where there is none. The caller holds mu.
-func (c *collection) viewIn(project string) *view {
-	if v := c.views[project]; v != nil {
+// viewIn is the view of a project; one of nothing where there is none.
+func (r *run) viewIn(project string) *view {
+	if v := r.views[project]; v != nil {
 		return v
 	}
 	return &view{project: project}
 }
 
-// viewOf is the view that an image's members are read in. The caller holds mu.
-func (c *collection) viewOf(t *target) *view {
+// viewOf is the view that an image's members are read in.
+func (r *run) viewOf(t *target) *view {
 	record := cmp.Or(t.record, t.past.last)
 	switch {
 	case t.membersRead:
-		return c.viewIn(t.members.Access.ProjectID)
-	case record != nil && c.views[record.Owner] != nil:
-		return c.views[record.Owner]
+		return r.viewIn(t.members.Access.ProjectID)
+	case record != nil && r.views[record.Owner] != nil:
+		return r.views[record.Owner]
 	case record != nil:
-		return c.viewIn(record.View)
-	case len(c.projects) == 1:
-		return c.viewIn(c.projects[0])
+		return r.viewIn(record.View)
+	case len(r.projects) == 1:
+		return r.viewIn(r.projects[0])
 	}
-	return c.viewIn("")
+	return r.viewIn("")
 }
 
-// endpointOf is the image API of a project. The caller holds mu.
-func (c *collection) endpointOf(project string) string {
-	if a := c.accessTo(project); a != nil {
+// endpointOf is the image API of a project.
+func (r *run) endpointOf(project string) string {
+	if a := r.accessTo(project); a != nil {
 		return a.Endpoint
 	}
 	return ""
 }
 
-// accessTo is the access to one of the credential's projects, nil where there is none. The caller holds mu.
-func (c *collection) accessTo(project string) *client.Access {
-	i, found := slices.BinarySearch(c.projects, project)
-	if !found || c.scopes[i].Err != nil {
+// accessTo is the access to one of the credential's projects, nil where there is none.
+func (r *run) accessTo(project string) *client.Access {
+	i, found := slices.BinarySearch(r.projects, project)
+	if !found || r.scopes[i].Err != nil {
 		return nil
 	}
-	return &c.scopes[i].Access
+	return &r.scopes[i].Access
 }
 
-// noteRecord notes what a record shows of the view that it was read in. The caller holds mu.
-func (c *collection) noteRecord(img *client.Image, began moment) {
-	c.answeredFor[ownerIn{img.View, img.Owner}] = true
-	if v := c.views[img.View]; v != nil {
-		v.noteRecord(img, c.observed(began))
+// noteRecord notes what a record shows of the view that it was read in.
+func (r *run) noteRecord(img *client.Image, began moment) {
+	r.answeredFor[ownerIn{img.View, img.Owner}] = true
+	if v := r.views[img.View]; v != nil {
+		v.noteRecord(img, r.observed(began))
 	}
 }
 
-// evidence is what is known of an image's members. The caller holds mu.
-func (c *collection) evidence(t *target) imageEvidence {
+// evidence is what is known of an image's members.
+func (r *run) evidence(t *target) imageEvidence {
 	m := t.past
 	e := imageEvidence{
-		api: c.opts.API, membersFor: c.opts.MembersFor, view: c.viewOf(t), roleOfAdmin: t.members.Access.HasRole(c.opts.AdminRoles),
+		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
 		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
-		list: c.observed(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
+		list: r.observed(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
 		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked, refused: m.refused.later(t.refused),
 	}
 	if e.before == nil {
@@ -188,45 +188,43 @@ func (c *collection) evidence(t *target) imageEvidence {
 	return e
 }
 
-// note notes what the answers about all images show. The caller holds mu.
-func (c *collection) note() {
-	if c.noted {
+// note notes what the answers about all images show.
+func (r *run) note() {
+	if r.noted {
 		return
 	}
-	for _, t := range c.targets {
-		e := c.evidence(t)
+	for _, t := range r.targets {
+		e := r.evidence(t)
 		e.noteVisibility()
 	}
-	for _, v := range c.views {
+	for _, v := range r.views {
 		v.noteRefusal()
 	}
-	for _, t := range c.targets {
-		e := c.evidence(t)
+	for _, t := range r.targets {
+		e := r.evidence(t)
 		e.noteRows()
 	}
 }
 
-// verdict is what may be reported of an image's members. The caller holds mu.
-func (c *collection) verdict(t *target) verdict {
-	e := c.evidence(t)
+// verdict is what may be reported of an image's members.
+func (r *run) verdict(t *target) verdict {
+	e := r.evidence(t)
 	return e.verdict()
 }
 
-// hasNoMembers reports whether the image is known to have a visibility without members. The caller holds mu.
-func (c *collection) hasNoMembers(t *target) bool {
+// hasNoMembers reports whether the image is known to have a visibility without members.
+func (r *run) hasNoMembers(t *target) bool {
 	if t.record == nil {
 		return false
 	}
-	e := c.evidence(t)
+	e := r.evidence(t)
 	return !e.wantsList()
 }
 
 // lacksRecordAlone reports whether an image's record is to be read once more, where records are read one by one: then each image is whole
 // in its turn, and others follow in their own.
-func (c *collection) lacksRecordAlone(t *target) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e := c.evidence(t)
+func (r *run) lacksRecordAlone(t *target) bool {
+	e := r.evidence(t)
 	ask := t.recordFirst && !t.askedAgain && e.lacksSecondRecord()
 	t.askedAgain = t.askedAgain || ask
 	return ask
@@ -234,26 +232,24 @@ func (c *collection) lacksRecordAlone(t *target) bool {
 
 // asksAtOnce reports whether an image is asked for its members without a look at its record: not one that is seen for the first time,
 // whose record must be known before, nor one whose visibility had no members.
-func (c *collection) asksAtOnce(t *target) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (r *run) asksAtOnce(t *target) bool {
 	m := t.past
 	if m.last == nil {
 		return m.met
 	}
-	e := c.evidence(t)
+	e := r.evidence(t)
 	e.record = m.last
 	return e.wantsList()
 }
 
 // prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
-func (c *collection) prove(ctx context.Context) {
-	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && c.left() >= leastTime; {
-		alone := c.queue.quiet(ctx, max(c.left()/8, leastTime))
-		if !alone && c.queue.queued() && !c.ending() {
+func (r *run) prove(ctx context.Context) {
+	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && r.left() >= leastTime; {
+		alone := r.queue.quiet(ctx, max(r.left()/8, leastTime))
+		if !alone && r.queue.queued() && !r.ending() {
 			continue
 		}
-		tasks := c.cloud.lacking(c, alone)
+		tasks := r.cloud.lacking(r, alone)
 		if alone && len(tasks) == 0 {
 			return
 		}
@@ -261,7 +257,7 @@ func (c *collection) prove(ctx context.Context) {
 			rounds++
 		}
 		for _, t := range tasks {
-			c.queue.add(&c.queue.first, t)
+			r.queue.add(&r.queue.first, t)
 		}
 	}
 }
@@ -271,30 +267,26 @@ func (c *collection) prove(ctx context.Context) {
 const maxProofRounds = 8
 
 // ending reports whether three quarters of the collection's time are over.
-func (c *collection) ending() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return time.Until(c.deadline) < c.deadline.Sub(c.start)/4
+func (r *run) ending() bool {
+	return time.Until(r.deadline) < r.deadline.Sub(r.start)/4
 }
 
 // lacking are the questions that a collection still has to ask. idle is whether nothing else is left to be read.
-func (c *Cloud) lacking(coll *collection, idle bool) []task {
+func (c *Cloud) lacking(r *run, idle bool) []task {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.memory.exchange(coll)
-	coll.mu.Lock()
-	defer coll.mu.Unlock()
-	if coll.err != nil || coll.noImageAPI() {
+	c.memory.exchange(r)
+	if r.err != nil || r.noImageAPI() {
 		return nil
 	}
-	l := lack{cloud: c, collection: coll, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
-	for _, t := range coll.targets {
-		if idle || !coll.inTurns(t) { // the next listing has the second record, and others wait for their turn
+	l := lack{cloud: c, run: r, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
+	for _, t := range r.targets {
+		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
 			l.image(t)
 		}
 	}
 	l.probes()
-	for project, v := range coll.views {
+	for project, v := range r.views {
 		l.privates(project, v)
 	}
 	if len(l.tasks) > 0 {
@@ -306,7 +298,7 @@ func (c *Cloud) lacking(coll *collection, idle bool) []task {
 // lack is what a collection still has to ask. The mutexes of both are held.
 type lack struct {
 	cloud      *Cloud
-	collection *collection
+	run *run
 
 	tasks    []task
 	again    []*target            // images whose record is to be read once more
@@ -323,13 +315,13 @@ type rowsOf struct {
 
 // image adds what is lacking of one image.
 func (l *lack) image(t *target) {
-	coll := l.collection
-	e := coll.evidence(t)
+	r := l.run
+	e := r.evidence(t)
 	switch {
-	case coll.gone(t):
+	case r.gone(t):
 		return
 	case !t.membersAsked && t.record != nil && e.wantsList():
-		l.tasks = append(l.tasks, func(ctx context.Context) { coll.readMembers(ctx, t) })
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.readMembers(ctx, t) })
 		t.membersAsked = true
 		return
 	}
@@ -349,42 +341,42 @@ func (l *lack) image(t *target) {
 	l.wanted[rows] = append(l.wanted[rows], t)
 	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && l.cloud.claim(e.view, probeImage, t.ID, betweenProbes) {
 		former := t.past.former
-		l.tasks = append(l.tasks, func(ctx context.Context) { coll.checkImage(ctx, t, former) })
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.checkImage(ctx, t, former) })
 	}
 }
 
 // probes adds a probe for each kind of rows that was not seen lately.
 func (l *lack) probes() {
-	coll := l.collection
+	r := l.run
 	for rows, targets := range l.wanted {
-		v, kind := coll.viewIn(rows.project), probeOthers
+		v, kind := r.viewIn(rows.project), probeOthers
 		if rows.own {
 			kind = probeOwn
 		}
-		if last := v.rows(rows.own).last; last.run == coll.id || last.recent() {
+		if last := v.rows(rows.own).last; last.run == r.id || last.recent() {
 			continue
 		}
 		if !l.cloud.claim(v, kind, rows.project, betweenProbes) {
 			continue
 		}
-		l.tasks = append(l.tasks, func(ctx context.Context) { coll.probe(ctx, rows.project, kind, targets) })
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.probe(ctx, rows.project, kind, targets) })
 	}
 }
 
 // privates adds the questions about private images in one view: whether they have members, and whether others' are seen.
 func (l *lack) privates(project string, v *view) {
-	coll := l.collection
+	r := l.run
 	known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
 	every := betweenProbes
 	if v.privates() != privateUnknown {
 		every = privateRenewal
 	}
 	due := every == betweenProbes || age(known.at) >= privateRenewal
-	if id := v.privateImage; id != "" && !coll.hasPrivateMembers() && due && l.cloud.claim(v, askPrivate, project, every) {
-		l.tasks = append(l.tasks, func(ctx context.Context) { coll.askPrivate(ctx, project, id) })
+	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due && l.cloud.claim(v, askPrivate, project, every) {
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.askPrivate(ctx, project, id) })
 	}
-	if coll.wantsPrivateLook(v) && l.cloud.claim(v, lookAtPrivate, project, betweenLooks) {
-		l.tasks = append(l.tasks, func(ctx context.Context) { coll.lookAtPrivate(ctx, project) })
+	if r.wantsPrivateLook(v) && l.cloud.claim(v, lookAtPrivate, project, betweenLooks) {
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
 	}
 }
 
@@ -401,44 +393,43 @@ func (l *lack) records() []task {
 			t.probed.asked = true
 		}
 	}
-	return l.collection.readAgain(l.again)
+	return l.run.readAgain(l.again)
 }
 
 // hasPrivateMembers reports whether private images are asked for their members by the configuration.
-func (c *collection) hasPrivateMembers() bool {
-	return slices.Contains(c.opts.MembersFor, client.Private)
+func (r *run) hasPrivateMembers() bool {
+	return slices.Contains(r.opts.MembersFor, client.Private)
 }
 
-// wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it. The caller holds mu.
-func (c *collection) wantsPrivateLook(v *view) bool {
-	a := c.accessTo(v.project)
-	if c.opts.API == client.IMS || a == nil || !a.HasRole(c.opts.AdminRoles) {
+// wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it.
+func (r *run) wantsPrivateLook(v *view) bool {
+	a := r.accessTo(v.project)
+	if r.opts.API == client.IMS || a == nil || !a.HasRole(r.opts.AdminRoles) {
 		return false
 	}
 	if v.foreignRow.recent() || v.othersPrivate.recent() {
 		return false
 	}
-	for _, l := range c.listed {
+	for _, l := range r.listed {
 		if l.project == v.project && l.foreign() {
 			return l.owner != ""
 		}
 	}
-	return slices.ContainsFunc(c.targets, func(t *target) bool { return c.wantsAdministrator(t, v) })
+	return slices.ContainsFunc(r.targets, func(t *target) bool { return r.wantsAdministrator(t, v) })
 }
 
-// wantsAdministrator reports whether the list of another project's image was read in a view that should be an administrator's. The
-// caller holds mu.
-func (c *collection) wantsAdministrator(t *target, v *view) bool {
+// wantsAdministrator reports whether the list of another project's image was read in a view that should be an administrator's.
+func (r *run) wantsAdministrator(t *target, v *view) bool {
 	a := &t.members.Access
-	return t.membersRead && a.ProjectID == v.project && a.HasRole(c.opts.AdminRoles) && t.record != nil && t.record.Owner != v.project
+	return t.membersRead && a.ProjectID == v.project && a.HasRole(r.opts.AdminRoles) && t.record != nil && t.record.Owner != v.project
 }
 
 // readAgain are the requests for records that must be read after something else: in lists, where those brought them before.
-func (c *collection) readAgain(targets []*target) (tasks []task) {
+func (r *run) readAgain(targets []*target) (tasks []task) {
 	listed := map[bool][]*target{} // by whether they are hidden
 	for _, t := range targets {
-		if c.opts.API == client.IMS || t.recordFirst || t.record == nil {
-			tasks = append(tasks, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // what was read before stays
+		if r.opts.API == client.IMS || t.recordFirst || t.record == nil {
+			tasks = append(tasks, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // what was read before stays
 		} else {
 			listed[t.record.Hidden] = append(listed[t.record.Hidden], t)
 		}
@@ -446,9 +437,9 @@ func (c *collection) readAgain(targets []*target) (tasks []task) {
 	for hidden, targets := range listed {
 		for chunk := range slices.Chunk(targets, client.MaxImagesPerRequest) {
 			tasks = append(tasks, func(ctx context.Context) {
-				missing, _ := c.askList(ctx, chunk, hidden) // what was read before stays
+				missing, _ := r.askList(ctx, chunk, hidden) // what was read before stays
 				for _, t := range missing {
-					_ = c.readRecord(ctx, t)
+					_ = r.readRecord(ctx, t)
 				}
 			})
 		}
@@ -458,46 +449,36 @@ func (c *collection) readAgain(targets []*target) (tasks []task) {
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
 // would be.
-func (c *collection) probe(ctx context.Context, project string, kind questionKind, targets []*target) {
+func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*target) {
 	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
-		again, err := c.askRow(ctx, project, t, randomMember())
+		again, err := r.askRow(ctx, project, t, randomMember())
 		if !again {
-			c.mu.Lock()
-			v := c.viewIn(project)
+			v := r.viewIn(project)
 			v.refused = err
-			c.mu.Unlock()
-			c.cloud.unclaim(v, kind, project, err)
+			r.cloud.unclaim(v, kind, project, err)
 			return
 		}
 	}
 }
 
 // checkImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
-func (c *collection) checkImage(ctx context.Context, t *target, former string) {
+func (r *run) checkImage(ctx context.Context, t *target, former string) {
 	if former == anyMember {
 		former = randomMember()
 	}
-	c.mu.Lock()
 	project := t.members.Access.ProjectID
-	c.mu.Unlock()
-	began := c.moment()
-	_, err := c.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	began := r.moment()
+	_, err := r.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
 	if imageStatus(err)/100 == 4 {
-		c.mu.Lock()
-		t.refused = c.observed(began)
-		c.mu.Unlock()
+		t.refused = r.observed(began)
 	}
 }
 
 // askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
 // shared any more.
-func (c *collection) askRow(ctx context.Context, project string, t *target, member string) (again bool, err error) {
-	var answer client.MemberAnswer
-	var began moment
-	err = c.request(ctx, func(ctx context.Context) (err error) {
-		began = c.moment()
-		answer, err = c.cloud.api.MemberAs(ctx, project, t.ID, member)
-		return err
+func (r *run) askRow(ctx context.Context, project string, t *target, member string) (again bool, err error) {
+	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
+		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
 	})
 	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.OnlyShared {
 		return true, err
@@ -505,13 +486,11 @@ func (c *collection) askRow(ctx context.Context, project string, t *target, memb
 	if err != nil {
 		return false, err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.viewIn(project).is(&answer.Access) || t.record == nil {
+	if !r.viewIn(project).is(&answer.Access) || t.record == nil {
 		return false, errMixedViews
 	}
 	if answer.Row == nil {
-		t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: c.observed(began), end: c.moment()}
+		t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: r.observed(began), end: r.moment()}
 		t.checked = t.probed.at
 	} else if len(t.members.Members) == 0 {
 		t.members.Members, t.oneRow = []client.Member{*answer.Row}, true
@@ -529,13 +508,13 @@ type probed struct {
 	asked  bool // for the record
 }
 
-// noteProbed notes what the probe shows, where a record that was read after it names the same owner. The caller holds mu.
-func (c *collection) noteProbed(t *target, img *client.Image, began moment) {
+// noteProbed notes what the probe shows, where a record that was read after it names the same owner.
+func (r *run) noteProbed(t *target, img *client.Image, began moment) {
 	p := t.probed
 	if p == nil || began.n < p.end.n || img.Owner != p.owner {
 		return
 	}
-	if v := c.viewIn(p.access.ProjectID); v.is(&p.access) {
+	if v := r.viewIn(p.access.ProjectID); v.is(&p.access) {
 		v.noteProbe(p.owner, p.at)
 	}
 }
@@ -550,153 +529,128 @@ func randomMember() string {
 }
 
 // askPrivate asks for the members of a private image, to see whether private images of this API have any (E12).
-func (c *collection) askPrivate(ctx context.Context, project, id string) {
-	c.mu.Lock()
-	t := c.byID[id]
+func (r *run) askPrivate(ctx context.Context, project, id string) {
+	t := r.byID[id]
 	known := t != nil && !t.membersAsked
 	if known {
 		t.membersAsked = true
 	}
-	c.mu.Unlock()
 	if known {
-		c.readMembers(ctx, t)
-		c.mu.Lock()
-		e := c.evidence(t)
+		r.readMembers(ctx, t)
+		e := r.evidence(t)
 		again := (e.read || e.forbidden && !e.onlyShared) && !t.askedAgain
 		t.askedAgain = t.askedAgain || again
-		c.mu.Unlock()
 		if again {
-			_ = c.readRecord(ctx, t) // without it nothing is known
+			_ = r.readRecord(ctx, t) // without it nothing is known
 		}
 		return
 	}
-	var began moment
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		began = c.moment()
-		_, err = c.cloud.api.MembersAs(ctx, project, id)
-		return err
-	})
+	_, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.MembersAs(ctx, project, id) })
 	apiErr, ok := errors.AsType[*client.Error](err)
 	onlyShared := ok && apiErr.OnlyShared
 	forbidden := ok && apiErr.Op == client.OpListMembers && apiErr.Status() == statusForbidden
 	if onlyShared || err != nil && !forbidden {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if v := c.viewIn(project); onlyShared {
-			v.onlyShared = v.onlyShared.later(c.observed(began))
+		if v := r.viewIn(project); onlyShared {
+			v.onlyShared = v.onlyShared.later(r.observed(began))
 		}
 		return
 	}
-	img, recordErr := c.image(ctx, id)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	img, recordErr := r.record(ctx, id)
 	if recordErr != nil || img.Visibility != client.Private {
 		return
 	}
-	if v := c.viewIn(project); forbidden {
+	if v := r.viewIn(project); forbidden {
 		if img.Owner == project {
-			v.privateRefused = v.privateRefused.later(c.observed(began))
+			v.privateRefused = v.privateRefused.later(r.observed(began))
 		}
 	} else {
-		v.privateListed = v.privateListed.later(c.observed(began))
+		v.privateListed = v.privateListed.later(r.observed(began))
 	}
 }
 
-// image reads a record.
-func (c *collection) image(ctx context.Context, id string) (img client.Image, err error) {
-	err = c.request(ctx, func(ctx context.Context) (err error) {
-		img, err = c.cloud.api.Image(ctx, id)
-		return err
-	})
+// record reads the record of any image.
+func (r *run) record(ctx context.Context, id string) (client.Image, error) {
+	img, _, err := request(ctx, r, func(ctx context.Context) (client.Image, error) { return r.cloud.api.Image(ctx, id) })
 	return img, err
 }
 
+// page reads a page of a listing.
+func (r *run) page(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, moment, error) {
+	return request(ctx, r, func(ctx context.Context) (client.ImagePage, error) { return r.cloud.api.ImagePage(ctx, q, marker) })
+}
+
 // look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
-func (c *collection) look(ctx context.Context, project string) {
-	c.mu.Lock()
-	under := c.looks[project]
+func (r *run) look(ctx context.Context, project string) {
+	under := r.looks[project]
 	if under == nil {
-		c.looks[project] = make(chan struct{})
-		defer close(c.looks[project])
+		r.looks[project] = make(chan struct{})
+		defer close(r.looks[project])
 	}
-	c.mu.Unlock()
 	if under != nil {
-		c.queue.wait(ctx, under, c.left())
+		r.queue.wait(ctx, under, r.left())
 		return
 	}
-	c.cloud.mu.Lock()
-	c.mu.Lock()
-	may := c.cloud.claim(c.viewIn(project), lookAtAll, project, betweenLooks)
-	c.mu.Unlock()
-	c.cloud.mu.Unlock()
+	r.cloud.mu.Lock()
+	may := r.cloud.claim(r.viewIn(project), lookAtAll, project, betweenLooks)
+	r.cloud.mu.Unlock()
 	if may {
-		c.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
+		r.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
 	}
 }
 
 // lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
-func (c *collection) lookAtPrivate(ctx context.Context, project string) {
-	c.readLook(ctx, project, lookAtPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook})
+func (r *run) lookAtPrivate(ctx context.Context, project string) {
+	r.readLook(ctx, project, lookAtPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook})
 }
 
-func (c *collection) readLook(ctx context.Context, project string, kind questionKind, q client.ImageQuery) {
+func (r *run) readLook(ctx context.Context, project string, kind questionKind, q client.ImageQuery) {
 	all := kind == lookAtAll
-	var page client.ImagePage
-	var began moment
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		began = c.moment()
-		page, err = c.cloud.api.ImagePage(ctx, q, "")
-		return err
-	})
-	c.mu.Lock()
-	v := c.viewIn(project)
-	c.mu.Unlock()
-	c.cloud.unclaim(v, kind, project, err)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	page, began, err := r.page(ctx, q, "")
+	v := r.viewIn(project)
+	r.cloud.unclaim(v, kind, project, err)
 	if err != nil || !v.is(&page.Access) {
 		return
 	}
 	for i := range page.Images {
-		c.noteRecord(&page.Images[i], began)
+		r.noteRecord(&page.Images[i], began)
 	}
 	if all && len(page.Images) > 0 {
-		v.noteLook(page.Images, c.observed(began))
+		v.noteLook(page.Images, r.observed(began))
 	}
 }
 
-// viewSnapshots is what is proven in each view. The caller holds mu.
-func (c *collection) viewSnapshots() []ViewSnapshot {
-	now := c.observed(c.moment())
-	list := make([]ViewSnapshot, 0, len(c.scopes))
-	of := make(map[string]*ViewSnapshot, len(c.scopes)) // by project
-	for _, s := range c.scopes {
-		v := c.views[s.Access.ProjectID]
+// viewSnapshots is what is proven in each view.
+func (r *run) viewSnapshots() []ViewSnapshot {
+	now := r.observed(r.moment())
+	list := make([]ViewSnapshot, 0, len(r.scopes))
+	of := make(map[string]*ViewSnapshot, len(r.scopes)) // by project
+	for _, s := range r.scopes {
+		v := r.views[s.Access.ProjectID]
 		if s.Err != nil || v == nil {
 			continue
 		}
 		p := ViewSnapshot{ProjectID: s.Access.ProjectID}
-		if c.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
+		if r.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
 			p.Members = Proven
 		}
 		list = append(list, p)
 		of[p.ProjectID] = &list[len(list)-1]
 	}
-	for _, t := range c.targets {
-		e := c.evidence(t)
+	for _, t := range r.targets {
+		e := r.evidence(t)
 		v, p := e.view, of[e.view.project]
-		if p == nil || v != c.views[v.project] || c.gone(t) {
+		if p == nil || v != r.views[v.project] || r.gone(t) {
 			continue
 		}
 		if e.verdict() == unproven {
 			p.Members, p.Refused = Unproven, v.refused
 		}
-		if c.wantsAdministrator(t, v) && p.Administrator != Unproven {
+		if r.wantsAdministrator(t, v) && p.Administrator != Unproven {
 			p.Administrator = provenIf(v.administrator(e.list))
 		}
 	}
-	for _, l := range c.listed {
-		p, v, swept := of[l.project], c.viewIn(l.project), c.sweptView(l.project)
+	for _, l := range r.listed {
+		p, v, swept := of[l.project], r.viewIn(l.project), r.sweptView(l.project)
 		if p == nil || !l.began.made() {
 			continue
 		}
@@ -707,9 +661,9 @@ func (c *collection) viewSnapshots() []ViewSnapshot {
 			p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(swept))
 		}
 	}
-	for _, in := range c.inbound {
+	for _, in := range r.inbound {
 		if p := of[in.project]; p != nil && in.began.made() && p.Images != Unproven {
-			p.Images = provenIf(in.visible(c.viewIn(in.project)) || !in.from.IsZero())
+			p.Images = provenIf(in.visible(r.viewIn(in.project)) || !in.from.IsZero())
 		}
 	}
 	return list
@@ -722,18 +676,18 @@ func provenIf(yes bool) Proof {
 	return Unproven
 }
 
-// sweptView is the view of a project at the end of the collection that listed. The caller holds mu.
-func (c *collection) sweptView(project string) *view {
-	if v := c.sweepViews[project]; v != nil {
+// sweptView is the view of a project at the end of the collection that listed.
+func (r *run) sweptView(project string) *view {
+	if v := r.sweepViews[project]; v != nil {
 		return v
 	}
 	return &view{project: project}
 }
 
-// frozen are copies of the views. The caller holds mu.
-func (c *collection) frozen() map[string]*view {
-	views := make(map[string]*view, len(c.views))
-	for project, v := range c.views {
+// frozen are copies of the views.
+func (r *run) frozen() map[string]*view {
+	views := make(map[string]*view, len(r.views))
+	for project, v := range r.views {
 		frozen := *v
 		views[project] = &frozen
 	}
@@ -741,10 +695,8 @@ func (c *collection) frozen() map[string]*view {
 }
 
 // lately are the images that are not watched any more.
-func (c *Cloud) lately(coll *collection) []LeftImage {
+func (c *Cloud) lately(r *run) []LeftImage {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	coll.mu.Lock()
-	defer coll.mu.Unlock()
-	return c.memory.lately(coll)
+	return c.memory.lately(r)
 }

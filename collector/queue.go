@@ -6,10 +6,13 @@ import (
 	"time"
 )
 
-// queue hands the requests of one collection to its workers. A task may add tasks; the queue is over when none is left
-// and none is running.
+// queue hands the tasks of one run to its workers. A task may add tasks; the queue is over when none is left and none is running.
+//
+// Tasks run one at a time: each has the turn until it ends or waits for something, above all for a response. So a task may use
+// everything that belongs to the run, and nothing changes under it between two requests. The methods are called by whoever has the
+// turn, but for those that say otherwise.
 type queue struct {
-	mu      sync.Mutex
+	turn    sync.Mutex
 	changed sync.Cond
 	first   []task
 	slow    []task // hung the last time
@@ -37,22 +40,61 @@ type task func(ctx context.Context)
 
 func newQueue(slots *slots, low bool) *queue {
 	q := &queue{slots: slots, low: low}
-	q.changed.L = &q.mu
+	q.changed.L = &q.turn
 	return q
 }
 
 func (q *queue) add(to *[]task, t task) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	*to = append(*to, t)
 	q.changed.Signal()
+}
+
+// work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
+func (q *queue) work(ctx context.Context, workers int) {
+	q.slots.enter(q)
+	defer q.slots.leave(q)
+	q.workers = workers
+	q.more = func() { q.all.Go(func() { q.run(ctx) }) }
+	q.take = func(s *slot) bool { return q.slots.take(ctx, s) }
+	for range workers {
+		q.more()
+	}
+	q.await(q.all.Wait)
+}
+
+type slotKey struct{}
+
+// slotOf returns the slot of the worker that runs a task with ctx.
+func slotOf(ctx context.Context) *slot {
+	s, _ := ctx.Value(slotKey{}).(*slot)
+	return s
+}
+
+// run is a worker. It has no turn when it is called.
+func (q *queue) run(ctx context.Context) {
+	s := &slot{queue: q}
+	ctx = context.WithValue(ctx, slotKey{}, s)
+	q.turn.Lock()
+	defer q.turn.Unlock()
+	for {
+		t, slow, ok := q.next()
+		if !ok {
+			return
+		}
+		s.slow = slow
+		var held bool
+		q.await(func() { held = q.take(s) })
+		if held && ctx.Err() == nil { // else only empty the queue
+			t(ctx)
+		}
+		q.slots.give(s)
+		q.done(slow)
+	}
 }
 
 // next waits for a task. What hung last time comes before the rest, for half of the workers: so it is asked early, and
 // cannot hold up what can be read.
 func (q *queue) next() (t task, slow, ok bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	for {
 		if q.surplus > 0 {
 			q.surplus--
@@ -84,8 +126,6 @@ func (q *queue) next() (t task, slow, ok bool) {
 }
 
 func (q *queue) done(slow bool) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.running--
 	if slow {
 		q.hanging--
@@ -97,78 +137,41 @@ func (q *queue) done(slow bool) {
 	q.changed.Broadcast()
 }
 
-// work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
-func (q *queue) work(ctx context.Context, workers int) {
-	q.slots.enter(q)
-	defer q.slots.leave(q)
-	q.workers = workers
-	q.more = func() { q.all.Go(func() { q.run(ctx) }) }
-	q.take = func(s *slot) bool { return q.slots.take(ctx, s) }
-	for range workers {
-		q.more()
-	}
-	q.all.Wait()
-}
+// queued reports whether a task waits for a worker.
+func (q *queue) queued() bool { return len(q.first)+len(q.slow)+len(q.rest)+len(q.last) > 0 }
 
-type slotKey struct{}
+// alone reports whether a task runs that is the only one.
+func (q *queue) alone() bool { return q.running == 1 && !q.queued() }
 
-// slotOf returns the slot of the worker that runs a task with ctx.
-func slotOf(ctx context.Context) *slot {
-	s, _ := ctx.Value(slotKey{}).(*slot)
-	return s
-}
-
-func (q *queue) run(ctx context.Context) {
-	s := &slot{queue: q}
-	ctx = context.WithValue(ctx, slotKey{}, s)
-	for {
-		t, slow, ok := q.next()
-		if !ok {
-			return
-		}
-		s.slow = slow
-		if q.take(s) && ctx.Err() == nil { // else only empty the queue
-			t(ctx)
-		}
-		q.slots.give(s)
-		q.done(slow)
-	}
-}
-
-// quiet lets a running task wait until no other one is queued or running, as long as there is time for it, and reports whether that is so.
+// quiet lets a task wait until no other one is queued or running, as long as there is time for it, and reports whether that is so.
 func (q *queue) quiet(ctx context.Context, most time.Duration) bool {
-	q.mu.Lock()
 	if q.alone() {
-		q.mu.Unlock()
 		return true
 	}
-	q.idle = make(chan struct{})
-	idle := q.idle
-	q.mu.Unlock()
+	idle := make(chan struct{})
+	q.idle = idle
 	q.wait(ctx, idle, most)
-	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.idle = nil
 	return q.alone()
 }
 
-// queued reports whether a task waits for a worker.
-func (q *queue) queued() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.first)+len(q.slow)+len(q.rest)+len(q.last) > 0
+// await gives the turn away while something is waited for.
+func (q *queue) await(wait func()) {
+	q.turn.Unlock()
+	defer q.turn.Lock()
+	wait()
 }
 
-// alone reports whether a task runs that is the only one. The caller holds mu.
-func (q *queue) alone() bool {
-	return q.running == 1 && len(q.first)+len(q.slow)+len(q.rest)+len(q.last) == 0
-}
-
-// pause lets a running task wait, while another one runs in its place. It returns early when ctx is done.
-func (q *queue) pause(ctx context.Context, d time.Duration) { q.wait(ctx, nil, d) }
-
-// wait is pause, until something happens.
+// wait lets a task wait until something happens, while another one runs in its place. It returns early when ctx is done.
 func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
+	q.await(func() { q.replace(ctx, event, most) })
+}
+
+// pause is wait for a task that has given its turn away.
+func (q *queue) pause(ctx context.Context, d time.Duration) { q.replace(ctx, nil, d) }
+
+// replace starts a worker in place of one that waits without its turn.
+func (q *queue) replace(ctx context.Context, event <-chan struct{}, most time.Duration) {
 	q.more()
 	s := slotOf(ctx)
 	q.slots.give(s)
@@ -180,7 +183,7 @@ func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Durat
 	case <-ctx.Done():
 	}
 	q.take(s) // whatever became of ctx: the task may have more to ask
-	q.mu.Lock()
-	defer q.mu.Unlock()
+	q.turn.Lock()
+	defer q.turn.Unlock()
 	q.surplus++
 }

@@ -10,23 +10,21 @@ import (
 // askRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden, then the hidden
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
-func (c *collection) askRecords() {
-	c.mu.Lock()
+func (r *run) askRecords() {
 	var lacking []*target
-	for _, t := range c.targets {
+	for _, t := range r.targets {
 		if t.record == nil && !t.doubted {
 			lacking = append(lacking, t)
 		}
 	}
-	c.mu.Unlock()
 	order(lacking)
-	c.queue.add(&c.queue.first, func(ctx context.Context) {
+	r.queue.add(&r.queue.first, func(ctx context.Context) {
 		how, why := tryLists, error(nil)
-		if c.opts.API == client.IMS {
+		if r.opts.API == client.IMS {
 			how = askAlone // its list takes no IDs
 		}
 		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
-			how, why = c.askChunk(ctx, chunk, how, why)
+			how, why = r.askChunk(ctx, chunk, how, why)
 		}
 	})
 }
@@ -41,26 +39,26 @@ const (
 )
 
 // askChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
-func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, err error) (how, error) {
+func (r *run) askChunk(ctx context.Context, chunk []*target, mode how, err error) (how, error) {
 	missing := chunk
 	if mode == tryLists {
-		missing, err = c.askLists(ctx, chunk)
+		missing, err = r.askLists(ctx, chunk)
 	}
 	if err == nil && mode != giveUp {
 		for _, t := range missing {
-			c.askRecordAlone(t)
+			r.askRecordAlone(t)
 		}
 		return mode, nil
 	}
 	switch status := imageStatus(err); {
 	case mode == giveUp:
 	case status == statusNotFound:
-		c.noteNotImageAPI()
+		r.notImageAPI = true
 		mode = askAlone
 	case status == statusUnauthorized || status == statusForbidden:
 		// The credential may not list. One record alone tells whether it may read those.
 		mode = giveUp
-		if err = c.readRecord(ctx, missing[0]); err == nil || imageStatus(err) == statusNotFound {
+		if err = r.readRecord(ctx, missing[0]); err == nil || imageStatus(err) == statusNotFound {
 			mode = askAlone
 		}
 		missing = missing[1:]
@@ -69,9 +67,9 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, er
 	}
 	for _, t := range missing {
 		if mode == askAlone {
-			c.askRecordAlone(t)
+			r.askRecordAlone(t)
 		} else {
-			c.settleRecord(t, nil, moment{}, err)
+			r.settleRecord(t, nil, moment{}, err)
 		}
 	}
 	if mode != giveUp {
@@ -80,37 +78,26 @@ func (c *collection) askChunk(ctx context.Context, chunk []*target, mode how, er
 	return mode, err
 }
 
-// noteNotImageAPI notes that what answers is no image API.
-func (c *collection) noteNotImageAPI() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.notImageAPI = true
-}
-
 // askLists notes the records that the two lists have, and returns the targets that they lack.
-func (c *collection) askLists(ctx context.Context, chunk []*target) (missing []*target, err error) {
+func (r *run) askLists(ctx context.Context, chunk []*target) (missing []*target, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
 		if len(missing) > 0 && err == nil {
-			missing, err = c.askList(ctx, missing, hidden)
+			missing, err = r.askList(ctx, missing, hidden)
 		}
 	}
 	return missing, err
 }
 
 // askList is askLists for one of the lists.
-func (c *collection) askList(ctx context.Context, asked []*target, hidden bool) (missing []*target, err error) {
-	var images []client.Image
-	var began moment
-	err = c.request(ctx, func(ctx context.Context) (err error) {
-		began = c.moment()
-		images, err = c.cloud.api.Images(ctx, ids(asked), hidden)
-		return err
+func (r *run) askList(ctx context.Context, asked []*target, hidden bool) (missing []*target, err error) {
+	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
+		return r.cloud.api.Images(ctx, ids(asked), hidden)
 	})
 	if err != nil {
 		return asked, err
 	}
-	return c.settleRecords(asked, images, began), nil
+	return r.settleRecords(asked, images, began), nil
 }
 
 func ids(targets []*target) []string {
@@ -122,38 +109,30 @@ func ids(targets []*target) []string {
 }
 
 // askRecordAlone asks for a record when the image's turn comes, or now if it was before.
-func (c *collection) askRecordAlone(t *target) {
-	c.mu.Lock()
+func (r *run) askRecordAlone(t *target) {
 	t.recordFirst = true
 	begun, asked := t.begun, t.membersAsked
-	c.mu.Unlock()
 	switch {
 	case begun && !asked:
 		// Before those that are known: these were never read.
-		c.queue.add(&c.queue.first, func(ctx context.Context) { c.takeTurn(ctx, t) })
+		r.queue.add(&r.queue.first, func(ctx context.Context) { r.takeTurn(ctx, t) })
 	case begun:
-		c.queue.add(&c.queue.first, func(ctx context.Context) { _ = c.readRecord(ctx, t) }) // the error is noted there
+		r.queue.add(&r.queue.first, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // the error is noted there
 	}
 }
 
-func (c *collection) readRecord(ctx context.Context, t *target) error {
-	var img client.Image
-	var began moment
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		began = c.moment()
-		img, err = c.cloud.api.Image(ctx, t.ID)
-		return err
-	})
+func (r *run) readRecord(ctx context.Context, t *target) error {
+	img, began, err := request(ctx, r, func(ctx context.Context) (client.Image, error) { return r.cloud.api.Image(ctx, t.ID) })
 	if err != nil {
-		c.settleRecord(t, nil, began, err)
+		r.settleRecord(t, nil, began, err)
 		return err
 	}
-	c.settleRecord(t, &img, began, nil)
+	r.settleRecord(t, &img, began, nil)
 	return nil
 }
 
 // settleRecords notes the records that a list has and returns the targets that it lacks.
-func (c *collection) settleRecords(asked []*target, images []client.Image, began moment) (missing []*target) {
+func (r *run) settleRecords(asked []*target, images []client.Image, began moment) (missing []*target) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
@@ -161,7 +140,7 @@ func (c *collection) settleRecords(asked []*target, images []client.Image, began
 	for _, t := range asked {
 		if img := found[t.ID]; img != nil {
 			record := *img // alone: the list's others need not stay
-			c.settleRecord(t, &record, began, nil)
+			r.settleRecord(t, &record, began, nil)
 		} else {
 			missing = append(missing, t)
 		}
@@ -170,33 +149,31 @@ func (c *collection) settleRecords(asked []*target, images []client.Image, began
 }
 
 // settleRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
-func (c *collection) settleRecord(t *target, img *client.Image, began moment, err error) {
-	c.mu.Lock()
+func (r *run) settleRecord(t *target, img *client.Image, began moment, err error) {
 	again := t.record != nil
 	if err == nil || !again {
 		t.record, t.recordErr, t.recordBegan = img, err, began
 	}
 	if err == nil {
-		c.noteRecord(img, began)
-		c.noteProbed(t, img, began)
+		r.noteRecord(img, began)
+		r.noteProbed(t, img, began)
 		if t.membersEnd.n > 0 && began.n > t.membersEnd.n {
 			t.after = img
 		}
 	}
 	if err == nil && !t.discovered && !again {
-		c.weight += imageWeight(img) // of a discovered one it is counted where that is found
+		r.weight += imageWeight(img) // of a discovered one it is counted where that is found
 	}
 	if t.discovered && err == nil {
-		if rule := c.opts.rule(img, c.projects); rule != nil {
+		if rule := r.opts.rule(img, r.projects); rule != nil {
 			t.Policy = rule.Policy
 		} else {
 			t.unmatched = true
 		}
 	}
-	e := c.evidence(t)
+	e := r.evidence(t)
 	ask := !t.unmatched && !t.inTurn && e.wantsList() && !notAsked(err)
-	c.mu.Unlock()
 	if ask {
-		c.askMembersOf(t)
+		r.askMembersOf(t)
 	}
 }

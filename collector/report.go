@@ -64,15 +64,15 @@ type trouble struct {
 const leastReported = time.Second
 
 // report logs what became of a collection. The caller holds the cloud's mu.
-func (p *part) report(coll *collection) {
-	if coll.deadline.Sub(coll.start) < leastReported {
+func (p *part) report(r *run) {
+	if r.deadline.Sub(r.start) < leastReported {
 		return
 	}
-	if coll.err == nil {
-		coll.cloud.reportAccess(coll.scopes)
+	if r.err == nil {
+		r.cloud.reportAccess(r.scopes)
 	}
-	p.reportDeparted(coll.departed)
-	now := coll.troubles()
+	p.reportDeparted(r.departed)
+	now := r.troubles()
 	var began, over []problem
 	next := make(map[problem]bool, len(now))
 	for kind := range now {
@@ -84,14 +84,14 @@ func (p *part) report(coll *collection) {
 	for kind := range p.problems {
 		switch {
 		case next[kind]:
-		case coll.err != nil || coll.noImageAPI():
+		case r.err != nil || r.noImageAPI():
 			next[kind] = true // nobody can tell whether it is over
 		default:
 			over = append(over, kind)
 		}
 	}
 	for _, kinds := range byKind(began) {
-		p.logTrouble(kinds, now[kinds[0]], coll.endpoint())
+		p.logTrouble(kinds, now[kinds[0]], r.endpoint())
 	}
 	for _, kinds := range byKind(over) {
 		fields := []any{"msg", "resolved: " + kinds[0].what, "operation", kinds[0].op, "code", kinds[0].code}
@@ -198,8 +198,8 @@ func accessFields(list []client.Access) []any {
 }
 
 // endpoint is an image API's that was asked.
-func (c *collection) endpoint() string {
-	for _, s := range c.scopes {
+func (r *run) endpoint() string {
+	for _, s := range r.scopes {
 		if s.Access.Endpoint != "" {
 			return s.Access.Endpoint
 		}
@@ -238,7 +238,7 @@ func (p *problem) warns() bool {
 
 // troubles finds what went wrong in a finished collection, the images of one kind together. The caller holds the cloud's
 // mu.
-func (c *collection) troubles() map[problem]*trouble {
+func (r *run) troubles() map[problem]*trouble {
 	found := map[problem]*trouble{}
 	note := func(what, imageID string, err error) {
 		p := problem{what: what, code: code(err)}
@@ -251,39 +251,39 @@ func (c *collection) troubles() map[problem]*trouble {
 		}
 		found[p].images++
 	}
-	if c.err != nil {
-		note(noToken, "", c.err)
+	if r.err != nil {
+		note(noToken, "", r.err)
 		return found
 	}
-	if c.scopesErr != nil {
-		note(notListed, "", c.scopesErr)
+	if r.scopesErr != nil {
+		note(notListed, "", r.scopesErr)
 	}
-	for _, s := range c.scopes {
+	for _, s := range r.scopes {
 		if s.Err != nil {
 			p := problem{what: noProject, op: client.OpAuthenticate, code: code(s.Err), project: s.Access.ProjectID}
 			found[p] = &trouble{err: s.Err}
 		}
 	}
-	if c.noImageAPI() {
+	if r.noImageAPI() {
 		note(noImageAPI, "", nil)
 		return found
 	}
-	for _, s := range c.scopes {
-		if !c.hasPrivateMembers() && c.viewIn(s.Access.ProjectID).privates() == privateHasMembers {
+	for _, s := range r.scopes {
+		if !r.hasPrivateMembers() && r.viewIn(s.Access.ProjectID).privates() == privateHasMembers {
 			found[problem{what: privateRead, project: s.Access.ProjectID}] = &trouble{}
 		}
 	}
-	if len(c.opts.Discover) > 0 && !c.discovered() {
-		note(notSwept, "", cmp.Or(c.discoveryErr, c.sweptDoubt(), errNotAsked))
+	if len(r.opts.Discover) > 0 && !r.discovered() {
+		note(notSwept, "", cmp.Or(r.discoveryErr, r.sweptDoubt(), errNotAsked))
 	}
-	for _, in := range c.inboundSnapshots() {
+	for _, in := range r.inboundSnapshots() {
 		if in.LeftOut > 0 {
 			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
 		}
 		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
 		var apiErr *client.Error
 		switch {
-		case in.ProjectID == "" && c.scopesErr != nil:
+		case in.ProjectID == "" && r.scopesErr != nil:
 			continue // notListed says it
 		case in.Err == nil || found[problem{what: noProject, op: client.OpAuthenticate, code: p.code, project: in.ProjectID}] != nil:
 			continue
@@ -294,27 +294,27 @@ func (c *collection) troubles() map[problem]*trouble {
 			found[p] = &trouble{err: in.Err}
 		}
 	}
-	for i := range c.opts.Discover {
+	for i := range r.opts.Discover {
 		// A listing that broke off shows no rule to be idle, and none to be so no more.
 		what := fmt.Sprintf(idleRule, i)
-		if !c.used[&c.opts.Discover[i]] && (c.complete() || c.part.problems[problem{what: what}]) {
+		if !r.used[&r.opts.Discover[i]] && (r.complete() || r.part.problems[problem{what: what}]) {
 			note(what, "", nil)
 		}
 	}
-	for _, t := range c.targets {
-		if c.gone(t) {
+	for _, t := range r.targets {
+		if r.gone(t) {
 			continue
 		}
 		var img ImageSnapshot
-		e := c.evidence(t)
+		e := r.evidence(t)
 		t.judge(&e, &img)
 		switch {
 		case img.Coverage == Unread && IsUnproven(img.Err):
 			note(notProven, t.ID, img.Err)
-		case c.waitsAsMeant(t):
+		case r.waitsAsMeant(t):
 		case img.Coverage == Unread:
 			note(membersNotRead, t.ID, img.Err)
-		case img.Coverage == Partial && img.Doubt == ChangingImage && c.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
+		case img.Coverage == Partial && img.Doubt == ChangingImage && r.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
 		case img.Coverage == Partial && t.record != nil:
 			note(doubts[img.Doubt], t.ID, nil)
 		}

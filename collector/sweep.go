@@ -29,33 +29,31 @@ type sweep struct {
 
 // listing is a sweep that is under way.
 type listing struct {
-	by    *collection
+	by    *run
 	done  chan struct{}
 	sweep *sweep // of which the collections that wait for it need none of their own; nil: it was given up
 }
 
 // fits reports whether a collection would list the same.
-func (s *sweep) fits(c *collection) bool {
-	return s != nil && slices.Equal(s.projects, c.projects) && s.admin == c.admin() &&
-		!slices.ContainsFunc(s.access, func(a client.Access) bool { return !c.viewIn(a.ProjectID).is(&a) })
+func (s *sweep) fits(r *run) bool {
+	return s != nil && slices.Equal(s.projects, r.projects) && s.admin == r.admin() &&
+		!slices.ContainsFunc(s.access, func(a client.Access) bool { return !r.viewIn(a.ProjectID).is(&a) })
 }
 
 // sweepFor returns the sweep that a collection may use instead of one of its own, past where it waited for that listing.
 // Without one it returns what to wait for, as another collection is listing; without that either, the collection is to list
 // itself.
-func (c *Cloud) sweepFor(coll *collection, past *listing) (*sweep, *listing) {
+func (c *Cloud) sweepFor(r *run, past *listing) (*sweep, *listing) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	coll.mu.Lock()
-	defer coll.mu.Unlock()
-	if coll.opts != c.opts { // which was replaced meanwhile
+	if r.opts != c.opts { // which was replaced meanwhile
 		return nil, nil
 	}
-	if past != nil && past.ended() && past.sweep.fits(coll) && past.sweep.opts == coll.opts {
+	if past != nil && past.ended() && past.sweep.fits(r) && past.sweep.opts == r.opts {
 		return past.sweep, nil
 	}
-	if c.sweep.fits(coll) {
-		good := coll.opts.DiscoveryInterval
+	if c.sweep.fits(r) {
+		good := r.opts.DiscoveryInterval
 		if c.listing != nil {
 			good *= 2 // while another one is on its way
 		}
@@ -64,11 +62,11 @@ func (c *Cloud) sweepFor(coll *collection, past *listing) (*sweep, *listing) {
 		}
 	}
 	if c.listing == nil {
-		c.listing = &listing{by: coll, done: make(chan struct{})}
-		coll.leads = true
+		c.listing = &listing{by: r, done: make(chan struct{})}
+		r.leads = true
 		return nil, nil
 	}
-	if !c.listing.worthWaiting(coll) {
+	if !c.listing.worthWaiting(r) {
 		return nil, nil
 	}
 	return nil, c.listing
@@ -76,8 +74,8 @@ func (c *Cloud) sweepFor(coll *collection, past *listing) (*sweep, *listing) {
 
 // worthWaiting reports whether a collection may wait for the listing: one of lower priority, or one that may hang for long,
 // must not hold it up.
-func (l *listing) worthWaiting(c *collection) bool {
-	return l.by.left() <= 2*c.left() && (!l.by.queue.low || c.queue.low)
+func (l *listing) worthWaiting(r *run) bool {
+	return l.by.left() <= 2*r.left() && (!l.by.queue.low || r.queue.low)
 }
 
 func (l *listing) ended() bool {
@@ -91,11 +89,11 @@ func (l *listing) ended() bool {
 
 // swept takes over what a collection listed, nil where it did not come to an end, and lets others list. The caller holds the
 // cloud's mu.
-func (c *Cloud) swept(coll *collection, s *sweep) {
-	if !coll.leads {
+func (c *Cloud) swept(r *run, s *sweep) {
+	if !r.leads {
 		return
 	}
-	coll.leads = false
+	r.leads = false
 	if s != nil && s.opts == c.opts && !s.passing {
 		c.sweep = s
 	}
@@ -125,70 +123,66 @@ func (c *Cloud) forgetSweep(opts *Options) {
 }
 
 // discoverNowAndThen uses the last sweep, that of another collection, or lists itself.
-func (c *collection) discoverNowAndThen(ctx context.Context) {
+func (r *run) discoverNowAndThen(ctx context.Context) {
 	var s *sweep
 	var under *listing
 	for {
-		s, under = c.cloud.sweepFor(c, under)
+		s, under = r.cloud.sweepFor(r, under)
 		switch {
 		case s != nil:
-			c.adopt(s)
+			r.adopt(s)
 			return
 		case under == nil:
-			c.discover()
+			r.discover()
 			return
 		}
-		left := c.left()
+		left := r.left()
 		if left < leastTime || ctx.Err() != nil {
-			c.mu.Lock()
-			c.discoveryErr = errNotAsked
-			c.mu.Unlock()
+			r.discoveryErr = errNotAsked
 			return
 		}
-		c.queue.wait(ctx, under.done, left)
+		r.queue.wait(ctx, under.done, left)
 	}
 }
 
 // adopt takes the images of a sweep for those of its own listings. Their records are read anew.
-func (c *collection) adopt(s *sweep) {
-	left := c.cloud.leftSince(s.began)
-	c.mu.Lock()
+func (r *run) adopt(s *sweep) {
+	left := r.cloud.leftSince(s.began)
 	for i := range s.images {
 		img := &s.images[i]
 		if left[img.ID] {
 			continue
 		}
-		rule, t := c.opts.rule(img, c.projects), c.byID[img.ID]
-		c.used[rule] = true
-		if rule == nil || !c.part.shard.has(img.ID) {
+		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
+		r.used[rule] = true
+		if rule == nil || !r.part.shard.has(img.ID) {
 			continue
 		}
 		if t == nil {
-			t = c.add(target{Image: Image{ID: img.ID}, discovered: true})
-			c.weight += imageWeight(img)
+			t = r.add(target{Image: Image{ID: img.ID}, discovered: true})
+			r.weight += imageWeight(img)
 		}
 		if t.discovered {
 			t.listed, t.swept, t.Policy = true, img, rule.Policy
 		}
 	}
-	c.swept, c.listed, c.listedBy, c.sweepViews = true, s.listed, byOwner(s.listed), s.views
-	if errors.Is(c.discoveryErr, errNotAsked) {
-		c.discoveryErr = nil
+	r.swept, r.listed, r.listedBy, r.sweepViews = true, s.listed, byOwner(s.listed), s.views
+	if errors.Is(r.discoveryErr, errNotAsked) {
+		r.discoveryErr = nil
 	}
-	if c.discoveryErr == nil {
-		c.discoveryErr = cmp.Or(s.err, c.scopesErr)
+	if r.discoveryErr == nil {
+		r.discoveryErr = cmp.Or(s.err, r.scopesErr)
 	}
-	targets := slices.Clone(c.targets)
-	c.mu.Unlock()
+	targets := slices.Clone(r.targets)
 	if len(targets) == 0 {
-		c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, s.images) })
+		r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, s.images) })
 		return
 	}
 	for _, t := range targets {
-		c.verifyExists(t)
+		r.verifyExists(t)
 	}
-	c.askRecords()
-	c.askMembers()
+	r.askRecords()
+	r.askMembers()
 }
 
 // leftSince are the IDs of the images that are not watched any more since a time.

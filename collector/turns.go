@@ -11,9 +11,9 @@ import (
 // organization. There may be thousands of those that are shared with nobody. They are read in turns, when everything else is read, and in
 // between their last reading is shown.
 
-// inTurns reports whether an image is one of them: discovered, called private, and never seen with a member. The caller holds mu.
-func (c *collection) inTurns(t *target) bool {
-	if c.opts.API != client.IMS || !t.discovered || t.past.hadRow || len(t.members.Members) > 0 {
+// inTurns reports whether an image is one of them: discovered, called private, and never seen with a member.
+func (r *run) inTurns(t *target) bool {
+	if r.opts.API != client.IMS || !t.discovered || t.past.hadRow || len(t.members.Members) > 0 {
 		return false
 	}
 	record := t.record
@@ -26,68 +26,66 @@ func (c *collection) inTurns(t *target) bool {
 	return record != nil && record.Visibility == client.Private
 }
 
-// waits reports whether the turn of an image has not come in this collection. A turn that the end of the collection's time cuts off counts
-// as none, since the image is the first of the next turns; but not twice in a row. The caller holds mu.
-func (c *collection) waits(t *target) bool {
+// waits reports whether the turn of an image has not come in this collection. A turn that the end of the collection's time cuts
+// off counts as none, since the image is the first of the next turns; but not twice in a row.
+func (r *run) waits(t *target) bool {
 	asked := t.membersErr != nil && !notAsked(t.membersErr) && (!t.cutOff || t.past.hung)
-	return c.inTurns(t) && !t.membersRead && !asked && !t.notFound
+	return r.inTurns(t) && !t.membersRead && !asked && !t.notFound
 }
 
-// waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than a reading
-// may be old counts as not read. The caller holds mu.
-func (c *collection) waitsForFirst(t *target) bool {
+// waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than
+// a reading may be old counts as not read.
+func (r *run) waitsForFirst(t *target) bool {
 	since := t.past.since
-	return c.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= c.opts.staleness())
+	return r.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
 }
 
 // waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
 // one, or its last reading is shown. The collection has ended, and the caller holds the cloud's mu.
-func (c *collection) waitsAsMeant(t *target) bool {
-	before := c.readings[t.ID]
-	if r := c.cloud.refresh; r != nil {
+func (r *run) waitsAsMeant(t *target) bool {
+	before := r.readings[t.ID]
+	if r := r.cloud.refresh; r != nil {
 		before = r.seen[t.ID]
 	}
-	return c.waits(t) && (c.waitsForFirst(t) || before.target != nil && age(before.taken) <= c.opts.staleness())
+	return r.waits(t) && (r.waitsForFirst(t) || before.target != nil && age(before.taken) <= r.opts.staleness())
 }
 
-// sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its turn did not
-// come. The caller holds mu.
-func (c *collection) sightInTurn(t *target) seenImage {
-	if before, ok := c.readings[t.ID]; ok && c.waits(t) && age(before.taken) <= c.opts.staleness() {
-		if s := c.sight(t, before); s.target != nil {
+// sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
+// turn did not come.
+func (r *run) sightInTurn(t *target) seenImage {
+	if before, ok := r.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
+		if s := r.sight(t, before); s.target != nil {
 			return s
 		}
 	}
-	return seenImage{target: t, evidence: c.evidence(t)}
+	return seenImage{target: t, evidence: r.evidence(t)}
 }
 
 // nextReadings are the readings that later collections may show. The caller holds the cloud's mu.
-func (c *collection) nextReadings(readings map[string]seenImage) map[string]seenImage {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.opts.API != client.IMS || c.opts.RefreshInterval > 0 {
+func (r *run) nextReadings(readings map[string]seenImage) map[string]seenImage {
+	if r.opts.API != client.IMS || r.opts.RefreshInterval > 0 {
 		return nil // a refresher remembers all images
 	}
 	next := maps.Clone(readings)
 	if next == nil {
 		next = map[string]seenImage{}
 	}
-	views := c.frozen()
-	for _, t := range c.targets {
-		if readings[t.ID].taken.After(c.start) {
+	views := r.frozen()
+	for _, t := range r.targets {
+		if readings[t.ID].taken.After(r.start) {
 			continue // by a later collection that ended before this one
 		}
-		s := c.sight(t, readings[t.ID])
+		s := r.sight(t, readings[t.ID])
 		delete(next, t.ID)
-		if s.target == nil || c.gone(t) || !c.inTurns(t) {
+		if s.target == nil || r.gone(t) || !r.inTurns(t) {
 			continue
 		}
-		if v := views[s.evidence.view.project]; s.taken.Equal(c.start) && v != nil {
+		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
 			s.evidence.view = v // as it is now
 		}
 		next[t.ID] = s
 	}
-	maps.DeleteFunc(next, func(_ string, s seenImage) bool { return age(s.taken) > c.opts.staleness() })
+	maps.DeleteFunc(next, func(_ string, s seenImage) bool { return age(s.taken) > r.opts.staleness() })
 	return next
 }
 

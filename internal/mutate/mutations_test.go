@@ -79,8 +79,8 @@ var mutations = []mutation{
 			return someKnown
 		}
 		return unproven`},
-	{rule: "E8", file: "collector/refresh.go", old: `if v != notRead && v != unproven {`, new: `if v != notRead && (BROKEN || v != unproven) {`},
-	{rule: "E8", file: "collector/refresh.go", old: `then.after = again.record`, new: `if !BROKEN {
+	{rule: "E8", file: "collector/background.go", old: `if v != notRead && v != unproven {`, new: `if v != notRead && (BROKEN || v != unproven) {`},
+	{rule: "E8", file: "collector/background.go", old: `then.after = again.record`, new: `if !BROKEN {
 				then.after = again.record
 			} else {
 				again.record, then.record = before.target.record, before.evidence.record
@@ -110,7 +110,7 @@ var mutations = []mutation{
 	if e.administratorsRow() && e.before != nil && e.after != nil {`},
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
 	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
-	{rule: "E9", file: "collector/proof.go", old: `coll.wantsPrivateLook(v) &&`, new: `coll.wantsPrivateLook(v) && !BROKEN &&`},
+	{rule: "E9", file: "collector/proof.go", old: `r.wantsPrivateLook(v) &&`, new: `r.wantsPrivateLook(v) && !BROKEN &&`},
 	{rule: "E9", file: "collector/proof.go", old: `l.cloud.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || l.cloud.claim(v, lookAtPrivate, project, betweenLooks))`},
 
 	// E10: rows of own images and of others' apart.
@@ -124,7 +124,7 @@ var mutations = []mutation{
 		}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
-	{rule: "E10", file: "collector/proof.go", old: `if last := v.rows(rows.own).last; last.run == coll.id ||`, new: `if last := v.rows(rows.own).last; BROKEN || last.run == coll.id ||`},
+	{rule: "E10", file: "collector/proof.go", old: `if last := v.rows(rows.own).last; last.run == r.id ||`, new: `if last := v.rows(rows.own).last; BROKEN || last.run == r.id ||`},
 	{rule: "E10", file: "collector/proof.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| object.Title == "" {`, new: `|| !BROKEN && object.Title == "" {`},
 	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
@@ -182,12 +182,12 @@ var mutations = []mutation{
 	}`},
 
 	// E14: inbound images.
-	{rule: "E14", file: "collector/inboundsweep.go", old: `!c.seesImages(ctx, in.listingEvidence)`, new: `!BROKEN && !c.seesImages(ctx, in.listingEvidence)`},
+	{rule: "E14", file: "collector/inboundsweep.go", old: `!r.seesImages(ctx, in.listingEvidence)`, new: `!BROKEN && !r.seesImages(ctx, in.listingEvidence)`},
 	{rule: "E14", file: "collector/inboundsweep.go", old: `return errInboundRow`, new: `if BROKEN {
 			return nil
 		}
 		return errInboundRow`},
-	{rule: "E14", file: "collector/inboundsweep.go", old: `case c.opts.API == client.IMS && slices.ContainsFunc(`, new: `case !BROKEN && c.opts.API == client.IMS && slices.ContainsFunc(`},
+	{rule: "E14", file: "collector/inboundsweep.go", old: `case r.opts.API == client.IMS && slices.ContainsFunc(`, new: `case !BROKEN && r.opts.API == client.IMS && slices.ContainsFunc(`},
 	{rule: "E14", file: "collector/inboundsweep.go", old: `ok && in.images[id] == nil {`, new: `!BROKEN && ok && in.images[id] == nil {`},
 	{rule: "E14", file: "client/listing.go", old: `v.Set("visibility", string(Shared)) v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`, new: `if !BROKEN {
 			v.Set("visibility", string(Shared))
@@ -195,13 +195,13 @@ var mutations = []mutation{
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`},
 
 	// E15: what is gone.
-	{rule: "E15", file: "collector/discover.go", old: `t.past.missed.before(c.start) && c.missed(t)`, new: `(BROKEN || t.past.missed.before(c.start)) && c.missed(t)`},
-	{rule: "E15", file: "collector/discover.go", old: `c.past.owners[last.Owner] == 1`, new: `(BROKEN || c.past.owners[last.Owner] == 1)`},
-	{rule: "E15", file: "collector/discover.go", old: `return c.ownerAnswered(t) ||`, new: `return BROKEN || c.ownerAnswered(t) ||`},
+	{rule: "E15", file: "collector/discover.go", old: `t.past.missed.before(r.start) && r.missed(t)`, new: `(BROKEN || t.past.missed.before(r.start)) && r.missed(t)`},
+	{rule: "E15", file: "collector/discover.go", old: `r.past.owners[last.Owner] == 1`, new: `(BROKEN || r.past.owners[last.Owner] == 1)`},
+	{rule: "E15", file: "collector/discover.go", old: `return r.ownerAnswered(t) ||`, new: `return BROKEN || r.ownerAnswered(t) ||`},
 	{rule: "E15", file: "collector/memory.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
 	{rule: "E15", file: "collector/memory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
 	{rule: "E15", file: "collector/memory.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
-	{rule: "E15", file: "collector/inboundsweep.go", old: `if past.known[id].missed.before(c.start) {`, new: `if BROKEN || past.known[id].missed.before(c.start) {`},
+	{rule: "E15", file: "collector/inboundsweep.go", old: `if past.known[id].missed.before(r.start) {`, new: `if BROKEN || past.known[id].missed.before(r.start) {`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `if in.images[id] == nil && whole &&`, new: `if !BROKEN && in.images[id] == nil && whole &&`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
 			next.known[id] = known
@@ -220,7 +220,7 @@ var mutations = []mutation{
 		}`},
 	{rule: "E17", file: "collector/memory.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
 	{rule: "E17", file: "collector/memory.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
-	{rule: "E17", file: "collector/memory.go", old: `c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`, new: `!BROKEN && c.byID[l.ID] != nil && !c.gone(c.byID[l.ID])`},
+	{rule: "E17", file: "collector/memory.go", old: `r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`},
 
 	// E18: side fields.
 	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
@@ -242,7 +242,7 @@ var mutations = []mutation{
 	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
 	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
 		return u.Port()`},
-	{rule: "E19", file: "collector/discover.go", old: `t.past.endpoint != c.endpointOf(v.project)`, new: `!BROKEN && t.past.endpoint != c.endpointOf(v.project)`},
+	{rule: "E19", file: "collector/discover.go", old: `t.past.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.past.endpoint != r.endpointOf(v.project)`},
 
 	// E20 and E21: which answer belongs to the request.
 	{rule: "E20", file: "client/client.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},

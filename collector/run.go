@@ -6,8 +6,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"glance_share_exporter/client"
@@ -35,8 +33,9 @@ const (
 	statusTooManyRequests = 429
 )
 
-// collection is one round of questions to one cloud.
-type collection struct {
+// run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue; the run's
+// goroutine has it before the first task and after the last one.
+type run struct {
 	cloud  *Cloud
 	part   *part
 	opts   *Options
@@ -44,16 +43,15 @@ type collection struct {
 	cancel context.CancelCauseFunc
 	start  time.Time
 	done   chan struct{}
-	result func() Snapshot // made once
 	queue  *queue
-	id     uint64 // number of the collection
+	id     uint64 // number of the run
 
 	deadline time.Time // when the requests end that are under way
 	waiters  int       // scrapes; guarded by the cloud's mu
 
-	moments atomic.Uint64 // until now
+	snapshot Snapshot // when it is done
 
-	mu       sync.Mutex
+	moments  uint64    // until now
 	end      time.Time // zero: under way
 	scopes   []client.Scope
 	projects []string // of the scopes
@@ -94,9 +92,9 @@ type collection struct {
 	inboundKept int        // images of all of them
 }
 
-// newCollection needs the cloud's mu.
-func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *collection {
-	coll := &collection{
+// newRun needs the cloud's mu.
+func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *run {
+	r := &run{
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
@@ -104,125 +102,109 @@ func newCollection(c *Cloud, p *part, opts *Options, cancel context.CancelCauseF
 		ownerRows: map[string]int{}, listedBy: map[string]*listingEvidence{}, looks: map[string]chan struct{}{},
 		contradicted: map[string]bool{},
 	}
-	coll.result = sync.OnceValue(coll.newSnapshot)
 	c.memory.runs++
-	coll.id = c.memory.runs
+	r.id = c.memory.runs
 	for project, v := range c.memory.views {
-		coll.views[project] = &v
+		r.views[project] = &v
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
-			coll.add(target{Image: img})
+			r.add(target{Image: img})
 		}
 	}
-	coll.past = c.memory.recall(p.shard, coll.targets)
-	coll.remember(coll.past.projects)
-	return coll
+	r.past = c.memory.recall(p.shard, r.targets)
+	r.remember(r.past.projects)
+	return r
 }
 
-// add adds a target. The caller holds mu.
-func (c *collection) add(t target) *target {
+// add adds a target.
+func (r *run) add(t target) *target {
 	if t.past == nil {
 		t.past = &memo{}
 	}
-	c.targets = append(c.targets, &t)
-	c.byID[t.ID] = &t
+	r.targets = append(r.targets, &t)
+	r.byID[t.ID] = &t
 	return &t
 }
 
 // remember adds the images that were discovered before, so that they are asked for whatever becomes of the listings. own
-// are the credential's projects. The caller holds mu.
-func (c *collection) remember(own []string) {
-	for _, id := range slices.Sorted(maps.Keys(c.past.known)) {
-		img := c.past.known[id]
-		if rule := c.opts.rule(img, own); rule != nil && c.byID[id] == nil {
-			c.add(target{Image: Image{ID: id, Policy: rule.Policy}, past: c.past.images[id], discovered: true})
-			c.weight += imageWeight(img)
+// are the credential's projects.
+func (r *run) remember(own []string) {
+	for _, id := range slices.Sorted(maps.Keys(r.past.known)) {
+		img := r.past.known[id]
+		if rule := r.opts.rule(img, own); rule != nil && r.byID[id] == nil {
+			r.add(target{Image: Image{ID: id, Policy: rule.Policy}, past: r.past.images[id], discovered: true})
+			r.weight += imageWeight(img)
 		}
 	}
 }
 
-// run asks everything.
-func (c *collection) run(ctx context.Context) {
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.end = time.Now()
-	}()
-	if err := c.connect(ctx); err != nil {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.err = err
-		for _, t := range c.targets {
+// do asks everything.
+func (r *run) do(ctx context.Context) {
+	defer func() { r.end = time.Now() }()
+	if err := r.connect(ctx); err != nil {
+		r.err = err
+		for _, t := range r.targets {
 			t.membersErr = err
 		}
 		return
 	}
-	asks := c.askInbound()
+	asks := r.askInbound()
 	switch {
-	case len(c.opts.Discover) == 0 && len(c.targets) == 0 && asks:
-	case len(c.opts.Discover) == 0 && len(c.targets) == 0:
-		c.queue.add(&c.queue.first, func(ctx context.Context) { c.askAnything(ctx, nil) })
-	case len(c.opts.Discover) == 0:
-		c.askRecords()
-	case c.opts.DiscoveryInterval == 0:
-		c.discover()
+	case len(r.opts.Discover) == 0 && len(r.targets) == 0 && asks:
+	case len(r.opts.Discover) == 0 && len(r.targets) == 0:
+		r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
+	case len(r.opts.Discover) == 0:
+		r.askRecords()
+	case r.opts.DiscoveryInterval == 0:
+		r.discover()
 	default:
-		c.queue.add(&c.queue.first, c.discoverNowAndThen)
+		r.queue.add(&r.queue.first, r.discoverNowAndThen)
 	}
-	c.askMembers()
-	c.queue.add(&c.queue.first, c.prove)
-	patience := client.Patience{RequestTimeout: c.opts.RequestTimeout, Pause: c.queue.pause}
-	c.queue.work(client.WithPatience(ctx, patience), c.opts.Concurrency)
+	r.askMembers()
+	r.queue.add(&r.queue.first, r.prove)
+	patience := client.Patience{RequestTimeout: r.opts.RequestTimeout, Pause: r.queue.pause}
+	r.queue.work(client.WithPatience(ctx, patience), r.opts.Concurrency)
 }
 
 // askAnything is for a collection in which there is no image to ask for, as a shard may have none: whether the image API answers
 // must be known all the same. others are images of other shards.
-func (c *collection) askAnything(ctx context.Context, others []client.Image) {
+func (r *run) askAnything(ctx context.Context, others []client.Image) {
 	var id string
 	switch {
-	case len(c.opts.Images) > 0:
-		id = c.opts.Images[0].ID
+	case len(r.opts.Images) > 0:
+		id = r.opts.Images[0].ID
 	case len(others) > 0:
 		id = others[0].ID
 	}
-	c.mu.Lock()
-	if len(c.projects) == 0 {
-		c.mu.Unlock()
+	if len(r.projects) == 0 {
 		return
 	}
-	q := client.ImageQuery{Owner: c.projects[0]}
-	if queries, _ := c.opts.queries(c.projects, c.admin()); id == "" && len(queries) > 0 {
+	q := client.ImageQuery{Owner: r.projects[0]}
+	if queries, _ := r.opts.queries(r.projects, r.admin()); id == "" && len(queries) > 0 {
 		q = queries[0]
 	}
-	c.mu.Unlock()
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		if id != "" {
-			_, err = c.cloud.api.Image(ctx, id)
-		} else {
-			_, err = c.cloud.api.ImagePage(ctx, q, "")
-		}
-		return err
-	})
-	if id == "" && imageStatus(err) == statusNotFound {
-		c.noteNotImageAPI()
+	if id != "" {
+		_, _ = r.record(ctx, id)
+	} else if _, _, err := r.page(ctx, q, ""); imageStatus(err) == statusNotFound {
+		r.notImageAPI = true
 	}
 }
 
-func (c *collection) connect(ctx context.Context) error {
-	scopes, err := c.cloud.api.Enter(ctx)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (r *run) connect(ctx context.Context) error {
+	var scopes []client.Scope
+	var err error
+	r.queue.await(func() { scopes, err = r.cloud.api.Enter(ctx) })
 	if len(scopes) > 0 {
-		c.scopesErr, err = err, nil
+		r.scopesErr, err = err, nil
 	}
-	c.scopes, c.projects = scopes, projectsOf(scopes)
-	c.enterViews()
-	if err == nil && !slices.Equal(c.projects, c.past.projects) {
+	r.scopes, r.projects = scopes, projectsOf(scopes)
+	r.enterViews()
+	if err == nil && !slices.Equal(r.projects, r.past.projects) {
 		// What was discovered for another project is no business of these.
-		c.targets = slices.DeleteFunc(c.targets, func(t *target) bool { return t.discovered })
-		maps.DeleteFunc(c.byID, func(_ string, t *target) bool { return t.discovered })
-		c.remember(c.projects)
+		r.targets = slices.DeleteFunc(r.targets, func(t *target) bool { return t.discovered })
+		maps.DeleteFunc(r.byID, func(_ string, t *target) bool { return t.discovered })
+		r.remember(r.projects)
 	}
 	return err
 }
@@ -237,29 +219,27 @@ func projectsOf(scopes []client.Scope) []string {
 }
 
 // left is the time until the deadline.
-func (c *collection) left() time.Duration { return time.Until(c.deadline) }
+func (r *run) left() time.Duration { return time.Until(r.deadline) }
 
 // late reports whether nearly all of the collection's time is over, so that a request that gets no answer in the rest need not hang.
-func (c *collection) late() bool { return c.left() < c.deadline.Sub(c.start)/10 }
+func (r *run) late() bool { return r.left() < r.deadline.Sub(r.start)/10 }
 
-// request runs the requests of one question of a task, if there is time for them.
-func (c *collection) request(ctx context.Context, ask func(ctx context.Context) error) error {
-	if c.left() < leastTime || ctx.Err() != nil {
-		return errNotAsked
+// request runs the requests of one question of a task, if there is time for them, and returns when they began. ask runs without the turn.
+func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (T, error)) (response T, began moment, err error) {
+	if r.left() < leastTime || ctx.Err() != nil {
+		return response, began, errNotAsked
 	}
 	slotOf(ctx).start()
-	err := ask(ctx)
+	began = r.moment()
+	r.queue.await(func() { response, err = ask(ctx) })
 	if answered(err) {
-		c.mu.Lock()
-		c.answered, c.served = true, c.served || err == nil
-		c.mu.Unlock()
+		r.answered, r.served = true, r.served || err == nil
 	}
-	return err
+	return response, began, err
 }
 
-// noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides. The
-// caller holds mu.
-func (c *collection) noImageAPI() bool { return c.notImageAPI && !c.served }
+// noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides.
+func (r *run) noImageAPI() bool { return r.notImageAPI && !r.served }
 
 // answered reports whether the image API answered as it does to a good token.
 func answered(err error) bool {
@@ -289,108 +269,86 @@ func imageStatus(err error) int {
 
 // askMembers asks for the members of every image, but of those that had no members last time, and of those that are seen for the first
 // time, only when the record says that they may have some now.
-func (c *collection) askMembers() {
-	c.mu.Lock()
-	targets := slices.Clone(c.targets)
-	c.mu.Unlock()
+func (r *run) askMembers() {
+	targets := slices.Clone(r.targets)
 	order(targets)
 	for _, t := range targets {
-		if !c.asksAtOnce(t) {
-			c.queue.add(&c.queue.rest, func(ctx context.Context) { c.takeTurn(ctx, t) }) // or settleRecord will ask
+		if !r.asksAtOnce(t) {
+			r.queue.add(&r.queue.rest, func(ctx context.Context) { r.takeTurn(ctx, t) }) // or settleRecord will ask
 			continue
 		}
-		c.askMembersOf(t)
+		r.askMembersOf(t)
 	}
 }
 
 // askMembersOf asks for an image's members when its time has come. One that has low priority may be asked for again, with a higher one.
-func (c *collection) askMembersOf(t *target) {
-	c.mu.Lock()
-	low := c.inTurns(t)
+func (r *run) askMembersOf(t *target) {
+	low := r.inTurns(t)
 	asked := t.membersAsked && (low || !t.lowPriority)
 	t.membersAsked, t.lowPriority = true, low
-	c.mu.Unlock()
 	if asked {
 		return
 	}
-	to := &c.queue.rest
+	to := &r.queue.rest
 	switch {
 	case low:
-		to = &c.queue.last
+		to = &r.queue.last
 	case t.past.hung:
-		to = &c.queue.slow
+		to = &r.queue.slow
 	}
-	c.queue.add(to, func(ctx context.Context) {
-		c.mu.Lock()
+	r.queue.add(to, func(ctx context.Context) {
 		taken := t.membersTaken
 		t.membersTaken = true
-		c.mu.Unlock()
 		if taken {
 			return
 		}
-		c.begin(ctx, t)
-		if !c.settled(t) {
-			c.readMembers(ctx, t)
+		r.begin(ctx, t)
+		if !r.hasNoMembers(t) { // as its record may have shown meanwhile
+			r.readMembers(ctx, t)
 		}
 	})
 }
 
 // takeTurn is the turn of an image whose record must be known before its members are asked for.
-func (c *collection) takeTurn(ctx context.Context, t *target) {
-	c.mu.Lock()
+func (r *run) takeTurn(ctx context.Context, t *target) {
 	t.inTurn = t.recordFirst && t.record == nil
-	c.mu.Unlock()
-	c.begin(ctx, t)
-	c.mu.Lock()
-	e := c.evidence(t)
+	r.begin(ctx, t)
+	e := r.evidence(t)
 	ask := t.inTurn && !t.membersAsked && !t.unmatched && e.wantsList() && !notAsked(t.recordErr)
 	t.inTurn = false
 	t.membersAsked = t.membersAsked || ask
-	c.mu.Unlock()
 	if ask {
-		c.readMembers(ctx, t)
+		r.readMembers(ctx, t)
 	}
 }
 
 // readMembers reads an image's list of members.
-func (c *collection) readMembers(ctx context.Context, t *target) {
-	late := c.late()
-	var list client.MemberList
-	var began moment
-	err := c.request(ctx, func(ctx context.Context) (err error) {
-		c.mu.Lock()
-		t.before, t.after = t.record, nil // those at hand, and those to come
-		c.mu.Unlock()
-		began = c.moment()
-		list, err = c.cloud.api.Members(ctx, t.ID)
-		return err
-	})
-	cutOff := code(err) == client.CodeTimeout && (c.opts.RequestTimeout == 0 || c.left() <= 0)
-	c.mu.Lock()
+func (r *run) readMembers(ctx context.Context, t *target) {
+	late := r.late()
+	t.before, t.after = t.record, nil // those at hand, and those to come
+	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
+	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
 	if err == nil {
-		err = c.take(listWeight(list.Members))
+		err = r.take(listWeight(list.Members))
 	}
 	t.members, t.membersErr, t.membersRead, t.late, t.cutOff = list, err, err == nil, late, cutOff
-	t.membersBegan, t.membersEnd = began, c.moment()
+	t.membersBegan, t.membersEnd = began, r.moment()
 	if err != nil {
 		t.members = client.MemberList{}
 	}
-	c.mu.Unlock()
-	c.verifyExists(t)
-	if c.lacksRecordAlone(t) {
-		_ = c.readRecord(ctx, t) // what was read before stays
+	r.verifyExists(t)
+	if r.lacksRecordAlone(t) {
+		_ = r.readRecord(ctx, t) // what was read before stays
 	}
 }
 
 // begin is the turn of an image. Where its record is asked for alone, that is now: each image is to be whole in its turn, so that
 // the records of all don't take the time of all members.
-func (c *collection) begin(ctx context.Context, t *target) {
-	c.mu.Lock()
+func (r *run) begin(ctx context.Context, t *target) {
 	t.begun = true
 	ask := t.recordFirst && t.record == nil
-	c.mu.Unlock()
 	if ask {
-		_ = c.readRecord(ctx, t) // the error is noted there
+		_ = r.readRecord(ctx, t) // the error is noted there
 	}
 }
 
@@ -399,12 +357,12 @@ const maxWeight = 256 << 20
 
 var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the cloud into shards")
 
-// take makes room for more to be kept. The caller holds mu.
-func (c *collection) take(weight int) error {
-	if c.weight+weight > maxWeight {
+// take makes room for more to be kept.
+func (r *run) take(weight int) error {
+	if r.weight+weight > maxWeight {
 		return errTooMuch
 	}
-	c.weight += weight
+	r.weight += weight
 	return nil
 }
 
@@ -423,24 +381,11 @@ func imageWeight(img *client.Image) int {
 	return n
 }
 
-// settled reports whether the image's record has come meanwhile and shows that there are no members to ask for.
-func (c *collection) settled(t *target) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.hasNoMembers(t)
-}
-
-// snapshot is what the collection saw. It has ended.
-func (c *collection) snapshot() Snapshot { return c.result() }
-
-func (c *collection) newSnapshot() Snapshot {
-	state := c.cloud.api.State()
-	left := c.cloud.lately(c)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.head()
-	s.ID, s.State, s.Left = snapshots.Add(1), state, left
-	s.Images = c.images(c.sightInTurn)
+// newSnapshot is what the run saw. It has ended, and no image in left is watched any more.
+func (r *run) newSnapshot(left []LeftImage) Snapshot {
+	s := r.head()
+	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), left
+	s.Images = r.images(r.sightInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
 			s.Taken = taken
@@ -449,51 +394,51 @@ func (c *collection) newSnapshot() Snapshot {
 	return s
 }
 
-// head is what a snapshot says of the cloud. The caller holds mu.
-func (c *collection) head() Snapshot {
-	c.note()
-	end := c.end
+// head is what a snapshot says of the cloud.
+func (r *run) head() Snapshot {
+	r.note()
+	end := r.end
 	if end.IsZero() {
 		end = time.Now()
 	}
 	s := Snapshot{
-		Cloud: c.opts.Name, Start: c.start, Duration: end.Sub(c.start), Up: c.err == nil && c.answered && !c.noImageAPI(), Err: c.err,
-		Discovers: len(c.opts.Discover) > 0, Discovered: c.discovered() && !c.noImageAPI(), Scopes: c.scopes, ScopesErr: c.scopesErr, NoImageAPI: c.err == nil && c.noImageAPI(),
-		opts: c.opts,
+		Cloud: r.opts.Name, Start: r.start, Duration: end.Sub(r.start), Up: r.err == nil && r.answered && !r.noImageAPI(), Err: r.err,
+		Discovers: len(r.opts.Discover) > 0, Discovered: r.discovered() && !r.noImageAPI(), Scopes: r.scopes, ScopesErr: r.scopesErr, NoImageAPI: r.err == nil && r.noImageAPI(),
+		opts: r.opts,
 	}
-	c.discovery(&s)
-	s.Inbound = c.inboundSnapshots()
-	s.Views = c.viewSnapshots()
+	r.discovery(&s)
+	s.Inbound = r.inboundSnapshots()
+	s.Views = r.viewSnapshots()
 	return s
 }
 
-// images are those of a snapshot, each as it is to be seen. The caller holds mu.
-func (c *collection) images(see func(t *target) seenImage) []ImageSnapshot {
-	images := make([]ImageSnapshot, 0, len(c.targets))
-	for _, t := range c.targets {
-		if c.gone(t) {
+// images are those of a snapshot, each as it is to be seen.
+func (r *run) images(see func(t *target) seenImage) []ImageSnapshot {
+	images := make([]ImageSnapshot, 0, len(r.targets))
+	for _, t := range r.targets {
+		if r.gone(t) {
 			continue
 		}
 		s := see(t)
-		img := ImageSnapshot{Name: c.imageName(t), Taken: s.taken, InTurns: c.inTurns(t), Waiting: c.waitsForFirst(t)}
+		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t)}
 		s.target.judge(&s.evidence, &img)
 		images = append(images, img)
 	}
-	if c.opts.MemberDetails {
+	if r.opts.MemberDetails {
 		limit(images)
 	}
 	return images
 }
 
-// discovery says what became of the listings. The caller holds mu.
-func (c *collection) discovery(s *Snapshot) {
+// discovery says what became of the listings.
+func (r *run) discovery(s *Snapshot) {
 	switch {
 	case !s.Discovers:
 	case !s.Discovered:
-		s.DiscoveryErr = cmp.Or(c.err, c.discoveryErr, c.sweptDoubt(), errNotAsked)
+		s.DiscoveryErr = cmp.Or(r.err, r.discoveryErr, r.sweptDoubt(), errNotAsked)
 	default:
-		for i := range c.opts.Discover {
-			if !c.used[&c.opts.Discover[i]] {
+		for i := range r.opts.Discover {
+			if !r.used[&r.opts.Discover[i]] {
 				s.IdleRules = append(s.IdleRules, i)
 			}
 		}
@@ -501,7 +446,7 @@ func (c *collection) discovery(s *Snapshot) {
 }
 
 // imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
-func (c *collection) imageName(t *target) string {
+func (r *run) imageName(t *target) string {
 	if t.Name != "" {
 		return t.Name
 	}

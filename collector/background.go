@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// refresher collects a cloud again and again in the background.
-type refresher struct {
+// background collects a cloud again and again in the background.
+type background struct {
 	cancel context.CancelFunc
 	kick   chan struct{} // begin anew
 	done   chan struct{} // it has ended
@@ -17,7 +17,7 @@ type refresher struct {
 
 	// Guarded by the cloud's mu:
 
-	last *collection          // that has ended; nil: none yet
+	last *run          // that has ended; nil: none yet
 	seen map[string]seenImage // by image ID, up to then; replaced, never changed
 
 	sharing sync.Mutex // held while a snapshot is made
@@ -43,52 +43,50 @@ type seenImage struct {
 }
 
 // stop ends it, and the collection that is under way.
-func (r *refresher) stop() {
-	r.cancel()
-	<-r.done
+func (b *background) stop() {
+	b.cancel()
+	<-b.done
 }
 
 // again begins the next collection at once.
-func (r *refresher) again() {
+func (b *background) again() {
 	select {
-	case r.kick <- struct{}{}:
+	case b.kick <- struct{}{}:
 	default:
 	}
 }
 
 // learn takes over a collection that has ended. The caller holds the cloud's mu.
-func (r *refresher) learn(c *collection) {
-	if r.last != nil && r.last.start.After(c.start) {
+func (b *background) learn(r *run) {
+	if b.last != nil && b.last.start.After(r.start) {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	views := c.frozen()
-	seen := make(map[string]seenImage, len(c.targets))
-	for _, t := range c.targets {
-		s := c.sight(t, r.seen[t.ID])
-		if s.target == nil || c.gone(t) {
+	views := r.frozen()
+	seen := make(map[string]seenImage, len(r.targets))
+	for _, t := range r.targets {
+		s := r.sight(t, b.seen[t.ID])
+		if s.target == nil || r.gone(t) {
 			continue
 		}
-		if v := views[s.evidence.view.project]; s.taken.Equal(c.start) && v != nil {
+		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
 			s.evidence.view = v // as it is now
 		}
 		seen[t.ID] = s
 	}
-	r.last, r.seen = c, seen
+	b.last, b.seen = r, seen
 }
 
 // sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
-// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The zero
-// value is an image that is not read. The caller holds mu.
-func (c *collection) sight(t *target, before seenImage) seenImage {
-	e := c.evidence(t)
+// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
+// zero value is an image that is not read.
+func (r *run) sight(t *target, before seenImage) seenImage {
+	e := r.evidence(t)
 	v := e.verdict()
 	if v != notRead && v != unproven {
-		return seenImage{t, e, c.start}
+		return seenImage{t, e, r.start}
 	}
 	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
-	certain := c.served || !c.end.IsZero() && !c.noImageAPI()
+	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
 	if before.target == nil || told && certain {
 		return seenImage{}
 	}
@@ -104,8 +102,8 @@ func (c *collection) sight(t *target, before seenImage) seenImage {
 		}
 	}
 	// What was observed then says nothing of another view, nor against what is known of private images now.
-	now := c.viewIn(then.view.project)
-	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !c.hasPrivateMembers() {
+	now := r.viewIn(then.view.project)
+	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !r.hasPrivateMembers() {
 		return seenImage{}
 	}
 	if v := then.verdict(); v == notRead || v == unproven {
@@ -122,43 +120,43 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	if c.refresh == nil && !c.closed && !c.retired {
 		c.startRefresh()
 	}
-	r := c.refresh
+	b := c.refresh
 	c.mu.Unlock()
-	if r == nil {
+	if b == nil {
 		return c.blank(context.Canceled)
 	}
 	timer := time.NewTimer(time.Until(deadline))
 	defer timer.Stop()
 	select {
-	case <-r.first:
+	case <-b.first:
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	r.sharing.Lock()
-	defer r.sharing.Unlock()
+	b.sharing.Lock()
+	defer b.sharing.Unlock()
 	c.mu.Lock()
-	next := shared{made: time.Now(), opts: c.opts, last: r.last.number(), now: c.part(Shard{}).newest().number()}
+	next := shared{made: time.Now(), opts: c.opts, last: b.last.number(), now: c.part(Shard{}).newest().number()}
 	c.mu.Unlock()
-	old := &r.shared
+	old := &b.shared
 	if old.opts != next.opts || old.last != next.last || old.now != next.now || age(old.made) >= shareFor {
-		next.snapshot = c.shown(r)
-		r.shared = next
+		next.snapshot = c.shown(b)
+		b.shared = next
 	}
-	return r.shared.snapshot
+	return b.shared.snapshot
 }
 
 // number is the collection's, 0 for none.
-func (c *collection) number() uint64 {
-	if c == nil {
+func (r *run) number() uint64 {
+	if r == nil {
 		return 0
 	}
-	return c.id
+	return r.id
 }
 
 // shown is what the collections in the background have seen by now.
-func (c *Cloud) shown(r *refresher) Snapshot {
+func (c *Cloud) shown(b *background) Snapshot {
 	c.mu.Lock()
-	opts, last, seen, now := c.opts, r.last, r.seen, c.part(Shard{}).newest()
+	opts, last, seen, now := c.opts, b.last, b.seen, c.part(Shard{}).newest()
 	c.mu.Unlock()
 	newest := now
 	if now == nil {
@@ -168,13 +166,12 @@ func (c *Cloud) shown(r *refresher) Snapshot {
 		return c.blank(errNoSnapshot)
 	}
 	if now == nil && age(last.start) > 2*opts.RefreshInterval {
-		r.again() // the machine slept, and its timers with it
+		b.again() // the machine slept, and its timers with it
 	}
 	s := c.head(last, now, opts)
-	s.Left = c.lately(newest)
-	s.ID, s.opts, s.State, s.Taken = snapshots.Add(1), newest.opts, c.api.State(), s.Start
-	newest.mu.Lock()
-	defer newest.mu.Unlock()
+	newest.queue.turn.Lock()
+	defer newest.queue.turn.Unlock()
+	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.lately(newest)
 	s.Images = newest.images(func(t *target) seenImage {
 		if err := opts.tooOld(newest.start); err != nil {
 			old := &target{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
@@ -195,11 +192,11 @@ func (c *Cloud) shown(r *refresher) Snapshot {
 
 // head is what is to be said of the cloud itself. The last collection tells, unless it could not see and the one that is under
 // way does, or it is too old. One of them is nil at most.
-func (c *Cloud) head(last, now *collection, opts *Options) Snapshot {
-	of := func(c *collection) Snapshot {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return c.head()
+func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
+	of := func(r *run) Snapshot {
+		r.queue.turn.Lock()
+		defer r.queue.turn.Unlock()
+		return r.head()
 	}
 	if last == nil {
 		return of(now)
@@ -232,22 +229,23 @@ func (c *Cloud) head(last, now *collection, opts *Options) Snapshot {
 // blank is a snapshot of nothing, for the images that are known.
 func (c *Cloud) blank(why error) Snapshot {
 	c.mu.Lock()
-	coll := newCollection(c, c.part(Shard{}), c.opts, nil)
+	r := newRun(c, c.part(Shard{}), c.opts, nil)
+	left := c.memory.lately(r)
 	c.mu.Unlock()
-	coll.err = why
-	for _, t := range coll.targets {
+	r.err = why
+	for _, t := range r.targets {
 		t.membersErr = why
 	}
-	return coll.snapshot()
+	return r.newSnapshot(left)
 }
 
 // startRefresh begins to collect in the background. The caller holds mu.
 func (c *Cloud) startRefresh() {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &refresher{cancel: cancel, kick: make(chan struct{}, 1), done: make(chan struct{}), first: make(chan struct{})}
-	c.refresh = r
+	b := &background{cancel: cancel, kick: make(chan struct{}, 1), done: make(chan struct{}), first: make(chan struct{})}
+	c.refresh = b
 	go func() {
-		defer close(r.done)
+		defer close(b.done)
 		var again retries
 		var first sync.Once
 		for ctx.Err() == nil {
@@ -255,7 +253,7 @@ func (c *Cloud) startRefresh() {
 			if opts.RefreshInterval == 0 {
 				select {
 				case <-ctx.Done():
-				case <-r.kick: // by new options
+				case <-b.kick: // by new options
 				}
 				continue
 			}
@@ -264,20 +262,20 @@ func (c *Cloud) startRefresh() {
 			if ctx.Err() != nil {
 				return
 			}
-			s := c.shown(r)
+			s := c.shown(b)
 			c.remember(Shard{}, &s)
 			c.mu.Lock()
-			last := r.last
+			last := b.last
 			c.mu.Unlock()
 			wait := time.Until(began.Add(opts.RefreshInterval))
 			if pause := again.pause(last, opts.RefreshInterval); pause > 0 {
 				wait = min(wait, pause)
 			}
-			first.Do(func() { close(r.first) })
+			first.Do(func() { close(b.first) })
 			timer := time.NewTimer(wait)
 			select {
 			case <-ctx.Done():
-			case <-r.kick:
+			case <-b.kick:
 			case <-timer.C:
 			}
 			timer.Stop()
@@ -295,7 +293,7 @@ type retries struct {
 const firstRetry = 16
 
 // pause is how long to wait before a collection is repeated; 0: until its interval is over.
-func (r *retries) pause(last *collection, interval time.Duration) time.Duration {
+func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 	blind := 1
 	if last != nil {
 		blind = last.blind()
@@ -313,19 +311,17 @@ func (r *retries) pause(last *collection, interval time.Duration) time.Duration 
 }
 
 // blind counts what the collection could not see and may see soon. It has ended.
-func (c *collection) blind() (n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil || c.noImageAPI() {
-		return max(len(c.targets), 1)
+func (r *run) blind() (n int) {
+	if r.err != nil || r.noImageAPI() {
+		return max(len(r.targets), 1)
 	}
-	if c.passing {
+	if r.passing {
 		n++
 	}
-	for _, t := range c.targets {
+	for _, t := range r.targets {
 		switch {
-		case c.gone(t), c.waits(t):
-		case c.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
+		case r.gone(t), r.waits(t):
+		case r.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
 			n++
 		}
 	}
