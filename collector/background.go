@@ -17,8 +17,7 @@ type background struct {
 
 	// Guarded by the cloud's mu:
 
-	last *run          // that has ended; nil: none yet
-	seen map[string]seenImage // by image ID, up to then; replaced, never changed
+	last *run // that has ended; nil: none yet
 
 	sharing sync.Mutex // held while a snapshot is made
 	shared  shared
@@ -35,8 +34,8 @@ type shared struct {
 // shareFor is how long a snapshot is shared while nothing ends or begins.
 const shareFor = time.Second
 
-// seenImage is an image that was read. One that a later collection cannot read is shown as it was, with its age.
-type seenImage struct {
+// reading is an image that was read. One that a later collection cannot read is shown as it was, with its age.
+type reading struct {
 	target   *target
 	evidence imageEvidence
 	taken    time.Time // when the collection began that read its members
@@ -56,39 +55,19 @@ func (b *background) again() {
 	}
 }
 
-// learn takes over a collection that has ended. The caller holds the cloud's mu.
-func (b *background) learn(r *run) {
-	if b.last != nil && b.last.start.After(r.start) {
-		return
-	}
-	views := r.frozen()
-	seen := make(map[string]seenImage, len(r.targets))
-	for _, t := range r.targets {
-		s := r.sight(t, b.seen[t.ID])
-		if s.target == nil || r.gone(t) {
-			continue
-		}
-		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
-			s.evidence.view = v // as it is now
-		}
-		seen[t.ID] = s
-	}
-	b.last, b.seen = r, seen
-}
-
 // sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
 // its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
 // zero value is an image that is not read.
-func (r *run) sight(t *target, before seenImage) seenImage {
+func (r *run) sight(t *target, before reading) reading {
 	e := r.evidence(t)
 	v := e.verdict()
 	if v != notRead && v != unproven {
-		return seenImage{t, e, r.start}
+		return reading{t, e, r.start}
 	}
 	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
 	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
 	if before.target == nil || told && certain {
-		return seenImage{}
+		return reading{}
 	}
 	again := *t
 	again.membersRead, again.members, again.membersErr = before.target.membersRead, before.target.members, nil
@@ -104,12 +83,12 @@ func (r *run) sight(t *target, before seenImage) seenImage {
 	// What was observed then says nothing of another view, nor against what is known of private images now.
 	now := r.viewIn(then.view.project)
 	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !r.hasPrivateMembers() {
-		return seenImage{}
+		return reading{}
 	}
 	if v := then.verdict(); v == notRead || v == unproven {
-		return seenImage{}
+		return reading{}
 	}
-	return seenImage{&again, then, before.taken}
+	return reading{&again, then, before.taken}
 }
 
 var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
@@ -117,10 +96,10 @@ var errNoSnapshot = errors.New("not requested: the first background collection h
 // latest returns what was seen last, waiting for the first collection's end.
 func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	c.mu.Lock()
-	if c.refresh == nil && !c.closed && !c.retired {
+	if c.background == nil && !c.closed && !c.retired {
 		c.startRefresh()
 	}
-	b := c.refresh
+	b := c.background
 	c.mu.Unlock()
 	if b == nil {
 		return c.blank(context.Canceled)
@@ -156,7 +135,7 @@ func (r *run) number() uint64 {
 // shown is what the collections in the background have seen by now.
 func (c *Cloud) shown(b *background) Snapshot {
 	c.mu.Lock()
-	opts, last, seen, now := c.opts, b.last, b.seen, c.part(Shard{}).newest()
+	opts, last, now := c.opts, b.last, c.part(Shard{}).newest()
 	c.mu.Unlock()
 	newest := now
 	if now == nil {
@@ -171,16 +150,16 @@ func (c *Cloud) shown(b *background) Snapshot {
 	s := c.head(last, now, opts)
 	newest.queue.turn.Lock()
 	defer newest.queue.turn.Unlock()
-	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.lately(newest)
-	s.Images = newest.images(func(t *target) seenImage {
+	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.history.lately(newest)
+	s.Images = newest.images(func(t *target) reading {
 		if err := opts.tooOld(newest.start); err != nil {
 			old := &target{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
-			return seenImage{target: old, evidence: newest.evidence(old)}
+			return reading{target: old, evidence: newest.evidence(old)}
 		}
-		if s := newest.sight(t, seen[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
+		if s := newest.sight(t, newest.readings[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
 			return s
 		}
-		return seenImage{target: t, evidence: newest.evidence(t)}
+		return reading{target: t, evidence: newest.evidence(t)}
 	})
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && taken.Before(s.Taken) {
@@ -230,20 +209,19 @@ func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 func (c *Cloud) blank(why error) Snapshot {
 	c.mu.Lock()
 	r := newRun(c, c.part(Shard{}), c.opts, nil)
-	left := c.memory.lately(r)
 	c.mu.Unlock()
 	r.err = why
 	for _, t := range r.targets {
 		t.membersErr = why
 	}
-	return r.newSnapshot(left)
+	return r.newSnapshot()
 }
 
 // startRefresh begins to collect in the background. The caller holds mu.
 func (c *Cloud) startRefresh() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &background{cancel: cancel, kick: make(chan struct{}, 1), done: make(chan struct{}), first: make(chan struct{})}
-	c.refresh = b
+	c.background = b
 	go func() {
 		defer close(b.done)
 		var again retries

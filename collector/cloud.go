@@ -37,25 +37,21 @@ var (
 
 // Cloud collects one cloud. It is safe for concurrent use.
 type Cloud struct {
-	name   string
-	api    API
-	logger log.Logger
+	name    string
+	api     API
+	logger  log.Logger
+	history *History
+	slots   *slots
 
 	mu           sync.Mutex
 	opts         *Options // replaced, never changed
 	parts        map[Shard]*part
 	shards       shardsSeen
-	memory       memory
-	slots        *slots // has a lock of its own
-	sweep        *sweep
-	inbound      *inboundPast         // replaced, never changed
-	readings     map[string]seenImage // likewise, see turns.go
-	loggedScopes []client.Scope       // the log has these
-	listing      *listing             // a sweep that is under way; nil: none is
-	refresh      *background           // nil: nobody collects in the background
+	loggedScopes []client.Scope // the log has these
+	background   *background    // nil: nobody collects in the background
 	closed       bool
 	retired      bool // nothing begins in the background any more
-	active       int  // collections that have not ended
+	active       int  // runs that have not ended
 	ended        sync.Cond
 }
 
@@ -63,7 +59,7 @@ type Cloud struct {
 type part struct {
 	shard    Shard
 	logger   log.Logger
-	running  []*run    // that somebody waits for
+	running  []*run           // that somebody waits for
 	problems map[problem]bool // the log has these
 	used     time.Time
 	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
@@ -73,8 +69,10 @@ type part struct {
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
-	c := &Cloud{name: opts.Name, api: api, opts: &opts, logger: log.With(logger, "cloud", opts.Name), parts: map[Shard]*part{}, inbound: &inboundPast{}}
-	c.memory, c.slots = newMemory(), newSlots(opts.Concurrency)
+	c := &Cloud{
+		name: opts.Name, api: api, logger: log.With(logger, "cloud", opts.Name), history: newHistory(&opts), slots: newSlots(opts.Concurrency),
+		opts: &opts, parts: map[Shard]*part{},
+	}
 	c.ended.L = &c.mu
 	return c
 }
@@ -102,8 +100,8 @@ func (c *Cloud) options() *Options {
 func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.refresh != nil {
-		defer c.refresh.again()
+	if c.background != nil {
+		defer c.background.again()
 	}
 	if c.opts.same(&opts) {
 		return
@@ -112,11 +110,8 @@ func (c *Cloud) SetOptions(opts Options) {
 		c.shards.before = c.opts.Shards
 	}
 	c.opts = &opts
-	c.forgetSweep(c.opts)
-	c.memory.keep(c.opts)
+	c.history.keep(c.opts)
 	c.slots.resize(opts.Concurrency)
-	c.inbound = c.inbound.keep(c.opts)
-	c.readings = nil
 	for _, p := range c.parts {
 		p.last, p.before = nil, nil
 	}
@@ -139,10 +134,10 @@ func (c *Cloud) Close() {
 func (c *Cloud) Retire() {
 	c.mu.Lock()
 	c.retired = true
-	refresh := c.refresh
+	background := c.background
 	c.mu.Unlock()
-	if refresh != nil {
-		refresh.stop()
+	if background != nil {
+		background.stop()
 	}
 	c.Wait()
 }
@@ -321,33 +316,21 @@ func (c *Cloud) start(p *part, deadline time.Time) *run {
 
 // finish takes note of a run that has ended.
 func (c *Cloud) finish(r *run, givenUp bool) {
+	c.history.learn(r)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := r.part
 	p.remove(r)
-	c.swept(r, nil) // if it was to list and did not come to its end
-	c.memory.exchange(r)
-	r.noted = true
-	if c.sweep != nil && c.sweep.run == r.id {
-		listed := *c.sweep
-		listed.views = r.frozen()
-		c.sweep = &listed
-	}
-	if r.opts == c.opts {
-		c.memory.learn(r)
-		c.inbound = c.inbound.learn(r)
-		c.readings = r.nextReadings(c.readings)
-	}
 	if !givenUp {
 		p.report(r)
-		if c.refresh != nil && p.shard == (Shard{}) {
-			c.refresh.learn(r)
+		if b := c.background; b != nil && p.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
+			b.last = r
 		}
 	}
-	left, awaited := c.memory.lately(r), r.waiters > 0
+	awaited := r.waiters > 0
 	c.mu.Unlock()
 	if awaited {
-		r.snapshot = r.newSnapshot(left)
+		r.snapshot = r.newSnapshot()
 	}
 	close(r.done)
 	c.mu.Lock()

@@ -442,9 +442,7 @@ func (r *run) share() {
 			}
 		}
 	}
-	r.cloud.mu.Lock()
-	defer r.cloud.mu.Unlock()
-	r.cloud.swept(r, s)
+	r.history.swept(r, s)
 }
 
 // complete reports whether every listing was read to its end.

@@ -42,8 +42,8 @@ type inboundImage struct {
 	read time.Time
 }
 
-// inboundPast is what earlier collections left. It is replaced, never changed.
-type inboundPast struct {
+// inboundHistory is what earlier collections left. It is replaced, never changed.
+type inboundHistory struct {
 	projects map[string]inboundMemory
 	late     bool // the last one did not come to its end in time
 }
@@ -332,7 +332,9 @@ func (r *run) keepInbound(in *inbound, id string) {
 
 // settleInboundImage reads the status of one image, or notes that it is not there any more.
 func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) error {
-	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.MembersAs(ctx, in.project, id) })
+	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
+		return r.cloud.api.MembersAs(ctx, in.project, id)
+	})
 	img := in.images[id]
 	if err == nil {
 		err = r.mayTell(in, list.Access)
@@ -503,8 +505,8 @@ func (r *run) inboundName(project string, img *inboundImage) string {
 }
 
 // keep forgets what was listed with other options.
-func (p *inboundPast) keep(opts *Options) *inboundPast {
-	next := &inboundPast{projects: map[string]inboundMemory{}, late: p.late}
+func (p *inboundHistory) keep(opts *Options) *inboundHistory {
+	next := &inboundHistory{projects: map[string]inboundMemory{}, late: p.late}
 	if opts.Inbound == nil {
 		return next
 	}
@@ -516,11 +518,11 @@ func (p *inboundPast) keep(opts *Options) *inboundPast {
 }
 
 // learn takes over what a finished collection found. The caller holds the cloud's mu.
-func (p *inboundPast) learn(r *run) *inboundPast {
+func (p *inboundHistory) learn(r *run) *inboundHistory {
 	if !r.asksInbound() || r.err != nil {
 		return p
 	}
-	next := &inboundPast{projects: map[string]inboundMemory{}}
+	next := &inboundHistory{projects: map[string]inboundMemory{}}
 	for _, in := range r.inbound {
 		old := p.projects[in.project]
 		switch {

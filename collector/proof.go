@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -43,51 +44,33 @@ const (
 	maxProbesInARow = 3 // images that are shared no more when the probe comes
 )
 
-// claim reports whether a question may be asked now that is to be asked once in a while, all shards together. The caller holds mu.
-func (c *Cloud) claim(v *view, kind questionKind, about string, every time.Duration) bool {
+// claim reports whether a question may be asked now that is to be asked once in a while, all shards together.
+func (h *History) claim(v *view, kind questionKind, about string, every time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	q := question{kind, about, v.entered}
-	if last, ok := c.memory.asked[q]; ok && age(last) < every {
+	if last, ok := h.asked[q]; ok && age(last) < every {
 		return false
 	}
-	if len(c.memory.asked) >= maxQuestions {
-		for other, at := range c.memory.asked {
-			if age(at) >= privateRenewal {
-				delete(c.memory.asked, other)
-			}
-		}
+	if len(h.asked) >= maxQuestions {
+		maps.DeleteFunc(h.asked, func(_ question, at time.Time) bool { return age(at) >= privateRenewal })
 	}
-	c.memory.asked[q] = time.Now()
+	h.asked[q] = time.Now()
 	return true
 }
 
 // unclaim lets a question be asked again that had no answer.
-func (c *Cloud) unclaim(v *view, kind questionKind, about string, err error) {
+func (h *History) unclaim(v *view, kind questionKind, about string, err error) {
 	if err == nil || imageStatus(err) != 0 {
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.memory.asked, question{kind, about, v.entered})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.asked, question{kind, about, v.entered})
 }
 
 // maxQuestions is from how many remembered questions on the old ones are forgotten.
 const maxQuestions = 10_000
-
-// exchange takes over what a collection observed, and lets it know what others did. The caller holds the cloud's mu.
-func (m *memory) exchange(r *run) {
-	r.note()
-	for project, v := range r.views {
-		kept, ok := m.views[project]
-		switch {
-		case !ok || !kept.is(&v.access) && v.entered > kept.entered:
-			kept = *v
-		default:
-			kept.merge(v)
-		}
-		m.views[project] = kept
-		v.merge(&kept)
-	}
-}
 
 // enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten.
 func (r *run) enterViews() {
@@ -249,7 +232,7 @@ func (r *run) prove(ctx context.Context) {
 		if !alone && r.queue.queued() && !r.ending() {
 			continue
 		}
-		tasks := r.cloud.lacking(r, alone)
+		tasks := r.lacking(alone)
 		if alone && len(tasks) == 0 {
 			return
 		}
@@ -271,15 +254,13 @@ func (r *run) ending() bool {
 	return time.Until(r.deadline) < r.deadline.Sub(r.start)/4
 }
 
-// lacking are the questions that a collection still has to ask. idle is whether nothing else is left to be read.
-func (c *Cloud) lacking(r *run, idle bool) []task {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.memory.exchange(r)
+// lacking are the questions that the run still has to ask. idle is whether nothing else is left to be read.
+func (r *run) lacking(idle bool) []task {
+	r.history.exchange(r)
 	if r.err != nil || r.noImageAPI() {
 		return nil
 	}
-	l := lack{cloud: c, run: r, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
+	l := lack{run: r, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
 	for _, t := range r.targets {
 		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
 			l.image(t)
@@ -295,9 +276,8 @@ func (c *Cloud) lacking(r *run, idle bool) []task {
 	return l.records()
 }
 
-// lack is what a collection still has to ask. The mutexes of both are held.
+// lack is what a run still has to ask.
 type lack struct {
-	cloud      *Cloud
 	run *run
 
 	tasks    []task
@@ -339,7 +319,7 @@ func (l *lack) image(t *target) {
 	}
 	rows := rowsOf{e.project(), e.ownImage()}
 	l.wanted[rows] = append(l.wanted[rows], t)
-	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && l.cloud.claim(e.view, probeImage, t.ID, betweenProbes) {
+	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && r.history.claim(e.view, probeImage, t.ID, betweenProbes) {
 		former := t.past.former
 		l.tasks = append(l.tasks, func(ctx context.Context) { r.checkImage(ctx, t, former) })
 	}
@@ -356,7 +336,7 @@ func (l *lack) probes() {
 		if last := v.rows(rows.own).last; last.run == r.id || last.recent() {
 			continue
 		}
-		if !l.cloud.claim(v, kind, rows.project, betweenProbes) {
+		if !r.history.claim(v, kind, rows.project, betweenProbes) {
 			continue
 		}
 		l.tasks = append(l.tasks, func(ctx context.Context) { r.probe(ctx, rows.project, kind, targets) })
@@ -372,10 +352,10 @@ func (l *lack) privates(project string, v *view) {
 		every = privateRenewal
 	}
 	due := every == betweenProbes || age(known.at) >= privateRenewal
-	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due && l.cloud.claim(v, askPrivate, project, every) {
+	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due && r.history.claim(v, askPrivate, project, every) {
 		l.tasks = append(l.tasks, func(ctx context.Context) { r.askPrivate(ctx, project, id) })
 	}
-	if r.wantsPrivateLook(v) && l.cloud.claim(v, lookAtPrivate, project, betweenLooks) {
+	if r.wantsPrivateLook(v) && r.history.claim(v, lookAtPrivate, project, betweenLooks) {
 		l.tasks = append(l.tasks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
 	}
 }
@@ -455,7 +435,7 @@ func (r *run) probe(ctx context.Context, project string, kind questionKind, targ
 		if !again {
 			v := r.viewIn(project)
 			v.refused = err
-			r.cloud.unclaim(v, kind, project, err)
+			r.history.unclaim(v, kind, project, err)
 			return
 		}
 	}
@@ -590,10 +570,7 @@ func (r *run) look(ctx context.Context, project string) {
 		r.queue.wait(ctx, under, r.left())
 		return
 	}
-	r.cloud.mu.Lock()
-	may := r.cloud.claim(r.viewIn(project), lookAtAll, project, betweenLooks)
-	r.cloud.mu.Unlock()
-	if may {
+	if r.history.claim(r.viewIn(project), lookAtAll, project, betweenLooks) {
 		r.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
 	}
 }
@@ -607,7 +584,7 @@ func (r *run) readLook(ctx context.Context, project string, kind questionKind, q
 	all := kind == lookAtAll
 	page, began, err := r.page(ctx, q, "")
 	v := r.viewIn(project)
-	r.cloud.unclaim(v, kind, project, err)
+	r.history.unclaim(v, kind, project, err)
 	if err != nil || !v.is(&page.Access) {
 		return
 	}
@@ -692,11 +669,4 @@ func (r *run) frozen() map[string]*view {
 		views[project] = &frozen
 	}
 	return views
-}
-
-// lately are the images that are not watched any more.
-func (c *Cloud) lately(r *run) []LeftImage {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.memory.lately(r)
 }

@@ -36,15 +36,16 @@ const (
 // run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue; the run's
 // goroutine has it before the first task and after the last one.
 type run struct {
-	cloud  *Cloud
-	part   *part
-	opts   *Options
-	past   *past
-	cancel context.CancelCauseFunc
-	start  time.Time
-	done   chan struct{}
-	queue  *queue
-	id     uint64 // number of the run
+	cloud   *Cloud
+	history *History
+	part    *part
+	opts    *Options
+	past    *past
+	cancel  context.CancelCauseFunc
+	start   time.Time
+	done    chan struct{}
+	queue   *queue
+	id      uint64 // number of the run
 
 	deadline time.Time // when the requests end that are under way
 	waiters  int       // scrapes; guarded by the cloud's mu
@@ -65,7 +66,6 @@ type run struct {
 	byID        map[string]*target
 	weight      int // of what is kept
 
-	leads        bool           // it lists for other collections too; guarded by the cloud's mu
 	found        []client.Image // by its listings, in any shard
 	listings     int            // that are still to be read to their end
 	swept        bool
@@ -85,9 +85,9 @@ type run struct {
 	sweepViews   map[string]*view         // of the collection that listed
 	departed     []LeftImage              // that are not watched any more since this collection
 
-	readings map[string]seenImage // of images that are read in turns, by ID, from earlier collections; replaced, never changed
+	readings map[string]reading // of earlier runs; replaced, never changed
 
-	inboundPast *inboundPast
+	inboundPast *inboundHistory
 	inbound     []*inbound // one for each project, if others' images are asked for
 	inboundKept int        // images of all of them
 }
@@ -98,21 +98,16 @@ func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *r
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
 		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
-		readings: c.readings, inboundPast: c.inbound, views: map[string]*view{}, answeredFor: map[ownerIn]bool{},
+		history: c.history, views: map[string]*view{}, answeredFor: map[ownerIn]bool{},
 		ownerRows: map[string]int{}, listedBy: map[string]*listingEvidence{}, looks: map[string]chan struct{}{},
 		contradicted: map[string]bool{},
-	}
-	c.memory.runs++
-	r.id = c.memory.runs
-	for project, v := range c.memory.views {
-		r.views[project] = &v
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
 			r.add(target{Image: img})
 		}
 	}
-	r.past = c.memory.recall(p.shard, r.targets)
+	r.history.begin(r)
 	r.remember(r.past.projects)
 	return r
 }
@@ -120,7 +115,7 @@ func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *r
 // add adds a target.
 func (r *run) add(t target) *target {
 	if t.past == nil {
-		t.past = &memo{}
+		t.past = &imageHistory{}
 	}
 	r.targets = append(r.targets, &t)
 	r.byID[t.ID] = &t
@@ -381,10 +376,10 @@ func imageWeight(img *client.Image) int {
 	return n
 }
 
-// newSnapshot is what the run saw. It has ended, and no image in left is watched any more.
-func (r *run) newSnapshot(left []LeftImage) Snapshot {
+// newSnapshot is what the run saw. It has ended.
+func (r *run) newSnapshot() Snapshot {
 	s := r.head()
-	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), left
+	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
 	s.Images = r.images(r.sightInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
@@ -413,7 +408,7 @@ func (r *run) head() Snapshot {
 }
 
 // images are those of a snapshot, each as it is to be seen.
-func (r *run) images(see func(t *target) seenImage) []ImageSnapshot {
+func (r *run) images(see func(t *target) reading) []ImageSnapshot {
 	images := make([]ImageSnapshot, 0, len(r.targets))
 	for _, t := range r.targets {
 		if r.gone(t) {

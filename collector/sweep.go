@@ -36,40 +36,41 @@ type listing struct {
 
 // fits reports whether a collection would list the same.
 func (s *sweep) fits(r *run) bool {
-	return s != nil && slices.Equal(s.projects, r.projects) && s.admin == r.admin() &&
+	return s != nil && s.opts.listsLike(r.opts) && slices.Equal(s.projects, r.projects) && s.admin == r.admin() &&
 		!slices.ContainsFunc(s.access, func(a client.Access) bool { return !r.viewIn(a.ProjectID).is(&a) })
+}
+
+// listsLike reports whether other options take the same images from the same listings.
+func (o *Options) listsLike(other *Options) bool {
+	return o == other || o.API == other.API && slices.Equal(o.AdminRoles, other.AdminRoles) && reflect.DeepEqual(o.Discover, other.Discover)
 }
 
 // sweepFor returns the sweep that a collection may use instead of one of its own, past where it waited for that listing.
 // Without one it returns what to wait for, as another collection is listing; without that either, the collection is to list
 // itself.
-func (c *Cloud) sweepFor(r *run, past *listing) (*sweep, *listing) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if r.opts != c.opts { // which was replaced meanwhile
-		return nil, nil
-	}
-	if past != nil && past.ended() && past.sweep.fits(r) && past.sweep.opts == r.opts {
+func (h *History) sweepFor(r *run, past *listing) (*sweep, *listing) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if past != nil && past.ended() && past.sweep.fits(r) {
 		return past.sweep, nil
 	}
-	if c.sweep.fits(r) {
+	if h.sweep.fits(r) {
 		good := r.opts.DiscoveryInterval
-		if c.listing != nil {
+		if h.listing != nil {
 			good *= 2 // while another one is on its way
 		}
-		if age(c.sweep.began) < good {
-			return c.sweep, nil
+		if age(h.sweep.began) < good {
+			return h.sweep, nil
 		}
 	}
-	if c.listing == nil {
-		c.listing = &listing{by: r, done: make(chan struct{})}
-		r.leads = true
+	if h.listing == nil {
+		h.listing = &listing{by: r, done: make(chan struct{})}
 		return nil, nil
 	}
-	if !c.listing.worthWaiting(r) {
+	if !h.listing.worthWaiting(r) {
 		return nil, nil
 	}
-	return nil, c.listing
+	return nil, h.listing
 }
 
 // worthWaiting reports whether a collection may wait for the listing: one of lower priority, or one that may hang for long,
@@ -87,19 +88,19 @@ func (l *listing) ended() bool {
 	}
 }
 
-// swept takes over what a collection listed, nil where it did not come to an end, and lets others list. The caller holds the
-// cloud's mu.
-func (c *Cloud) swept(r *run, s *sweep) {
-	if !r.leads {
+// swept takes over what a run listed that lists for others, nil where it did not come to an end, and lets others list.
+func (h *History) swept(r *run, s *sweep) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.listing == nil || h.listing.by != r {
 		return
 	}
-	r.leads = false
-	if s != nil && s.opts == c.opts && !s.passing {
-		c.sweep = s
+	if s != nil && r.opts == h.opts && !s.passing {
+		h.sweep = s
 	}
-	c.listing.sweep = s
-	close(c.listing.done)
-	c.listing = nil
+	h.listing.sweep = s
+	close(h.listing.done)
+	h.listing = nil
 }
 
 // age is how long ago something was. The clock that only runs forward stands still while a machine sleeps.
@@ -107,27 +108,12 @@ func age(t time.Time) time.Duration {
 	return max(time.Since(t), time.Now().Round(0).Sub(t))
 }
 
-// forgetSweep drops the sweep unless it is good for other options too. The caller holds mu.
-func (c *Cloud) forgetSweep(opts *Options) {
-	if c.sweep == nil {
-		return
-	}
-	old := c.sweep.opts
-	if !reflect.DeepEqual(old.Discover, opts.Discover) || !slices.Equal(old.AdminRoles, opts.AdminRoles) || old.API != opts.API {
-		c.sweep = nil
-		return
-	}
-	s := *c.sweep
-	s.opts = opts
-	c.sweep = &s
-}
-
 // discoverNowAndThen uses the last sweep, that of another collection, or lists itself.
 func (r *run) discoverNowAndThen(ctx context.Context) {
 	var s *sweep
 	var under *listing
 	for {
-		s, under = r.cloud.sweepFor(r, under)
+		s, under = r.history.sweepFor(r, under)
 		switch {
 		case s != nil:
 			r.adopt(s)
@@ -147,7 +133,7 @@ func (r *run) discoverNowAndThen(ctx context.Context) {
 
 // adopt takes the images of a sweep for those of its own listings. Their records are read anew.
 func (r *run) adopt(s *sweep) {
-	left := r.cloud.leftSince(s.began)
+	left := r.history.leftSince(s.began)
 	for i := range s.images {
 		img := &s.images[i]
 		if left[img.ID] {
@@ -183,17 +169,4 @@ func (r *run) adopt(s *sweep) {
 	}
 	r.askRecords()
 	r.askMembers()
-}
-
-// leftSince are the IDs of the images that are not watched any more since a time.
-func (c *Cloud) leftSince(began time.Time) map[string]bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	ids := map[string]bool{}
-	for _, l := range c.memory.left {
-		if l.at.After(began) {
-			ids[l.ID] = true
-		}
-	}
-	return ids
 }

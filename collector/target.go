@@ -10,7 +10,7 @@ import (
 // target is one image of a collection, and what the requests about it brought. The collection's mu guards it.
 type target struct {
 	Image
-	past       *memo // what earlier collections left; it does not change
+	past       *imageHistory // what earlier collections left; it does not change
 	discovered bool
 
 	swept       *client.Image // its record in the last sweep, which may be old

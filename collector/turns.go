@@ -41,43 +41,41 @@ func (r *run) waitsForFirst(t *target) bool {
 }
 
 // waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
-// one, or its last reading is shown. The collection has ended, and the caller holds the cloud's mu.
+// one, or its last reading is shown. The run has ended.
 func (r *run) waitsAsMeant(t *target) bool {
 	before := r.readings[t.ID]
-	if r := r.cloud.refresh; r != nil {
-		before = r.seen[t.ID]
-	}
 	return r.waits(t) && (r.waitsForFirst(t) || before.target != nil && age(before.taken) <= r.opts.staleness())
 }
 
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
 // turn did not come.
-func (r *run) sightInTurn(t *target) seenImage {
+func (r *run) sightInTurn(t *target) reading {
 	if before, ok := r.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
 		if s := r.sight(t, before); s.target != nil {
 			return s
 		}
 	}
-	return seenImage{target: t, evidence: r.evidence(t)}
+	return reading{target: t, evidence: r.evidence(t)}
 }
 
-// nextReadings are the readings that later collections may show. The caller holds the cloud's mu.
-func (r *run) nextReadings(readings map[string]seenImage) map[string]seenImage {
-	if r.opts.API != client.IMS || r.opts.RefreshInterval > 0 {
-		return nil // a refresher remembers all images
+// nextReadings are the readings that later runs may show: in the background those of all images, else of those that are read in turns.
+func (r *run) nextReadings(readings map[string]reading) map[string]reading {
+	all := r.opts.RefreshInterval > 0
+	if !all && r.opts.API != client.IMS {
+		return nil
 	}
 	next := maps.Clone(readings)
 	if next == nil {
-		next = map[string]seenImage{}
+		next = map[string]reading{}
 	}
 	views := r.frozen()
 	for _, t := range r.targets {
 		if readings[t.ID].taken.After(r.start) {
-			continue // by a later collection that ended before this one
+			continue // by a later run that ended before this one
 		}
 		s := r.sight(t, readings[t.ID])
 		delete(next, t.ID)
-		if s.target == nil || r.gone(t) || !r.inTurns(t) {
+		if s.target == nil || r.gone(t) || !all && !r.inTurns(t) {
 			continue
 		}
 		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
@@ -85,7 +83,7 @@ func (r *run) nextReadings(readings map[string]seenImage) map[string]seenImage {
 		}
 		next[t.ID] = s
 	}
-	maps.DeleteFunc(next, func(_ string, s seenImage) bool { return age(s.taken) > r.opts.staleness() })
+	maps.DeleteFunc(next, func(_ string, s reading) bool { return age(s.taken) > r.opts.staleness() })
 	return next
 }
 

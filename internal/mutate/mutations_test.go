@@ -11,8 +11,8 @@ var mutations = []mutation{
 	{rule: "E1", file: "collector/evidence.go", old: `return e.rowsDespite || e.applies()`, new: `return !BROKEN && e.rowsDespite || e.applies()`},
 	{rule: "E1", file: "collector/evidence.go", old: `applies == membersNo && !e.rowsDespite:`, new: `applies == membersNo && (BROKEN || !e.rowsDespite):`},
 	{rule: "E1", file: "collector/evidence.go", old: `case e.rowsDespite && !e.forbidden:`, new: `case !BROKEN && e.rowsDespite && !e.forbidden:`},
-	{rule: "E1", file: "collector/memory.go", old: `if e.forbidden {`, new: `if !BROKEN && e.forbidden {`},
-	{rule: "E1", file: "collector/memory.go", old: `m.rowsDespite = e.applies() != membersYes`, new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`},
+	{rule: "E1", file: "collector/history.go", old: `if e.forbidden {`, new: `if !BROKEN && e.forbidden {`},
+	{rule: "E1", file: "collector/history.go", old: `m.rowsDespite = e.applies() != membersYes`, new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`},
 	{rule: "E1", file: "collector/proof.go", old: `} else if len(t.members.Members) == 0 {`, new: `} else if !BROKEN && len(t.members.Members) == 0 {`},
 
 	// E2: what is complete.
@@ -111,7 +111,7 @@ var mutations = []mutation{
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
 	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
 	{rule: "E9", file: "collector/proof.go", old: `r.wantsPrivateLook(v) &&`, new: `r.wantsPrivateLook(v) && !BROKEN &&`},
-	{rule: "E9", file: "collector/proof.go", old: `l.cloud.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || l.cloud.claim(v, lookAtPrivate, project, betweenLooks))`},
+	{rule: "E9", file: "collector/proof.go", old: `r.history.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || r.history.claim(v, lookAtPrivate, project, betweenLooks))`},
 
 	// E10: rows of own images and of others' apart.
 	{rule: "E10", file: "collector/evidence.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
@@ -146,7 +146,7 @@ var mutations = []mutation{
 	{rule: "E11", file: "collector/evidence.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
 	{rule: "E11", file: "collector/proof.go", old: `age(last) < every {`, new: `!BROKEN && age(last) < every {`},
 	{rule: "E11", file: "collector/proof.go", old: `last.recent() {`, new: `last.made() && (BROKEN || last.recent()) {`},
-	{rule: "E11", file: "collector/memory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
+	{rule: "E11", file: "collector/history.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
 
 	// E12: private images.
 	{rule: "E12", file: "collector/evidence.go", old: `case !none.made() && !v.privateListed.made():`, new: `case BROKEN:
@@ -198,9 +198,9 @@ var mutations = []mutation{
 	{rule: "E15", file: "collector/discover.go", old: `t.past.missed.before(r.start) && r.missed(t)`, new: `(BROKEN || t.past.missed.before(r.start)) && r.missed(t)`},
 	{rule: "E15", file: "collector/discover.go", old: `r.past.owners[last.Owner] == 1`, new: `(BROKEN || r.past.owners[last.Owner] == 1)`},
 	{rule: "E15", file: "collector/discover.go", old: `return r.ownerAnswered(t) ||`, new: `return BROKEN || r.ownerAnswered(t) ||`},
-	{rule: "E15", file: "collector/memory.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
-	{rule: "E15", file: "collector/memory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
-	{rule: "E15", file: "collector/memory.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
+	{rule: "E15", file: "collector/history.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
+	{rule: "E15", file: "collector/history.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
+	{rule: "E15", file: "collector/history.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `if past.known[id].missed.before(r.start) {`, new: `if BROKEN || past.known[id].missed.before(r.start) {`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `if in.images[id] == nil && whole &&`, new: `if !BROKEN && in.images[id] == nil && whole &&`},
 	{rule: "E15", file: "collector/inboundsweep.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
@@ -215,12 +215,12 @@ var mutations = []mutation{
 
 	// E17: what no rule takes any more.
 	{rule: "E17", file: "collector/discover.go", old: `return t.unmatched ||`, new: `return !BROKEN && t.unmatched ||`},
-	{rule: "E17", file: "collector/memory.go", old: `left.Reason = Unmatched`, new: `if !BROKEN {
+	{rule: "E17", file: "collector/history.go", old: `left.Reason = Unmatched`, new: `if !BROKEN {
 			left.Reason = Unmatched
 		}`},
-	{rule: "E17", file: "collector/memory.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
-	{rule: "E17", file: "collector/memory.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
-	{rule: "E17", file: "collector/memory.go", old: `r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`},
+	{rule: "E17", file: "collector/history.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
+	{rule: "E17", file: "collector/history.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
+	{rule: "E17", file: "collector/history.go", old: `r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`},
 
 	// E18: side fields.
 	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))

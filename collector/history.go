@@ -6,28 +6,109 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	"time"
 
 	"glance_share_exporter/client"
 )
 
-// memory is what a cloud's collector keeps from one collection to the next, once for all of its shards: whoever asks for
-// others takes nothing from them. No answer needs it to be true: names keep labels steady, the rest decides in which order
-// things are asked, and what is asked while images cannot be listed.
-type memory struct {
-	images   map[string]memo
-	number   int      // of the last collection that ended
-	projects []string // the credential's, as of the last login
-
-	runs   uint64                 // collections that began
-	views  map[string]view        // by project: what was observed, for evidence.go
-	asked  map[question]time.Time // when a question was last asked that is not for each collection
-	owners map[string]int         // images that the last complete listing had, by owner
-	left   []leftImage            // images that are not watched any more, the latest last
+// History is what the runs of a cloud leave for later ones, once for all of its shards, and for the cloud that takes its place after a
+// reload. It has observations with their times and no judgement of them: no answer needs it to be true. Names keep labels steady, views
+// and lists are evidence as long as evidence.go accepts it, and the rest decides in which order things are asked, and what is asked
+// while images cannot be listed.
+type History struct {
+	mu       sync.Mutex
+	opts     *Options                // at work; runs with others add what they observed of views, and nothing of images
+	runs     uint64                  // that began
+	ended    int                     // number of the last run that ended
+	projects []string                // the credential's, as of the last login
+	images   map[string]imageHistory // by ID
+	views    map[string]view         // by project: what was observed, for evidence.go
+	asked    map[question]time.Time  // when a question was last asked that is not for each run
+	owners   map[string]int          // images that the last complete listing had, by owner; replaced, never changed
+	left     []leftImage             // images that are not watched any more, the latest last
+	readings map[string]reading      // of images that may be shown as they were read before, by ID; replaced, never changed
+	inbound  *inboundHistory         // replaced, never changed
+	sweep    *sweep                  // nil: none
+	listing  *listing                // a sweep that is under way; nil: none is
 }
 
-func newMemory() memory {
-	return memory{images: map[string]memo{}, views: map[string]view{}, asked: map[question]time.Time{}, owners: map[string]int{}}
+func newHistory(opts *Options) *History {
+	return &History{
+		opts: opts, images: map[string]imageHistory{}, views: map[string]view{}, asked: map[question]time.Time{},
+		owners: map[string]int{}, inbound: &inboundHistory{},
+	}
+}
+
+// begin numbers a run and gives it what it needs of earlier ones.
+func (h *History) begin(r *run) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.runs++
+	r.id = h.runs
+	for project, v := range h.views {
+		r.views[project] = &v
+	}
+	r.past, r.readings, r.inboundPast = h.recall(r.part.shard, r.targets), h.readings, h.inbound
+}
+
+// exchange takes over what a run observed of views, and lets it know what others did.
+func (h *History) exchange(r *run) {
+	r.note()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for project, v := range r.views {
+		kept, ok := h.views[project]
+		switch {
+		case !ok || !kept.is(&v.access) && v.entered > kept.entered:
+			kept = *v
+		default:
+			kept.merge(v)
+		}
+		h.views[project] = kept
+		v.merge(&kept)
+	}
+}
+
+// learn takes over what a run found that has ended.
+func (h *History) learn(r *run) {
+	h.swept(r, nil) // if it was to list for others, and did not come to its end
+	h.exchange(r)
+	r.noted = true
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.sweep != nil && h.sweep.run == r.id {
+		listed := *h.sweep
+		listed.views = r.frozen()
+		h.sweep = &listed
+	}
+	if r.opts != h.opts {
+		return
+	}
+	h.learnImages(r)
+	h.inbound = h.inbound.learn(r)
+	h.readings = r.nextReadings(h.readings)
+}
+
+// keep forgets the images that are not watched with other options, which are at work from now on.
+func (h *History) keep(opts *Options) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := make(map[string]imageHistory, len(h.images))
+	for _, img := range opts.Images {
+		if image, ok := h.images[img.ID]; ok {
+			kept[img.ID] = image
+		}
+	}
+	for id, image := range h.images {
+		if image.known != nil && opts.rule(image.known, h.projects) != nil {
+			kept[id] = image
+		}
+	}
+	h.opts, h.images, h.inbound = opts, kept, h.inbound.keep(opts)
+	if opts.RefreshInterval == 0 {
+		h.readings = nil
+	}
 }
 
 // leftImage is an image that is not watched any more, though the configuration is the same.
@@ -42,18 +123,20 @@ const (
 )
 
 // leave notes an image that is not watched any more.
-func (m *memory) leave(l LeftImage) {
-	m.left = slices.DeleteFunc(m.left, func(old leftImage) bool { return old.ID == l.ID })
-	m.left = append(m.left, leftImage{l, time.Now()})
-	if len(m.left) > maxLeft {
-		m.left = slices.Delete(m.left, 0, len(m.left)-maxLeft)
+func (h *History) leave(l LeftImage) {
+	h.left = slices.DeleteFunc(h.left, func(old leftImage) bool { return old.ID == l.ID })
+	h.left = append(h.left, leftImage{l, time.Now()})
+	if len(h.left) > maxLeft {
+		h.left = slices.Delete(h.left, 0, len(h.left)-maxLeft)
 	}
 }
 
-// lately are the images of a shard that left within the last hour, but for those that are watched again.
-func (m *memory) lately(r *run) (list []LeftImage) {
-	m.left = slices.DeleteFunc(m.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.gone(r.byID[l.ID]) })
-	for _, l := range m.left {
+// lately are the images of a run's shard that left within the last hour, but for those that are watched again.
+func (h *History) lately(r *run) (list []LeftImage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.gone(r.byID[l.ID]) })
+	for _, l := range h.left {
 		if r.part.shard.has(l.ID) {
 			list = append(list, l.LeftImage)
 		}
@@ -62,8 +145,21 @@ func (m *memory) lately(r *run) (list []LeftImage) {
 	return list
 }
 
-// memo is what is remembered of an image. The zero value is nothing.
-type memo struct {
+// leftSince are the IDs of the images that are not watched any more since a time.
+func (h *History) leftSince(began time.Time) map[string]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := map[string]bool{}
+	for _, l := range h.left {
+		if l.at.After(began) {
+			ids[l.ID] = true
+		}
+	}
+	return ids
+}
+
+// imageHistory is what is remembered of an image. The zero value is nothing.
+type imageHistory struct {
 	name      string
 	named     bool          // a record was read
 	met       bool          // a question for the record was answered, with or without one
@@ -102,19 +198,19 @@ const leastBetweenLooks = 10 * time.Second
 // past is what earlier collections left of a shard's images. It does not change.
 type past struct {
 	owners   map[string]int // replaced, never changed
-	images   map[string]*memo
+	images   map[string]*imageHistory
 	known    map[string]*client.Image // of the images, those that were discovered
 	projects []string
 }
 
-// recall returns what is remembered of configured images of a shard, and of all that were discovered.
-func (m *memory) recall(shard Shard, configured []*target) *past {
-	p := &past{images: make(map[string]*memo, len(configured)), known: map[string]*client.Image{}, projects: m.projects, owners: m.owners}
+// recall returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
+func (h *History) recall(shard Shard, configured []*target) *past {
+	p := &past{images: make(map[string]*imageHistory, len(configured)), known: map[string]*client.Image{}, projects: h.projects, owners: h.owners}
 	for _, t := range configured {
-		image := m.images[t.ID]
+		image := h.images[t.ID]
 		p.images[t.ID], t.past = &image, &image
 	}
-	for id, image := range m.images {
+	for id, image := range h.images {
 		if _, ok := p.images[id]; !ok && image.known != nil && shard.has(id) {
 			p.images[id], p.known[id] = &image, image.known
 		}
@@ -122,62 +218,46 @@ func (m *memory) recall(shard Shard, configured []*target) *past {
 	return p
 }
 
-// keep forgets the images that are not watched with opts.
-func (m *memory) keep(opts *Options) {
-	kept := make(map[string]memo, len(m.images))
-	for _, img := range opts.Images {
-		if image, ok := m.images[img.ID]; ok {
-			kept[img.ID] = image
-		}
-	}
-	for id, image := range m.images {
-		if image.known != nil && opts.rule(image.known, m.projects) != nil {
-			kept[id] = image
-		}
-	}
-	m.images = kept
-}
-
-// learn takes over what a finished collection found.
-func (m *memory) learn(r *run) {
-	m.number++
+// learnImages takes over what a run found of images. The history is locked.
+func (h *History) learnImages(r *run) {
+	h.ended++
 	if r.err == nil {
-		m.projects = r.projects
+		h.projects = r.projects
 		if r.scopesErr == nil {
-			maps.DeleteFunc(m.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
+			maps.DeleteFunc(h.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
 		}
 	}
 	for id := range r.past.images {
-		if r.byID[id] == nil && !m.newer(id, r) {
-			delete(m.images, id)
+		if r.byID[id] == nil && !h.newer(id, r) {
+			delete(h.images, id)
 		}
 	}
 	if listed := r.listedOwners(); len(listed) > 0 {
-		owners := maps.Clone(m.owners)
+		owners := maps.Clone(h.owners)
 		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
-		m.owners = owners
+		h.owners = owners
 	}
 	for _, t := range r.targets {
-		if m.newer(t.ID, r) {
+		if h.newer(t.ID, r) {
 			continue
 		}
 		if r.gone(t) {
-			m.forget(t, r)
+			h.forget(t, r)
 			continue
 		}
-		image := m.images[t.ID]
-		image.learn(t, m.number, r)
-		m.images[t.ID] = image
+		image := h.images[t.ID]
+		image.learn(t, h.ended, r)
+		h.images[t.ID] = image
 	}
 }
 
-// newer reports whether a collection that began after c, and ended before it, has read an image.
-func (m *memory) newer(id string, r *run) bool { return r.id < m.images[id].run }
+// newer reports whether a run that began after r, and ended before it, has read an image.
+func (h *History) newer(id string, r *run) bool { return r.id < h.images[id].run }
 
 // forget drops an image that is gone, or that no rule takes any more.
-func (m *memory) forget(t *target, r *run) {
-	image, known := m.images[t.ID]
-	delete(m.images, t.ID)
+func (h *History) forget(t *target, r *run) {
+	image, known := h.images[t.ID]
+	delete(h.images, t.ID)
 	if !known || image.known == nil {
 		return // it was never watched
 	}
@@ -185,12 +265,12 @@ func (m *memory) forget(t *target, r *run) {
 	if t.unmatched {
 		left.Reason = Unmatched
 	}
-	m.leave(left)
+	h.leave(left)
 	r.departed = append(r.departed, left)
 }
 
 // learn takes over what the image's questions brought.
-func (m *memo) learn(t *target, number int, r *run) {
+func (m *imageHistory) learn(t *target, number int, r *run) {
 	m.learnEvidence(t, r)
 	if t.membersRead || t.record != nil {
 		m.run = r.id
@@ -235,7 +315,7 @@ func (m *memo) learn(t *target, number int, r *run) {
 }
 
 // learnEvidence takes over what the next collection needs to judge the image.
-func (m *memo) learnEvidence(t *target, r *run) {
+func (m *imageHistory) learnEvidence(t *target, r *run) {
 	e := r.evidence(t)
 	v := e.verdict()
 	if t.record != nil || t.membersRead {
@@ -295,7 +375,7 @@ const maxPassed = 3
 
 // comesLast reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
 // them begin for all. A first 429 may be for what others asked.
-func (m *memo) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed }
+func (m *imageHistory) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed }
 
 // order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
 // same collection the ones that got their first 429.
