@@ -36,7 +36,7 @@ const shareFor = time.Second
 
 // reading is an image that was read. One that a later collection cannot read is shown as it was, with its age.
 type reading struct {
-	target   *target
+	image    *image
 	evidence imageEvidence
 	taken    time.Time // when the collection began that read its members
 }
@@ -58,7 +58,7 @@ func (b *background) again() {
 // sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
 // its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
 // zero value is an image that is not read.
-func (r *run) sight(t *target, before reading) reading {
+func (r *run) sight(t *image, before reading) reading {
 	e := r.evidence(t)
 	v := e.verdict()
 	if v != notRead && v != unproven {
@@ -66,14 +66,14 @@ func (r *run) sight(t *target, before reading) reading {
 	}
 	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
 	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
-	if before.target == nil || told && certain {
+	if before.image == nil || told && certain {
 		return reading{}
 	}
 	again := *t
-	again.membersRead, again.members, again.membersErr = before.target.membersRead, before.target.members, nil
+	again.membersRead, again.members, again.membersErr = before.image.membersRead, before.image.members, nil
 	then := before.evidence
 	if again.record == nil {
-		again.record = before.target.record
+		again.record = before.image.record
 	} else {
 		then.record, then.recordBegan = again.record, again.recordBegan.at
 		if then.read {
@@ -151,15 +151,15 @@ func (c *Cloud) shown(b *background) Snapshot {
 	newest.queue.turn.Lock()
 	defer newest.queue.turn.Unlock()
 	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.history.lately(newest)
-	s.Images = newest.images(func(t *target) reading {
+	s.Images = newest.imageSnapshots(func(t *image) reading {
 		if err := opts.tooOld(newest.start); err != nil {
-			old := &target{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
-			return reading{target: old, evidence: newest.evidence(old)}
+			old := &image{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
+			return reading{image: old, evidence: newest.evidence(old)}
 		}
-		if s := newest.sight(t, newest.readings[t.ID]); s.target != nil && opts.tooOld(s.taken) == nil {
+		if s := newest.sight(t, newest.readings[t.ID]); s.image != nil && opts.tooOld(s.taken) == nil {
 			return s
 		}
-		return reading{target: t, evidence: newest.evidence(t)}
+		return reading{image: t, evidence: newest.evidence(t)}
 	})
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && taken.Before(s.Taken) {
@@ -211,7 +211,7 @@ func (c *Cloud) blank(why error) Snapshot {
 	r := newRun(c, c.part(Shard{}), c.opts, nil)
 	c.mu.Unlock()
 	r.err = why
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		t.membersErr = why
 	}
 	return r.newSnapshot()
@@ -291,12 +291,12 @@ func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 // blind counts what the collection could not see and may see soon. It has ended.
 func (r *run) blind() (n int) {
 	if r.err != nil || r.noImageAPI() {
-		return max(len(r.targets), 1)
+		return max(len(r.images), 1)
 	}
 	if r.passing {
 		n++
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		switch {
 		case r.gone(t), r.waits(t):
 		case r.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):

@@ -271,7 +271,7 @@ func (r *run) discover() {
 	queries, err := r.opts.queries(r.projects, r.admin())
 	r.discoveryErr, r.listings = cmp.Or(err, r.scopesErr), len(queries)
 	r.passing = r.scopesErr != nil
-	watched := len(r.targets)
+	watched := len(r.images)
 	for _, q := range queries {
 		l := r.listedBy[q.Owner]
 		if l == nil {
@@ -383,7 +383,7 @@ func (r *run) find(images []client.Image, began moment) error {
 			r.found = append(r.found, *img)
 		}
 		if add {
-			t = r.add(target{Image: Image{ID: img.ID}, discovered: true})
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, passed: true}) // its record is at hand
 		}
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
@@ -412,7 +412,7 @@ func (r *run) ended(ctx context.Context, owner string, err error) {
 	err = r.lookBehindBlanks(ctx)
 	r.noteListingEnd(err)
 	r.swept = true
-	targets := slices.Clone(r.targets)
+	targets := slices.Clone(r.images)
 	r.share()
 	for _, t := range targets {
 		r.verifyExists(t)
@@ -571,7 +571,7 @@ func (r *run) seesImages(ctx context.Context, l listingEvidence) bool {
 
 // verifyExists requests a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
-func (r *run) verifyExists(t *target) {
+func (r *run) verifyExists(t *image) {
 	lacking := !t.listed && r.ownerListed(t)
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
 	ask := t.discovered && !t.doubted && (lacking || gone)
@@ -595,7 +595,7 @@ func (r *run) verifyExists(t *target) {
 }
 
 // ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'.
-func (r *run) ownerListed(t *target) bool {
+func (r *run) ownerListed(t *image) bool {
 	if last := t.past.last; last != nil {
 		if l := r.listingOf(last.Owner); l != nil {
 			return r.swept && l.unread == 0
@@ -612,7 +612,7 @@ func ownNotFound(err error) bool {
 
 // missed reports whether this collection shows that a discovered image is not there (E15): the image API's own 404, from the
 // endpoint where the image was found, while another image of its owner was answered in the same view.
-func (r *run) missed(t *target) bool {
+func (r *run) missed(t *image) bool {
 	if !t.discovered || !t.notFound || t.record != nil || r.noImageAPI() {
 		return false
 	}
@@ -629,22 +629,22 @@ func (r *run) missed(t *target) bool {
 }
 
 // ownerAnswered reports whether an image of the same owner was answered in the same view.
-func (r *run) ownerAnswered(t *target) bool {
+func (r *run) ownerAnswered(t *image) bool {
 	last := t.lastRecord()
 	return last != nil && r.answeredFor[ownerIn{last.View, last.Owner}]
 }
 
 // onlyImage reports whether the image was the only one of its owner in the last complete listing.
-func (r *run) onlyImage(t *target) bool {
+func (r *run) onlyImage(t *image) bool {
 	last := t.lastRecord()
 	return last != nil && r.past.owners[last.Owner] == 1
 }
 
 // lastRecord is what an earlier collection, or a listing in one, said of the image, nil where none did.
-func (t *target) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.known) }
+func (t *image) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.known) }
 
 // gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to
 // watch.
-func (r *run) gone(t *target) bool {
+func (r *run) gone(t *image) bool {
 	return t.unmatched || t.past.missed.before(r.start) && r.missed(t)
 }

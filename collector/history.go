@@ -49,7 +49,7 @@ func (h *History) begin(r *run) {
 	for project, v := range h.views {
 		r.views[project] = &v
 	}
-	r.past, r.readings, r.inboundPast = h.recall(r.part.shard, r.targets), h.readings, h.inbound
+	r.past, r.readings, r.inboundPast = h.recall(r.part.shard, r.images), h.readings, h.inbound
 }
 
 // exchange takes over what a run observed of views, and lets it know what others did.
@@ -204,7 +204,7 @@ type past struct {
 }
 
 // recall returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
-func (h *History) recall(shard Shard, configured []*target) *past {
+func (h *History) recall(shard Shard, configured []*image) *past {
 	p := &past{images: make(map[string]*imageHistory, len(configured)), known: map[string]*client.Image{}, projects: h.projects, owners: h.owners}
 	for _, t := range configured {
 		image := h.images[t.ID]
@@ -237,7 +237,7 @@ func (h *History) learnImages(r *run) {
 		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
 		h.owners = owners
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		if h.newer(t.ID, r) {
 			continue
 		}
@@ -255,7 +255,7 @@ func (h *History) learnImages(r *run) {
 func (h *History) newer(id string, r *run) bool { return r.id < h.images[id].run }
 
 // forget drops an image that is gone, or that no rule takes any more.
-func (h *History) forget(t *target, r *run) {
+func (h *History) forget(t *image, r *run) {
 	image, known := h.images[t.ID]
 	delete(h.images, t.ID)
 	if !known || image.known == nil {
@@ -270,7 +270,7 @@ func (h *History) forget(t *target, r *run) {
 }
 
 // learn takes over what the image's questions brought.
-func (m *imageHistory) learn(t *target, number int, r *run) {
+func (m *imageHistory) learn(t *image, number int, r *run) {
 	m.learnEvidence(t, r)
 	if t.membersRead || t.record != nil {
 		m.run = r.id
@@ -315,7 +315,7 @@ func (m *imageHistory) learn(t *target, number int, r *run) {
 }
 
 // learnEvidence takes over what the next collection needs to judge the image.
-func (m *imageHistory) learnEvidence(t *target, r *run) {
+func (m *imageHistory) learnEvidence(t *image, r *run) {
 	e := r.evidence(t)
 	v := e.verdict()
 	if t.record != nil || t.membersRead {
@@ -379,8 +379,8 @@ func (m *imageHistory) comesLast() bool { return m.throttled > 1 && m.passed < m
 
 // order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
 // same collection the ones that got their first 429.
-func order(targets []*target) {
-	slices.SortStableFunc(targets, func(a, b *target) int {
+func order(targets []*image) {
+	slices.SortStableFunc(targets, func(a, b *image) int {
 		one, other := a.past, b.past
 		return cmp.Or(
 			compareBools(one.comesLast(), other.comesLast()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),

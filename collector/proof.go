@@ -108,7 +108,7 @@ func (r *run) viewIn(project string) *view {
 }
 
 // viewOf is the view that an image's members are read in.
-func (r *run) viewOf(t *target) *view {
+func (r *run) viewOf(t *image) *view {
 	record := cmp.Or(t.record, t.past.last)
 	switch {
 	case t.membersRead:
@@ -149,7 +149,7 @@ func (r *run) noteRecord(img *client.Image, began moment) {
 }
 
 // evidence is what is known of an image's members.
-func (r *run) evidence(t *target) imageEvidence {
+func (r *run) evidence(t *image) imageEvidence {
 	m := t.past
 	e := imageEvidence{
 		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
@@ -176,53 +176,32 @@ func (r *run) note() {
 	if r.noted {
 		return
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		e := r.evidence(t)
 		e.noteVisibility()
 	}
 	for _, v := range r.views {
 		v.noteRefusal()
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		e := r.evidence(t)
 		e.noteRows()
 	}
 }
 
 // verdict is what may be reported of an image's members.
-func (r *run) verdict(t *target) verdict {
+func (r *run) verdict(t *image) verdict {
 	e := r.evidence(t)
 	return e.verdict()
 }
 
 // hasNoMembers reports whether the image is known to have a visibility without members.
-func (r *run) hasNoMembers(t *target) bool {
+func (r *run) hasNoMembers(t *image) bool {
 	if t.record == nil {
 		return false
 	}
 	e := r.evidence(t)
 	return !e.wantsList()
-}
-
-// lacksRecordAlone reports whether an image's record is to be read once more, where records are read one by one: then each image is whole
-// in its turn, and others follow in their own.
-func (r *run) lacksRecordAlone(t *target) bool {
-	e := r.evidence(t)
-	ask := t.recordFirst && !t.askedAgain && e.lacksSecondRecord()
-	t.askedAgain = t.askedAgain || ask
-	return ask
-}
-
-// asksAtOnce reports whether an image is asked for its members without a look at its record: not one that is seen for the first time,
-// whose record must be known before, nor one whose visibility had no members.
-func (r *run) asksAtOnce(t *target) bool {
-	m := t.past
-	if m.last == nil {
-		return m.met
-	}
-	e := r.evidence(t)
-	e.record = m.last
-	return e.wantsList()
 }
 
 // prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
@@ -260,8 +239,8 @@ func (r *run) lacking(idle bool) []task {
 	if r.err != nil || r.noImageAPI() {
 		return nil
 	}
-	l := lack{run: r, wanted: map[rowsOf][]*target{}, others: map[string]*target{}, doubtful: map[string]bool{}}
-	for _, t := range r.targets {
+	l := lack{run: r, wanted: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
+	for _, t := range r.images {
 		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
 			l.image(t)
 		}
@@ -281,10 +260,10 @@ type lack struct {
 	run *run
 
 	tasks    []task
-	again    []*target            // images whose record is to be read once more
-	wanted   map[rowsOf][]*target // images whose lists need a proof that such rows are visible
-	others   map[string]*target   // an image whose record may prove an administrator, by project
-	doubtful map[string]bool      // where that is lacking
+	again    []*image            // images whose record is to be read once more
+	wanted   map[rowsOf][]*image // images whose lists need a proof that such rows are visible
+	others   map[string]*image   // an image whose record may prove an administrator, by project
+	doubtful map[string]bool     // where that is lacking
 }
 
 // rowsOf are the rows of lists in the view of one project: of its own images, or of others'.
@@ -294,15 +273,14 @@ type rowsOf struct {
 }
 
 // image adds what is lacking of one image.
-func (l *lack) image(t *target) {
+func (l *lack) image(t *image) {
 	r := l.run
 	e := r.evidence(t)
 	switch {
 	case r.gone(t):
 		return
-	case !t.membersAsked && t.record != nil && e.wantsList():
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.readMembers(ctx, t) })
-		t.membersAsked = true
+	case !t.requested && t.queuedIn == nil && t.record != nil && e.wantsList():
+		l.tasks = append(l.tasks, r.turnOf(t, &r.queue.first))
 		return
 	}
 	probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n
@@ -395,18 +373,18 @@ func (r *run) wantsPrivateLook(v *view) bool {
 			return l.owner != ""
 		}
 	}
-	return slices.ContainsFunc(r.targets, func(t *target) bool { return r.wantsAdministrator(t, v) })
+	return slices.ContainsFunc(r.images, func(t *image) bool { return r.wantsAdministrator(t, v) })
 }
 
 // wantsAdministrator reports whether the list of another project's image was read in a view that should be an administrator's.
-func (r *run) wantsAdministrator(t *target, v *view) bool {
+func (r *run) wantsAdministrator(t *image, v *view) bool {
 	a := &t.members.Access
 	return t.membersRead && a.ProjectID == v.project && a.HasRole(r.opts.AdminRoles) && t.record != nil && t.record.Owner != v.project
 }
 
 // readAgain are the requests for records that must be read after something else: in lists, where those brought them before.
-func (r *run) readAgain(targets []*target) (tasks []task) {
-	listed := map[bool][]*target{} // by whether they are hidden
+func (r *run) readAgain(targets []*image) (tasks []task) {
+	listed := map[bool][]*image{} // by whether they are hidden
 	for _, t := range targets {
 		if r.opts.API == client.IMS || t.recordFirst || t.record == nil {
 			tasks = append(tasks, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // what was read before stays
@@ -429,7 +407,7 @@ func (r *run) readAgain(targets []*target) (tasks []task) {
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
 // would be.
-func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*target) {
+func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*image) {
 	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
 		again, err := r.askRow(ctx, project, t, randomMember())
 		if !again {
@@ -442,7 +420,7 @@ func (r *run) probe(ctx context.Context, project string, kind questionKind, targ
 }
 
 // checkImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
-func (r *run) checkImage(ctx context.Context, t *target, former string) {
+func (r *run) checkImage(ctx context.Context, t *image, former string) {
 	if former == anyMember {
 		former = randomMember()
 	}
@@ -456,7 +434,7 @@ func (r *run) checkImage(ctx context.Context, t *target, former string) {
 
 // askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
 // shared any more.
-func (r *run) askRow(ctx context.Context, project string, t *target, member string) (again bool, err error) {
+func (r *run) askRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
 	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
 		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
 	})
@@ -489,7 +467,7 @@ type probed struct {
 }
 
 // noteProbed notes what the probe shows, where a record that was read after it names the same owner.
-func (r *run) noteProbed(t *target, img *client.Image, began moment) {
+func (r *run) noteProbed(t *image, img *client.Image, began moment) {
 	p := t.probed
 	if p == nil || began.n < p.end.n || img.Owner != p.owner {
 		return
@@ -511,11 +489,7 @@ func randomMember() string {
 // askPrivate asks for the members of a private image, to see whether private images of this API have any (E12).
 func (r *run) askPrivate(ctx context.Context, project, id string) {
 	t := r.byID[id]
-	known := t != nil && !t.membersAsked
-	if known {
-		t.membersAsked = true
-	}
-	if known {
+	if t != nil && !t.requested {
 		r.readMembers(ctx, t)
 		e := r.evidence(t)
 		again := (e.read || e.forbidden && !e.onlyShared) && !t.askedAgain
@@ -613,7 +587,7 @@ func (r *run) viewSnapshots() []ViewSnapshot {
 		list = append(list, p)
 		of[p.ProjectID] = &list[len(list)-1]
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		e := r.evidence(t)
 		v, p := e.view, of[e.view.project]
 		if p == nil || v != r.views[v.project] || r.gone(t) {

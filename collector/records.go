@@ -11,8 +11,8 @@ import (
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
 func (r *run) askRecords() {
-	var lacking []*target
-	for _, t := range r.targets {
+	var lacking []*image
+	for _, t := range r.images {
 		if t.record == nil && !t.doubted {
 			lacking = append(lacking, t)
 		}
@@ -39,7 +39,7 @@ const (
 )
 
 // askChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
-func (r *run) askChunk(ctx context.Context, chunk []*target, mode how, err error) (how, error) {
+func (r *run) askChunk(ctx context.Context, chunk []*image, mode how, err error) (how, error) {
 	missing := chunk
 	if mode == tryLists {
 		missing, err = r.askLists(ctx, chunk)
@@ -79,7 +79,7 @@ func (r *run) askChunk(ctx context.Context, chunk []*target, mode how, err error
 }
 
 // askLists notes the records that the two lists have, and returns the targets that they lack.
-func (r *run) askLists(ctx context.Context, chunk []*target) (missing []*target, err error) {
+func (r *run) askLists(ctx context.Context, chunk []*image) (missing []*image, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
 		if len(missing) > 0 && err == nil {
@@ -90,7 +90,7 @@ func (r *run) askLists(ctx context.Context, chunk []*target) (missing []*target,
 }
 
 // askList is askLists for one of the lists.
-func (r *run) askList(ctx context.Context, asked []*target, hidden bool) (missing []*target, err error) {
+func (r *run) askList(ctx context.Context, asked []*image, hidden bool) (missing []*image, err error) {
 	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
 		return r.cloud.api.Images(ctx, ids(asked), hidden)
 	})
@@ -100,7 +100,7 @@ func (r *run) askList(ctx context.Context, asked []*target, hidden bool) (missin
 	return r.settleRecords(asked, images, began), nil
 }
 
-func ids(targets []*target) []string {
+func ids(targets []*image) []string {
 	ids := make([]string, len(targets))
 	for i, t := range targets {
 		ids[i] = t.ID
@@ -108,20 +108,18 @@ func ids(targets []*target) []string {
 	return ids
 }
 
-// askRecordAlone asks for a record when the image's turn comes, or now if it was before.
-func (r *run) askRecordAlone(t *target) {
+// askRecordAlone requests a record in the image's turn, or now if that has passed: before what is known, since it was never read.
+func (r *run) askRecordAlone(t *image) {
 	t.recordFirst = true
-	begun, asked := t.begun, t.membersAsked
 	switch {
-	case begun && !asked:
-		// Before those that are known: these were never read.
-		r.queue.add(&r.queue.first, func(ctx context.Context) { r.takeTurn(ctx, t) })
-	case begun:
+	case t.passed && t.requested:
 		r.queue.add(&r.queue.first, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // the error is noted there
+	case t.passed:
+		r.enqueue(t, &r.queue.first)
 	}
 }
 
-func (r *run) readRecord(ctx context.Context, t *target) error {
+func (r *run) readRecord(ctx context.Context, t *image) error {
 	img, began, err := request(ctx, r, func(ctx context.Context) (client.Image, error) { return r.cloud.api.Image(ctx, t.ID) })
 	if err != nil {
 		r.settleRecord(t, nil, began, err)
@@ -132,7 +130,7 @@ func (r *run) readRecord(ctx context.Context, t *target) error {
 }
 
 // settleRecords notes the records that a list has and returns the targets that it lacks.
-func (r *run) settleRecords(asked []*target, images []client.Image, began moment) (missing []*target) {
+func (r *run) settleRecords(asked []*image, images []client.Image, began moment) (missing []*image) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
@@ -149,7 +147,7 @@ func (r *run) settleRecords(asked []*target, images []client.Image, began moment
 }
 
 // settleRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
-func (r *run) settleRecord(t *target, img *client.Image, began moment, err error) {
+func (r *run) settleRecord(t *image, img *client.Image, began moment, err error) {
 	again := t.record != nil
 	if err == nil || !again {
 		t.record, t.recordErr, t.recordBegan = img, err, began
@@ -171,9 +169,7 @@ func (r *run) settleRecord(t *target, img *client.Image, began moment, err error
 			t.unmatched = true
 		}
 	}
-	e := r.evidence(t)
-	ask := !t.unmatched && !t.inTurn && e.wantsList() && !notAsked(err)
-	if ask {
-		r.askMembersOf(t)
+	if t.queuedIn != nil || t.passed && r.wantsMembers(t) {
+		r.enqueue(t, r.placeOf(t))
 	}
 }

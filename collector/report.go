@@ -301,7 +301,7 @@ func (r *run) troubles() map[problem]*trouble {
 			note(what, "", nil)
 		}
 	}
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		if r.gone(t) {
 			continue
 		}

@@ -62,8 +62,8 @@ type run struct {
 	answered    bool  // as the image API answers a good token
 	served      bool  // with a 200
 	notImageAPI bool  // there is no list of images
-	targets     []*target
-	byID        map[string]*target
+	images      []*image
+	byID        map[string]*image
 	weight      int // of what is kept
 
 	found        []client.Image // by its listings, in any shard
@@ -97,14 +97,14 @@ func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *r
 	r := &run{
 		cloud: c, part: p, opts: opts, cancel: cancel,
 		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
-		targets: make([]*target, 0, len(opts.Images)), byID: make(map[string]*target, len(opts.Images)),
+		images: make([]*image, 0, len(opts.Images)), byID: make(map[string]*image, len(opts.Images)),
 		history: c.history, views: map[string]*view{}, answeredFor: map[ownerIn]bool{},
 		ownerRows: map[string]int{}, listedBy: map[string]*listingEvidence{}, looks: map[string]chan struct{}{},
 		contradicted: map[string]bool{},
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
-			r.add(target{Image: img})
+			r.add(image{Image: img})
 		}
 	}
 	r.history.begin(r)
@@ -112,12 +112,12 @@ func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *r
 	return r
 }
 
-// add adds a target.
-func (r *run) add(t target) *target {
+// add adds an image.
+func (r *run) add(t image) *image {
 	if t.past == nil {
 		t.past = &imageHistory{}
 	}
-	r.targets = append(r.targets, &t)
+	r.images = append(r.images, &t)
 	r.byID[t.ID] = &t
 	return &t
 }
@@ -128,7 +128,7 @@ func (r *run) remember(own []string) {
 	for _, id := range slices.Sorted(maps.Keys(r.past.known)) {
 		img := r.past.known[id]
 		if rule := r.opts.rule(img, own); rule != nil && r.byID[id] == nil {
-			r.add(target{Image: Image{ID: id, Policy: rule.Policy}, past: r.past.images[id], discovered: true})
+			r.add(image{Image: Image{ID: id, Policy: rule.Policy}, past: r.past.images[id], discovered: true})
 			r.weight += imageWeight(img)
 		}
 	}
@@ -139,15 +139,15 @@ func (r *run) do(ctx context.Context) {
 	defer func() { r.end = time.Now() }()
 	if err := r.connect(ctx); err != nil {
 		r.err = err
-		for _, t := range r.targets {
+		for _, t := range r.images {
 			t.membersErr = err
 		}
 		return
 	}
 	asks := r.askInbound()
 	switch {
-	case len(r.opts.Discover) == 0 && len(r.targets) == 0 && asks:
-	case len(r.opts.Discover) == 0 && len(r.targets) == 0:
+	case len(r.opts.Discover) == 0 && len(r.images) == 0 && asks:
+	case len(r.opts.Discover) == 0 && len(r.images) == 0:
 		r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
 	case len(r.opts.Discover) == 0:
 		r.askRecords()
@@ -156,7 +156,7 @@ func (r *run) do(ctx context.Context) {
 	default:
 		r.queue.add(&r.queue.first, r.discoverNowAndThen)
 	}
-	r.askMembers()
+	r.enqueueImages()
 	r.queue.add(&r.queue.first, r.prove)
 	patience := client.Patience{RequestTimeout: r.opts.RequestTimeout, Pause: r.queue.pause}
 	r.queue.work(client.WithPatience(ctx, patience), r.opts.Concurrency)
@@ -197,8 +197,8 @@ func (r *run) connect(ctx context.Context) error {
 	r.enterViews()
 	if err == nil && !slices.Equal(r.projects, r.past.projects) {
 		// What was discovered for another project is no business of these.
-		r.targets = slices.DeleteFunc(r.targets, func(t *target) bool { return t.discovered })
-		maps.DeleteFunc(r.byID, func(_ string, t *target) bool { return t.discovered })
+		r.images = slices.DeleteFunc(r.images, func(t *image) bool { return t.discovered })
+		maps.DeleteFunc(r.byID, func(_ string, t *image) bool { return t.discovered })
 		r.remember(r.projects)
 	}
 	return err
@@ -262,91 +262,6 @@ func imageStatus(err error) int {
 	return 0
 }
 
-// askMembers asks for the members of every image, but of those that had no members last time, and of those that are seen for the first
-// time, only when the record says that they may have some now.
-func (r *run) askMembers() {
-	targets := slices.Clone(r.targets)
-	order(targets)
-	for _, t := range targets {
-		if !r.asksAtOnce(t) {
-			r.queue.add(&r.queue.rest, func(ctx context.Context) { r.takeTurn(ctx, t) }) // or settleRecord will ask
-			continue
-		}
-		r.askMembersOf(t)
-	}
-}
-
-// askMembersOf asks for an image's members when its time has come. One that has low priority may be asked for again, with a higher one.
-func (r *run) askMembersOf(t *target) {
-	low := r.inTurns(t)
-	asked := t.membersAsked && (low || !t.lowPriority)
-	t.membersAsked, t.lowPriority = true, low
-	if asked {
-		return
-	}
-	to := &r.queue.rest
-	switch {
-	case low:
-		to = &r.queue.last
-	case t.past.hung:
-		to = &r.queue.slow
-	}
-	r.queue.add(to, func(ctx context.Context) {
-		taken := t.membersTaken
-		t.membersTaken = true
-		if taken {
-			return
-		}
-		r.begin(ctx, t)
-		if !r.hasNoMembers(t) { // as its record may have shown meanwhile
-			r.readMembers(ctx, t)
-		}
-	})
-}
-
-// takeTurn is the turn of an image whose record must be known before its members are asked for.
-func (r *run) takeTurn(ctx context.Context, t *target) {
-	t.inTurn = t.recordFirst && t.record == nil
-	r.begin(ctx, t)
-	e := r.evidence(t)
-	ask := t.inTurn && !t.membersAsked && !t.unmatched && e.wantsList() && !notAsked(t.recordErr)
-	t.inTurn = false
-	t.membersAsked = t.membersAsked || ask
-	if ask {
-		r.readMembers(ctx, t)
-	}
-}
-
-// readMembers reads an image's list of members.
-func (r *run) readMembers(ctx context.Context, t *target) {
-	late := r.late()
-	t.before, t.after = t.record, nil // those at hand, and those to come
-	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
-	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
-	if err == nil {
-		err = r.take(listWeight(list.Members))
-	}
-	t.members, t.membersErr, t.membersRead, t.late, t.cutOff = list, err, err == nil, late, cutOff
-	t.membersBegan, t.membersEnd = began, r.moment()
-	if err != nil {
-		t.members = client.MemberList{}
-	}
-	r.verifyExists(t)
-	if r.lacksRecordAlone(t) {
-		_ = r.readRecord(ctx, t) // what was read before stays
-	}
-}
-
-// begin is the turn of an image. Where its record is asked for alone, that is now: each image is to be whole in its turn, so that
-// the records of all don't take the time of all members.
-func (r *run) begin(ctx context.Context, t *target) {
-	t.begun = true
-	ask := t.recordFirst && t.record == nil
-	if ask {
-		_ = r.readRecord(ctx, t) // the error is noted there
-	}
-}
-
 // maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
 const maxWeight = 256 << 20
 
@@ -380,7 +295,7 @@ func imageWeight(img *client.Image) int {
 func (r *run) newSnapshot() Snapshot {
 	s := r.head()
 	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
-	s.Images = r.images(r.sightInTurn)
+	s.Images = r.imageSnapshots(r.sightInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
 			s.Taken = taken
@@ -408,15 +323,15 @@ func (r *run) head() Snapshot {
 }
 
 // images are those of a snapshot, each as it is to be seen.
-func (r *run) images(see func(t *target) reading) []ImageSnapshot {
-	images := make([]ImageSnapshot, 0, len(r.targets))
-	for _, t := range r.targets {
+func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
+	images := make([]ImageSnapshot, 0, len(r.images))
+	for _, t := range r.images {
 		if r.gone(t) {
 			continue
 		}
 		s := see(t)
 		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t)}
-		s.target.judge(&s.evidence, &img)
+		s.image.judge(&s.evidence, &img)
 		images = append(images, img)
 	}
 	if r.opts.MemberDetails {
@@ -441,7 +356,7 @@ func (r *run) discovery(s *Snapshot) {
 }
 
 // imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
-func (r *run) imageName(t *target) string {
+func (r *run) imageName(t *image) string {
 	if t.Name != "" {
 		return t.Name
 	}

@@ -145,7 +145,7 @@ func (r *run) adopt(s *sweep) {
 			continue
 		}
 		if t == nil {
-			t = r.add(target{Image: Image{ID: img.ID}, discovered: true})
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true})
 			r.weight += imageWeight(img)
 		}
 		if t.discovered {
@@ -159,7 +159,7 @@ func (r *run) adopt(s *sweep) {
 	if r.discoveryErr == nil {
 		r.discoveryErr = cmp.Or(s.err, r.scopesErr)
 	}
-	targets := slices.Clone(r.targets)
+	targets := slices.Clone(r.images)
 	if len(targets) == 0 {
 		r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, s.images) })
 		return
@@ -168,5 +168,5 @@ func (r *run) adopt(s *sweep) {
 		r.verifyExists(t)
 	}
 	r.askRecords()
-	r.askMembers()
+	r.enqueueImages()
 }

@@ -12,7 +12,7 @@ import (
 // between their last reading is shown.
 
 // inTurns reports whether an image is one of them: discovered, called private, and never seen with a member.
-func (r *run) inTurns(t *target) bool {
+func (r *run) inTurns(t *image) bool {
 	if r.opts.API != client.IMS || !t.discovered || t.past.hadRow || len(t.members.Members) > 0 {
 		return false
 	}
@@ -28,34 +28,34 @@ func (r *run) inTurns(t *target) bool {
 
 // waits reports whether the turn of an image has not come in this collection. A turn that the end of the collection's time cuts
 // off counts as none, since the image is the first of the next turns; but not twice in a row.
-func (r *run) waits(t *target) bool {
+func (r *run) waits(t *image) bool {
 	asked := t.membersErr != nil && !notAsked(t.membersErr) && (!t.cutOff || t.past.hung)
 	return r.inTurns(t) && !t.membersRead && !asked && !t.notFound
 }
 
 // waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than
 // a reading may be old counts as not read.
-func (r *run) waitsForFirst(t *target) bool {
+func (r *run) waitsForFirst(t *image) bool {
 	since := t.past.since
 	return r.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
 }
 
 // waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
 // one, or its last reading is shown. The run has ended.
-func (r *run) waitsAsMeant(t *target) bool {
+func (r *run) waitsAsMeant(t *image) bool {
 	before := r.readings[t.ID]
-	return r.waits(t) && (r.waitsForFirst(t) || before.target != nil && age(before.taken) <= r.opts.staleness())
+	return r.waits(t) && (r.waitsForFirst(t) || before.image != nil && age(before.taken) <= r.opts.staleness())
 }
 
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
 // turn did not come.
-func (r *run) sightInTurn(t *target) reading {
+func (r *run) sightInTurn(t *image) reading {
 	if before, ok := r.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
-		if s := r.sight(t, before); s.target != nil {
+		if s := r.sight(t, before); s.image != nil {
 			return s
 		}
 	}
-	return reading{target: t, evidence: r.evidence(t)}
+	return reading{image: t, evidence: r.evidence(t)}
 }
 
 // nextReadings are the readings that later runs may show: in the background those of all images, else of those that are read in turns.
@@ -69,13 +69,13 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 		next = map[string]reading{}
 	}
 	views := r.frozen()
-	for _, t := range r.targets {
+	for _, t := range r.images {
 		if readings[t.ID].taken.After(r.start) {
 			continue // by a later run that ended before this one
 		}
 		s := r.sight(t, readings[t.ID])
 		delete(next, t.ID)
-		if s.target == nil || r.gone(t) || !all && !r.inTurns(t) {
+		if s.image == nil || r.gone(t) || !all && !r.inTurns(t) {
 			continue
 		}
 		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {

@@ -1,0 +1,196 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"glance_share_exporter/client"
+)
+
+// image is one image of a run, and what the requests about it brought.
+type image struct {
+	Image
+	past       *imageHistory // what earlier runs left; it does not change
+	discovered bool
+
+	queuedIn    *[]task // where its turn waits; nil: it does not
+	passed      bool    // its turn is over; what becomes known now may give it another one
+	requested   bool    // its members are, or were
+	recordFirst bool    // its record is requested alone, in its turn
+
+	swept       *client.Image // its record in the last sweep, which may be old
+	record      *client.Image // the last one
+	recordBegan moment        // when it was requested
+	recordErr   error
+	before      *client.Image // the last record when the members were requested; nil: there was none in this run
+	after       *client.Image // the last record that was requested after the members were read
+	askedAgain  bool          // the record was, after the members
+
+	membersRead  bool
+	members      client.MemberList
+	membersErr   error
+	membersBegan moment
+	membersEnd   moment
+	oneRow       bool        // members is what the probe on this very image was answered, and the list was empty
+	late         bool        // members were requested when nearly all of the time was over
+	cutOff       bool        // what was left of the time was too short for the answer
+	probed       *probed     // nil: no probe of this run proved anything
+	checked      observation // the probe on this very image showed that rows are visible
+	refused      observation // the probe on this very image was refused
+
+	listed    bool // a listing has it, and a rule takes it
+	doubted   bool // it was requested alone, because it may be gone
+	notFound  bool // and that was a 404 of the image API's own
+	unmatched bool // no rule takes it any more
+}
+
+// enqueueImages lets every image wait for its turn.
+func (r *run) enqueueImages() {
+	images := slices.Clone(r.images)
+	order(images)
+	for _, t := range images {
+		r.enqueue(t, r.placeOf(t))
+	}
+}
+
+// placeOf is where an image's turn waits: late where it is read in turns, and early, for half of the workers, where it hung the last time.
+func (r *run) placeOf(t *image) *[]task {
+	switch {
+	case t.record == nil && !r.readsUnseen(t):
+		return &r.queue.rest
+	case r.inTurns(t):
+		return &r.queue.last
+	case t.past.hung:
+		return &r.queue.slow
+	}
+	return &r.queue.rest
+}
+
+// enqueue lets an image wait for its turn in a place, and in no other one.
+func (r *run) enqueue(t *image, place *[]task) {
+	if t.requested || t.queuedIn == place {
+		return
+	}
+	r.queue.add(place, r.turnOf(t, place))
+}
+
+// turnOf is the task that gives an image its turn, unless it has another place by then.
+func (r *run) turnOf(t *image, place *[]task) task {
+	t.queuedIn = place
+	return func(ctx context.Context) {
+		if t.queuedIn == place {
+			t.queuedIn = nil
+			r.readImage(ctx, t)
+		}
+	}
+}
+
+// readImage is the turn of an image: its record where no list has it, its members, and its record again where the evidence takes one that
+// is read after the members. So each image is whole in its turn, and the records of all don't take the time of all members. Where
+// the record is still to come from a list, and the members cannot be requested without it, the image gets another turn then.
+func (r *run) readImage(ctx context.Context, t *image) {
+	t.passed = false
+	if t.recordFirst && t.record == nil {
+		_ = r.readRecord(ctx, t) // the error is noted there
+	}
+	t.passed = true
+	if !t.requested && r.wantsMembers(t) {
+		r.readMembers(ctx, t)
+	}
+}
+
+// wantsMembers reports whether an image's members are to be requested, by what is known of it now.
+func (r *run) wantsMembers(t *image) bool {
+	switch {
+	case t.unmatched:
+		return false
+	case t.record != nil:
+		e := r.evidence(t)
+		return e.wantsList()
+	case t.recordErr != nil && !notAsked(t.recordErr):
+		return true
+	}
+	return r.readsUnseen(t)
+}
+
+// readsUnseen reports whether an image's members are requested though its record is not read in this run: not where the image is seen for
+// the first time, nor where its last record says that it has none.
+func (r *run) readsUnseen(t *image) bool {
+	if t.past.last == nil {
+		return t.past.met
+	}
+	e := r.evidence(t)
+	e.record = t.past.last
+	return e.wantsList()
+}
+
+// readMembers reads an image's list of members.
+func (r *run) readMembers(ctx context.Context, t *image) {
+	t.requested = true
+	t.before, t.after = t.record, nil // those at hand, and those to come
+	late := r.late()
+	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
+	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
+	if err == nil {
+		err = r.take(listWeight(list.Members))
+	}
+	if err != nil {
+		list = client.MemberList{}
+	}
+	t.members, t.membersErr, t.membersRead, t.late, t.cutOff = list, err, err == nil, late, cutOff
+	t.membersBegan, t.membersEnd = began, r.moment()
+	r.verifyExists(t)
+	if e := r.evidence(t); t.recordFirst && !t.askedAgain && e.lacksSecondRecord() {
+		t.askedAgain = true
+		_ = r.readRecord(ctx, t) // what was read before stays
+	}
+}
+
+// judge says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
+func (t *image) judge(e *imageEvidence, s *ImageSnapshot) {
+	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
+	v := e.verdict()
+	s.MembersRead = e.readAt(v)
+	if t.record != nil {
+		s.RecordRead = e.recordBegan
+	}
+	s.StatusCode = statusOK
+	switch v {
+	case noMembers:
+		// The record decided. A 403 on the members of such an image means no more than that.
+		s.Coverage = NotApplicable
+	case allMembers:
+		s.Coverage, s.Members = Complete, t.members.Members
+	case someKnown:
+		s.Coverage, s.Members, s.Doubt = Partial, t.members.Members, e.doubt()
+	case unproven:
+		s.Coverage, s.Err = Unread, e.unprovenErr()
+	case notRead:
+		s.Coverage, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotAsked)
+		if s.StatusCode = imageStatus(s.Err); s.StatusCode == statusOK {
+			s.StatusCode = 0 // an answer that was refused is none
+		}
+	}
+}
+
+// readAt is when the request began that a verdict is from, zero where nothing was read. A record decides together with the list that it
+// was read beside, if there is one.
+func (e *imageEvidence) readAt(v verdict) time.Time {
+	switch {
+	case v == notRead || v == unproven:
+		return time.Time{}
+	case v == noMembers && (e.list.at.IsZero() || e.recordBegan.Before(e.list.at)):
+		return e.recordBegan
+	}
+	return e.list.at
+}
+
+// notRequested is why members were not asked for, as far as the request for the record tells; nil where it tells nothing.
+func (t *image) notRequested() error {
+	if t.notFound || notAsked(t.recordErr) {
+		return t.recordErr
+	}
+	return nil
+}
