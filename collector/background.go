@@ -34,13 +34,6 @@ type shared struct {
 // shareFor is how long a snapshot is shared while nothing ends or begins.
 const shareFor = time.Second
 
-// reading is an image that was read. One that a later collection cannot read is shown as it was, with its age.
-type reading struct {
-	image    *image
-	evidence imageEvidence
-	taken    time.Time // when the collection began that read its members
-}
-
 // stop ends it, and the collection that is under way.
 func (b *background) stop() {
 	b.cancel()
@@ -53,42 +46,6 @@ func (b *background) again() {
 	case b.kick <- struct{}{}:
 	default:
 	}
-}
-
-// sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
-// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
-// zero value is an image that is not read.
-func (r *run) sight(t *image, before reading) reading {
-	e := r.evidence(t)
-	v := e.verdict()
-	if v != notRead && v != unproven {
-		return reading{t, e, r.start}
-	}
-	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
-	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
-	if before.image == nil || told && certain {
-		return reading{}
-	}
-	again := *t
-	again.membersRead, again.members, again.membersErr = before.image.membersRead, before.image.members, nil
-	then := before.evidence
-	if again.record == nil {
-		again.record = before.image.record
-	} else {
-		then.record, then.recordBegan = again.record, again.recordBegan.at
-		if then.read {
-			then.after = again.record
-		}
-	}
-	// What was observed then says nothing of another view, nor against what is known of private images now.
-	now := r.viewIn(then.view.project)
-	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !r.hasPrivateMembers() {
-		return reading{}
-	}
-	if v := then.verdict(); v == notRead || v == unproven {
-		return reading{}
-	}
-	return reading{&again, then, before.taken}
 }
 
 var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
@@ -156,7 +113,7 @@ func (c *Cloud) shown(b *background) Snapshot {
 			old := &image{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
 			return reading{image: old, evidence: newest.evidence(old)}
 		}
-		if s := newest.sight(t, newest.readings[t.ID]); s.image != nil && opts.tooOld(s.taken) == nil {
+		if s := newest.sight(t, newest.past.readings[t.ID]); s.image != nil && opts.tooOld(s.taken) == nil {
 			return s
 		}
 		return reading{image: t, evidence: newest.evidence(t)}
@@ -293,7 +250,7 @@ func (r *run) blind() (n int) {
 	if r.err != nil || r.noImageAPI() {
 		return max(len(r.images), 1)
 	}
-	if r.passing {
+	if r.discovery.passing {
 		n++
 	}
 	for _, t := range r.images {

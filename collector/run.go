@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -11,26 +10,11 @@ import (
 	"glance_share_exporter/client"
 )
 
-var errNotAsked = errors.New("not requested: scrape deadline reached")
-
-// notAsked reports whether there was no time to ask, which says nothing of who would have answered.
-func notAsked(err error) bool { return errors.Is(err, errNotAsked) || code(err) == client.CodeNotAsked }
-
 const (
 	// grace is the end of a scrape's time, in which the requests that are still under way are cut off.
 	grace = 20 * time.Millisecond
 	// leastTime is the least that a request is worth starting with.
 	leastTime = 50 * time.Millisecond
-)
-
-// The HTTP status codes of the image API that something follows from.
-const (
-	statusOK              = 200
-	statusBadRequest      = 400
-	statusUnauthorized    = 401
-	statusForbidden       = 403
-	statusNotFound        = 404
-	statusTooManyRequests = 429
 )
 
 // run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue; the run's
@@ -41,66 +25,63 @@ type run struct {
 	part    *part
 	opts    *Options
 	past    *past
-	cancel  context.CancelCauseFunc
-	start   time.Time
-	done    chan struct{}
 	queue   *queue
-	id      uint64 // number of the run
+	lifetime
+	entry
+	imageSet
+	observed
+	discovery discovery
+	inbound   inboundRun
+	departed  []LeftImage // that are not watched any more since this run
+}
 
+// lifetime is when a run is at work, and who waits for it.
+type lifetime struct {
+	id       uint64
+	start    time.Time
 	deadline time.Time // when the requests end that are under way
-	waiters  int       // scrapes; guarded by the cloud's mu
-
-	snapshot Snapshot // when it is done
-
-	moments  uint64    // until now
 	end      time.Time // zero: under way
-	scopes   []client.Scope
-	projects []string // of the scopes
-	// scopesErr is why the scopes are those of before.
-	scopesErr   error
-	err         error // why there is no token
-	answered    bool  // as the image API answers a good token
-	served      bool  // with a 200
-	notImageAPI bool  // there is no list of images
-	images      []*image
-	byID        map[string]*image
-	weight      int // of what is kept
+	cancel   context.CancelCauseFunc
+	waiters  int // scrapes; guarded by the cloud's mu
+	done     chan struct{}
+	snapshot Snapshot // when it is done, if anybody waited for it
+}
 
-	found        []client.Image // by its listings, in any shard
-	listings     int            // that are still to be read to their end
-	swept        bool
-	used         map[*Rule]bool // that took an image
-	discoveryErr error          // why a listing was not read to its end
-	passing      bool           // for a reason, among others, that may be over soon
-	cutOff       bool           // as nobody waited any more, for one
+// entry is what the login brought, and whether the API answers.
+type entry struct {
+	scopes      []client.Scope
+	projects    []string // of the scopes
+	scopesErr   error    // why the scopes are those of before
+	err         error    // why there is no token
+	answered    bool     // as the image API answers a good token
+	served      bool     // with a 200
+	notImageAPI bool     // there is no list of images
+}
 
-	views        map[string]*view   // by project, see evidence.go
-	answeredFor  map[ownerIn]bool   // whose images were answered
-	listed       []*listingEvidence // of each owner
-	listedBy     map[string]*listingEvidence
-	ownerRows    map[string]int           // images in the listings, by owner
-	looks        map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
-	noted        bool                     // nothing more is observed
-	contradicted map[string]bool          // owners: a complete listing lacks an image that is there, and that a rule takes
-	sweepViews   map[string]*view         // of the collection that listed
-	departed     []LeftImage              // that are not watched any more since this collection
+// imageSet is the images of a run, in no order.
+type imageSet struct {
+	images []*image
+	byID   map[string]*image
+	weight int // about how many bytes are kept of them
+}
 
-	readings map[string]reading // of earlier runs; replaced, never changed
-
-	inboundPast *inboundHistory
-	inbound     []*inbound // one for each project, if others' images are asked for
-	inboundKept int        // images of all of them
+// observed is what a run saw that counts as evidence, see evidence.go.
+type observed struct {
+	views       map[string]*view         // by project
+	answeredFor map[ownerIn]bool         // whose images were answered
+	looks       map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
+	moments     uint64                   // until now
+	noted       bool                     // nothing more is observed
 }
 
 // newRun needs the cloud's mu.
 func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *run {
 	r := &run{
-		cloud: c, part: p, opts: opts, cancel: cancel,
-		start: time.Now(), done: make(chan struct{}), queue: newQueue(c.slots, !c.configured(p.shard)), used: map[*Rule]bool{},
-		images: make([]*image, 0, len(opts.Images)), byID: make(map[string]*image, len(opts.Images)),
-		history: c.history, views: map[string]*view{}, answeredFor: map[ownerIn]bool{},
-		ownerRows: map[string]int{}, listedBy: map[string]*listingEvidence{}, looks: map[string]chan struct{}{},
-		contradicted: map[string]bool{},
+		cloud: c, history: c.history, part: p, opts: opts, queue: newQueue(c.slots, !c.configured(p.shard)),
+		lifetime:  lifetime{start: time.Now(), cancel: cancel, done: make(chan struct{})},
+		imageSet:  imageSet{images: make([]*image, 0, len(opts.Images)), byID: make(map[string]*image, len(opts.Images))},
+		observed:  observed{views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, looks: map[string]chan struct{}{}},
+		discovery: newDiscovery(),
 	}
 	for _, img := range opts.Images {
 		if p.shard.has(img.ID) {
@@ -236,32 +217,6 @@ func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (
 // noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides.
 func (r *run) noImageAPI() bool { return r.notImageAPI && !r.served }
 
-// answered reports whether the image API answered as it does to a good token.
-func answered(err error) bool {
-	if err == nil {
-		return true
-	}
-	code := imageStatus(err)
-	return code == statusForbidden || code == statusNotFound
-}
-
-// Refused reports whether the image API answered a request with 401 or 403, as it does for lack of a right.
-func Refused(err error) bool {
-	status := imageStatus(err)
-	return status == statusUnauthorized || status == statusForbidden
-}
-
-// NotFound reports whether the image API answered a request with 404.
-func NotFound(err error) bool { return imageStatus(err) == statusNotFound }
-
-// imageStatus is what the image API's answer means as an HTTP status, 0 without one. What Keystone answers says nothing of an image.
-func imageStatus(err error) int {
-	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op != client.OpAuthenticate && apiErr.Op != client.OpListProjects {
-		return apiErr.Status()
-	}
-	return 0
-}
-
 // maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
 const maxWeight = 256 << 20
 
@@ -291,80 +246,13 @@ func imageWeight(img *client.Image) int {
 	return n
 }
 
-// newSnapshot is what the run saw. It has ended.
-func (r *run) newSnapshot() Snapshot {
-	s := r.head()
-	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
-	s.Images = r.imageSnapshots(r.sightInTurn)
-	for i := range s.Images {
-		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
-			s.Taken = taken
-		}
-	}
-	return s
+// record reads the record of any image.
+func (r *run) record(ctx context.Context, id string) (client.Image, error) {
+	img, _, err := request(ctx, r, func(ctx context.Context) (client.Image, error) { return r.cloud.api.Image(ctx, id) })
+	return img, err
 }
 
-// head is what a snapshot says of the cloud.
-func (r *run) head() Snapshot {
-	r.note()
-	end := r.end
-	if end.IsZero() {
-		end = time.Now()
-	}
-	s := Snapshot{
-		Cloud: r.opts.Name, Start: r.start, Duration: end.Sub(r.start), Up: r.err == nil && r.answered && !r.noImageAPI(), Err: r.err,
-		Discovers: len(r.opts.Discover) > 0, Discovered: r.discovered() && !r.noImageAPI(), Scopes: r.scopes, ScopesErr: r.scopesErr, NoImageAPI: r.err == nil && r.noImageAPI(),
-		opts: r.opts,
-	}
-	r.discovery(&s)
-	s.Inbound = r.inboundSnapshots()
-	s.Views = r.viewSnapshots()
-	return s
-}
-
-// images are those of a snapshot, each as it is to be seen.
-func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
-	images := make([]ImageSnapshot, 0, len(r.images))
-	for _, t := range r.images {
-		if r.gone(t) {
-			continue
-		}
-		s := see(t)
-		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t)}
-		s.image.judge(&s.evidence, &img)
-		images = append(images, img)
-	}
-	if r.opts.MemberDetails {
-		limit(images)
-	}
-	return images
-}
-
-// discovery says what became of the listings.
-func (r *run) discovery(s *Snapshot) {
-	switch {
-	case !s.Discovers:
-	case !s.Discovered:
-		s.DiscoveryErr = cmp.Or(r.err, r.discoveryErr, r.sweptDoubt(), errNotAsked)
-	default:
-		for i := range r.opts.Discover {
-			if !r.used[&r.opts.Discover[i]] {
-				s.IdleRules = append(s.IdleRules, i)
-			}
-		}
-	}
-}
-
-// imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
-func (r *run) imageName(t *image) string {
-	if t.Name != "" {
-		return t.Name
-	}
-	if image := t.past; image.named {
-		return image.name
-	}
-	if t.record != nil {
-		return t.record.Name
-	}
-	return ""
+// page reads a page of a listing.
+func (r *run) page(ctx context.Context, q client.ImageQuery, marker string) (client.ImagePage, moment, error) {
+	return request(ctx, r, func(ctx context.Context) (client.ImagePage, error) { return r.cloud.api.ImagePage(ctx, q, marker) })
 }

@@ -103,11 +103,6 @@ func (h *History) swept(r *run, s *sweep) {
 	h.listing = nil
 }
 
-// age is how long ago something was. The clock that only runs forward stands still while a machine sleeps.
-func age(t time.Time) time.Duration {
-	return max(time.Since(t), time.Now().Round(0).Sub(t))
-}
-
 // discoverNowAndThen uses the last sweep, that of another collection, or lists itself.
 func (r *run) discoverNowAndThen(ctx context.Context) {
 	var s *sweep
@@ -124,7 +119,7 @@ func (r *run) discoverNowAndThen(ctx context.Context) {
 		}
 		left := r.left()
 		if left < leastTime || ctx.Err() != nil {
-			r.discoveryErr = errNotAsked
+			r.discovery.err = errNotAsked
 			return
 		}
 		r.queue.wait(ctx, under.done, left)
@@ -140,7 +135,7 @@ func (r *run) adopt(s *sweep) {
 			continue
 		}
 		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
-		r.used[rule] = true
+		r.discovery.used[rule] = true
 		if rule == nil || !r.part.shard.has(img.ID) {
 			continue
 		}
@@ -152,12 +147,12 @@ func (r *run) adopt(s *sweep) {
 			t.listed, t.swept, t.Policy = true, img, rule.Policy
 		}
 	}
-	r.swept, r.listed, r.listedBy, r.sweepViews = true, s.listed, byOwner(s.listed), s.views
-	if errors.Is(r.discoveryErr, errNotAsked) {
-		r.discoveryErr = nil
+	r.discovery.ended, r.discovery.listed, r.discovery.listedBy, r.discovery.views = true, s.listed, byOwner(s.listed), s.views
+	if errors.Is(r.discovery.err, errNotAsked) {
+		r.discovery.err = nil
 	}
-	if r.discoveryErr == nil {
-		r.discoveryErr = cmp.Or(s.err, r.scopesErr)
+	if r.discovery.err == nil {
+		r.discovery.err = cmp.Or(s.err, r.scopesErr)
 	}
 	targets := slices.Clone(r.images)
 	if len(targets) == 0 {

@@ -12,6 +12,13 @@ import (
 	"glance_share_exporter/client"
 )
 
+// inboundRun is what a run has of the images that others share with the credential's projects.
+type inboundRun struct {
+	past     *inboundHistory
+	projects []*inbound
+	kept     int // images of all of them
+}
+
 // inbound is what the requests about one project's inbound images brought. The collection's mu guards it.
 type inbound struct {
 	listingEvidence // of all listings; project is whose members the images are shared with
@@ -40,29 +47,6 @@ type inboundImage struct {
 	kept   bool // no listing has it, and nothing shows that it is gone
 	// read is when record was read, if that was in an earlier collection.
 	read time.Time
-}
-
-// inboundHistory is what earlier collections left. It is replaced, never changed.
-type inboundHistory struct {
-	projects map[string]inboundMemory
-	late     bool // the last one did not come to its end in time
-}
-
-type inboundMemory struct {
-	names    map[string]string
-	known    map[string]knownInbound // those that were there when last read
-	endpoint string                  // of the image API that they were seen at
-	access   client.Access           // that whole was read with
-	whole    *inbound                // for DiscoveryInterval; nil: the last one was not whole
-	began    time.Time
-}
-
-// knownInbound is an image that was shared with the project when it was last read.
-type knownInbound struct {
-	record client.Image
-	status client.Status // the last one that was read; empty: none was
-	read   time.Time
-	missed missing // when the image API first said that there is no such image
 }
 
 var (
@@ -104,7 +88,7 @@ func (r *run) askInbound() bool {
 	var waiting []*inbound
 	for _, s := range r.scopes {
 		in := newInbound(s.Access.ProjectID)
-		past := r.inboundPast.projects[in.project]
+		past := r.inbound.past.projects[in.project]
 		switch {
 		case s.Err != nil:
 			in.err, in.done = s.Err, true
@@ -116,10 +100,10 @@ func (r *run) askInbound() bool {
 		default:
 			waiting = append(waiting, in)
 		}
-		r.inbound = append(r.inbound, in)
+		r.inbound.projects = append(r.inbound.projects, in)
 	}
 	to := &r.queue.first
-	if r.inboundPast.late {
+	if r.inbound.past.late {
 		to = &r.queue.slow
 	}
 	var next task
@@ -134,7 +118,7 @@ func (r *run) askInbound() bool {
 			in.images, err = map[string]*inboundImage{}, in.foreign // who knows whose they are
 		}
 		if errors.Is(in.foreign, errInboundView) {
-			for id, known := range r.inboundPast.projects[in.project].known {
+			for id, known := range r.inbound.past.projects[in.project].known {
 				if known.status != "" { // else only the listings said that it was the project's
 					r.keepInbound(in, id)
 				}
@@ -200,7 +184,7 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	}
 	if failure == nil && !r.seesImages(ctx, in.listingEvidence) {
 		failure = errInboundBlank
-		for id := range r.inboundPast.projects[in.project].known {
+		for id := range r.inbound.past.projects[in.project].known {
 			r.keepInbound(in, id)
 		}
 	}
@@ -246,13 +230,13 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 	}
 	in.rows += len(page.Images) + page.Unreadable
 	if !in.began.made() {
-		in.began = r.observed(began)
+		in.began = r.at(began)
 	}
 	for i := range page.Images {
 		record := &page.Images[i]
 		r.noteRecord(record, began)
 		if record.Owner == in.project {
-			_, known := r.inboundPast.projects[in.project].known[record.ID]
+			_, known := r.inbound.past.projects[in.project].known[record.ID]
 			if known || in.images[record.ID] != nil {
 				in.letGo(record.ID) // it was another one's
 			}
@@ -264,11 +248,11 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 		if status == client.Accepted {
 			kept += maxAcceptedKept
 		}
-		if len(seen) > maxInbound || img == nil && r.inboundKept >= kept {
+		if len(seen) > maxInbound || img == nil && r.inbound.kept >= kept {
 			return errInboundMany
 		}
 		if img == nil {
-			r.inboundKept++
+			r.inbound.kept++
 			img = &inboundImage{}
 			in.images[record.ID] = img
 		}
@@ -282,164 +266,14 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 	return nil
 }
 
-// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those that were
-// there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
-// the other.
-func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
-	var twice, open, missing []string
-	for _, id := range slices.Sorted(maps.Keys(in.images)) {
-		switch img := in.images[id]; {
-		case img.twice:
-			twice = append(twice, id)
-		case img.status == "":
-			open = append(open, id)
-		}
-	}
-	known := r.inboundPast.projects[in.project].known
-	for _, id := range slices.Sorted(maps.Keys(known)) {
-		if in.images[id] == nil && whole && !in.gone[id] {
-			missing = append(missing, id)
-		}
-	}
-	slices.SortStableFunc(missing, func(a, b string) int {
-		return compareBools(known[a].status != client.Accepted, known[b].status != client.Accepted)
-	})
-	for _, id := range missing {
-		r.keepInbound(in, id)
-	}
-	if len(open) > maxInboundAsked {
-		open, failure = nil, errInboundStatus
-	}
-	if len(missing) > maxMissingAsked {
-		missing, failure = missing[:maxMissingAsked], errInboundStatus
-	}
-	for _, id := range slices.Concat(twice, open, missing) {
-		err := r.settleInboundImage(ctx, in, id)
-		failure = cmp.Or(failure, err)
-		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
-			return cmp.Or(failure, errInboundStatus)
-		}
-	}
-	return failure
-}
-
-// keepInbound keeps the place of an image that was there before, with a status that is not known.
-func (r *run) keepInbound(in *inbound, id string) {
-	if known, ok := r.inboundPast.projects[in.project].known[id]; ok && in.images[id] == nil {
-		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
-	}
-}
-
-// settleInboundImage reads the status of one image, or notes that it is not there any more.
-func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) error {
-	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
-		return r.cloud.api.MembersAs(ctx, in.project, id)
-	})
-	img := in.images[id]
-	if err == nil {
-		err = r.mayTell(in, list.Access)
-	}
-	if img == nil || in.foreign != nil {
-		return err
-	}
-	own := ownRow(in.project, list.Members)
-	var over bool
-	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
-	if err == nil && (own == nil || img.kept) || imageStatus(err) == statusForbidden {
-		record, recordErr := r.record(ctx, id)
-		if recordErr == nil {
-			over = r.inboundOver(in.project, &record, own != nil)
-			record.Tags = nil
-			img.record, img.read = record, time.Time{}
-		}
-		if err == nil || ownNotFound(recordErr) {
-			err = recordErr
-		}
-	}
-	if imageStatus(err) == statusNotFound {
-		return r.missInbound(ctx, in, id, err)
-	}
-	switch {
-	case over:
-		in.letGo(id)
-		return nil
-	case err != nil:
-		return err
-	case own != nil && !list.Repeated:
-		img.status, img.twice, img.kept = own.Status, false, false
-		return nil
-	case img.record.Owner == "" && img.kept:
-		in.letGo(id) // everybody gets an answer
-		return nil
-	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
-		img.status, img.twice = "", false // shared with the project's domain or organization
-		return nil
-	case r.opts.API == client.IMS, own != nil, len(list.Members) == 0:
-		img.status, img.twice = "", false
-		return errInboundRow
-	}
-	in.foreign = errInboundView // who is no member gets a 404
-	return in.foreign
-}
-
-// missInbound is for an image that is not found. It is gone when the image API's own answer says so in two collections (E15).
-func (r *run) missInbound(ctx context.Context, in *inbound, id string, err error) error {
-	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
-	if !seen {
-		r.look(ctx, in.project)
-	}
-	past := r.inboundPast.projects[in.project]
-	seen = seen || r.viewIn(in.project).images.run == r.id
-	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
-		if past.known[id].missed.before(r.start) {
-			in.letGo(id)
-			return nil
-		}
-		in.missed[id] = true
-	}
-	if img := in.images[id]; img != nil {
-		img.status, img.twice = "", false
-	}
-	return err
-}
-
-func (in *inbound) letGo(id string) {
-	delete(in.images, id)
-	in.gone[id] = true
-}
-
-// ownRow is the row of the project itself, nil where there is none.
-func ownRow(project string, members []client.Member) *client.Member {
-	for i := range members {
-		if members[i].Type == client.TypeProject && members[i].ID == project {
-			return &members[i]
-		}
-	}
-	return nil
-}
-
-// inboundOver reports whether an image's own record says that it is none of others with members: it is the project's own, or has none by
-// now. listed is whether its list of members has the project.
-func (r *run) inboundOver(project string, img *client.Image, listed bool) bool {
-	switch {
-	case img.Owner == project:
-		return true
-	case listed || img.Visibility == "" || slices.Contains(r.opts.MembersFor, img.Visibility):
-		return false
-	case img.Visibility != client.Private, img.Owner == "": // nobody shares what is nobody's
-		return true
-	}
-	return r.viewIn(project).privates() == privateHasNone
-}
-
 // inboundSnapshots is what is known by now.
 func (r *run) inboundSnapshots() []InboundSnapshot {
 	if !r.asksInbound() {
 		return nil
 	}
-	list := make([]InboundSnapshot, 0, len(r.inbound))
-	for _, in := range r.inbound {
-		past := r.inboundPast.projects[in.project]
+	list := make([]InboundSnapshot, 0, len(r.inbound.projects))
+	for _, in := range r.inbound.projects {
+		past := r.inbound.past.projects[in.project]
 		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
 		switch {
 		case !in.done:
@@ -491,112 +325,4 @@ func (in *inbound) read() time.Time {
 // inboundConfirmed reports whether the listings are of the project that the configuration names (E6).
 func (r *run) inboundConfirmed(in *inbound) bool {
 	return !in.from.IsZero() || r.viewIn(in.project).knowsProject(in.began)
-}
-
-// inboundName is the label's value: as for the watched images, the first name stays.
-func (r *run) inboundName(project string, img *inboundImage) string {
-	if t := r.byID[img.record.ID]; t != nil && t.Name != "" {
-		return t.Name
-	}
-	if name, ok := r.inboundPast.projects[project].names[img.record.ID]; ok {
-		return name
-	}
-	return img.record.Name
-}
-
-// keep forgets what was listed with other options.
-func (p *inboundHistory) keep(opts *Options) *inboundHistory {
-	next := &inboundHistory{projects: map[string]inboundMemory{}, late: p.late}
-	if opts.Inbound == nil {
-		return next
-	}
-	for id, m := range p.projects {
-		m.whole = nil
-		next.projects[id] = m
-	}
-	return next
-}
-
-// learn takes over what a finished collection found. The caller holds the cloud's mu.
-func (p *inboundHistory) learn(r *run) *inboundHistory {
-	if !r.asksInbound() || r.err != nil {
-		return p
-	}
-	next := &inboundHistory{projects: map[string]inboundMemory{}}
-	for _, in := range r.inbound {
-		old := p.projects[in.project]
-		switch {
-		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later collection ended before this one
-			next.projects[in.project] = old
-			continue
-		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
-			next.late = true
-		}
-		learned := old.learn(in, r.start, r.endpointOf(in.project))
-		learned.access = r.viewIn(in.project).access
-		if !r.inboundConfirmed(in) {
-			learned.whole = nil
-		}
-		next.projects[in.project] = learned
-	}
-	if r.scopesErr != nil {
-		for id, m := range p.projects {
-			if _, ok := next.projects[id]; !ok {
-				next.projects[id] = m
-			}
-		}
-	}
-	return next
-}
-
-func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inboundMemory {
-	next := inboundMemory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
-	older := m.began.After(began) // than what another collection learned, which began later and ended before
-	if older {
-		next.began = m.began
-	}
-	if in.err == nil && !older {
-		next.whole, next.endpoint = in, endpoint
-	} else {
-		maps.Copy(next.names, m.names)
-		maps.Copy(next.known, m.known)
-		for id := range in.gone {
-			if m.known[id].read.After(began) {
-				continue
-			}
-			delete(next.names, id)
-			delete(next.known, id)
-		}
-	}
-	for id, img := range in.images {
-		if img.twice || older && m.known[id].read.After(began) {
-			continue
-		}
-		name, ok := m.names[id]
-		if !ok {
-			name = img.record.Name
-		}
-		next.names[id] = name
-		known := knownInbound{record: img.record, status: img.status, read: img.read}
-		if known.read.IsZero() {
-			known.read = in.began.at
-		}
-		if old, ok := m.known[id]; ok && img.status == "" {
-			known.status = old.status
-			if img.kept {
-				known.missed = old.missed
-			}
-		}
-		if in.missed[id] && known.missed.began.IsZero() {
-			known.missed = missing{began, time.Now()}
-		}
-		next.known[id] = known
-	}
-	for id := range next.names {
-		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {
-			delete(next.names, id) // they are those of several sweeps
-			delete(next.known, id)
-		}
-	}
-	return next
 }

@@ -43,14 +43,14 @@ func (r *run) waitsForFirst(t *image) bool {
 // waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
 // one, or its last reading is shown. The run has ended.
 func (r *run) waitsAsMeant(t *image) bool {
-	before := r.readings[t.ID]
+	before := r.past.readings[t.ID]
 	return r.waits(t) && (r.waitsForFirst(t) || before.image != nil && age(before.taken) <= r.opts.staleness())
 }
 
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
 // turn did not come.
 func (r *run) sightInTurn(t *image) reading {
-	if before, ok := r.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
+	if before, ok := r.past.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
 		if s := r.sight(t, before); s.image != nil {
 			return s
 		}
@@ -87,30 +87,45 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 	return next
 }
 
-// learnPace notes how many images in turns were read since the collection before s, and sets the snapshot's Round by that. A collection that
-// read none says nothing: the images that wait get old. The caller holds the cloud's mu.
-func (p *part) learnPace(s *Snapshot) {
-	all, read := 0, 0
-	for i := range s.Images {
-		img := &s.Images[i]
-		if !img.InTurns {
-			continue
-		}
-		all++
-		if img.Taken.IsZero() && !img.Waiting && (img.Coverage != Unread || !notAsked(img.Err)) {
-			read++
+// reading is an image that was read. One that a later collection cannot read is shown as it was, with its age.
+type reading struct {
+	image    *image
+	evidence imageEvidence
+	taken    time.Time // when the collection began that read its members
+}
+
+// sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
+// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
+// zero value is an image that is not read.
+func (r *run) sight(t *image, before reading) reading {
+	e := r.evidence(t)
+	v := e.verdict()
+	if v != notRead && v != unproven {
+		return reading{t, e, r.start}
+	}
+	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
+	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
+	if before.image == nil || told && certain {
+		return reading{}
+	}
+	again := *t
+	again.membersRead, again.members, again.membersErr = before.image.membersRead, before.image.members, nil
+	then := before.evidence
+	if again.record == nil {
+		again.record = before.image.record
+	} else {
+		then.record, then.recordBegan = again.record, again.recordBegan.at
+		if then.read {
+			then.after = again.record
 		}
 	}
-	if p.last == nil {
-		p.pace = 0
-	} else if elapsed := s.Start.Sub(p.last.Start).Seconds(); elapsed > 0 && read > 0 {
-		pace := float64(read) / elapsed
-		if p.pace > 0 {
-			pace = p.pace + (pace-p.pace)/4 // one collection may be slow, or late
-		}
-		p.pace = pace
+	// What was observed then says nothing of another view, nor against what is known of private images now.
+	now := r.viewIn(then.view.project)
+	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !r.hasPrivateMembers() {
+		return reading{}
 	}
-	if p.pace > 0 {
-		s.Round = time.Duration(float64(all) / p.pace * float64(time.Second))
+	if v := then.verdict(); v == notRead || v == unproven {
+		return reading{}
 	}
+	return reading{&again, then, before.taken}
 }

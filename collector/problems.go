@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -137,66 +135,6 @@ func someOf(projects []string) (fields []any) {
 	return append(fields, "project_id", strings.Join(projects[:min(len(projects), maxNamed)], ","))
 }
 
-// maxDeparted is how many of the images that left in one collection have a line of their own.
-const maxDeparted = 20
-
-// reportDeparted logs the images that are not watched any more, those that had an unexpected member first.
-func (p *part) reportDeparted(images []LeftImage) {
-	images = slices.Clone(images)
-	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
-	for i, l := range images {
-		if i == maxDeparted {
-			what := "more discovered images were deleted or no longer match a rule; they are no longer watched"
-			_ = level.Warn(p.logger).Log("msg", what, "images", len(images)-i)
-			return
-		}
-		what := "a discovered image was deleted; it is no longer watched"
-		if l.Reason == Unmatched {
-			what = "a discovered image no longer matches a rule; it is no longer watched"
-		}
-		_ = level.Warn(p.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
-	}
-}
-
-// reportAccess logs what is new of the projects. The caller holds mu.
-func (c *Cloud) reportAccess(scopes []client.Scope) {
-	told := map[string]client.Access{}
-	for _, s := range c.loggedScopes {
-		told[s.Access.ProjectID] = s.Access
-	}
-	entered := map[string][]client.Access{} // by endpoint
-	scopes = slices.Clone(scopes)
-	for i, s := range scopes {
-		old, known := told[s.Access.ProjectID]
-		delete(told, s.Access.ProjectID)
-		switch a := s.Access; {
-		case s.Err != nil && known:
-			scopes[i].Access = old
-		case s.Err == nil && (!known || !reflect.DeepEqual(old, a)):
-			entered[a.Endpoint] = append(entered[a.Endpoint], a)
-		}
-	}
-	for _, endpoint := range slices.Sorted(maps.Keys(entered)) {
-		fields := []any{"msg", "using the image API", "endpoint", endpoint}
-		_ = level.Info(c.logger).Log(append(fields, accessFields(entered[endpoint])...)...)
-	}
-	if len(told) > 0 {
-		left := slices.SortedFunc(maps.Values(told), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
-		fields := []any{"msg", "the credential no longer covers this project; its images are no longer watched"}
-		_ = level.Warn(c.logger).Log(append(fields, accessFields(left)...)...)
-	}
-	c.loggedScopes = scopes
-}
-
-// accessFields name projects, as projectFields does.
-func accessFields(list []client.Access) []any {
-	ids, names := make([]string, len(list)), make([]string, len(list))
-	for i, a := range list {
-		ids[i], names[i] = a.ProjectID, a.ProjectName
-	}
-	return append(someOf(ids), "project_name", strings.Join(names[:min(len(names), maxNamed)], ","))
-}
-
 // endpoint is an image API's that was asked.
 func (r *run) endpoint() string {
 	for _, s := range r.scopes {
@@ -274,7 +212,7 @@ func (r *run) troubles() map[problem]*trouble {
 		}
 	}
 	if len(r.opts.Discover) > 0 && !r.discovered() {
-		note(notSwept, "", cmp.Or(r.discoveryErr, r.sweptDoubt(), errNotAsked))
+		note(notSwept, "", cmp.Or(r.discovery.err, r.sweptDoubt(), errNotAsked))
 	}
 	for _, in := range r.inboundSnapshots() {
 		if in.LeftOut > 0 {
@@ -297,7 +235,7 @@ func (r *run) troubles() map[problem]*trouble {
 	for i := range r.opts.Discover {
 		// A listing that broke off shows no rule to be idle, and none to be so no more.
 		what := fmt.Sprintf(idleRule, i)
-		if !r.used[&r.opts.Discover[i]] && (r.complete() || r.part.problems[problem{what: what}]) {
+		if !r.discovery.used[&r.opts.Discover[i]] && (r.complete() || r.part.problems[problem{what: what}]) {
 			note(what, "", nil)
 		}
 	}
@@ -328,12 +266,4 @@ func (r *run) troubles() map[problem]*trouble {
 // sameCause reports whether an image's members and its record were not read for one reason, which one line tells.
 func sameCause(img *ImageSnapshot, recordErr error) bool {
 	return img.Coverage == Unread && code(img.Err) == code(recordErr)
-}
-
-// code is an error's code, as the counters have it.
-func code(err error) string {
-	if apiErr, ok := errors.AsType[*client.Error](err); ok {
-		return apiErr.Code
-	}
-	return ""
 }

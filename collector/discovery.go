@@ -1,0 +1,180 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"glance_share_exporter/client"
+)
+
+// discovery is what the listings of a run brought, or those of another run that it uses.
+type discovery struct {
+	ended   bool
+	err     error          // why a listing was not read to its end
+	passing bool           // for a reason, among others, that may be over soon
+	cutOff  bool           // as nobody waited any more, for one
+	open    int            // listings that are still to be read to their end
+	used    map[*Rule]bool // that took an image
+	found   []client.Image // in any shard, for other runs
+
+	listed       []*listingEvidence // of each owner
+	listedBy     map[string]*listingEvidence
+	ownerRows    map[string]int   // images in the listings, by owner
+	contradicted map[string]bool  // owners: a complete listing lacks an image that is there, and that a rule takes
+	views        map[string]*view // of the run that listed, at its end; nil: this one listed
+}
+
+func newDiscovery() discovery {
+	return discovery{
+		used: map[*Rule]bool{}, listedBy: map[string]*listingEvidence{}, ownerRows: map[string]int{}, contradicted: map[string]bool{},
+	}
+}
+
+// discover reads the listings, side by side, and then asks for the records that they did not bring.
+func (r *run) discover() {
+	queries, err := r.opts.queries(r.projects, r.admin())
+	r.discovery.err, r.discovery.open = cmp.Or(err, r.scopesErr), len(queries)
+	r.discovery.passing = r.scopesErr != nil
+	watched := len(r.images)
+	for _, q := range queries {
+		l := r.discovery.listedBy[q.Owner]
+		if l == nil {
+			l = &listingEvidence{owner: q.Owner, filtered: q.Visibility != "" || len(q.Tags) > 0}
+			r.discovery.listed, r.discovery.listedBy[q.Owner] = append(r.discovery.listed, l), l
+		}
+		l.unread++
+	}
+	if len(queries) == 0 {
+		r.share()
+		if watched > 0 {
+			r.askRecords()
+		} else {
+			r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
+		}
+		return
+	}
+	for _, q := range queries {
+		r.queue.add(&r.queue.first, func(ctx context.Context) {
+			r.ended(ctx, q.Owner, r.list(ctx, q, func(page client.ImagePage, began moment) error {
+				if err := r.opts.mayList(q, page.Access); err != nil {
+					return err // the token was renewed, and is not what it was
+				}
+				if err := r.noteListing(q, page, began); err != nil {
+					return err
+				}
+				return r.find(page.Images, began)
+			}))
+		})
+	}
+}
+
+// admin reports whether the credential sees all images of the cloud.
+func (r *run) admin() bool {
+	return slices.ContainsFunc(r.scopes, func(s client.Scope) bool { return s.Access.HasRole(r.opts.AdminRoles) })
+}
+
+// find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
+func (r *run) find(images []client.Image, began moment) error {
+	for i := range images {
+		img := &images[i]
+		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
+		keep := rule != nil && r.opts.DiscoveryInterval > 0
+		add := t == nil && rule != nil && r.part.shard.has(img.ID)
+		if add || keep {
+			if err := r.take(imageWeight(img)); err != nil {
+				return err
+			}
+		}
+		if keep {
+			r.discovery.found = append(r.discovery.found, *img)
+		}
+		if add {
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, passed: true}) // its record is at hand
+		}
+		if t != nil && t.discovered && rule != nil {
+			t.listed, t.Policy = true, rule.Policy
+		}
+		r.discovery.used[rule] = true
+		if t != nil {
+			record := *img // alone: the page's others need not stay
+			r.settleRecord(t, &record, began, nil)
+			r.verifyExists(t)
+		}
+	}
+	return nil
+}
+
+// ended notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
+func (r *run) ended(ctx context.Context, owner string, err error) {
+	r.noteListingEnd(err)
+	if err == nil {
+		r.discovery.listedBy[owner].unread--
+	}
+	r.discovery.open--
+	last := r.discovery.open == 0
+	if !last {
+		return
+	}
+	err = r.lookBehindBlanks(ctx)
+	r.noteListingEnd(err)
+	r.discovery.ended = true
+	targets := slices.Clone(r.images)
+	r.share()
+	for _, t := range targets {
+		r.verifyExists(t)
+	}
+	r.askRecords()
+}
+
+// noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is.
+func (r *run) noteListingEnd(err error) {
+	if r.discovery.err == nil {
+		r.discovery.err = err
+	}
+	r.discovery.cutOff = r.discovery.cutOff || notAsked(err) || code(err) == client.CodeCanceled
+	r.discovery.passing = r.discovery.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
+}
+
+// share lets others use what this collection listed, unless they may have more time for it.
+func (r *run) share() {
+	var s *sweep
+	if !r.discovery.cutOff {
+		s = &sweep{
+			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.discovery.found, err: r.discovery.err, passing: r.discovery.passing, listed: r.discovery.listed,
+		}
+		for _, scope := range r.scopes {
+			if scope.Err == nil {
+				s.access = append(s.access, scope.Access)
+			}
+		}
+	}
+	r.history.swept(r, s)
+}
+
+// complete reports whether every listing was read to its end.
+func (r *run) complete() bool { return r.discovery.ended && r.discovery.err == nil }
+
+// discovered reports whether every image was found (E13).
+func (r *run) discovered() bool { return r.complete() && r.listingDoubt() == nil }
+
+// noteListing notes a page of a listing.
+func (r *run) noteListing(q client.ImageQuery, page client.ImagePage, began moment) error {
+	if !r.viewIn(page.Access.ProjectID).is(&page.Access) {
+		return errMixedViews
+	}
+	l := r.discovery.listedBy[q.Owner]
+	l.project = page.Access.ProjectID
+	l.rows += len(page.Images) + page.Unreadable
+	for i := range page.Images {
+		r.discovery.ownerRows[page.Images[i].Owner]++
+	}
+	if !l.began.made() {
+		l.began = r.at(began)
+	}
+	for i := range page.Images {
+		r.noteRecord(&page.Images[i], began)
+	}
+	return nil
+}

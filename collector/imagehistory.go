@@ -1,0 +1,177 @@
+package collector
+
+import (
+	"cmp"
+	"errors"
+	"glance_share_exporter/client"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// imageHistory is what is remembered of an image. The zero value is nothing.
+type imageHistory struct {
+	name      string
+	named     bool          // a record was read
+	met       bool          // a question for the record was answered, with or without one
+	last      *client.Image // the last record that was read; nil: none was
+	endpoint  string        // of the image API that it was last seen at
+	hung      bool          // no answer in time, when it was last asked
+	answered  int           // number of the last collection in which the question for members had an answer
+	throttled int           // answers to it in a row that were a 429 with a Retry-After
+	passed    int           // collections since the last of them in which it was not asked
+	run       uint64        // the newest collection that it learned an answer from
+	known     *client.Image // the last record that was read of an image that was discovered; nil: it was not
+
+	// For evidence.go.
+	foreign     *foreignList // nil: none
+	rowsDespite bool         // members were listed, though the visibility has none, and no answer has ended that
+	former      string       // the ID of a member of the list that was last read; empty: it had none
+	emptied     observation  // when the list was first empty after that
+	checked     observation  // when the probe on this image showed that rows are visible
+	refused     observation  // when the probe on this image was refused
+	missed      missing      // when the image API first said that there is no such image
+	unexpected  bool         // an unexpected member was seen when the list was last read
+	hadRow      bool         // it ever had a member
+	since       time.Time    // when it was first watched
+}
+
+// missing is a collection in which an image was not found.
+type missing struct{ began, end time.Time }
+
+// before reports whether a collection that began at a time is another look, and not the same one (E15).
+func (m missing) before(began time.Time) bool {
+	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= leastBetweenLooks
+}
+
+const leastBetweenLooks = 10 * time.Second
+
+// learn takes over what the image's questions brought.
+func (m *imageHistory) learn(t *image, number int, r *run) {
+	m.learnEvidence(t, r)
+	if t.membersRead || t.record != nil {
+		m.run = r.id
+	}
+	m.hadRow = m.hadRow || len(t.members.Members) > 0
+	if m.since.IsZero() {
+		m.since = r.start
+	}
+	switch {
+	case !t.discovered:
+		m.known = nil
+	case t.record != nil:
+		m.known = t.record
+	case t.swept != nil:
+		record := *t.swept // alone: the sweep's others need not stay
+		m.known = &record
+	}
+	if t.record != nil {
+		if !m.named {
+			m.name, m.named = t.record.Name, true
+		}
+		m.last = t.record
+	}
+	m.met = m.met || t.record != nil || t.recordErr != nil && !notAsked(t.recordErr)
+	timeout := code(t.membersErr) == client.CodeTimeout
+	hung := timeout && !t.late
+	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
+	switch {
+	case r.hasNoMembers(t):
+		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
+	case cutOff || r.err != nil || !t.membersRead && t.membersErr == nil:
+		m.hung = m.hung || hung
+		m.passed++
+	case imageStatus(t.membersErr) != statusTooManyRequests:
+		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
+	case asksForPause(t.membersErr):
+		m.hung, m.answered, m.passed = false, number, 0
+		m.throttled++
+	default:
+		m.hung = false // and it is as if it had not been asked
+	}
+}
+
+// learnEvidence takes over what the next collection needs to judge the image.
+func (m *imageHistory) learnEvidence(t *image, r *run) {
+	e := r.evidence(t)
+	v := e.verdict()
+	if t.record != nil || t.membersRead {
+		m.endpoint, m.missed = r.endpointOf(e.view.project), missing{}
+	} else if r.missed(t) && m.missed.began.IsZero() {
+		m.missed = missing{r.start, time.Now()}
+	}
+	if foreign := e.foreign(t.membersEnd.at); foreign != nil || v == allMembers {
+		m.foreign = foreign
+	}
+	if t.checked.made() {
+		m.checked = t.checked
+	}
+	m.refused = m.refused.later(t.refused)
+	if e.forbidden {
+		m.rowsDespite = false
+	}
+	switch {
+	case !t.membersRead:
+	case len(t.members.Members) > 0:
+		m.rowsDespite = e.applies() != membersYes
+		m.former, m.emptied, m.refused = formerMember(t.members.Members), observation{}, observation{}
+	case v != unproven:
+		m.rowsDespite, m.former, m.emptied, m.refused = false, "", observation{}, observation{}
+	case m.former != "" && !m.emptied.made():
+		m.emptied = e.list
+	}
+	if v != notRead && v != unproven {
+		img := ImageSnapshot{Policy: t.Policy, Members: t.members.Members}
+		m.unexpected = v != noMembers && img.Unexpected() > 0
+	}
+}
+
+// formerMember is a member to ask for when the list is empty. What is no ID of Keystone's is not put in a URL.
+func formerMember(members []client.Member) string {
+	for i := range members {
+		if hexID.MatchString(members[i].ID) {
+			return members[i].ID
+		}
+	}
+	return anyMember
+}
+
+// anyMember stands for one that has no ID to ask for.
+const anyMember = "*"
+
+var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// asksForPause reports whether an answer has a Retry-After.
+func asksForPause(err error) bool {
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && apiErr.RetryAfter > 0
+}
+
+// maxPassed is how many collections in a row may pass an image by because it comes last.
+const maxPassed = 3
+
+// comesLast reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
+// them begin for all. A first 429 may be for what others asked.
+func (m *imageHistory) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed }
+
+// order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
+// same collection the ones that got their first 429.
+func order(targets []*image) {
+	slices.SortStableFunc(targets, func(a, b *image) int {
+		one, other := a.past, b.past
+		return cmp.Or(
+			compareBools(one.comesLast(), other.comesLast()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),
+		)
+	})
+}
+
+// compareBools is cmp.Compare with false before true.
+func compareBools(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}

@@ -1,0 +1,138 @@
+package collector
+
+import (
+	"glance_share_exporter/client"
+	"maps"
+	"time"
+)
+
+// inboundHistory is what earlier collections left. It is replaced, never changed.
+type inboundHistory struct {
+	projects map[string]inboundMemory
+	late     bool // the last one did not come to its end in time
+}
+
+type inboundMemory struct {
+	names    map[string]string
+	known    map[string]knownInbound // those that were there when last read
+	endpoint string                  // of the image API that they were seen at
+	access   client.Access           // that whole was read with
+	whole    *inbound                // for DiscoveryInterval; nil: the last one was not whole
+	began    time.Time
+}
+
+// knownInbound is an image that was shared with the project when it was last read.
+type knownInbound struct {
+	record client.Image
+	status client.Status // the last one that was read; empty: none was
+	read   time.Time
+	missed missing // when the image API first said that there is no such image
+}
+
+// inboundName is the label's value: as for the watched images, the first name stays.
+func (r *run) inboundName(project string, img *inboundImage) string {
+	if t := r.byID[img.record.ID]; t != nil && t.Name != "" {
+		return t.Name
+	}
+	if name, ok := r.inbound.past.projects[project].names[img.record.ID]; ok {
+		return name
+	}
+	return img.record.Name
+}
+
+// keep forgets what was listed with other options.
+func (p *inboundHistory) keep(opts *Options) *inboundHistory {
+	next := &inboundHistory{projects: map[string]inboundMemory{}, late: p.late}
+	if opts.Inbound == nil {
+		return next
+	}
+	for id, m := range p.projects {
+		m.whole = nil
+		next.projects[id] = m
+	}
+	return next
+}
+
+// learn takes over what a finished collection found. The caller holds the cloud's mu.
+func (p *inboundHistory) learn(r *run) *inboundHistory {
+	if !r.asksInbound() || r.err != nil {
+		return p
+	}
+	next := &inboundHistory{projects: map[string]inboundMemory{}}
+	for _, in := range r.inbound.projects {
+		old := p.projects[in.project]
+		switch {
+		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later collection ended before this one
+			next.projects[in.project] = old
+			continue
+		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
+			next.late = true
+		}
+		learned := old.learn(in, r.start, r.endpointOf(in.project))
+		learned.access = r.viewIn(in.project).access
+		if !r.inboundConfirmed(in) {
+			learned.whole = nil
+		}
+		next.projects[in.project] = learned
+	}
+	if r.scopesErr != nil {
+		for id, m := range p.projects {
+			if _, ok := next.projects[id]; !ok {
+				next.projects[id] = m
+			}
+		}
+	}
+	return next
+}
+
+func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inboundMemory {
+	next := inboundMemory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
+	older := m.began.After(began) // than what another collection learned, which began later and ended before
+	if older {
+		next.began = m.began
+	}
+	if in.err == nil && !older {
+		next.whole, next.endpoint = in, endpoint
+	} else {
+		maps.Copy(next.names, m.names)
+		maps.Copy(next.known, m.known)
+		for id := range in.gone {
+			if m.known[id].read.After(began) {
+				continue
+			}
+			delete(next.names, id)
+			delete(next.known, id)
+		}
+	}
+	for id, img := range in.images {
+		if img.twice || older && m.known[id].read.After(began) {
+			continue
+		}
+		name, ok := m.names[id]
+		if !ok {
+			name = img.record.Name
+		}
+		next.names[id] = name
+		known := knownInbound{record: img.record, status: img.status, read: img.read}
+		if known.read.IsZero() {
+			known.read = in.began.at
+		}
+		if old, ok := m.known[id]; ok && img.status == "" {
+			known.status = old.status
+			if img.kept {
+				known.missed = old.missed
+			}
+		}
+		if in.missed[id] && known.missed.began.IsZero() {
+			known.missed = missing{began, time.Now()}
+		}
+		next.known[id] = known
+	}
+	for id := range next.names {
+		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {
+			delete(next.names, id) // they are those of several sweeps
+			delete(next.known, id)
+		}
+	}
+	return next
+}

@@ -1,0 +1,160 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"glance_share_exporter/client"
+	"maps"
+	"slices"
+	"time"
+)
+
+// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those that were
+// there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
+// the other.
+func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
+	var twice, open, missing []string
+	for _, id := range slices.Sorted(maps.Keys(in.images)) {
+		switch img := in.images[id]; {
+		case img.twice:
+			twice = append(twice, id)
+		case img.status == "":
+			open = append(open, id)
+		}
+	}
+	known := r.inbound.past.projects[in.project].known
+	for _, id := range slices.Sorted(maps.Keys(known)) {
+		if in.images[id] == nil && whole && !in.gone[id] {
+			missing = append(missing, id)
+		}
+	}
+	slices.SortStableFunc(missing, func(a, b string) int {
+		return compareBools(known[a].status != client.Accepted, known[b].status != client.Accepted)
+	})
+	for _, id := range missing {
+		r.keepInbound(in, id)
+	}
+	if len(open) > maxInboundAsked {
+		open, failure = nil, errInboundStatus
+	}
+	if len(missing) > maxMissingAsked {
+		missing, failure = missing[:maxMissingAsked], errInboundStatus
+	}
+	for _, id := range slices.Concat(twice, open, missing) {
+		err := r.settleInboundImage(ctx, in, id)
+		failure = cmp.Or(failure, err)
+		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
+			return cmp.Or(failure, errInboundStatus)
+		}
+	}
+	return failure
+}
+
+// keepInbound keeps the place of an image that was there before, with a status that is not known.
+func (r *run) keepInbound(in *inbound, id string) {
+	if known, ok := r.inbound.past.projects[in.project].known[id]; ok && in.images[id] == nil {
+		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
+	}
+}
+
+// settleInboundImage reads the status of one image, or notes that it is not there any more.
+func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) error {
+	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
+		return r.cloud.api.MembersAs(ctx, in.project, id)
+	})
+	img := in.images[id]
+	if err == nil {
+		err = r.mayTell(in, list.Access)
+	}
+	if img == nil || in.foreign != nil {
+		return err
+	}
+	own := ownRow(in.project, list.Members)
+	var over bool
+	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
+	if err == nil && (own == nil || img.kept) || imageStatus(err) == statusForbidden {
+		record, recordErr := r.record(ctx, id)
+		if recordErr == nil {
+			over = r.inboundOver(in.project, &record, own != nil)
+			record.Tags = nil
+			img.record, img.read = record, time.Time{}
+		}
+		if err == nil || ownNotFound(recordErr) {
+			err = recordErr
+		}
+	}
+	if imageStatus(err) == statusNotFound {
+		return r.missInbound(ctx, in, id, err)
+	}
+	switch {
+	case over:
+		in.letGo(id)
+		return nil
+	case err != nil:
+		return err
+	case own != nil && !list.Repeated:
+		img.status, img.twice, img.kept = own.Status, false, false
+		return nil
+	case img.record.Owner == "" && img.kept:
+		in.letGo(id) // everybody gets an answer
+		return nil
+	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
+		img.status, img.twice = "", false // shared with the project's domain or organization
+		return nil
+	case r.opts.API == client.IMS, own != nil, len(list.Members) == 0:
+		img.status, img.twice = "", false
+		return errInboundRow
+	}
+	in.foreign = errInboundView // who is no member gets a 404
+	return in.foreign
+}
+
+// missInbound is for an image that is not found. It is gone when the image API's own answer says so in two collections (E15).
+func (r *run) missInbound(ctx context.Context, in *inbound, id string, err error) error {
+	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
+	if !seen {
+		r.look(ctx, in.project)
+	}
+	past := r.inbound.past.projects[in.project]
+	seen = seen || r.viewIn(in.project).images.run == r.id
+	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
+		if past.known[id].missed.before(r.start) {
+			in.letGo(id)
+			return nil
+		}
+		in.missed[id] = true
+	}
+	if img := in.images[id]; img != nil {
+		img.status, img.twice = "", false
+	}
+	return err
+}
+
+func (in *inbound) letGo(id string) {
+	delete(in.images, id)
+	in.gone[id] = true
+}
+
+// ownRow is the row of the project itself, nil where there is none.
+func ownRow(project string, members []client.Member) *client.Member {
+	for i := range members {
+		if members[i].Type == client.TypeProject && members[i].ID == project {
+			return &members[i]
+		}
+	}
+	return nil
+}
+
+// inboundOver reports whether an image's own record says that it is none of others with members: it is the project's own, or has none by
+// now. listed is whether its list of members has the project.
+func (r *run) inboundOver(project string, img *client.Image, listed bool) bool {
+	switch {
+	case img.Owner == project:
+		return true
+	case listed || img.Visibility == "" || slices.Contains(r.opts.MembersFor, img.Visibility):
+		return false
+	case img.Visibility != client.Private, img.Owner == "": // nobody shares what is nobody's
+		return true
+	}
+	return r.viewIn(project).privates() == privateHasNone
+}

@@ -1,0 +1,54 @@
+package collector
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// leftImage is an image that is not watched any more, though the configuration is the same.
+type leftImage struct {
+	LeftImage
+	at time.Time
+}
+
+const (
+	keepLeft = time.Hour
+	maxLeft  = 1000
+)
+
+// leave notes an image that is not watched any more.
+func (h *History) leave(l LeftImage) {
+	h.left = slices.DeleteFunc(h.left, func(old leftImage) bool { return old.ID == l.ID })
+	h.left = append(h.left, leftImage{l, time.Now()})
+	if len(h.left) > maxLeft {
+		h.left = slices.Delete(h.left, 0, len(h.left)-maxLeft)
+	}
+}
+
+// lately are the images of a run's shard that left within the last hour, but for those that are watched again.
+func (h *History) lately(r *run) (list []LeftImage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.gone(r.byID[l.ID]) })
+	for _, l := range h.left {
+		if r.part.shard.has(l.ID) {
+			list = append(list, l.LeftImage)
+		}
+	}
+	slices.SortFunc(list, func(a, b LeftImage) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// leftSince are the IDs of the images that are not watched any more since a time.
+func (h *History) leftSince(began time.Time) map[string]bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := map[string]bool{}
+	for _, l := range h.left {
+		if l.at.After(began) {
+			ids[l.ID] = true
+		}
+	}
+	return ids
+}

@@ -1,0 +1,31 @@
+package collector
+
+import "time"
+
+// learnPace notes how many images in turns were read since the collection before s, and sets the snapshot's Round by that. A collection that
+// read none says nothing: the images that wait get old. The caller holds the cloud's mu.
+func (p *part) learnPace(s *Snapshot) {
+	all, read := 0, 0
+	for i := range s.Images {
+		img := &s.Images[i]
+		if !img.InTurns {
+			continue
+		}
+		all++
+		if img.Taken.IsZero() && !img.Waiting && (img.Coverage != Unread || !notAsked(img.Err)) {
+			read++
+		}
+	}
+	if p.last == nil {
+		p.pace = 0
+	} else if elapsed := s.Start.Sub(p.last.Start).Seconds(); elapsed > 0 && read > 0 {
+		pace := float64(read) / elapsed
+		if p.pace > 0 {
+			pace = p.pace + (pace-p.pace)/4 // one collection may be slow, or late
+		}
+		p.pace = pace
+	}
+	if p.pace > 0 {
+		s.Round = time.Duration(float64(all) / p.pace * float64(time.Second))
+	}
+}

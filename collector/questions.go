@@ -1,0 +1,219 @@
+package collector
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"glance_share_exporter/client"
+	"maps"
+	"math/rand/v2"
+	"time"
+)
+
+// question is something that is not asked in each collection.
+type question struct {
+	kind  questionKind
+	about string // a project or an image
+	view  uint64 // of which view: another one is asked anew
+}
+
+type questionKind int
+
+const (
+	probeOwn      questionKind = iota // for a row of one of the project's images
+	probeOthers                       // for a row of another project's image
+	probeImage                        // for a row of a list that became empty
+	askPrivate                        // for the members of a private image
+	lookAtAll                         // for what a view can see
+	lookAtPrivate                     // for private images of others
+)
+
+const (
+	betweenProbes   = time.Minute
+	betweenLooks    = 2 * time.Minute
+	privateRenewal  = time.Hour
+	imagesPerLook   = 100
+	maxProbesInARow = 3 // images that are shared no more when the probe comes
+)
+
+// claim reports whether a question may be asked now that is to be asked once in a while, all shards together.
+func (h *History) claim(v *view, kind questionKind, about string, every time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	q := question{kind, about, v.entered}
+	if last, ok := h.asked[q]; ok && age(last) < every {
+		return false
+	}
+	if len(h.asked) >= maxQuestions {
+		maps.DeleteFunc(h.asked, func(_ question, at time.Time) bool { return age(at) >= privateRenewal })
+	}
+	h.asked[q] = time.Now()
+	return true
+}
+
+// unclaim lets a question be asked again that had no answer.
+func (h *History) unclaim(v *view, kind questionKind, about string, err error) {
+	if err == nil || imageStatus(err) != 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.asked, question{kind, about, v.entered})
+}
+
+// maxQuestions is from how many remembered questions on the old ones are forgotten.
+const maxQuestions = 10_000
+
+// probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
+// would be.
+func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*image) {
+	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
+		again, err := r.askRow(ctx, project, t, randomMember())
+		if !again {
+			v := r.viewIn(project)
+			v.refused = err
+			r.history.unclaim(v, kind, project, err)
+			return
+		}
+	}
+}
+
+// checkImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
+func (r *run) checkImage(ctx context.Context, t *image, former string) {
+	if former == anyMember {
+		former = randomMember()
+	}
+	project := t.members.Access.ProjectID
+	began := r.moment()
+	_, err := r.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	if imageStatus(err)/100 == 4 {
+		t.refused = r.at(began)
+	}
+}
+
+// askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
+// shared any more.
+func (r *run) askRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
+	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
+		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
+	})
+	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.OnlyShared {
+		return true, err
+	}
+	if err != nil {
+		return false, err
+	}
+	if !r.viewIn(project).is(&answer.Access) || t.record == nil {
+		return false, errMixedViews
+	}
+	if answer.Row == nil {
+		t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: r.at(began), end: r.moment()}
+		t.checked = t.probed.at
+	} else if len(t.members.Members) == 0 {
+		t.members.Members, t.oneRow = []client.Member{*answer.Row}, true
+	}
+	return false, nil
+}
+
+// probed is an answer of the probe that proves that rows of an image are visible. Of whose images that is, a record tells that is read
+// after it.
+type probed struct {
+	owner  string // before the probe
+	access client.Access
+	at     observation
+	end    moment
+	asked  bool // for the record
+}
+
+// noteProbed notes what the probe shows, where a record that was read after it names the same owner.
+func (r *run) noteProbed(t *image, img *client.Image, began moment) {
+	p := t.probed
+	if p == nil || began.n < p.end.n || img.Owner != p.owner {
+		return
+	}
+	if v := r.viewIn(p.access.ProjectID); v.is(&p.access) {
+		v.noteProbe(p.owner, p.at)
+	}
+}
+
+// randomMember is an ID that no project has.
+func randomMember() string {
+	var id [16]byte
+	for i := range id {
+		id[i] = byte(rand.Uint32())
+	}
+	return hex.EncodeToString(id[:])
+}
+
+// askPrivate asks for the members of a private image, to see whether private images of this API have any (E12).
+func (r *run) askPrivate(ctx context.Context, project, id string) {
+	t := r.byID[id]
+	if t != nil && !t.requested {
+		r.readMembers(ctx, t)
+		e := r.evidence(t)
+		again := (e.read || e.forbidden && !e.onlyShared) && !t.askedAgain
+		t.askedAgain = t.askedAgain || again
+		if again {
+			_ = r.readRecord(ctx, t) // without it nothing is known
+		}
+		return
+	}
+	_, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.MembersAs(ctx, project, id) })
+	apiErr, ok := errors.AsType[*client.Error](err)
+	onlyShared := ok && apiErr.OnlyShared
+	forbidden := ok && apiErr.Op == client.OpListMembers && apiErr.Status() == statusForbidden
+	if onlyShared || err != nil && !forbidden {
+		if v := r.viewIn(project); onlyShared {
+			v.onlyShared = v.onlyShared.later(r.at(began))
+		}
+		return
+	}
+	img, recordErr := r.record(ctx, id)
+	if recordErr != nil || img.Visibility != client.Private {
+		return
+	}
+	if v := r.viewIn(project); forbidden {
+		if img.Owner == project {
+			v.privateRefused = v.privateRefused.later(r.at(began))
+		}
+	} else {
+		v.privateListed = v.privateListed.later(r.at(began))
+	}
+}
+
+// look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
+func (r *run) look(ctx context.Context, project string) {
+	under := r.looks[project]
+	if under == nil {
+		r.looks[project] = make(chan struct{})
+		defer close(r.looks[project])
+	}
+	if under != nil {
+		r.queue.wait(ctx, under, r.left())
+		return
+	}
+	if r.history.claim(r.viewIn(project), lookAtAll, project, betweenLooks) {
+		r.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
+	}
+}
+
+// lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
+func (r *run) lookAtPrivate(ctx context.Context, project string) {
+	r.readLook(ctx, project, lookAtPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook})
+}
+
+func (r *run) readLook(ctx context.Context, project string, kind questionKind, q client.ImageQuery) {
+	all := kind == lookAtAll
+	page, began, err := r.page(ctx, q, "")
+	v := r.viewIn(project)
+	r.history.unclaim(v, kind, project, err)
+	if err != nil || !v.is(&page.Access) {
+		return
+	}
+	for i := range page.Images {
+		r.noteRecord(&page.Images[i], began)
+	}
+	if all && len(page.Images) > 0 {
+		v.noteLook(page.Images, r.at(began))
+	}
+}

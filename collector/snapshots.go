@@ -1,0 +1,84 @@
+package collector
+
+import (
+	"cmp"
+	"time"
+)
+
+// newSnapshot is what the run saw. It has ended.
+func (r *run) newSnapshot() Snapshot {
+	s := r.head()
+	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
+	s.Images = r.imageSnapshots(r.sightInTurn)
+	for i := range s.Images {
+		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
+			s.Taken = taken
+		}
+	}
+	return s
+}
+
+// head is what a snapshot says of the cloud.
+func (r *run) head() Snapshot {
+	r.note()
+	end := r.end
+	if end.IsZero() {
+		end = time.Now()
+	}
+	s := Snapshot{
+		Cloud: r.opts.Name, Start: r.start, Duration: end.Sub(r.start), Up: r.err == nil && r.answered && !r.noImageAPI(), Err: r.err,
+		Discovers: len(r.opts.Discover) > 0, Discovered: r.discovered() && !r.noImageAPI(), Scopes: r.scopes, ScopesErr: r.scopesErr, NoImageAPI: r.err == nil && r.noImageAPI(),
+		opts: r.opts,
+	}
+	r.sayDiscovery(&s)
+	s.Inbound = r.inboundSnapshots()
+	s.Views = r.viewSnapshots()
+	return s
+}
+
+// images are those of a snapshot, each as it is to be seen.
+func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
+	images := make([]ImageSnapshot, 0, len(r.images))
+	for _, t := range r.images {
+		if r.gone(t) {
+			continue
+		}
+		s := see(t)
+		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t)}
+		s.image.judge(&s.evidence, &img)
+		images = append(images, img)
+	}
+	if r.opts.MemberDetails {
+		limit(images)
+	}
+	return images
+}
+
+// discovery says what became of the listings.
+func (r *run) sayDiscovery(s *Snapshot) {
+	switch {
+	case !s.Discovers:
+	case !s.Discovered:
+		s.DiscoveryErr = cmp.Or(r.err, r.discovery.err, r.sweptDoubt(), errNotAsked)
+	default:
+		for i := range r.opts.Discover {
+			if !r.discovery.used[&r.opts.Discover[i]] {
+				s.IdleRules = append(s.IdleRules, i)
+			}
+		}
+	}
+}
+
+// imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
+func (r *run) imageName(t *image) string {
+	if t.Name != "" {
+		return t.Name
+	}
+	if image := t.past; image.named {
+		return image.name
+	}
+	if t.record != nil {
+		return t.record.Name
+	}
+	return ""
+}

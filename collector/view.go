@@ -1,0 +1,252 @@
+package collector
+
+import (
+	"cmp"
+	"glance_share_exporter/client"
+	"time"
+)
+
+const (
+	// proofWindow is how far apart a proof's request and the one that it covers may have begun (E11).
+	proofWindow = 5 * time.Minute
+	// proofRenewal is the age at which the next collection renews a proof that it depends on.
+	proofRenewal = 2 * time.Minute
+)
+
+// observation is when something was observed: when the request began, and in which collection of the cloud. The zero value
+// is never.
+type observation struct {
+	at  time.Time
+	run uint64
+}
+
+// made reports whether there was an observation.
+func (o observation) made() bool { return o.run != 0 }
+
+// recent reports whether the observation need not be renewed yet.
+func (o observation) recent() bool { return o.made() && age(o.at) <= proofRenewal }
+
+// covers reports whether o counts for an answer to a request that was made at another time (E11).
+func (o observation) covers(other observation) bool {
+	return o.made() && (o.run == other.run || between(o.at, other.at) <= proofWindow)
+}
+
+// later returns the later of two observations.
+func (o observation) later(other observation) observation {
+	if !o.made() || other.made() && other.at.After(o.at) {
+		return other
+	}
+	return o
+}
+
+// between is the time between two moments. The monotonic clock stands still while a machine sleeps.
+func between(a, b time.Time) time.Duration {
+	return max(a.Sub(b).Abs(), a.Round(0).Sub(b.Round(0)).Abs())
+}
+
+// privateMembers is whether private images of an API can have members (E12).
+type privateMembers int
+
+const (
+	privateUnknown    privateMembers = iota
+	privateHasNone                   // image API 2.5 and later
+	privateHasMembers                // before image API 2.5, and Huawei Cloud
+)
+
+// view has what was observed in the view of one project: of one credential at one endpoint. The latest observation of each
+// kind is kept.
+type view struct {
+	project string
+	// access tells views of a project apart: another endpoint, role or user makes another view. Confirmed is whether Keystone, or the
+	// API itself for a signed request, named the project (E6).
+	access client.Access
+
+	ownRows    rowsSeen    // a row of a list of an image of the project was visible (E10)
+	othersRows rowsSeen    // the same of another project's image
+	foreignRow observation // a row that only an administrator gets (E9)
+
+	ownPrivate    observation // a private image of the project was read (E6)
+	othersPrivate observation // a private image of another project was read (E9)
+	otherOwner    string      // whose that was
+	thirdPrivate  observation // a private image of yet another project was read
+	thirdOwner    string      // whose that was
+	privateImage  string      // the ID of one of them
+
+	images     observation     // some image was listed where everything that the view can see was asked for (E13)
+	lookOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
+	lookShared bool            // whether others share one of them
+
+	refused error  // what the last probe was answered that proved nothing
+	entered uint64 // the collection that first had the view
+
+	onlyShared     observation // 403 "Only shared images have members" (E12)
+	privateRefused observation // 403 without that text for the list of a private image
+	listAnswered   observation // the list of a shared image was answered with 200
+	refusedBeside  observation // both in one collection, before any private image was known to have members
+	privateListed  observation // 200 for the list of an image that was private before and after it
+}
+
+func newView(a client.Access, run uint64) view {
+	return view{project: a.ProjectID, access: a, entered: run}
+}
+
+// is reports whether an answer was given to the view.
+func (v *view) is(a *client.Access) bool {
+	return v.access.UserID == a.UserID && v.access.SameView(*a)
+}
+
+// privates is what is known of the members of private images. An answer holds until another one contradicts it.
+func (v *view) privates() privateMembers {
+	none := v.onlyShared.later(v.refusedBeside)
+	switch {
+	case !none.made() && !v.privateListed.made():
+		return privateUnknown
+	case none.later(v.privateListed) == none:
+		return privateHasNone
+	}
+	return privateHasMembers
+}
+
+// knowsProject reports whether the view is of the project that it says, as far as answers at a time tell (E6).
+func (v *view) knowsProject(at observation) bool {
+	return v.access.Confirmed || v.privates() == privateHasNone && v.ownPrivate.covers(at)
+}
+
+// administrator reports whether the view was an administrator's (E9).
+func (v *view) administrator(at observation) bool {
+	if v.knowsProject(at) {
+		return v.foreignRow.covers(at) || v.privates() == privateHasNone && v.othersPrivate.covers(at)
+	}
+	return v.privates() == privateHasNone && v.othersPrivate.covers(at) && v.thirdPrivate.covers(at) && v.thirdOwner != v.otherOwner
+}
+
+// administratorIn reports whether a collection showed that the view is an administrator's.
+func (v *view) administratorIn(run uint64) bool {
+	return run != 0 && (v.foreignRow.run == run || v.privates() == privateHasNone && v.othersPrivate.run == run)
+}
+
+// seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10).
+func (v *view) seesRows(own bool, at observation) bool { return v.rows(own).last.covers(at) }
+
+func (v *view) rows(own bool) *rowsSeen {
+	if own {
+		return &v.ownRows
+	}
+	return &v.othersRows
+}
+
+// rowsSeen is when rows were visible last, and last in a collection before that one.
+type rowsSeen struct{ last, previous observation }
+
+// note adds an observation.
+func (r *rowsSeen) note(o observation) {
+	switch {
+	case !o.made():
+	case o.run == r.last.run || !r.last.made():
+		r.last = r.last.later(o)
+	case o.at.After(r.last.at):
+		r.last, r.previous = o, r.last
+	default:
+		r.previous = r.previous.later(o)
+	}
+}
+
+// between reports whether rows were visible after one observation and before another one.
+func (r *rowsSeen) between(after, before observation) bool {
+	inside := func(o observation) bool { return o.made() && o.at.After(after.at) && !o.at.After(before.at) }
+	return inside(r.last) || inside(r.previous)
+}
+
+// noteRecord notes what an image's record shows.
+func (v *view) noteRecord(img *client.Image, at observation) {
+	if img.Visibility != client.Private {
+		return
+	}
+	v.privateImage = img.ID
+	switch {
+	case img.Owner == "":
+	case img.Owner == v.project:
+		v.ownPrivate = v.ownPrivate.later(at)
+	case v.otherOwner == "" || v.otherOwner == img.Owner || !v.othersPrivate.covers(at):
+		v.othersPrivate, v.otherOwner = v.othersPrivate.later(at), img.Owner
+	default:
+		v.thirdPrivate, v.thirdOwner = v.thirdPrivate.later(at), img.Owner
+	}
+}
+
+// noteProbe notes that the absence of a row was visible in the list of an image of an owner.
+func (v *view) noteProbe(owner string, at observation) {
+	switch owner {
+	case "":
+	case v.project:
+		v.ownRows.note(at)
+	default:
+		v.othersRows.note(at)
+	}
+}
+
+// noteRefusal notes that the list of a private image of the project was refused while the list of a shared one was answered (E12).
+func (v *view) noteRefusal() {
+	if v.privateRefused.made() && v.privateRefused.run == v.listAnswered.run && !v.privateListed.made() {
+		v.refusedBeside = v.refusedBeside.later(v.privateRefused)
+	}
+}
+
+// noteLook notes what a look at all that the view can see brought.
+func (v *view) noteLook(images []client.Image, at observation) {
+	if v.images.later(at) != at {
+		return
+	}
+	v.images, v.lookOwners, v.lookShared = at, map[string]bool{}, false
+	for i := range images {
+		img := &images[i]
+		if img.Hidden {
+			continue
+		}
+		v.lookOwners[img.Owner] = true
+		v.lookShared = v.lookShared || img.Owner != v.project && img.Visibility == client.Shared
+	}
+}
+
+// noteForeignRow notes a row that only an administrator gets: of an image that belonged to the same other project before and after
+// the list was read (E9).
+func (v *view) noteForeignRow(before, after string, at observation) {
+	if before == "" || before != after || before == v.project {
+		return
+	}
+	v.foreignRow = v.foreignRow.later(at)
+	v.othersRows.note(at)
+}
+
+// merge takes over the later observations, if both are of the same view.
+func (v *view) merge(o *view) {
+	if !v.is(&o.access) {
+		return
+	}
+	if o.othersPrivate.made() && o.othersPrivate.later(v.othersPrivate) == o.othersPrivate {
+		v.otherOwner = o.otherOwner
+	}
+	if o.thirdPrivate.made() && o.thirdPrivate.later(v.thirdPrivate) == o.thirdPrivate {
+		v.thirdPrivate, v.thirdOwner = o.thirdPrivate, o.thirdOwner
+	}
+	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
+	if o.images.made() && o.images.later(v.images) == o.images {
+		v.images, v.lookOwners, v.lookShared = o.images, o.lookOwners, o.lookShared
+	}
+	for own, rows := range map[*rowsSeen]*rowsSeen{&v.ownRows: &o.ownRows, &v.othersRows: &o.othersRows} {
+		own.note(rows.previous)
+		own.note(rows.last)
+	}
+	for _, pair := range [][2]*observation{
+		{&v.foreignRow, &o.foreignRow},
+		{&v.ownPrivate, &o.ownPrivate},
+		{&v.othersPrivate, &o.othersPrivate},
+		{&v.onlyShared, &o.onlyShared},
+		{&v.privateRefused, &o.privateRefused},
+		{&v.listAnswered, &o.listAnswered},
+		{&v.privateListed, &o.privateListed},
+		{&v.refusedBeside, &o.refusedBeside},
+	} {
+		*pair[0] = pair[0].later(*pair[1])
+	}
+}

@@ -1,0 +1,219 @@
+package collector
+
+import (
+	"cmp"
+	"errors"
+	"glance_share_exporter/client"
+	"slices"
+	"time"
+)
+
+// ownerIn is a project whose images were answered in the view of another one, or of itself.
+type ownerIn struct{ view, owner string }
+
+// enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten.
+func (r *run) enterViews() {
+	for _, s := range r.scopes {
+		if s.Err != nil {
+			continue
+		}
+		if v := r.views[s.Access.ProjectID]; v == nil || !v.is(&s.Access) {
+			entered := newView(s.Access, r.id)
+			r.views[s.Access.ProjectID] = &entered
+		}
+	}
+}
+
+// at makes a moment an observation of this run.
+func (r *run) at(at moment) observation { return observation{at.at, r.id} }
+
+// moment is a time, and its place among the moments of a collection.
+type moment struct {
+	at time.Time
+	n  uint64
+}
+
+func (r *run) moment() moment {
+	r.moments++
+	return moment{time.Now(), r.moments}
+}
+
+// viewIn is the view of a project; one of nothing where there is none.
+func (r *run) viewIn(project string) *view {
+	if v := r.views[project]; v != nil {
+		return v
+	}
+	return &view{project: project}
+}
+
+// viewOf is the view that an image's members are read in.
+func (r *run) viewOf(t *image) *view {
+	record := cmp.Or(t.record, t.past.last)
+	switch {
+	case t.membersRead:
+		return r.viewIn(t.members.Access.ProjectID)
+	case record != nil && r.views[record.Owner] != nil:
+		return r.views[record.Owner]
+	case record != nil:
+		return r.viewIn(record.View)
+	case len(r.projects) == 1:
+		return r.viewIn(r.projects[0])
+	}
+	return r.viewIn("")
+}
+
+// endpointOf is the image API of a project.
+func (r *run) endpointOf(project string) string {
+	if a := r.accessTo(project); a != nil {
+		return a.Endpoint
+	}
+	return ""
+}
+
+// accessTo is the access to one of the credential's projects, nil where there is none.
+func (r *run) accessTo(project string) *client.Access {
+	i, found := slices.BinarySearch(r.projects, project)
+	if !found || r.scopes[i].Err != nil {
+		return nil
+	}
+	return &r.scopes[i].Access
+}
+
+// noteRecord notes what a record shows of the view that it was read in.
+func (r *run) noteRecord(img *client.Image, began moment) {
+	r.answeredFor[ownerIn{img.View, img.Owner}] = true
+	if v := r.views[img.View]; v != nil {
+		v.noteRecord(img, r.at(began))
+	}
+}
+
+// evidence is what is known of an image's members.
+func (r *run) evidence(t *image) imageEvidence {
+	m := t.past
+	e := imageEvidence{
+		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
+		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
+		list: r.at(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
+		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked, refused: m.refused.later(t.refused),
+	}
+	if e.before == nil {
+		e.before = m.last
+	}
+	if t.checked.made() {
+		e.checked = t.checked
+	}
+	e.failed = t.membersErr != nil
+	if apiErr, ok := errors.AsType[*client.Error](t.membersErr); ok && apiErr.Op == client.OpListMembers {
+		e.failed = apiErr.Status() != statusForbidden
+		e.forbidden, e.onlyShared = apiErr.Status() == statusForbidden, apiErr.OnlyShared
+	}
+	return e
+}
+
+// note notes what the answers about all images show.
+func (r *run) note() {
+	if r.noted {
+		return
+	}
+	for _, t := range r.images {
+		e := r.evidence(t)
+		e.noteVisibility()
+	}
+	for _, v := range r.views {
+		v.noteRefusal()
+	}
+	for _, t := range r.images {
+		e := r.evidence(t)
+		e.noteRows()
+	}
+}
+
+// verdict is what may be reported of an image's members.
+func (r *run) verdict(t *image) verdict {
+	e := r.evidence(t)
+	return e.verdict()
+}
+
+// hasNoMembers reports whether the image is known to have a visibility without members.
+func (r *run) hasNoMembers(t *image) bool {
+	if t.record == nil {
+		return false
+	}
+	e := r.evidence(t)
+	return !e.wantsList()
+}
+
+// viewSnapshots is what is proven in each view.
+func (r *run) viewSnapshots() []ViewSnapshot {
+	now := r.at(r.moment())
+	list := make([]ViewSnapshot, 0, len(r.scopes))
+	of := make(map[string]*ViewSnapshot, len(r.scopes)) // by project
+	for _, s := range r.scopes {
+		v := r.views[s.Access.ProjectID]
+		if s.Err != nil || v == nil {
+			continue
+		}
+		p := ViewSnapshot{ProjectID: s.Access.ProjectID}
+		if r.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
+			p.Members = Proven
+		}
+		list = append(list, p)
+		of[p.ProjectID] = &list[len(list)-1]
+	}
+	for _, t := range r.images {
+		e := r.evidence(t)
+		v, p := e.view, of[e.view.project]
+		if p == nil || v != r.views[v.project] || r.gone(t) {
+			continue
+		}
+		if e.verdict() == unproven {
+			p.Members, p.Refused = Unproven, v.refused
+		}
+		if r.wantsAdministrator(t, v) && p.Administrator != Unproven {
+			p.Administrator = provenIf(v.administrator(e.list))
+		}
+	}
+	for _, l := range r.discovery.listed {
+		p, v, swept := of[l.project], r.viewIn(l.project), r.sweptView(l.project)
+		if p == nil || !l.began.made() {
+			continue
+		}
+		if p.Images != Unproven {
+			p.Images = provenIf(l.visible(v) || l.visible(swept))
+		}
+		if l.foreign() && p.Administrator != Unproven {
+			p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(swept))
+		}
+	}
+	for _, in := range r.inbound.projects {
+		if p := of[in.project]; p != nil && in.began.made() && p.Images != Unproven {
+			p.Images = provenIf(in.visible(r.viewIn(in.project)) || !in.from.IsZero())
+		}
+	}
+	return list
+}
+
+func provenIf(yes bool) Proof {
+	if yes {
+		return Proven
+	}
+	return Unproven
+}
+
+// sweptView is the view of a project at the end of the collection that listed.
+func (r *run) sweptView(project string) *view {
+	if v := r.discovery.views[project]; v != nil {
+		return v
+	}
+	return &view{project: project}
+}
+
+// frozen are copies of the views.
+func (r *run) frozen() map[string]*view {
+	views := make(map[string]*view, len(r.views))
+	for project, v := range r.views {
+		frozen := *v
+		views[project] = &frozen
+	}
+	return views
+}
