@@ -262,7 +262,7 @@ func TestTheDocumentedMistakes(t *testing.T) {
 		err := run(t.Context(), []string{arg, "--log.level=error"}, &stdout, &stderr)
 		return fmt.Sprintf("%sglance_share_exporter: %v", stderr.String(), err)
 	}
-	changing := regexp.MustCompile(`ts=\S+|report\.go:\d+`)
+	changing := regexp.MustCompile(`ts=\S+|\w+\.go:\d+`)
 	shown := func(page, line string) {
 		t.Helper()
 		if !strings.Contains(changing.ReplaceAllString(told[page], ""), "\n    "+changing.ReplaceAllString(line, "")+"\n") {

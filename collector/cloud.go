@@ -40,31 +40,30 @@ type Cloud struct {
 	name    string
 	api     API
 	logger  log.Logger
+	access  accessLog
 	history *History
 	slots   *slots
 
-	mu           sync.Mutex
-	opts         *Options // replaced, never changed
-	parts        map[Shard]*part
-	shards       shardsSeen
-	loggedScopes []client.Scope // the log has these
-	background   *background    // nil: nobody collects in the background
-	closed       bool
-	retired      bool // nothing begins in the background any more
-	active       int  // runs that have not ended
-	ended        sync.Cond
+	mu         sync.Mutex
+	opts       *Options // replaced, never changed
+	parts      map[Shard]*part
+	shards     shardsSeen
+	background *background // nil: nobody collects in the background
+	closed     bool
+	retired    bool // nothing begins in the background any more
+	active     int  // runs that have not ended
+	ended      sync.Cond
 }
 
 // part is a shard of the cloud.
 type part struct {
-	shard    Shard
-	logger   log.Logger
-	running  []*run           // that somebody waits for
-	problems map[problem]bool // the log has these
-	used     time.Time
-	last     *Snapshot         // that a scrape was given, with the options at work; nil: none
-	before   map[string]Before // replaced, never changed
-	pace     float64           // images in turns that are read in a second, as collections went lately; 0: unknown
+	shard   Shard
+	journal journal
+	running []*run // that somebody waits for
+	used    time.Time
+	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
+	before  map[string]Before // replaced, never changed
+	pace    float64           // images in turns that are read in a second, as collections went lately; 0: unknown
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
@@ -73,6 +72,7 @@ func New(api API, opts Options, logger log.Logger) *Cloud {
 		name: opts.Name, api: api, logger: log.With(logger, "cloud", opts.Name), history: newHistory(&opts), slots: newSlots(opts.Concurrency),
 		opts: &opts, parts: map[Shard]*part{},
 	}
+	c.access.logger = c.logger
 	c.ended.L = &c.mu
 	return c
 }
@@ -240,9 +240,9 @@ func (c *Cloud) part(shard Shard) *part {
 	p := c.parts[shard]
 	if p == nil {
 		c.forgetParts()
-		p = &part{shard: shard, logger: c.logger, problems: map[problem]bool{}}
+		p = &part{shard: shard, journal: journal{logger: c.logger}}
 		if shard != (Shard{}) {
-			p.logger = log.With(c.logger, "shard", shard)
+			p.journal.logger = log.With(c.logger, "shard", shard)
 		}
 		c.parts[shard] = p
 		c.shards.note(c.parts, shard.Of)
@@ -314,26 +314,30 @@ func (c *Cloud) start(p *part, deadline time.Time) *run {
 	return r
 }
 
-// finish takes note of a run that has ended.
+// finish makes the snapshot of a run that has ended, and takes note of what it found.
 func (c *Cloud) finish(r *run, givenUp bool) {
 	c.history.learn(r)
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	p := r.part
-	p.remove(r)
-	if !givenUp {
-		p.report(r)
-		if b := c.background; b != nil && p.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
-			b.last = r
-		}
-	}
+	c.mu.Lock()
+	p.remove(r) // nobody joins it any more
 	awaited := r.waiters > 0
+	if b := c.background; !givenUp && b != nil && p.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
+		b.last = r
+	}
 	c.mu.Unlock()
 	if awaited {
 		r.snapshot = r.newSnapshot()
 	}
+	if awaited && !givenUp && r.deadline.Sub(r.start) >= leastReported {
+		if r.err == nil {
+			c.access.report(r.scopes)
+		}
+		p.journal.left(r.departed)
+		p.journal.report(&r.snapshot)
+	}
 	close(r.done)
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.active--
 	c.ended.Broadcast()
 }

@@ -5,42 +5,48 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
-
-	"github.com/go-kit/log/level"
 
 	"glance_share_exporter/client"
 )
 
-// problem is a kind of trouble, as the log tells it: once when it begins and once when it is over, not once per image, project and
-// scrape. The metrics say it every time.
-type problem struct {
-	what    string
-	op      client.Operation
-	code    string
-	project string // ID, for what is about one
+// Problem is one kind of trouble of a cloud. However many images it keeps from being read, it is one.
+type Problem struct {
+	// Kind is what the log says of it.
+	Kind Kind
+	// Op and Code are of the request that failed, empty where it is not about one.
+	Op   client.Operation
+	Code string
+	// ProjectID is set for what is about one project.
+	ProjectID string
+	// Images is how many images it concerns, ImageID one of them.
+	Images  int
+	ImageID string
+	// Err is the error of that image, or of the cloud; nil where Kind says it all.
+	Err error
 }
 
-const (
-	noToken     = "no access to the cloud"
-	noProject   = "no token for a project; its images are not read"
-	notListed   = "the list of the user's projects was not read; known projects are still read"
-	noImageAPI  = "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog"
-	privateRead = "private images of this image API have members; they are read like shared images"
-	notProven   = "members not read: the API responded, but the response is not proven"
+// Kind is a sentence of the log.
+type Kind string
 
-	membersNotRead = "members not read"
-	noRecord       = "image records not read, so owner and visibility are unknown"
-	notSwept       = "discovery is incomplete; images found before are still read"
-	idleRule       = "discover[%d] matches no image"
-	notInbound     = "the listing of images that other projects share with a project is incomplete"
-	inboundCut     = "other projects share more images with a project than inbound.max_images; all are counted, but the rest has no series"
-	foreignView    = "member lists may be incomplete: the credential's project does not own the images"
+const (
+	noToken     Kind = "no access to the cloud"
+	noProject   Kind = "no token for a project; its images are not read"
+	notListed   Kind = "the list of the user's projects was not read; known projects are still read"
+	noImageAPI  Kind = "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog"
+	privateRead Kind = "private images of this image API have members; they are read like shared images"
+	notProven   Kind = "members not read: the API responded, but the response is not proven"
+
+	membersNotRead Kind = "members not read"
+	noRecord       Kind = "image records not read, so owner and visibility are unknown"
+	notSwept       Kind = "discovery is incomplete; images found before are still read"
+	idleRule            = "discover[%d] matches no image"
+	notInbound     Kind = "the listing of images that other projects share with a project is incomplete"
+	inboundCut     Kind = "other projects share more images with a project than inbound.max_images; all are counted, but the rest has no series"
+	foreignView    Kind = "member lists may be incomplete: the credential's project does not own the images"
 )
 
 // doubts are what the log says of lists that may be short.
-var doubts = map[Doubt]string{
+var doubts = map[Doubt]Kind{
 	ForeignView: foreignView,
 	UnknownProject: "member lists may be incomplete: it is not confirmed that the token belongs to the project in project_id; " +
 		"use a kind of auth that logs in to Keystone (with a token: set auth_url)",
@@ -51,219 +57,122 @@ var doubts = map[Doubt]string{
 	HiddenRows:        "member lists may be incomplete: it is not proven that rows of such images are visible; allow rule get_member in policy.yaml of Glance",
 }
 
-// trouble is what one kind of problem did to a collection.
-type trouble struct {
-	images  int
-	imageID string // of one of them
-	err     error
+// Problems are what is wrong with what a snapshot shows, each kind once, in a fixed order.
+func Problems(s *Snapshot) []Problem {
+	var list problems
+	switch {
+	case s.Err != nil:
+		list.add(problemOf(noToken, s.Err))
+		return list.sorted()
+	case s.ScopesErr != nil:
+		list.add(problemOf(notListed, s.ScopesErr))
+	}
+	for _, scope := range s.Scopes {
+		if scope.Err != nil {
+			list.add(Problem{Kind: noProject, Op: client.OpAuthenticate, Code: code(scope.Err), ProjectID: scope.Access.ProjectID, Err: scope.Err})
+		}
+	}
+	if s.NoImageAPI {
+		list.add(Problem{Kind: noImageAPI})
+		return list.sorted()
+	}
+	for i := range s.Views {
+		if s.Views[i].PrivateMembers && !slices.Contains(s.opts.MembersFor, client.Private) {
+			list.add(Problem{Kind: privateRead, ProjectID: s.Views[i].ProjectID})
+		}
+	}
+	if s.Discovers && !s.Discovered {
+		list.add(problemOf(notSwept, s.DiscoveryErr))
+	}
+	for _, rule := range s.IdleRules {
+		list.add(Problem{Kind: Kind(fmt.Sprintf(idleRule, rule))})
+	}
+	for i := range s.Inbound {
+		list.inbound(s, &s.Inbound[i])
+	}
+	for i := range s.Images {
+		list.image(&s.Images[i])
+	}
+	return list.sorted()
 }
 
-// leastReported is the least time that a scrape must have for the log: with less, a cloud that is well cannot be read.
-const leastReported = time.Second
+func problemOf(kind Kind, err error) Problem {
+	p := Problem{Kind: kind, Code: code(err), Err: err}
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		p.Op = apiErr.Op
+	}
+	return p
+}
 
-// report logs what became of a collection. The caller holds the cloud's mu.
-func (p *part) report(r *run) {
-	if r.deadline.Sub(r.start) < leastReported {
+// key is what makes problems the same one.
+func (p *Problem) key() Problem {
+	return Problem{Kind: p.Kind, Op: p.Op, Code: p.Code, ProjectID: p.ProjectID}
+}
+
+// problems has them by their keys.
+type problems map[Problem]*Problem
+
+func (list *problems) add(p Problem) {
+	if *list == nil {
+		*list = problems{}
+	}
+	if old := (*list)[p.key()]; old != nil {
+		old.Images += p.Images
 		return
 	}
-	if r.err == nil {
-		r.cloud.reportAccess(r.scopes)
-	}
-	p.reportDeparted(r.departed)
-	now := r.troubles()
-	var began, over []problem
-	next := make(map[problem]bool, len(now))
-	for kind := range now {
-		next[kind] = true
-		if !p.problems[kind] {
-			began = append(began, kind)
-		}
-	}
-	for kind := range p.problems {
-		switch {
-		case next[kind]:
-		case r.err != nil || r.noImageAPI():
-			next[kind] = true // nobody can tell whether it is over
-		default:
-			over = append(over, kind)
-		}
-	}
-	for _, kinds := range byKind(began) {
-		p.logTrouble(kinds, now[kinds[0]], r.endpoint())
-	}
-	for _, kinds := range byKind(over) {
-		fields := []any{"msg", "resolved: " + kinds[0].what, "operation", kinds[0].op, "code", kinds[0].code}
-		_ = level.Info(p.logger).Log(append(fields, projectFields(kinds)...)...)
-	}
-	p.problems = next
+	(*list)[p.key()] = &p
 }
 
-// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have the same one.
-func byKind(list []problem) (groups [][]problem) {
-	slices.SortFunc(list, func(a, b problem) int {
-		return cmp.Or(cmp.Compare(a.what, b.what), cmp.Compare(a.op, b.op), cmp.Compare(a.code, b.code), cmp.Compare(a.project, b.project))
-	})
-	for i, kind := range list {
-		if i == 0 || kind.what != list[i-1].what || kind.op != list[i-1].op || kind.code != list[i-1].code {
-			groups = append(groups, nil)
-		}
-		last := len(groups) - 1
-		groups[last] = append(groups[last], kind)
+func (list *problems) inbound(s *Snapshot, in *InboundSnapshot) {
+	if in.LeftOut > 0 {
+		list.add(Problem{Kind: inboundCut, ProjectID: in.ProjectID})
 	}
-	return groups
+	p := problemOf(notInbound, in.Err)
+	p.ProjectID = in.ProjectID
+	entered := Problem{Kind: noProject, Op: client.OpAuthenticate, Code: p.Code, ProjectID: in.ProjectID}
+	switch {
+	case in.Err == nil || (*list)[entered] != nil:
+	case in.ProjectID == "" && s.ScopesErr != nil: // notListed says it
+	default:
+		list.add(p)
+	}
 }
 
-// maxNamed is how many of many projects a line of the log names.
-const maxNamed = 3
-
-// projectFields name the projects of problems that differ in nothing else: the only one, or some and how many there are.
-func projectFields(kinds []problem) []any {
-	if kinds[0].project == "" {
-		return nil
+func (list *problems) image(img *ImageSnapshot) {
+	add := func(kind Kind, err error) {
+		p := problemOf(kind, err)
+		p.Images, p.ImageID = 1, img.ID
+		list.add(p)
 	}
-	ids := make([]string, len(kinds))
-	for i, kind := range kinds {
-		ids[i] = kind.project
+	switch {
+	case img.Coverage == Unread && IsUnproven(img.Err):
+		add(notProven, img.Err)
+	case img.Waiting:
+	case img.Coverage == Unread:
+		add(membersNotRead, img.Err)
+	case img.Coverage == Partial && img.Doubt == ChangingImage && img.InTurns && img.first: // its record comes again with the next listing
+	case img.Coverage == Partial && img.Record != nil:
+		add(doubts[img.Doubt], nil)
 	}
-	return someOf(ids)
-}
-
-func someOf(projects []string) (fields []any) {
-	if len(projects) > 1 {
-		fields = []any{"projects", len(projects)}
+	if img.Record == nil && img.RecordErr != nil && img.StatusCode != statusNotFound && !sameCause(img) {
+		add(noRecord, img.RecordErr)
 	}
-	return append(fields, "project_id", strings.Join(projects[:min(len(projects), maxNamed)], ","))
-}
-
-// endpoint is an image API's that was asked.
-func (r *run) endpoint() string {
-	for _, s := range r.scopes {
-		if s.Access.Endpoint != "" {
-			return s.Access.Endpoint
-		}
-	}
-	return ""
-}
-
-// logTrouble logs the beginning of problems of one kind. t is what the first of them did.
-func (p *part) logTrouble(kinds []problem, t *trouble, endpoint string) {
-	kind := kinds[0]
-	logger := level.Error(p.logger)
-	if kind.warns() {
-		logger = level.Warn(p.logger)
-	}
-	fields := append([]any{"msg", kind.what}, projectFields(kinds)...)
-	if t.imageID != "" {
-		fields = append(fields, "images", t.images, "image_id", t.imageID)
-	}
-	if t.err != nil {
-		fields = append(fields, "err", t.err)
-	}
-	if kind.what == noImageAPI {
-		fields = append(fields, "endpoint", endpoint)
-	}
-	_ = logger.Log(fields...)
-}
-
-// warns reports whether a problem is logged as a warning.
-func (p *problem) warns() bool {
-	switch p.what {
-	case noRecord, privateRead, inboundCut:
-		return true
-	}
-	return strings.HasPrefix(p.what, "member lists may be incomplete") || strings.HasPrefix(p.what, "discover[")
-}
-
-// troubles finds what went wrong in a finished collection, the images of one kind together. The caller holds the cloud's
-// mu.
-func (r *run) troubles() map[problem]*trouble {
-	found := map[problem]*trouble{}
-	note := func(what, imageID string, err error) {
-		p := problem{what: what, code: code(err)}
-		var apiErr *client.Error
-		if errors.As(err, &apiErr) {
-			p.op = apiErr.Op
-		}
-		if found[p] == nil {
-			found[p] = &trouble{imageID: imageID, err: err}
-		}
-		found[p].images++
-	}
-	if r.err != nil {
-		note(noToken, "", r.err)
-		return found
-	}
-	if r.scopesErr != nil {
-		note(notListed, "", r.scopesErr)
-	}
-	for _, s := range r.scopes {
-		if s.Err != nil {
-			p := problem{what: noProject, op: client.OpAuthenticate, code: code(s.Err), project: s.Access.ProjectID}
-			found[p] = &trouble{err: s.Err}
-		}
-	}
-	if r.noImageAPI() {
-		note(noImageAPI, "", nil)
-		return found
-	}
-	for _, s := range r.scopes {
-		if !r.hasPrivateMembers() && r.viewIn(s.Access.ProjectID).privates() == privateHasMembers {
-			found[problem{what: privateRead, project: s.Access.ProjectID}] = &trouble{}
-		}
-	}
-	if len(r.opts.Discover) > 0 && !r.discovered() {
-		note(notSwept, "", cmp.Or(r.discovery.err, r.sweptDoubt(), errNotAsked))
-	}
-	for _, in := range r.inboundSnapshots() {
-		if in.LeftOut > 0 {
-			found[problem{what: inboundCut, project: in.ProjectID}] = &trouble{}
-		}
-		p := problem{what: notInbound, code: code(in.Err), project: in.ProjectID}
-		var apiErr *client.Error
-		switch {
-		case in.ProjectID == "" && r.scopesErr != nil:
-			continue // notListed says it
-		case in.Err == nil || found[problem{what: noProject, op: client.OpAuthenticate, code: p.code, project: in.ProjectID}] != nil:
-			continue
-		case errors.As(in.Err, &apiErr):
-			p.op = apiErr.Op
-		}
-		if in.Err != nil {
-			found[p] = &trouble{err: in.Err}
-		}
-	}
-	for i := range r.opts.Discover {
-		// A listing that broke off shows no rule to be idle, and none to be so no more.
-		what := fmt.Sprintf(idleRule, i)
-		if !r.discovery.used[&r.opts.Discover[i]] && (r.complete() || r.part.problems[problem{what: what}]) {
-			note(what, "", nil)
-		}
-	}
-	for _, t := range r.images {
-		if r.gone(t) {
-			continue
-		}
-		var img ImageSnapshot
-		e := r.evidence(t)
-		t.judge(&e, &img)
-		switch {
-		case img.Coverage == Unread && IsUnproven(img.Err):
-			note(notProven, t.ID, img.Err)
-		case r.waitsAsMeant(t):
-		case img.Coverage == Unread:
-			note(membersNotRead, t.ID, img.Err)
-		case img.Coverage == Partial && img.Doubt == ChangingImage && r.inTurns(t) && t.past.answered == 0: // its record comes again with the next listing
-		case img.Coverage == Partial && t.record != nil:
-			note(doubts[img.Doubt], t.ID, nil)
-		}
-		if t.record == nil && t.recordErr != nil && img.StatusCode != statusNotFound && !sameCause(&img, t.recordErr) {
-			note(noRecord, t.ID, t.recordErr)
-		}
-	}
-	return found
 }
 
 // sameCause reports whether an image's members and its record were not read for one reason, which one line tells.
-func sameCause(img *ImageSnapshot, recordErr error) bool {
-	return img.Coverage == Unread && code(img.Err) == code(recordErr)
+func sameCause(img *ImageSnapshot) bool {
+	return img.Coverage == Unread && code(img.Err) == code(img.RecordErr)
+}
+
+func (list problems) sorted() []Problem {
+	all := make([]Problem, 0, len(list))
+	for _, p := range list {
+		all = append(all, *p)
+	}
+	slices.SortFunc(all, Problem.compare)
+	return all
+}
+
+func (p Problem) compare(o Problem) int {
+	return cmp.Or(cmp.Compare(p.Kind, o.Kind), cmp.Compare(p.Op, o.Op), cmp.Compare(p.Code, o.Code), cmp.Compare(p.ProjectID, o.ProjectID))
 }

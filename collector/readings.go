@@ -40,13 +40,6 @@ func (r *run) waitsForFirst(t *image) bool {
 	return r.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
 }
 
-// waitsAsMeant reports whether nothing is wrong with an image that was not read: its turn has not come, and it still waits for its first
-// one, or its last reading is shown. The run has ended.
-func (r *run) waitsAsMeant(t *image) bool {
-	before := r.past.readings[t.ID]
-	return r.waits(t) && (r.waitsForFirst(t) || before.image != nil && age(before.taken) <= r.opts.staleness())
-}
-
 // sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
 // turn did not come.
 func (r *run) sightInTurn(t *image) reading {

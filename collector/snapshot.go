@@ -95,6 +95,8 @@ type ViewSnapshot struct {
 	// Members is whether rows of member lists were seen to be visible, Images the same of images in listings, and Administrator
 	// whether the API takes the credential for an administrator's.
 	Members, Images, Administrator Proof
+	// PrivateMembers is whether private images have members in this view.
+	PrivateMembers bool
 	// Refused is what the image API said when one row of a list was asked for; nil: nothing that proves anything else.
 	Refused error
 }
@@ -141,6 +143,8 @@ type ImageSnapshot struct {
 	RecordRead time.Time
 	// InTurns is whether the image is read when all others are read, Waiting whether it was never read because its turn has not come yet.
 	InTurns, Waiting bool
+
+	first bool // its members were never read before
 }
 
 // Complete reports whether Members are all there are, each with an ID of its own, and none is left out.

@@ -44,7 +44,7 @@ func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 			continue
 		}
 		s := see(t)
-		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t)}
+		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t), first: t.past.answered == 0}
 		s.image.judge(&s.evidence, &img)
 		images = append(images, img)
 	}

@@ -153,7 +153,7 @@ func (r *run) viewSnapshots() []ViewSnapshot {
 		if s.Err != nil || v == nil {
 			continue
 		}
-		p := ViewSnapshot{ProjectID: s.Access.ProjectID}
+		p := ViewSnapshot{ProjectID: s.Access.ProjectID, PrivateMembers: v.privates() == privateHasMembers}
 		if r.opts.API != client.IMS && (v.ownRows.last.covers(now) || v.othersRows.last.covers(now)) {
 			p.Members = Proven
 		}

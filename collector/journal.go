@@ -1,0 +1,207 @@
+package collector
+
+import (
+	"cmp"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"glance_share_exporter/client"
+)
+
+// journal logs what is wrong with a cloud, or with a shard of it: once when it begins and once when it is over, not once per image,
+// project and scrape. The metrics say it every time.
+type journal struct {
+	logger log.Logger
+
+	mu   sync.Mutex
+	told map[Problem]bool // by their keys: the log has these
+}
+
+// leastReported is the least time that a scrape must have for the log: with less, a cloud that is well cannot be read.
+const leastReported = time.Second
+
+// report logs what became of a run.
+func (j *journal) report(s *Snapshot) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var began, over []Problem
+	now := make(map[Problem]bool)
+	for _, p := range Problems(s) {
+		now[p.key()] = true
+		if !j.told[p.key()] {
+			began = append(began, p)
+		}
+	}
+	for p := range j.told {
+		switch {
+		case now[p]:
+		case s.Err != nil || s.NoImageAPI, p.Kind.aboutRule() && !s.Discovered:
+			now[p] = true // nobody can tell whether it is over
+		default:
+			over = append(over, p)
+		}
+	}
+	for _, kinds := range byKind(began) {
+		j.begin(kinds, s.endpoint())
+	}
+	for _, kinds := range byKind(over) {
+		fields := []any{"msg", "resolved: " + kinds[0].Kind, "operation", kinds[0].Op, "code", kinds[0].Code}
+		_ = level.Info(j.logger).Log(append(fields, projectFields(kinds)...)...)
+	}
+	j.told = now
+}
+
+// begin logs the beginning of problems of one kind.
+func (j *journal) begin(kinds []Problem, endpoint string) {
+	p := &kinds[0]
+	logger := level.Error(j.logger)
+	if p.Kind.warns() {
+		logger = level.Warn(j.logger)
+	}
+	fields := append([]any{"msg", p.Kind}, projectFields(kinds)...)
+	if p.ImageID != "" {
+		fields = append(fields, "images", p.Images, "image_id", p.ImageID)
+	}
+	if p.Err != nil {
+		fields = append(fields, "err", p.Err)
+	}
+	if p.Kind == noImageAPI {
+		fields = append(fields, "endpoint", endpoint)
+	}
+	_ = logger.Log(fields...)
+}
+
+// endpoint is an image API's that was asked.
+func (s *Snapshot) endpoint() string {
+	for _, scope := range s.Scopes {
+		if scope.Access.Endpoint != "" {
+			return scope.Access.Endpoint
+		}
+	}
+	return ""
+}
+
+// warns reports whether a problem is logged as a warning.
+func (k Kind) warns() bool {
+	switch k {
+	case noRecord, privateRead, inboundCut:
+		return true
+	}
+	return strings.HasPrefix(string(k), "member lists may be incomplete") || k.aboutRule()
+}
+
+// aboutRule reports whether it is about a rule that takes no image. A listing that broke off shows no rule to be idle, and none to be so
+// no more.
+func (k Kind) aboutRule() bool { return strings.HasPrefix(string(k), "discover[") }
+
+// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have the same one.
+func byKind(list []Problem) (groups [][]Problem) {
+	slices.SortFunc(list, Problem.compare)
+	for i, p := range list {
+		if i == 0 || p.Kind != list[i-1].Kind || p.Op != list[i-1].Op || p.Code != list[i-1].Code {
+			groups = append(groups, nil)
+		}
+		last := len(groups) - 1
+		groups[last] = append(groups[last], p)
+	}
+	return groups
+}
+
+// maxNamed is how many of many projects a line of the log names.
+const maxNamed = 3
+
+// projectFields name the projects of problems that differ in nothing else: the only one, or some and how many there are.
+func projectFields(kinds []Problem) []any {
+	if kinds[0].ProjectID == "" {
+		return nil
+	}
+	ids := make([]string, len(kinds))
+	for i, kind := range kinds {
+		ids[i] = kind.ProjectID
+	}
+	return someOf(ids)
+}
+
+func someOf(projects []string) (fields []any) {
+	if len(projects) > 1 {
+		fields = []any{"projects", len(projects)}
+	}
+	return append(fields, "project_id", strings.Join(projects[:min(len(projects), maxNamed)], ","))
+}
+
+// accessLog logs which projects are entered, and where.
+type accessLog struct {
+	logger log.Logger
+
+	mu     sync.Mutex
+	scopes []client.Scope // the log has these
+}
+
+// report logs what is new of the projects.
+func (l *accessLog) report(scopes []client.Scope) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	told := map[string]client.Access{}
+	for _, s := range l.scopes {
+		told[s.Access.ProjectID] = s.Access
+	}
+	entered := map[string][]client.Access{} // by endpoint
+	scopes = slices.Clone(scopes)
+	for i, s := range scopes {
+		old, known := told[s.Access.ProjectID]
+		delete(told, s.Access.ProjectID)
+		switch a := s.Access; {
+		case s.Err != nil && known:
+			scopes[i].Access = old
+		case s.Err == nil && (!known || !reflect.DeepEqual(old, a)):
+			entered[a.Endpoint] = append(entered[a.Endpoint], a)
+		}
+	}
+	for _, endpoint := range slices.Sorted(maps.Keys(entered)) {
+		fields := []any{"msg", "using the image API", "endpoint", endpoint}
+		_ = level.Info(l.logger).Log(append(fields, accessFields(entered[endpoint])...)...)
+	}
+	if len(told) > 0 {
+		left := slices.SortedFunc(maps.Values(told), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
+		fields := []any{"msg", "the credential no longer covers this project; its images are no longer watched"}
+		_ = level.Warn(l.logger).Log(append(fields, accessFields(left)...)...)
+	}
+	l.scopes = scopes
+}
+
+// accessFields name projects, as projectFields does.
+func accessFields(list []client.Access) []any {
+	ids, names := make([]string, len(list)), make([]string, len(list))
+	for i, a := range list {
+		ids[i], names[i] = a.ProjectID, a.ProjectName
+	}
+	return append(someOf(ids), "project_name", strings.Join(names[:min(len(names), maxNamed)], ","))
+}
+
+// maxDeparted is how many of the images that left in one collection have a line of their own.
+const maxDeparted = 20
+
+// left logs the images that are not watched any more, those that had an unexpected member first.
+func (j *journal) left(images []LeftImage) {
+	images = slices.Clone(images)
+	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
+	for i, l := range images {
+		if i == maxDeparted {
+			what := "more discovered images were deleted or no longer match a rule; they are no longer watched"
+			_ = level.Warn(j.logger).Log("msg", what, "images", len(images)-i)
+			return
+		}
+		what := "a discovered image was deleted; it is no longer watched"
+		if l.Reason == Unmatched {
+			what = "a discovered image no longer matches a rule; it is no longer watched"
+		}
+		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
+	}
+}
