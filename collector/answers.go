@@ -2,14 +2,17 @@ package collector
 
 import (
 	"errors"
-	"glance_share_exporter/client"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
-var errNotAsked = errors.New("not requested: scrape deadline reached")
+var errNotRequested = errors.New("not requested: scrape deadline reached")
 
-// notAsked reports whether there was no time to ask, which says nothing of who would have answered.
-func notAsked(err error) bool { return errors.Is(err, errNotAsked) || code(err) == client.CodeNotAsked }
+// notRequested reports whether there was no time to ask, which says nothing of who would have answered.
+func notRequested(err error) bool {
+	return errors.Is(err, errNotRequested) || code(err) == client.CodeNotAsked
+}
 
 // The HTTP status codes of the image API that something follows from.
 const (

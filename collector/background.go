@@ -13,7 +13,7 @@ type background struct {
 	cancel context.CancelFunc
 	kick   chan struct{} // begin anew
 	done   chan struct{} // it has ended
-	first  chan struct{} // a collection has ended
+	first  chan struct{} // a run has ended
 
 	// Guarded by the cloud's mu:
 
@@ -28,19 +28,19 @@ type shared struct {
 	snapshot  Snapshot
 	made      time.Time
 	opts      *Options
-	last, now uint64 // IDs of the collections that it shows
+	last, now uint64 // IDs of the runs that it shows
 }
 
 // shareFor is how long a snapshot is shared while nothing ends or begins.
 const shareFor = time.Second
 
-// stop ends it, and the collection that is under way.
+// stop ends it, and the run that is under way.
 func (b *background) stop() {
 	b.cancel()
 	<-b.done
 }
 
-// again begins the next collection at once.
+// again begins the next run at once.
 func (b *background) again() {
 	select {
 	case b.kick <- struct{}{}:
@@ -50,7 +50,7 @@ func (b *background) again() {
 
 var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
 
-// latest returns what was seen last, waiting for the first collection's end.
+// latest returns what was seen last, waiting for the first run's end.
 func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	c.mu.Lock()
 	if c.background == nil && !c.closed && !c.retired {
@@ -71,7 +71,7 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	b.sharing.Lock()
 	defer b.sharing.Unlock()
 	c.mu.Lock()
-	next := shared{made: time.Now(), opts: c.opts, last: b.last.number(), now: c.part(Shard{}).newest().number()}
+	next := shared{made: time.Now(), opts: c.opts, last: b.last.number(), now: c.state(Shard{}).newest().number()}
 	c.mu.Unlock()
 	old := &b.shared
 	if old.opts != next.opts || old.last != next.last || old.now != next.now || age(old.made) >= shareFor {
@@ -81,7 +81,7 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	return b.shared.snapshot
 }
 
-// number is the collection's, 0 for none.
+// number is the run's, 0 for none.
 func (r *run) number() uint64 {
 	if r == nil {
 		return 0
@@ -89,10 +89,10 @@ func (r *run) number() uint64 {
 	return r.id
 }
 
-// shown is what the collections in the background have seen by now.
+// shown is what the runs in the background have seen by now.
 func (c *Cloud) shown(b *background) Snapshot {
 	c.mu.Lock()
-	opts, last, now := c.opts, b.last, c.part(Shard{}).newest()
+	opts, last, now := c.opts, b.last, c.state(Shard{}).newest()
 	c.mu.Unlock()
 	newest := now
 	if now == nil {
@@ -109,11 +109,11 @@ func (c *Cloud) shown(b *background) Snapshot {
 	defer newest.queue.turn.Unlock()
 	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.history.lately(newest)
 	s.Images = newest.imageSnapshots(func(t *image) reading {
-		if err := opts.tooOld(newest.start); err != nil {
-			old := &image{Image: t.Image, past: t.past, discovered: t.discovered, membersErr: err}
+		if err := opts.stale(newest.start); err != nil {
+			old := &image{Image: t.Image, seen: t.seen, discovered: t.discovered, membersErr: err}
 			return reading{image: old, evidence: newest.evidence(old)}
 		}
-		if s := newest.sight(t, newest.past.readings[t.ID]); s.image != nil && opts.tooOld(s.taken) == nil {
+		if s := newest.readingOf(t, newest.seen.readings[t.ID]); s.image != nil && opts.stale(s.taken) == nil {
 			return s
 		}
 		return reading{image: t, evidence: newest.evidence(t)}
@@ -126,7 +126,7 @@ func (c *Cloud) shown(b *background) Snapshot {
 	return s
 }
 
-// head is what is to be said of the cloud itself. The last collection tells, unless it could not see and the one that is under
+// head is what is to be said of the cloud itself. The last run tells, unless it could not see and the one that is under
 // way does, or it is too old. One of them is nil at most.
 func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 	of := func(r *run) Snapshot {
@@ -137,7 +137,7 @@ func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 	if last == nil {
 		return of(now)
 	}
-	s, old := of(last), opts.tooOld(last.start)
+	s, old := of(last), opts.stale(last.start)
 	if now != nil {
 		under := of(now)
 		under.Duration = s.Duration
@@ -165,7 +165,7 @@ func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 // blank is a snapshot of nothing, for the images that are known.
 func (c *Cloud) blank(why error) Snapshot {
 	c.mu.Lock()
-	r := newRun(c, c.part(Shard{}), c.opts, nil)
+	r := newRun(c, c.state(Shard{}), c.opts, nil)
 	c.mu.Unlock()
 	r.err = why
 	for _, t := range r.images {
@@ -218,25 +218,25 @@ func (c *Cloud) startRefresh() {
 	}()
 }
 
-// retries decide how soon a collection is repeated that could not see everything.
+// retries decide how soon a run is repeated that could not see everything.
 type retries struct {
-	blind int // what the last one could not see
-	next  time.Duration
+	unread int // what the last one could not see
+	next   time.Duration
 }
 
-// firstRetry is which part of the interval passes before a collection is repeated; then twice as much, and so on.
+// firstRetry is which part of the interval passes before a run is repeated; then twice as much, and so on.
 const firstRetry = 16
 
-// pause is how long to wait before a collection is repeated; 0: until its interval is over.
+// pause is how long to wait before a run is repeated; 0: until its interval is over.
 func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 	blind := 1
 	if last != nil {
-		blind = last.blind()
+		blind = last.unread()
 	}
-	if blind == 0 || blind > r.blind {
+	if blind == 0 || blind > r.unread {
 		r.next = max(interval/firstRetry, time.Second)
 	}
-	r.blind = blind
+	r.unread = blind
 	if blind == 0 {
 		return 0
 	}
@@ -245,17 +245,17 @@ func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 	return pause
 }
 
-// blind counts what the collection could not see and may see soon. It has ended.
-func (r *run) blind() (n int) {
+// unread counts what the run could not see and may see soon. It has ended.
+func (r *run) unread() (n int) {
 	if r.err != nil || r.noImageAPI() {
 		return max(len(r.images), 1)
 	}
-	if r.discovery.passing {
+	if r.discovery.transient {
 		n++
 	}
 	for _, t := range r.images {
 		switch {
-		case r.gone(t), r.waits(t):
+		case r.hasLeft(t), r.waits(t):
 		case r.verdict(t) == notRead && (t.membersErr == nil || !answered(t.membersErr)), t.record == nil && !answered(t.recordErr):
 			n++
 		}
@@ -263,7 +263,7 @@ func (r *run) blind() (n int) {
 	return n
 }
 
-// cycle is how long one collection in the background may take.
+// cycle is how long one run in the background may take.
 func (o *Options) cycle() time.Duration {
 	if o.Timeout > 0 {
 		return o.Timeout
@@ -285,8 +285,8 @@ func (o *Options) staleness() time.Duration {
 // scrapeStaleness is how old a reading may be where each scrape collects, see turns.go.
 const scrapeStaleness = time.Hour
 
-// tooOld says why what a collection read is not shown any more, by when it began; nil: it is.
-func (o *Options) tooOld(began time.Time) error {
+// stale says why what a run read is not shown any more, by when it began; nil: it is.
+func (o *Options) stale(began time.Time) error {
 	if old := age(began); old > o.staleness() {
 		return fmt.Errorf("the last background collection began %s ago, more than max_staleness", old.Round(time.Second))
 	}

@@ -46,7 +46,7 @@ type Cloud struct {
 
 	mu         sync.Mutex
 	opts       *Options // replaced, never changed
-	parts      map[Shard]*part
+	states     map[Shard]*shardState
 	shards     shardsSeen
 	background *background // nil: nobody collects in the background
 	closed     bool
@@ -55,22 +55,22 @@ type Cloud struct {
 	ended      sync.Cond
 }
 
-// part is a shard of the cloud.
-type part struct {
+// shardState is a shard of the cloud.
+type shardState struct {
 	shard   Shard
 	journal journal
 	running []*run // that somebody waits for
 	used    time.Time
 	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
 	before  map[string]Before // replaced, never changed
-	pace    float64           // images in turns that are read in a second, as collections went lately; 0: unknown
+	pace    float64           // images in turns that are read in a second, as runs went lately; 0: unknown
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
 func New(api API, opts Options, logger log.Logger) *Cloud {
 	c := &Cloud{
 		name: opts.Name, api: api, logger: log.With(logger, "cloud", opts.Name), history: newHistory(&opts), slots: newSlots(opts.Concurrency),
-		opts: &opts, parts: map[Shard]*part{},
+		opts: &opts, states: map[Shard]*shardState{},
 	}
 	c.access.logger = c.logger
 	c.ended.L = &c.mu
@@ -95,7 +95,7 @@ func (c *Cloud) options() *Options {
 	return c.opts
 }
 
-// SetOptions replaces the options, all but the name. A collection that is under way goes on with the old ones; the next scrape does not
+// SetOptions replaces the options, all but the name. A run that is under way goes on with the old ones; the next scrape does not
 // join it, and what was seen with them is forgotten. Options that say the same change nothing.
 func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
@@ -110,18 +110,18 @@ func (c *Cloud) SetOptions(opts Options) {
 		c.shards.before = c.opts.Shards
 	}
 	c.opts = &opts
-	c.history.keep(c.opts)
+	c.history.setOptions(c.opts)
 	c.slots.resize(opts.Concurrency)
-	for _, p := range c.parts {
+	for _, p := range c.states {
 		p.last, p.before = nil, nil
 	}
 }
 
-// Close ends the collections that are under way, and waits for them.
+// Close ends the runs that are under way, and waits for them.
 func (c *Cloud) Close() {
 	c.mu.Lock()
 	c.closed = true
-	for _, p := range c.parts {
+	for _, p := range c.states {
 		for _, r := range p.running {
 			r.cancel(context.Canceled)
 		}
@@ -130,7 +130,7 @@ func (c *Cloud) Close() {
 	c.Retire()
 }
 
-// Retire waits until no collection is under way and ends those in the background, for good.
+// Retire waits until no run is under way and ends those in the background, for good.
 func (c *Cloud) Retire() {
 	c.mu.Lock()
 	c.retired = true
@@ -142,7 +142,7 @@ func (c *Cloud) Retire() {
 	c.Wait()
 }
 
-// Wait waits until no collection is under way.
+// Wait waits until no run is under way.
 func (c *Cloud) Wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -155,7 +155,7 @@ func (c *Cloud) Wait() {
 type Limits struct {
 	// Timeout is how long whoever scrapes will wait, from now.
 	Timeout time.Duration
-	// Reserve is the part of it that is needed after the collection.
+	// Reserve is the part of it that is needed after the run.
 	Reserve time.Duration
 	// Fresh is whether a cloud that is collected in the background shall be collected now.
 	Fresh bool
@@ -164,7 +164,7 @@ type Limits struct {
 // maxTimeout is the longest that a scrape may take, whatever it asks for, unless [Options].Timeout is more.
 const maxTimeout = 2 * time.Minute
 
-// deadline is when a collection must be finished that begins now.
+// deadline is when a run must be finished that begins now.
 func (l Limits) deadline(opts *Options, now time.Time) time.Time {
 	timeout := min(l.Timeout, max(opts.Timeout, maxTimeout))
 	if opts.Timeout > 0 {
@@ -172,13 +172,13 @@ func (l Limits) deadline(opts *Options, now time.Time) time.Time {
 	}
 	// However much is to be kept back, half of the time is there to read.
 	reserve := min(max(opts.TimeoutOffset, l.Reserve), timeout/2)
-	return now.Add(max(timeout-reserve-grace, 0))
+	return now.Add(max(timeout-reserve-cutOffReserve, 0))
 }
 
 // Collect requests everything and returns what it saw: at the end, or at the deadline that follows from limits, with what
 // was not read by then marked as unread. If ctx is done before, the snapshot has nothing.
 //
-// Scrapes at the same time share a collection if it is younger than half of the scrape's own time, so that what was read
+// Scrapes at the same time share a run if it is younger than half of the scrape's own time, so that what was read
 // first is news, and if it ends in the second half of that time, so that it was not much more hasty and nobody waits
 // longer than they can. Where the cloud is collected in the background, Collect returns what was seen last.
 func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
@@ -201,7 +201,7 @@ func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Sn
 
 func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Snapshot {
 	c.mu.Lock()
-	p := c.part(shard)
+	p := c.state(shard)
 	r := p.joinable(c.opts, deadline)
 	if r == nil {
 		r = c.start(p, deadline)
@@ -218,8 +218,8 @@ func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Sn
 	}
 }
 
-// joinable returns a collection that a scrape with a deadline may share, or nil. The caller holds mu.
-func (p *part) joinable(opts *Options, deadline time.Time) *run {
+// joinable returns a run that a scrape with a deadline may share, or nil. The caller holds mu.
+func (p *shardState) joinable(opts *Options, deadline time.Time) *run {
 	half := time.Until(deadline) / 2
 	for _, r := range p.running {
 		ends := !r.deadline.After(deadline) && time.Until(r.deadline) >= half
@@ -231,69 +231,69 @@ func (p *part) joinable(opts *Options, deadline time.Time) *run {
 }
 
 const (
-	maxParts  = 2 * MaxShards // that are remembered
-	keepParts = time.Hour     // after their last collection
+	maxShardStates  = 2 * MaxShards // that are remembered
+	keepShardStates = time.Hour     // after their last run
 )
 
-// part returns a shard's. The caller holds mu.
-func (c *Cloud) part(shard Shard) *part {
-	p := c.parts[shard]
+// state returns a shard's. The caller holds mu.
+func (c *Cloud) state(shard Shard) *shardState {
+	p := c.states[shard]
 	if p == nil {
-		c.forgetParts()
-		p = &part{shard: shard, journal: journal{logger: c.logger}}
+		c.forgetShardStates()
+		p = &shardState{shard: shard, journal: journal{logger: c.logger}}
 		if shard != (Shard{}) {
 			p.journal.logger = log.With(c.logger, "shard", shard)
 		}
-		c.parts[shard] = p
-		c.shards.note(c.parts, shard.Of)
+		c.states[shard] = p
+		c.shards.note(c.states, shard.Of)
 	}
 	p.used = time.Now()
 	return p
 }
 
-// forgetParts drops what nobody asks for any more, as after a change of the number of shards, and the one that was not asked
+// forgetShardStates drops what nobody asks for any more, as after a change of the number of shards, and the one that was not asked
 // for the longest where there are too many. The caller holds mu.
-func (c *Cloud) forgetParts() {
-	var oldest *part
-	for shard, p := range c.parts {
+func (c *Cloud) forgetShardStates() {
+	var oldest *shardState
+	for shard, p := range c.states {
 		switch {
 		case len(p.running) > 0:
-		case time.Since(p.used) > keepParts:
-			delete(c.parts, shard)
+		case time.Since(p.used) > keepShardStates:
+			delete(c.states, shard)
 		case oldest == nil || p.used.Before(oldest.used):
 			oldest = p
 		}
 	}
-	if oldest != nil && len(c.parts) >= maxParts {
-		delete(c.parts, oldest.shard)
+	if oldest != nil && len(c.states) >= maxShardStates {
+		delete(c.states, oldest.shard)
 	}
 }
 
-// leave ends a collection that nobody waits for any longer. So there are never more than there are scrapes.
+// leave ends a run that nobody waits for any longer. So there are never more than there are scrapes.
 func (c *Cloud) leave(r *run, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r.waiters--
 	if r.waiters == 0 {
 		r.cancel(cause)
-		r.part.remove(r)
+		r.shard.remove(r)
 	}
 }
 
-// newest returns the collection under way that began last, or nil. The caller holds mu.
-func (p *part) newest() *run {
+// newest returns the run under way that began last, or nil. The caller holds mu.
+func (p *shardState) newest() *run {
 	if len(p.running) == 0 {
 		return nil
 	}
 	return p.running[len(p.running)-1]
 }
 
-func (p *part) remove(r *run) {
+func (p *shardState) remove(r *run) {
 	p.running = slices.DeleteFunc(p.running, func(o *run) bool { return o == r })
 }
 
-// start begins a collection. The caller holds mu.
-func (c *Cloud) start(p *part, deadline time.Time) *run {
+// start begins a run. The caller holds mu.
+func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := newRun(c, p, c.opts, cancel)
 	r.deadline = deadline
@@ -316,8 +316,8 @@ func (c *Cloud) start(p *part, deadline time.Time) *run {
 
 // finish makes the snapshot of a run that has ended, and takes note of what it found.
 func (c *Cloud) finish(r *run, givenUp bool) {
-	c.history.learn(r)
-	p := r.part
+	c.history.update(r)
+	p := r.shard
 	c.mu.Lock()
 	p.remove(r) // nobody joins it any more
 	awaited := r.waiters > 0
@@ -332,7 +332,7 @@ func (c *Cloud) finish(r *run, givenUp bool) {
 		if r.err == nil {
 			c.access.report(r.scopes)
 		}
-		p.journal.left(r.departed)
+		p.journal.reportLeft(r.departed)
 		p.journal.report(&r.snapshot)
 	}
 	close(r.done)

@@ -11,13 +11,13 @@ import (
 
 // discovery is what the listings of a run brought, or those of another run that it uses.
 type discovery struct {
-	ended   bool
-	err     error          // why a listing was not read to its end
-	passing bool           // for a reason, among others, that may be over soon
-	cutOff  bool           // as nobody waited any more, for one
-	open    int            // listings that are still to be read to their end
-	used    map[*Rule]bool // that took an image
-	found   []client.Image // in any shard, for other runs
+	ended     bool
+	err       error          // why a listing was not read to its end
+	transient bool           // for a reason, among others, that may be over soon
+	cutOff    bool           // as nobody waited any more, for one
+	open      int            // listings that are still to be read to their end
+	used      map[*Rule]bool // that took an image
+	found     []client.Image // in any shard, for other runs
 
 	listed       []*listingEvidence // of each owner
 	listedBy     map[string]*listingEvidence
@@ -36,7 +36,7 @@ func newDiscovery() discovery {
 func (r *run) discover() {
 	queries, err := r.opts.queries(r.projects, r.admin())
 	r.discovery.err, r.discovery.open = cmp.Or(err, r.scopesErr), len(queries)
-	r.discovery.passing = r.scopesErr != nil
+	r.discovery.transient = r.scopesErr != nil
 	watched := len(r.images)
 	for _, q := range queries {
 		l := r.discovery.listedBy[q.Owner]
@@ -47,24 +47,24 @@ func (r *run) discover() {
 		l.unread++
 	}
 	if len(queries) == 0 {
-		r.share()
+		r.shareDiscovery()
 		if watched > 0 {
-			r.askRecords()
+			r.requestRecords()
 		} else {
-			r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
+			r.queue.add(&r.queue.first, func(ctx context.Context) { r.requestAnything(ctx, nil) })
 		}
 		return
 	}
 	for _, q := range queries {
 		r.queue.add(&r.queue.first, func(ctx context.Context) {
-			r.ended(ctx, q.Owner, r.list(ctx, q, func(page client.ImagePage, began moment) error {
+			r.endListing(ctx, q.Owner, r.list(ctx, q, func(page client.ImagePage, began moment) error {
 				if err := r.opts.mayList(q, page.Access); err != nil {
 					return err // the token was renewed, and is not what it was
 				}
 				if err := r.noteListing(q, page, began); err != nil {
 					return err
 				}
-				return r.find(page.Images, began)
+				return r.addImages(page.Images, began)
 			}))
 		})
 	}
@@ -75,15 +75,15 @@ func (r *run) admin() bool {
 	return slices.ContainsFunc(r.scopes, func(s client.Scope) bool { return s.Access.HasRole(r.opts.AdminRoles) })
 }
 
-// find takes over the images of a page that a rule takes, and the records of those that are watched anyway.
-func (r *run) find(images []client.Image, began moment) error {
+// addImages takes over the images of a page that a rule takes, and the records of those that are watched anyway.
+func (r *run) addImages(images []client.Image, began moment) error {
 	for i := range images {
 		img := &images[i]
 		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
 		keep := rule != nil && r.opts.DiscoveryInterval > 0
-		add := t == nil && rule != nil && r.part.shard.has(img.ID)
+		add := t == nil && rule != nil && r.shard.shard.has(img.ID)
 		if add || keep {
-			if err := r.take(imageWeight(img)); err != nil {
+			if err := r.reserve(imageWeight(img)); err != nil {
 				return err
 			}
 		}
@@ -99,15 +99,15 @@ func (r *run) find(images []client.Image, began moment) error {
 		r.discovery.used[rule] = true
 		if t != nil {
 			record := *img // alone: the page's others need not stay
-			r.settleRecord(t, &record, began, nil)
+			r.setRecord(t, &record, began, nil)
 			r.verifyExists(t)
 		}
 	}
 	return nil
 }
 
-// ended notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
-func (r *run) ended(ctx context.Context, owner string, err error) {
+// endListing notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
+func (r *run) endListing(ctx context.Context, owner string, err error) {
 	r.noteListingEnd(err)
 	if err == nil {
 		r.discovery.listedBy[owner].unread--
@@ -121,11 +121,11 @@ func (r *run) ended(ctx context.Context, owner string, err error) {
 	r.noteListingEnd(err)
 	r.discovery.ended = true
 	targets := slices.Clone(r.images)
-	r.share()
+	r.shareDiscovery()
 	for _, t := range targets {
 		r.verifyExists(t)
 	}
-	r.askRecords()
+	r.requestRecords()
 }
 
 // noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is.
@@ -133,16 +133,16 @@ func (r *run) noteListingEnd(err error) {
 	if r.discovery.err == nil {
 		r.discovery.err = err
 	}
-	r.discovery.cutOff = r.discovery.cutOff || notAsked(err) || code(err) == client.CodeCanceled
-	r.discovery.passing = r.discovery.passing || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
+	r.discovery.cutOff = r.discovery.cutOff || notRequested(err) || code(err) == client.CodeCanceled
+	r.discovery.transient = r.discovery.transient || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
 }
 
-// share lets others use what this collection listed, unless they may have more time for it.
-func (r *run) share() {
-	var s *sweep
+// shareDiscovery lets others use what this run listed, unless they may have more time for it.
+func (r *run) shareDiscovery() {
+	var s *discoveryResult
 	if !r.discovery.cutOff {
-		s = &sweep{
-			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.discovery.found, err: r.discovery.err, passing: r.discovery.passing, listed: r.discovery.listed,
+		s = &discoveryResult{
+			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.discovery.found, err: r.discovery.err, transient: r.discovery.transient, listed: r.discovery.listed,
 		}
 		for _, scope := range r.scopes {
 			if scope.Err == nil {
@@ -150,7 +150,7 @@ func (r *run) share() {
 			}
 		}
 	}
-	r.history.swept(r, s)
+	r.history.endDiscovery(r, s)
 }
 
 // complete reports whether every listing was read to its end.

@@ -11,16 +11,16 @@ import (
 // what may be reported. An observation says what an answer showed, in which view and when. Nothing stores a verdict: each is
 // computed anew. The rules, E1 to E22, are listed in CONTRIBUTING.md.
 
-// imageEvidence is what one collection observed of an image's members, and what it has from earlier ones.
+// imageEvidence is what one run observed of an image's members, and what it has from earlier ones.
 type imageEvidence struct {
 	api        client.API
 	membersFor []client.Visibility
 	view       *view
 
-	earlier *client.Image // the last record of earlier collections; nil: none
+	earlier *client.Image // the last record of earlier runs; nil: none
 	before  *client.Image // the last record that was read before the list was asked for; nil: none
-	fresh   bool          // before is of this collection
-	record  *client.Image // the last record of this collection; nil: none was read
+	fresh   bool          // before is of this run
+	record  *client.Image // the last record of this run; nil: none was read
 	after   *client.Image // the last record that was asked for after the list was read; nil: none
 
 	list    observation // when the list was asked for
@@ -36,7 +36,7 @@ type imageEvidence struct {
 
 	recordBegan time.Time // when record was asked for
 
-	// What earlier collections left.
+	// What earlier runs left.
 	lastForeign *foreignList // nil: none
 	rowsDespite bool         // there were rows though the visibility has none, and no answer has ended that yet (E1)
 	hadRows     bool         // the list had rows when it was last read
@@ -179,7 +179,7 @@ func (e *imageEvidence) complete() bool {
 }
 
 // administrators reports whether the list was given to an administrator. Where it has no row but our own, which is what others get, or
-// the last one had rows that only an administrator gets and this one has none, it takes a proof of the same collection.
+// the last one had rows that only an administrator gets and this one has none, it takes a proof of the same run.
 func (e *imageEvidence) administrators() bool {
 	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {
 		return false
@@ -305,7 +305,7 @@ type foreignList struct {
 	end    time.Time
 }
 
-// foreign is what the next collection may learn from the list, nil where that is nothing.
+// foreign is what the next run may learn from the list, nil where that is nothing.
 func (e *imageEvidence) foreign(end time.Time) *foreignList {
 	if e.api == client.IMS || !e.read || e.partial || !e.inView() || !e.administratorsRow() || e.before == nil || e.before.Owner == "" || e.before.Owner == e.project() {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+
 	"glance_share_exporter/client"
 )
 
@@ -12,8 +13,8 @@ import (
 func (r *run) verifyExists(t *image) {
 	lacking := !t.listed && r.ownerListed(t)
 	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
-	ask := t.discovered && !t.doubted && (lacking || gone)
-	t.doubted = t.doubted || ask
+	ask := t.discovered && !t.verified && (lacking || gone)
+	t.verified = t.verified || ask
 	if !ask {
 		return
 	}
@@ -34,7 +35,7 @@ func (r *run) verifyExists(t *image) {
 
 // ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'.
 func (r *run) ownerListed(t *image) bool {
-	if last := t.past.last; last != nil {
+	if last := t.seen.last; last != nil {
 		if l := r.listingOf(last.Owner); l != nil {
 			return r.discovery.ended && l.unread == 0
 		}
@@ -48,9 +49,9 @@ func ownNotFound(err error) bool {
 	return ok && apiErr.OwnNotFound
 }
 
-// missed reports whether this collection shows that a discovered image is not there (E15): the image API's own 404, from the
+// missing reports whether this run shows that a discovered image is not there (E15): the image API's own 404, from the
 // endpoint where the image was found, while another image of its owner was answered in the same view.
-func (r *run) missed(t *image) bool {
+func (r *run) missing(t *image) bool {
 	if !t.discovered || !t.notFound || t.record != nil || r.noImageAPI() {
 		return false
 	}
@@ -58,7 +59,7 @@ func (r *run) missed(t *image) bool {
 	switch {
 	case last != nil && r.discovery.contradicted[last.Owner]:
 		return false
-	case t.past.endpoint != "" && t.past.endpoint != r.endpointOf(v.project):
+	case t.seen.endpoint != "" && t.seen.endpoint != r.endpointOf(v.project):
 		return false
 	case last != nil && last.Owner != v.project && !v.administratorIn(r.id):
 		return false // who is no administrator any more gets a 404, too
@@ -75,14 +76,14 @@ func (r *run) ownerAnswered(t *image) bool {
 // onlyImage reports whether the image was the only one of its owner in the last complete listing.
 func (r *run) onlyImage(t *image) bool {
 	last := t.lastRecord()
-	return last != nil && r.past.owners[last.Owner] == 1
+	return last != nil && r.seen.owners[last.Owner] == 1
 }
 
-// lastRecord is what an earlier collection, or a listing in one, said of the image, nil where none did.
-func (t *image) lastRecord() *client.Image { return cmp.Or(t.past.last, t.past.known) }
+// lastRecord is what an earlier run, or a listing in one, said of the image, nil where none did.
+func (t *image) lastRecord() *client.Image { return cmp.Or(t.seen.last, t.seen.known) }
 
-// gone reports whether a discovered image is not there any more, in two collections one after the other (E15), or not ours to
+// hasLeft reports whether a discovered image is not there any more, in two runs one after the other (E15), or not ours to
 // watch.
-func (r *run) gone(t *image) bool {
-	return t.unmatched || t.past.missed.before(r.start) && r.missed(t)
+func (r *run) hasLeft(t *image) bool {
+	return t.unmatched || t.seen.missed.before(r.start) && r.missing(t)
 }

@@ -13,25 +13,25 @@ import (
 // and lists are evidence as long as evidence.go accepts it, and the rest decides in which order things are asked, and what is asked
 // while images cannot be listed.
 type History struct {
-	mu       sync.Mutex
-	opts     *Options                // at work; runs with others add what they observed of views, and nothing of images
-	runs     uint64                  // that began
-	ended    int                     // number of the last run that ended
-	projects []string                // the credential's, as of the last login
-	images   map[string]imageHistory // by ID
-	views    map[string]view         // by project: what was observed, for evidence.go
-	asked    map[question]time.Time  // when a question was last asked that is not for each run
-	owners   map[string]int          // images that the last complete listing had, by owner; replaced, never changed
-	left     []leftImage             // images that are not watched any more, the latest last
-	readings map[string]reading      // of images that may be shown as they were read before, by ID; replaced, never changed
-	inbound  *inboundHistory         // replaced, never changed
-	sweep    *sweep                  // nil: none
-	listing  *listing                // a sweep that is under way; nil: none is
+	mu          sync.Mutex
+	opts        *Options               // at work; runs with others add what they observed of views, and nothing of images
+	runs        uint64                 // that began
+	ended       int                    // number of the last run that ended
+	projects    []string               // the credential's, as of the last login
+	images      map[string]seenImage   // by ID
+	views       map[string]view        // by project: what was observed, for evidence.go
+	asked       map[question]time.Time // when a question was last asked that is not for each run
+	owners      map[string]int         // images that the last complete listing had, by owner; replaced, never changed
+	left        []leftImage            // images that are not watched any more, the latest last
+	readings    map[string]reading     // of images that may be shown as they were read before, by ID; replaced, never changed
+	inbound     *inboundHistory        // replaced, never changed
+	discovered  *discoveryResult       // nil: none
+	discovering *discoveryFlight       // a sweep that is under way; nil: none is
 }
 
 func newHistory(opts *Options) *History {
 	return &History{
-		opts: opts, images: map[string]imageHistory{}, views: map[string]view{}, asked: map[question]time.Time{},
+		opts: opts, images: map[string]seenImage{}, views: map[string]view{}, asked: map[question]time.Time{},
 		owners: map[string]int{}, inbound: &inboundHistory{},
 	}
 }
@@ -45,7 +45,7 @@ func (h *History) begin(r *run) {
 	for project, v := range h.views {
 		r.views[project] = &v
 	}
-	r.past, r.inbound.past = h.recall(r.part.shard, r.images), h.inbound
+	r.seen, r.inbound.seen = h.seen(r.shard.shard, r.images), h.inbound
 }
 
 // exchange takes over what a run observed of views, and lets it know what others did.
@@ -66,31 +66,31 @@ func (h *History) exchange(r *run) {
 	}
 }
 
-// learn takes over what a run found that has ended.
-func (h *History) learn(r *run) {
-	h.swept(r, nil) // if it was to list for others, and did not come to its end
+// update takes over what a run found that has ended.
+func (h *History) update(r *run) {
+	h.endDiscovery(r, nil) // if it was to list for others, and did not come to its end
 	h.exchange(r)
 	r.noted = true
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.sweep != nil && h.sweep.run == r.id {
-		listed := *h.sweep
+	if h.discovered != nil && h.discovered.run == r.id {
+		listed := *h.discovered
 		listed.views = r.frozen()
-		h.sweep = &listed
+		h.discovered = &listed
 	}
 	if r.opts != h.opts {
 		return
 	}
-	h.learnImages(r)
-	h.inbound = h.inbound.learn(r)
+	h.updateImages(r)
+	h.inbound = h.inbound.updated(r)
 	h.readings = r.nextReadings(h.readings)
 }
 
-// keep forgets the images that are not watched with other options, which are at work from now on.
-func (h *History) keep(opts *Options) {
+// setOptions forgets the images that are not watched with other options, which are at work from now on.
+func (h *History) setOptions(opts *Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	kept := make(map[string]imageHistory, len(h.images))
+	kept := make(map[string]seenImage, len(h.images))
 	for _, img := range opts.Images {
 		if image, ok := h.images[img.ID]; ok {
 			kept[img.ID] = image
@@ -101,27 +101,27 @@ func (h *History) keep(opts *Options) {
 			kept[id] = image
 		}
 	}
-	h.opts, h.images, h.inbound = opts, kept, h.inbound.keep(opts)
+	h.opts, h.images, h.inbound = opts, kept, h.inbound.withOptions(opts)
 	if opts.RefreshInterval == 0 {
 		h.readings = nil
 	}
 }
 
-// past is what earlier collections left of a shard's images. It does not change.
-type past struct {
+// seen is what earlier runs left of a shard's images. It does not change.
+type seen struct {
 	owners   map[string]int // replaced, never changed, as readings
 	readings map[string]reading
-	images   map[string]*imageHistory
+	images   map[string]*seenImage
 	known    map[string]*client.Image // of the images, those that were discovered
 	projects []string
 }
 
-// recall returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
-func (h *History) recall(shard Shard, configured []*image) *past {
-	p := &past{images: make(map[string]*imageHistory, len(configured)), known: map[string]*client.Image{}, projects: h.projects, owners: h.owners, readings: h.readings}
+// seen returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
+func (h *History) seen(shard Shard, configured []*image) *seen {
+	p := &seen{images: make(map[string]*seenImage, len(configured)), known: map[string]*client.Image{}, projects: h.projects, owners: h.owners, readings: h.readings}
 	for _, t := range configured {
 		image := h.images[t.ID]
-		p.images[t.ID], t.past = &image, &image
+		p.images[t.ID], t.seen = &image, &image
 	}
 	for id, image := range h.images {
 		if _, ok := p.images[id]; !ok && image.known != nil && shard.has(id) {
@@ -131,8 +131,8 @@ func (h *History) recall(shard Shard, configured []*image) *past {
 	return p
 }
 
-// learnImages takes over what a run found of images. The history is locked.
-func (h *History) learnImages(r *run) {
+// updateImages takes over what a run found of images. The history is locked.
+func (h *History) updateImages(r *run) {
 	h.ended++
 	if r.err == nil {
 		h.projects = r.projects
@@ -140,7 +140,7 @@ func (h *History) learnImages(r *run) {
 			maps.DeleteFunc(h.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
 		}
 	}
-	for id := range r.past.images {
+	for id := range r.seen.images {
 		if r.byID[id] == nil && !h.newer(id, r) {
 			delete(h.images, id)
 		}
@@ -154,12 +154,12 @@ func (h *History) learnImages(r *run) {
 		if h.newer(t.ID, r) {
 			continue
 		}
-		if r.gone(t) {
+		if r.hasLeft(t) {
 			h.forget(t, r)
 			continue
 		}
 		image := h.images[t.ID]
-		image.learn(t, h.ended, r)
+		image.update(t, h.ended, r)
 		h.images[t.ID] = image
 	}
 }

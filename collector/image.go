@@ -12,7 +12,7 @@ import (
 // image is one image of a run, and what the requests about it brought.
 type image struct {
 	Image
-	past       *imageHistory // what earlier runs left; it does not change
+	seen       *seenImage // what earlier runs left; it does not change
 	discovered bool
 
 	queuedIn    *[]task // where its turn waits; nil: it does not
@@ -20,13 +20,13 @@ type image struct {
 	requested   bool    // its members are, or were
 	recordFirst bool    // its record is requested alone, in its turn
 
-	swept       *client.Image // its record in the last sweep, which may be old
-	record      *client.Image // the last one
-	recordBegan moment        // when it was requested
-	recordErr   error
-	before      *client.Image // the last record when the members were requested; nil: there was none in this run
-	after       *client.Image // the last record that was requested after the members were read
-	askedAgain  bool          // the record was, after the members
+	discoveredRecord *client.Image // its record in the last sweep, which may be old
+	record           *client.Image // the last one
+	recordBegan      moment        // when it was requested
+	recordErr        error
+	before           *client.Image // the last record when the members were requested; nil: there was none in this run
+	after            *client.Image // the last record that was requested after the members were read
+	askedAgain       bool          // the record was, after the members
 
 	membersRead  bool
 	members      client.MemberList
@@ -41,7 +41,7 @@ type image struct {
 	refused      observation // the probe on this very image was refused
 
 	listed    bool // a listing has it, and a rule takes it
-	doubted   bool // it was requested alone, because it may be gone
+	verified  bool // it was requested alone, because it may be gone
 	notFound  bool // and that was a 404 of the image API's own
 	unmatched bool // no rule takes it any more
 }
@@ -62,7 +62,7 @@ func (r *run) placeOf(t *image) *[]task {
 		return &r.queue.rest
 	case r.inTurns(t):
 		return &r.queue.last
-	case t.past.hung:
+	case t.seen.timedOut:
 		return &r.queue.slow
 	}
 	return &r.queue.rest
@@ -109,7 +109,7 @@ func (r *run) wantsMembers(t *image) bool {
 	case t.record != nil:
 		e := r.evidence(t)
 		return e.wantsList()
-	case t.recordErr != nil && !notAsked(t.recordErr):
+	case t.recordErr != nil && !notRequested(t.recordErr):
 		return true
 	}
 	return r.readsUnseen(t)
@@ -118,11 +118,11 @@ func (r *run) wantsMembers(t *image) bool {
 // readsUnseen reports whether an image's members are requested though its record is not read in this run: not where the image is seen for
 // the first time, nor where its last record says that it has none.
 func (r *run) readsUnseen(t *image) bool {
-	if t.past.last == nil {
-		return t.past.met
+	if t.seen.last == nil {
+		return t.seen.met
 	}
 	e := r.evidence(t)
-	e.record = t.past.last
+	e.record = t.seen.last
 	return e.wantsList()
 }
 
@@ -134,7 +134,7 @@ func (r *run) readMembers(ctx context.Context, t *image) {
 	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
 	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
 	if err == nil {
-		err = r.take(listWeight(list.Members))
+		err = r.reserve(listWeight(list.Members))
 	}
 	if err != nil {
 		list = client.MemberList{}
@@ -148,8 +148,8 @@ func (r *run) readMembers(ctx context.Context, t *image) {
 	}
 }
 
-// judge says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
-func (t *image) judge(e *imageEvidence, s *ImageSnapshot) {
+// classify says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
+func (t *image) classify(e *imageEvidence, s *ImageSnapshot) {
 	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
 	v := e.verdict()
 	s.MembersRead = e.readAt(v)
@@ -168,7 +168,7 @@ func (t *image) judge(e *imageEvidence, s *ImageSnapshot) {
 	case unproven:
 		s.Coverage, s.Err = Unread, e.unprovenErr()
 	case notRead:
-		s.Coverage, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotAsked)
+		s.Coverage, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotRequested)
 		if s.StatusCode = imageStatus(s.Err); s.StatusCode == statusOK {
 			s.StatusCode = 0 // an answer that was refused is none
 		}
@@ -189,7 +189,7 @@ func (e *imageEvidence) readAt(v verdict) time.Time {
 
 // notRequested is why members were not asked for, as far as the request for the record tells; nil where it tells nothing.
 func (t *image) notRequested() error {
-	if t.notFound || notAsked(t.recordErr) {
+	if t.notFound || notRequested(t.recordErr) {
 		return t.recordErr
 	}
 	return nil

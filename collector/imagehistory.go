@@ -3,24 +3,25 @@ package collector
 import (
 	"cmp"
 	"errors"
-	"glance_share_exporter/client"
 	"regexp"
 	"slices"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
-// imageHistory is what is remembered of an image. The zero value is nothing.
-type imageHistory struct {
+// seenImage is what is remembered of an image. The zero value is nothing.
+type seenImage struct {
 	name      string
 	named     bool          // a record was read
 	met       bool          // a question for the record was answered, with or without one
 	last      *client.Image // the last record that was read; nil: none was
 	endpoint  string        // of the image API that it was last seen at
-	hung      bool          // no answer in time, when it was last asked
-	answered  int           // number of the last collection in which the question for members had an answer
+	timedOut  bool          // no answer in time, when it was last asked
+	answered  int           // number of the last run in which the question for members had an answer
 	throttled int           // answers to it in a row that were a 429 with a Retry-After
-	passed    int           // collections since the last of them in which it was not asked
-	run       uint64        // the newest collection that it learned an answer from
+	skipped   int           // runs since the last of them in which it was not asked
+	run       uint64        // the newest run that it learned an answer from
 	known     *client.Image // the last record that was read of an image that was discovered; nil: it was not
 
 	// For evidence.go.
@@ -36,19 +37,19 @@ type imageHistory struct {
 	since       time.Time    // when it was first watched
 }
 
-// missing is a collection in which an image was not found.
+// missing is a run in which an image was not found.
 type missing struct{ began, end time.Time }
 
-// before reports whether a collection that began at a time is another look, and not the same one (E15).
+// before reports whether a run that began at a time is another look, and not the same one (E15).
 func (m missing) before(began time.Time) bool {
 	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= leastBetweenLooks
 }
 
 const leastBetweenLooks = 10 * time.Second
 
-// learn takes over what the image's questions brought.
-func (m *imageHistory) learn(t *image, number int, r *run) {
-	m.learnEvidence(t, r)
+// update takes over what the image's questions brought.
+func (m *seenImage) update(t *image, number int, r *run) {
+	m.updateEvidence(t, r)
 	if t.membersRead || t.record != nil {
 		m.run = r.id
 	}
@@ -61,8 +62,8 @@ func (m *imageHistory) learn(t *image, number int, r *run) {
 		m.known = nil
 	case t.record != nil:
 		m.known = t.record
-	case t.swept != nil:
-		record := *t.swept // alone: the sweep's others need not stay
+	case t.discoveredRecord != nil:
+		record := *t.discoveredRecord // alone: the sweep's others need not stay
 		m.known = &record
 	}
 	if t.record != nil {
@@ -71,33 +72,33 @@ func (m *imageHistory) learn(t *image, number int, r *run) {
 		}
 		m.last = t.record
 	}
-	m.met = m.met || t.record != nil || t.recordErr != nil && !notAsked(t.recordErr)
+	m.met = m.met || t.record != nil || t.recordErr != nil && !notRequested(t.recordErr)
 	timeout := code(t.membersErr) == client.CodeTimeout
 	hung := timeout && !t.late
-	cutOff := notAsked(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
+	cutOff := notRequested(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
 	case r.hasNoMembers(t):
-		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
+		m.timedOut, m.answered, m.throttled, m.skipped = false, number, 0, 0
 	case cutOff || r.err != nil || !t.membersRead && t.membersErr == nil:
-		m.hung = m.hung || hung
-		m.passed++
+		m.timedOut = m.timedOut || hung
+		m.skipped++
 	case imageStatus(t.membersErr) != statusTooManyRequests:
-		m.hung, m.answered, m.throttled, m.passed = false, number, 0, 0
+		m.timedOut, m.answered, m.throttled, m.skipped = false, number, 0, 0
 	case asksForPause(t.membersErr):
-		m.hung, m.answered, m.passed = false, number, 0
+		m.timedOut, m.answered, m.skipped = false, number, 0
 		m.throttled++
 	default:
-		m.hung = false // and it is as if it had not been asked
+		m.timedOut = false // and it is as if it had not been asked
 	}
 }
 
-// learnEvidence takes over what the next collection needs to judge the image.
-func (m *imageHistory) learnEvidence(t *image, r *run) {
+// updateEvidence takes over what the next run needs to judge the image.
+func (m *seenImage) updateEvidence(t *image, r *run) {
 	e := r.evidence(t)
 	v := e.verdict()
 	if t.record != nil || t.membersRead {
 		m.endpoint, m.missed = r.endpointOf(e.view.project), missing{}
-	} else if r.missed(t) && m.missed.began.IsZero() {
+	} else if r.missing(t) && m.missed.began.IsZero() {
 		m.missed = missing{r.start, time.Now()}
 	}
 	if foreign := e.foreign(t.membersEnd.at); foreign != nil || v == allMembers {
@@ -147,20 +148,20 @@ func asksForPause(err error) bool {
 	return ok && apiErr.RetryAfter > 0
 }
 
-// maxPassed is how many collections in a row may pass an image by because it comes last.
+// maxPassed is how many runs in a row may pass an image by because it comes last.
 const maxPassed = 3
 
 // comesLast reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
 // them begin for all. A first 429 may be for what others asked.
-func (m *imageHistory) comesLast() bool { return m.throttled > 1 && m.passed < maxPassed }
+func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxPassed }
 
 // order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
-// same collection the ones that got their first 429.
+// same run the ones that got their first 429.
 func order(targets []*image) {
 	slices.SortStableFunc(targets, func(a, b *image) int {
-		one, other := a.past, b.past
+		one, other := a.seen, b.seen
 		return cmp.Or(
-			compareBools(one.comesLast(), other.comesLast()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),
+			compareBools(one.lowPriority(), other.lowPriority()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),
 		)
 	})
 }

@@ -1,18 +1,19 @@
 package collector
 
 import (
-	"glance_share_exporter/client"
 	"maps"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
-// inboundHistory is what earlier collections left. It is replaced, never changed.
+// inboundHistory is what earlier runs left. It is replaced, never changed.
 type inboundHistory struct {
-	projects map[string]inboundMemory
+	projects map[string]projectHistory
 	late     bool // the last one did not come to its end in time
 }
 
-type inboundMemory struct {
+type projectHistory struct {
 	names    map[string]string
 	known    map[string]knownInbound // those that were there when last read
 	endpoint string                  // of the image API that they were seen at
@@ -34,15 +35,15 @@ func (r *run) inboundName(project string, img *inboundImage) string {
 	if t := r.byID[img.record.ID]; t != nil && t.Name != "" {
 		return t.Name
 	}
-	if name, ok := r.inbound.past.projects[project].names[img.record.ID]; ok {
+	if name, ok := r.inbound.seen.projects[project].names[img.record.ID]; ok {
 		return name
 	}
 	return img.record.Name
 }
 
-// keep forgets what was listed with other options.
-func (p *inboundHistory) keep(opts *Options) *inboundHistory {
-	next := &inboundHistory{projects: map[string]inboundMemory{}, late: p.late}
+// withOptions forgets what was listed with other options.
+func (p *inboundHistory) withOptions(opts *Options) *inboundHistory {
+	next := &inboundHistory{projects: map[string]projectHistory{}, late: p.late}
 	if opts.Inbound == nil {
 		return next
 	}
@@ -53,22 +54,22 @@ func (p *inboundHistory) keep(opts *Options) *inboundHistory {
 	return next
 }
 
-// learn takes over what a finished collection found. The caller holds the cloud's mu.
-func (p *inboundHistory) learn(r *run) *inboundHistory {
-	if !r.asksInbound() || r.err != nil {
+// updated takes over what a finished run found.
+func (p *inboundHistory) updated(r *run) *inboundHistory {
+	if !r.watchesInbound() || r.err != nil {
 		return p
 	}
-	next := &inboundHistory{projects: map[string]inboundMemory{}}
+	next := &inboundHistory{projects: map[string]projectHistory{}}
 	for _, in := range r.inbound.projects {
 		old := p.projects[in.project]
 		switch {
-		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later collection ended before this one
+		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later run ended before this one
 			next.projects[in.project] = old
 			continue
-		case code(in.err) == client.CodeTimeout || notAsked(in.err) || !in.done:
+		case code(in.err) == client.CodeTimeout || notRequested(in.err) || !in.done:
 			next.late = true
 		}
-		learned := old.learn(in, r.start, r.endpointOf(in.project))
+		learned := old.updated(in, r.start, r.endpointOf(in.project))
 		learned.access = r.viewIn(in.project).access
 		if !r.inboundConfirmed(in) {
 			learned.whole = nil
@@ -85,9 +86,9 @@ func (p *inboundHistory) learn(r *run) *inboundHistory {
 	return next
 }
 
-func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inboundMemory {
-	next := inboundMemory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
-	older := m.began.After(began) // than what another collection learned, which began later and ended before
+func (m projectHistory) updated(in *inbound, began time.Time, endpoint string) projectHistory {
+	next := projectHistory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
+	older := m.began.After(began) // than what another run learned, which began later and ended before
 	if older {
 		next.began = m.began
 	}
@@ -96,7 +97,7 @@ func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inbo
 	} else {
 		maps.Copy(next.names, m.names)
 		maps.Copy(next.known, m.known)
-		for id := range in.gone {
+		for id := range in.removed {
 			if m.known[id].read.After(began) {
 				continue
 			}
@@ -105,7 +106,7 @@ func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inbo
 		}
 	}
 	for id, img := range in.images {
-		if img.twice || older && m.known[id].read.After(began) {
+		if img.conflicting || older && m.known[id].read.After(began) {
 			continue
 		}
 		name, ok := m.names[id]
@@ -123,7 +124,7 @@ func (m inboundMemory) learn(in *inbound, began time.Time, endpoint string) inbo
 				known.missed = old.missed
 			}
 		}
-		if in.missed[id] && known.missed.began.IsZero() {
+		if in.missing[id] && known.missed.began.IsZero() {
 			known.missed = missing{began, time.Now()}
 		}
 		next.known[id] = known

@@ -3,28 +3,29 @@ package collector
 import (
 	"cmp"
 	"context"
-	"glance_share_exporter/client"
 	"maps"
 	"slices"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
-// settleInbound asks about single images: those without a status, or with two of them, and if all listings were read those that were
+// resolveStatuses asks about single images: those without a status, or with two of them, and if all listings were read those that were
 // there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
 // the other.
-func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failure error) {
+func (r *run) resolveStatuses(ctx context.Context, in *inbound, whole bool) (failure error) {
 	var twice, open, missing []string
 	for _, id := range slices.Sorted(maps.Keys(in.images)) {
 		switch img := in.images[id]; {
-		case img.twice:
+		case img.conflicting:
 			twice = append(twice, id)
 		case img.status == "":
 			open = append(open, id)
 		}
 	}
-	known := r.inbound.past.projects[in.project].known
+	known := r.inbound.seen.projects[in.project].known
 	for _, id := range slices.Sorted(maps.Keys(known)) {
-		if in.images[id] == nil && whole && !in.gone[id] {
+		if in.images[id] == nil && whole && !in.removed[id] {
 			missing = append(missing, id)
 		}
 	}
@@ -41,9 +42,9 @@ func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failu
 		missing, failure = missing[:maxMissingAsked], errInboundStatus
 	}
 	for _, id := range slices.Concat(twice, open, missing) {
-		err := r.settleInboundImage(ctx, in, id)
+		err := r.resolveStatus(ctx, in, id)
 		failure = cmp.Or(failure, err)
-		if in.foreign != nil || notAsked(err) || ctx.Err() != nil {
+		if in.wrongView != nil || notRequested(err) || ctx.Err() != nil {
 			return cmp.Or(failure, errInboundStatus)
 		}
 	}
@@ -52,21 +53,21 @@ func (r *run) settleInbound(ctx context.Context, in *inbound, whole bool) (failu
 
 // keepInbound keeps the place of an image that was there before, with a status that is not known.
 func (r *run) keepInbound(in *inbound, id string) {
-	if known, ok := r.inbound.past.projects[in.project].known[id]; ok && in.images[id] == nil {
+	if known, ok := r.inbound.seen.projects[in.project].known[id]; ok && in.images[id] == nil {
 		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
 	}
 }
 
-// settleInboundImage reads the status of one image, or notes that it is not there any more.
-func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) error {
+// resolveStatus reads the status of one image, or notes that it is not there any more.
+func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
 		return r.cloud.api.MembersAs(ctx, in.project, id)
 	})
 	img := in.images[id]
 	if err == nil {
-		err = r.mayTell(in, list.Access)
+		err = r.checkView(in, list.Access)
 	}
-	if img == nil || in.foreign != nil {
+	if img == nil || in.wrongView != nil {
 		return err
 	}
 	own := ownRow(in.project, list.Members)
@@ -84,55 +85,55 @@ func (r *run) settleInboundImage(ctx context.Context, in *inbound, id string) er
 		}
 	}
 	if imageStatus(err) == statusNotFound {
-		return r.missInbound(ctx, in, id, err)
+		return r.noteNotFound(ctx, in, id, err)
 	}
 	switch {
 	case over:
-		in.letGo(id)
+		in.remove(id)
 		return nil
 	case err != nil:
 		return err
 	case own != nil && !list.Repeated:
-		img.status, img.twice, img.kept = own.Status, false, false
+		img.status, img.conflicting, img.kept = own.Status, false, false
 		return nil
 	case img.record.Owner == "" && img.kept:
-		in.letGo(id) // everybody gets an answer
+		in.remove(id) // everybody gets an answer
 		return nil
 	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
-		img.status, img.twice = "", false // shared with the project's domain or organization
+		img.status, img.conflicting = "", false // shared with the project's domain or organization
 		return nil
 	case r.opts.API == client.IMS, own != nil, len(list.Members) == 0:
-		img.status, img.twice = "", false
+		img.status, img.conflicting = "", false
 		return errInboundRow
 	}
-	in.foreign = errInboundView // who is no member gets a 404
-	return in.foreign
+	in.wrongView = errInboundView // who is no member gets a 404
+	return in.wrongView
 }
 
-// missInbound is for an image that is not found. It is gone when the image API's own answer says so in two collections (E15).
-func (r *run) missInbound(ctx context.Context, in *inbound, id string, err error) error {
+// noteNotFound is for an image that is not found. It is gone when the image API's own answer says so in two runs (E15).
+func (r *run) noteNotFound(ctx context.Context, in *inbound, id string, err error) error {
 	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
 	if !seen {
 		r.look(ctx, in.project)
 	}
-	past := r.inbound.past.projects[in.project]
+	past := r.inbound.seen.projects[in.project]
 	seen = seen || r.viewIn(in.project).images.run == r.id
 	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
 		if past.known[id].missed.before(r.start) {
-			in.letGo(id)
+			in.remove(id)
 			return nil
 		}
-		in.missed[id] = true
+		in.missing[id] = true
 	}
 	if img := in.images[id]; img != nil {
-		img.status, img.twice = "", false
+		img.status, img.conflicting = "", false
 	}
 	return err
 }
 
-func (in *inbound) letGo(id string) {
+func (in *inbound) remove(id string) {
 	delete(in.images, id)
-	in.gone[id] = true
+	in.removed[id] = true
 }
 
 // ownRow is the row of the project itself, nil where there is none.

@@ -14,38 +14,38 @@ import (
 
 // inboundRun is what a run has of the images that others share with the credential's projects.
 type inboundRun struct {
-	past     *inboundHistory
+	seen     *inboundHistory
 	projects []*inbound
 	kept     int // images of all of them
 }
 
-// inbound is what the requests about one project's inbound images brought. The collection's mu guards it.
+// inbound is what the requests about one project's inbound images brought.
 type inbound struct {
 	listingEvidence // of all listings; project is whose members the images are shared with
 
-	images map[string]*inboundImage
-	gone   map[string]bool // there before, and not there any more, or the project's own
-	missed map[string]bool // there before, and not found in this collection
+	images  map[string]*inboundImage
+	removed map[string]bool // there before, and not there any more, or the project's own
+	missing map[string]bool // there before, and not found in this run
 
-	foreign error // the answers are not for the project as a member
-	err     error
-	done    bool
-	from    time.Time // when it was read, if that was in an earlier collection
+	wrongView error // the answers are not for the project as a member
+	err       error
+	done      bool
+	from      time.Time // when it was read, if that was in an earlier run
 }
 
 func newInbound(project string) *inbound {
 	return &inbound{
 		listingEvidence: listingEvidence{project: project, inbound: true},
-		images:          map[string]*inboundImage{}, gone: map[string]bool{}, missed: map[string]bool{},
+		images:          map[string]*inboundImage{}, removed: map[string]bool{}, missing: map[string]bool{},
 	}
 }
 
 type inboundImage struct {
-	record client.Image
-	status client.Status
-	twice  bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
-	kept   bool // no listing has it, and nothing shows that it is gone
-	// read is when record was read, if that was in an earlier collection.
+	record      client.Image
+	status      client.Status
+	conflicting bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
+	kept        bool // no listing has it, and nothing shows that it is gone
+	// read is when record was read, if that was in an earlier run.
 	read time.Time
 }
 
@@ -75,20 +75,20 @@ const (
 	inboundPartOfPool = 4      // a quarter of the workers, at most, read inbound images
 )
 
-// asksInbound reports whether the collection reads inbound images. One shard does it for all: a listing has all images anyway.
-func (r *run) asksInbound() bool {
-	return r.opts.Inbound != nil && r.part.shard.Number < 2
+// watchesInbound reports whether the run reads inbound images. One shard does it for all: a listing has all images anyway.
+func (r *run) watchesInbound() bool {
+	return r.opts.Inbound != nil && r.shard.shard.Number < 2
 }
 
-// askInbound asks for the inbound images of each project, for few projects at a time. It reports whether there is one to ask for.
-func (r *run) askInbound() bool {
-	if !r.asksInbound() {
+// enqueueInbound asks for the inbound images of each project, for few projects at a time. It reports whether there is one to ask for.
+func (r *run) enqueueInbound() bool {
+	if !r.watchesInbound() {
 		return false
 	}
 	var waiting []*inbound
 	for _, s := range r.scopes {
 		in := newInbound(s.Access.ProjectID)
-		past := r.inbound.past.projects[in.project]
+		past := r.inbound.seen.projects[in.project]
 		switch {
 		case s.Err != nil:
 			in.err, in.done = s.Err, true
@@ -103,7 +103,7 @@ func (r *run) askInbound() bool {
 		r.inbound.projects = append(r.inbound.projects, in)
 	}
 	to := &r.queue.first
-	if r.inbound.past.late {
+	if r.inbound.seen.late {
 		to = &r.queue.slow
 	}
 	var next task
@@ -114,11 +114,11 @@ func (r *run) askInbound() bool {
 		in := waiting[0]
 		waiting = waiting[1:]
 		err := r.readInbound(ctx, in)
-		if in.foreign != nil {
-			in.images, err = map[string]*inboundImage{}, in.foreign // who knows whose they are
+		if in.wrongView != nil {
+			in.images, err = map[string]*inboundImage{}, in.wrongView // who knows whose they are
 		}
-		if errors.Is(in.foreign, errInboundView) {
-			for id, known := range r.inbound.past.projects[in.project].known {
+		if errors.Is(in.wrongView, errInboundView) {
+			for id, known := range r.inbound.seen.projects[in.project].known {
 				if known.status != "" { // else only the listings said that it was the project's
 					r.keepInbound(in, id)
 				}
@@ -141,14 +141,14 @@ func (r *run) askInbound() bool {
 func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	pages, cut := 0, false
 	list := func(hidden bool, status client.Status) {
-		if in.foreign != nil {
+		if in.wrongView != nil {
 			return
 		}
 		q := client.ImageQuery{SharedWith: in.project, Hidden: hidden, MemberStatus: status}
 		seen := map[string]bool{}
 		err := r.list(ctx, q, func(page client.ImagePage, began moment) error {
 			pages++
-			return r.takeInbound(in, page, began, status, seen)
+			return r.addInboundPage(in, page, began, status, seen)
 		})
 		failure = cmp.Or(failure, err)
 		cut = cut || errors.Is(err, errInboundMany)
@@ -166,7 +166,7 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
 		if !ims && len(in.images) > 0 {
 			// One image alone tells an administrator's view, before anything is said of thousands.
-			failure = cmp.Or(failure, r.settleInboundImage(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
+			failure = cmp.Or(failure, r.resolveStatus(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
 		wanted := []client.Status{client.Accepted, client.Pending, client.Rejected}
 		if ims {
@@ -179,16 +179,16 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 			}
 		}
 	}
-	if in.foreign != nil {
-		return in.foreign
+	if in.wrongView != nil {
+		return in.wrongView
 	}
 	if failure == nil && !r.seesImages(ctx, in.listingEvidence) {
 		failure = errInboundBlank
-		for id := range r.inbound.past.projects[in.project].known {
+		for id := range r.inbound.seen.projects[in.project].known {
 			r.keepInbound(in, id)
 		}
 	}
-	failure = cmp.Or(failure, r.settleInbound(ctx, in, failure == nil))
+	failure = cmp.Or(failure, r.resolveStatuses(ctx, in, failure == nil))
 	confirmed := r.viewIn(in.project).access.Confirmed
 	if !confirmed {
 		r.look(ctx, in.project) // for a private image of the project
@@ -209,20 +209,20 @@ func (r *run) inboundKinds(in *inbound) (kinds []bool) {
 	return kinds
 }
 
-// mayTell returns an error unless an answer was given to the project as a member of images.
-func (r *run) mayTell(in *inbound, to client.Access) error {
+// checkView returns an error unless an answer was given to the project as a member of images.
+func (r *run) checkView(in *inbound, to client.Access) error {
 	switch {
 	case to.ProjectID != in.project:
-		in.foreign = errInboundProject
+		in.wrongView = errInboundProject
 	case to.HasRole(r.opts.AdminRoles):
-		in.foreign = errInboundAdmin
+		in.wrongView = errInboundAdmin
 	}
-	return in.foreign
+	return in.wrongView
 }
 
-// takeInbound takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
-func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
-	if err := r.mayTell(in, page.Access); err != nil {
+// addInboundPage takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
+func (r *run) addInboundPage(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
+	if err := r.checkView(in, page.Access); err != nil {
 		return err
 	}
 	if !r.viewIn(in.project).is(&page.Access) {
@@ -236,9 +236,9 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 		record := &page.Images[i]
 		r.noteRecord(record, began)
 		if record.Owner == in.project {
-			_, known := r.inbound.past.projects[in.project].known[record.ID]
+			_, known := r.inbound.seen.projects[in.project].known[record.ID]
 			if known || in.images[record.ID] != nil {
-				in.letGo(record.ID) // it was another one's
+				in.remove(record.ID) // it was another one's
 			}
 			continue
 		}
@@ -259,7 +259,7 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 		img.record = *record
 		img.record.Tags = nil // anybody's, and of no use here
 		if status != "" {
-			img.twice = img.twice || img.status != "" && img.status != status
+			img.conflicting = img.conflicting || img.status != "" && img.status != status
 			img.status = status
 		}
 	}
@@ -268,21 +268,21 @@ func (r *run) takeInbound(in *inbound, page client.ImagePage, began moment, stat
 
 // inboundSnapshots is what is known by now.
 func (r *run) inboundSnapshots() []InboundSnapshot {
-	if !r.asksInbound() {
+	if !r.watchesInbound() {
 		return nil
 	}
 	list := make([]InboundSnapshot, 0, len(r.inbound.projects))
 	for _, in := range r.inbound.projects {
-		past := r.inbound.past.projects[in.project]
+		past := r.inbound.seen.projects[in.project]
 		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
 		switch {
 		case !in.done:
-			s.Err = errNotAsked
+			s.Err = errNotRequested
 		case in.err == nil && !r.inboundConfirmed(in):
 			s.Err = errInboundUnknown
 		}
 		for _, id := range slices.Sorted(maps.Keys(in.images)) {
-			if img := in.images[id]; !img.twice {
+			if img := in.images[id]; !img.conflicting {
 				s.Images = append(s.Images, InboundImage{
 					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !r.opts.Inbound.Expects(img.record.Owner),
 					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
@@ -297,12 +297,12 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 		list = append(list, InboundSnapshot{Err: r.scopesErr})
 	case len(list) == 0:
 		// Not even the projects are known, or all that is known of them is their IDs.
-		projects := r.past.projects
+		projects := r.seen.projects
 		if len(projects) == 0 {
 			projects = []string{""}
 		}
 		for _, id := range projects {
-			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(r.err, errNotAsked)})
+			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(r.err, errNotRequested)})
 		}
 	}
 	for i := range list {

@@ -185,11 +185,11 @@ func accessFields(list []client.Access) []any {
 	return append(someOf(ids), "project_name", strings.Join(names[:min(len(names), maxNamed)], ","))
 }
 
-// maxDeparted is how many of the images that left in one collection have a line of their own.
+// maxDeparted is how many of the images that left in one run have a line of their own.
 const maxDeparted = 20
 
-// left logs the images that are not watched any more, those that had an unexpected member first.
-func (j *journal) left(images []LeftImage) {
+// reportLeft logs the images that are not watched any more, those that had an unexpected member first.
+func (j *journal) reportLeft(images []LeftImage) {
 	images = slices.Clone(images)
 	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
 	for i, l := range images {

@@ -28,7 +28,7 @@ type Before struct {
 func (c *Cloud) Latest() []Latest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	parts := c.shownParts()
+	parts := c.shownShards()
 	if parts < 2 {
 		one := c.latestOf(Shard{})
 		if other := c.latestOf(Shard{1, 1}); one.Snapshot == nil || other.Snapshot != nil && other.Snapshot.end().After(one.Snapshot.end()) {
@@ -43,15 +43,15 @@ func (c *Cloud) Latest() []Latest {
 	return list
 }
 
-// shownParts is of how many parts Latest tells: those of the last scrape, but not those that a stranger asks for while the
+// shownShards is of how many parts Latest tells: those of the last scrape, but not those that a stranger asks for while the
 // configured shards are scraped. The caller holds mu.
-func (c *Cloud) shownParts() int {
+func (c *Cloud) shownShards() int {
 	type choice struct {
 		parts int
 		end   time.Time
 	}
 	latest, meant, scraped := choice{parts: c.opts.Shards}, choice{parts: c.opts.Shards}, false
-	for shard, p := range c.parts {
+	for shard, p := range c.states {
 		if p.last == nil {
 			continue
 		}
@@ -73,7 +73,7 @@ func (c *Cloud) shownParts() int {
 // latestOf needs mu.
 func (c *Cloud) latestOf(shard Shard) Latest {
 	l := Latest{Shard: shard}
-	if p := c.parts[shard]; p != nil {
+	if p := c.states[shard]; p != nil {
 		l.Snapshot, l.Before = p.last, p.before
 	}
 	return l
@@ -109,23 +109,23 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	if s.opts != c.opts {
 		return
 	}
-	p := c.part(shard)
+	p := c.state(shard)
 	if p.last != nil && (p.last.end().After(s.end()) || p.last.Up && p.last.Start.After(s.Start)) {
 		return
 	}
 	p.before = p.seenBefore(s)
-	p.learnPace(s)
+	p.updatePace(s)
 	p.last = s
-	for _, o := range c.parts { // as after a change of the number of shards
+	for _, o := range c.states { // as after a change of the number of shards
 		stranger := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more
-		if o.last != nil && o.shard.Of != shard.Of && (stranger || age(o.last.Start) > keepParts) {
+		if o.last != nil && o.shard.Of != shard.Of && (stranger || age(o.last.Start) > keepShardStates) {
 			o.last, o.before = nil, nil
 		}
 	}
 }
 
 // seenBefore returns what is known from earlier of the images that are not read in s.
-func (p *part) seenBefore(s *Snapshot) map[string]Before {
+func (p *shardState) seenBefore(s *Snapshot) map[string]Before {
 	var before map[string]Before
 	unread := map[string]bool{}
 	for i := range s.Images {

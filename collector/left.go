@@ -30,9 +30,9 @@ func (h *History) leave(l LeftImage) {
 func (h *History) lately(r *run) (list []LeftImage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.gone(r.byID[l.ID]) })
+	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID]) })
 	for _, l := range h.left {
-		if r.part.shard.has(l.ID) {
+		if r.shard.shard.has(l.ID) {
 			list = append(list, l.LeftImage)
 		}
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"glance_share_exporter/client"
 	"slices"
+
+	"glance_share_exporter/client"
 )
 
 var errUnreadable = errors.New("records cannot be read")

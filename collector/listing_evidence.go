@@ -39,8 +39,8 @@ func (l *listingEvidence) wantsAdministrator(v *view) bool {
 	return l.foreign() && !v.administrator(l.began)
 }
 
-// sweptDoubt is listingDoubt of complete listings, nil of others.
-func (r *run) sweptDoubt() error {
+// endedDoubt is listingDoubt of complete listings, nil of others.
+func (r *run) endedDoubt() error {
 	if !r.complete() {
 		return nil
 	}
@@ -59,7 +59,7 @@ func (r *run) listingDoubt() error {
 
 // doubtOf is listingDoubt of one owner's listings.
 func (r *run) doubtOf(l *listingEvidence) error {
-	now, then := r.viewIn(l.project), r.sweptView(l.project)
+	now, then := r.viewIn(l.project), r.discoveryView(l.project)
 	switch {
 	case l.wantsAdministrator(now) && l.wantsAdministrator(then):
 		return errNoAdministrator
@@ -71,7 +71,7 @@ func (r *run) doubtOf(l *listingEvidence) error {
 	return nil
 }
 
-// listedOwners is how many images the owners have whose listings this collection read to their ends.
+// listedOwners is how many images the owners have whose listings this run read to their ends.
 func (r *run) listedOwners() map[string]int {
 	owners := map[string]int{}
 	for owner, images := range r.discovery.ownerRows {

@@ -2,9 +2,9 @@ package collector
 
 import "time"
 
-// learnPace notes how many images in turns were read since the collection before s, and sets the snapshot's Round by that. A collection that
-// read none says nothing: the images that wait get old. The caller holds the cloud's mu.
-func (p *part) learnPace(s *Snapshot) {
+// updatePace notes how many images in turns were read since the run before s, and sets the snapshot's Round by that. A run that
+// read none says nothing: the images that wait get old.
+func (p *shardState) updatePace(s *Snapshot) {
 	all, read := 0, 0
 	for i := range s.Images {
 		img := &s.Images[i]
@@ -12,7 +12,7 @@ func (p *part) learnPace(s *Snapshot) {
 			continue
 		}
 		all++
-		if img.Taken.IsZero() && !img.Waiting && (img.Coverage != Unread || !notAsked(img.Err)) {
+		if img.Taken.IsZero() && !img.Waiting && (img.Coverage != Unread || !notRequested(img.Err)) {
 			read++
 		}
 	}
@@ -21,7 +21,7 @@ func (p *part) learnPace(s *Snapshot) {
 	} else if elapsed := s.Start.Sub(p.last.Start).Seconds(); elapsed > 0 && read > 0 {
 		pace := float64(read) / elapsed
 		if p.pace > 0 {
-			pace = p.pace + (pace-p.pace)/4 // one collection may be slow, or late
+			pace = p.pace + (pace-p.pace)/4 // one run may be slow, or late
 		}
 		p.pace = pace
 	}

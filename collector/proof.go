@@ -8,7 +8,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-// This file gathers the evidence of a collection, and asks for what is lacking: see evidence.go for what it proves.
+// This file gathers the evidence of a run, and asks for what is lacking: see evidence.go for what it proves.
 
 // prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
 func (r *run) prove(ctx context.Context) {
@@ -17,7 +17,7 @@ func (r *run) prove(ctx context.Context) {
 		if !alone && r.queue.queued() && !r.ending() {
 			continue
 		}
-		tasks := r.lacking(alone)
+		tasks := r.missingEvidence(alone)
 		if alone && len(tasks) == 0 {
 			return
 		}
@@ -34,18 +34,18 @@ func (r *run) prove(ctx context.Context) {
 // probe asks for a row, and a record tells whose image it was.
 const maxProofRounds = 8
 
-// ending reports whether three quarters of the collection's time are over.
+// ending reports whether three quarters of the run's time are over.
 func (r *run) ending() bool {
 	return time.Until(r.deadline) < r.deadline.Sub(r.start)/4
 }
 
 // lacking are the questions that the run still has to ask. idle is whether nothing else is left to be read.
-func (r *run) lacking(idle bool) []task {
+func (r *run) missingEvidence(idle bool) []task {
 	r.history.exchange(r)
 	if r.err != nil || r.noImageAPI() {
 		return nil
 	}
-	l := lack{run: r, wanted: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
+	l := missingEvidence{run: r, wanted: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
 	for _, t := range r.images {
 		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
 			l.image(t)
@@ -61,8 +61,8 @@ func (r *run) lacking(idle bool) []task {
 	return l.records()
 }
 
-// lack is what a run still has to ask.
-type lack struct {
+// missingEvidence is what a run still has to ask.
+type missingEvidence struct {
 	run *run
 
 	tasks    []task
@@ -79,11 +79,11 @@ type rowsOf struct {
 }
 
 // image adds what is lacking of one image.
-func (l *lack) image(t *image) {
+func (l *missingEvidence) image(t *image) {
 	r := l.run
 	e := r.evidence(t)
 	switch {
-	case r.gone(t):
+	case r.hasLeft(t):
 		return
 	case !t.requested && t.queuedIn == nil && t.record != nil && e.wantsList():
 		l.tasks = append(l.tasks, r.turnOf(t, &r.queue.first))
@@ -104,13 +104,13 @@ func (l *lack) image(t *image) {
 	rows := rowsOf{e.project(), e.ownImage()}
 	l.wanted[rows] = append(l.wanted[rows], t)
 	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && r.history.claim(e.view, probeImage, t.ID, betweenProbes) {
-		former := t.past.former
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.checkImage(ctx, t, former) })
+		former := t.seen.former
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.probeImage(ctx, t, former) })
 	}
 }
 
 // probes adds a probe for each kind of rows that was not seen lately.
-func (l *lack) probes() {
+func (l *missingEvidence) probes() {
 	r := l.run
 	for rows, targets := range l.wanted {
 		v, kind := r.viewIn(rows.project), probeOthers
@@ -128,7 +128,7 @@ func (l *lack) probes() {
 }
 
 // privates adds the questions about private images in one view: whether they have members, and whether others' are seen.
-func (l *lack) privates(project string, v *view) {
+func (l *missingEvidence) privates(project string, v *view) {
 	r := l.run
 	known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
 	every := betweenProbes
@@ -137,7 +137,7 @@ func (l *lack) privates(project string, v *view) {
 	}
 	due := every == betweenProbes || age(known.at) >= privateRenewal
 	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due && r.history.claim(v, askPrivate, project, every) {
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.askPrivate(ctx, project, id) })
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.requestPrivateMembers(ctx, project, id) })
 	}
 	if r.wantsPrivateLook(v) && r.history.claim(v, lookAtPrivate, project, betweenLooks) {
 		l.tasks = append(l.tasks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
@@ -145,7 +145,7 @@ func (l *lack) privates(project string, v *view) {
 }
 
 // records are the requests for the records that are to be read once more.
-func (l *lack) records() []task {
+func (l *missingEvidence) records() []task {
 	for project, t := range l.others {
 		if l.doubtful[project] {
 			l.again = append(l.again, t)
@@ -201,7 +201,7 @@ func (r *run) readAgain(targets []*image) (tasks []task) {
 	for hidden, targets := range listed {
 		for chunk := range slices.Chunk(targets, client.MaxImagesPerRequest) {
 			tasks = append(tasks, func(ctx context.Context) {
-				missing, _ := r.askList(ctx, chunk, hidden) // what was read before stays
+				missing, _ := r.listRecordsOf(ctx, chunk, hidden) // what was read before stays
 				for _, t := range missing {
 					_ = r.readRecord(ctx, t)
 				}

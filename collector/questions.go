@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"glance_share_exporter/client"
 	"maps"
 	"math/rand/v2"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
-// question is something that is not asked in each collection.
+// question is something that is not asked in each run.
 type question struct {
 	kind  questionKind
 	about string // a project or an image
@@ -68,7 +69,7 @@ const maxQuestions = 10_000
 // would be.
 func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*image) {
 	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
-		again, err := r.askRow(ctx, project, t, randomMember())
+		again, err := r.requestRow(ctx, project, t, randomMember())
 		if !again {
 			v := r.viewIn(project)
 			v.refused = err
@@ -78,22 +79,22 @@ func (r *run) probe(ctx context.Context, project string, kind questionKind, targ
 	}
 }
 
-// checkImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
-func (r *run) checkImage(ctx context.Context, t *image, former string) {
+// probeImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
+func (r *run) probeImage(ctx context.Context, t *image, former string) {
 	if former == anyMember {
 		former = randomMember()
 	}
 	project := t.members.Access.ProjectID
 	began := r.moment()
-	_, err := r.askRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	_, err := r.requestRow(ctx, project, t, former) // without a proof the list is not read, which says it
 	if imageStatus(err)/100 == 4 {
 		t.refused = r.at(began)
 	}
 }
 
-// askRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
+// requestRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
 // shared any more.
-func (r *run) askRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
+func (r *run) requestRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
 	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
 		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
 	})
@@ -145,8 +146,8 @@ func randomMember() string {
 	return hex.EncodeToString(id[:])
 }
 
-// askPrivate asks for the members of a private image, to see whether private images of this API have any (E12).
-func (r *run) askPrivate(ctx context.Context, project, id string) {
+// requestPrivateMembers asks for the members of a private image, to see whether private images of this API have any (E12).
+func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 	t := r.byID[id]
 	if t != nil && !t.requested {
 		r.readMembers(ctx, t)

@@ -26,11 +26,11 @@ type queue struct {
 
 	idle chan struct{} // closed when the one task that waits for it is alone; nil: none does
 
-	all   sync.WaitGroup
-	slots *slots           // one for each task that does not pause
-	low   bool             // of low priority
-	more  func()           // starts another worker
-	take  func(*slot) bool // waits for a slot, as long as the queue is not over
+	all         sync.WaitGroup
+	slots       *slots           // one for each task that does not pause
+	lowPriority bool             // of low priority
+	more        func()           // starts another worker
+	take        func(*slot) bool // waits for a slot, as long as the queue is not over
 
 	held   int     // slots; guarded by the slots' mu
 	wanted []*slot // likewise
@@ -39,7 +39,7 @@ type queue struct {
 type task func(ctx context.Context)
 
 func newQueue(slots *slots, low bool) *queue {
-	q := &queue{slots: slots, low: low}
+	q := &queue{slots: slots, lowPriority: low}
 	q.changed.L = &q.turn
 	return q
 }

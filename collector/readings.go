@@ -13,38 +13,38 @@ import (
 
 // inTurns reports whether an image is one of them: discovered, called private, and never seen with a member.
 func (r *run) inTurns(t *image) bool {
-	if r.opts.API != client.IMS || !t.discovered || t.past.hadRow || len(t.members.Members) > 0 {
+	if r.opts.API != client.IMS || !t.discovered || t.seen.hadRow || len(t.members.Members) > 0 {
 		return false
 	}
 	record := t.record
 	if record == nil {
-		record = t.past.last
+		record = t.seen.last
 	}
 	if record == nil {
-		record = t.swept
+		record = t.discoveredRecord
 	}
 	return record != nil && record.Visibility == client.Private
 }
 
-// waits reports whether the turn of an image has not come in this collection. A turn that the end of the collection's time cuts
+// waits reports whether the turn of an image has not come in this run. A turn that the end of the run's time cuts
 // off counts as none, since the image is the first of the next turns; but not twice in a row.
 func (r *run) waits(t *image) bool {
-	asked := t.membersErr != nil && !notAsked(t.membersErr) && (!t.cutOff || t.past.hung)
+	asked := t.membersErr != nil && !notRequested(t.membersErr) && (!t.cutOff || t.seen.timedOut)
 	return r.inTurns(t) && !t.membersRead && !asked && !t.notFound
 }
 
 // waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than
 // a reading may be old counts as not read.
 func (r *run) waitsForFirst(t *image) bool {
-	since := t.past.since
-	return r.waits(t) && t.past.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
+	since := t.seen.since
+	return r.waits(t) && t.seen.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
 }
 
-// sightInTurn is how an image is shown where each scrape collects: as this collection read it, or as it was read before if its
+// readingInTurn is how an image is shown where each scrape collects: as this run read it, or as it was read before if its
 // turn did not come.
-func (r *run) sightInTurn(t *image) reading {
-	if before, ok := r.past.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
-		if s := r.sight(t, before); s.image != nil {
+func (r *run) readingInTurn(t *image) reading {
+	if before, ok := r.seen.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
+		if s := r.readingOf(t, before); s.image != nil {
 			return s
 		}
 	}
@@ -66,9 +66,9 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 		if readings[t.ID].taken.After(r.start) {
 			continue // by a later run that ended before this one
 		}
-		s := r.sight(t, readings[t.ID])
+		s := r.readingOf(t, readings[t.ID])
 		delete(next, t.ID)
-		if s.image == nil || r.gone(t) || !all && !r.inTurns(t) {
+		if s.image == nil || r.hasLeft(t) || !all && !r.inTurns(t) {
 			continue
 		}
 		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
@@ -80,17 +80,17 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 	return next
 }
 
-// reading is an image that was read. One that a later collection cannot read is shown as it was, with its age.
+// reading is an image that was read. One that a later run cannot read is shown as it was, with its age.
 type reading struct {
 	image    *image
 	evidence imageEvidence
-	taken    time.Time // when the collection began that read its members
+	taken    time.Time // when the run began that read its members
 }
 
-// sight is how an image is to be shown: as the collection read it or, where it brought no answer, as it was before with what
+// readingOf is how an image is to be shown: as the run read it or, where it brought no answer, as it was before with what
 // its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
 // zero value is an image that is not read.
-func (r *run) sight(t *image, before reading) reading {
+func (r *run) readingOf(t *image, before reading) reading {
 	e := r.evidence(t)
 	v := e.verdict()
 	if v != notRead && v != unproven {

@@ -7,46 +7,46 @@ import (
 	"glance_share_exporter/client"
 )
 
-// askRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden, then the hidden
+// requestRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden, then the hidden
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
-func (r *run) askRecords() {
+func (r *run) requestRecords() {
 	var lacking []*image
 	for _, t := range r.images {
-		if t.record == nil && !t.doubted {
+		if t.record == nil && !t.verified {
 			lacking = append(lacking, t)
 		}
 	}
 	order(lacking)
 	r.queue.add(&r.queue.first, func(ctx context.Context) {
-		how, why := tryLists, error(nil)
+		how, why := byList, error(nil)
 		if r.opts.API == client.IMS {
-			how = askAlone // its list takes no IDs
+			how = oneByOne // its list takes no IDs
 		}
 		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
-			how, why = r.askChunk(ctx, chunk, how, why)
+			how, why = r.requestChunk(ctx, chunk, how, why)
 		}
 	})
 }
 
-// how is in which way the next records are asked for, as the answers so far suggest.
-type how int
+// recordMode is in which way the next records are asked for, as the answers so far suggest.
+type recordMode int
 
 const (
-	tryLists how = iota
-	askAlone     // the API does not take the list, but single questions
-	giveUp       // the credential may not ask for records
+	byList   recordMode = iota
+	oneByOne            // the API does not take the list, but single questions
+	giveUp              // the credential may not ask for records
 )
 
-// askChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
-func (r *run) askChunk(ctx context.Context, chunk []*image, mode how, err error) (how, error) {
+// requestChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
+func (r *run) requestChunk(ctx context.Context, chunk []*image, mode recordMode, err error) (recordMode, error) {
 	missing := chunk
-	if mode == tryLists {
-		missing, err = r.askLists(ctx, chunk)
+	if mode == byList {
+		missing, err = r.listRecords(ctx, chunk)
 	}
 	if err == nil && mode != giveUp {
 		for _, t := range missing {
-			r.askRecordAlone(t)
+			r.requestRecord(t)
 		}
 		return mode, nil
 	}
@@ -54,22 +54,22 @@ func (r *run) askChunk(ctx context.Context, chunk []*image, mode how, err error)
 	case mode == giveUp:
 	case status == statusNotFound:
 		r.notImageAPI = true
-		mode = askAlone
+		mode = oneByOne
 	case status == statusUnauthorized || status == statusForbidden:
 		// The credential may not list. One record alone tells whether it may read those.
 		mode = giveUp
 		if err = r.readRecord(ctx, missing[0]); err == nil || imageStatus(err) == statusNotFound {
-			mode = askAlone
+			mode = oneByOne
 		}
 		missing = missing[1:]
 	case status/100 == 4 && status != statusTooManyRequests:
-		mode = askAlone
+		mode = oneByOne
 	}
 	for _, t := range missing {
-		if mode == askAlone {
-			r.askRecordAlone(t)
+		if mode == oneByOne {
+			r.requestRecord(t)
 		} else {
-			r.settleRecord(t, nil, moment{}, err)
+			r.setRecord(t, nil, moment{}, err)
 		}
 	}
 	if mode != giveUp {
@@ -78,26 +78,26 @@ func (r *run) askChunk(ctx context.Context, chunk []*image, mode how, err error)
 	return mode, err
 }
 
-// askLists notes the records that the two lists have, and returns the targets that they lack.
-func (r *run) askLists(ctx context.Context, chunk []*image) (missing []*image, err error) {
+// listRecords notes the records that the two lists have, and returns the targets that they lack.
+func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
 		if len(missing) > 0 && err == nil {
-			missing, err = r.askList(ctx, missing, hidden)
+			missing, err = r.listRecordsOf(ctx, missing, hidden)
 		}
 	}
 	return missing, err
 }
 
-// askList is askLists for one of the lists.
-func (r *run) askList(ctx context.Context, asked []*image, hidden bool) (missing []*image, err error) {
+// listRecordsOf is askLists for one of the lists.
+func (r *run) listRecordsOf(ctx context.Context, asked []*image, hidden bool) (missing []*image, err error) {
 	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
 		return r.cloud.api.Images(ctx, ids(asked), hidden)
 	})
 	if err != nil {
 		return asked, err
 	}
-	return r.settleRecords(asked, images, began), nil
+	return r.setRecords(asked, images, began), nil
 }
 
 func ids(targets []*image) []string {
@@ -108,8 +108,8 @@ func ids(targets []*image) []string {
 	return ids
 }
 
-// askRecordAlone requests a record in the image's turn, or now if that has passed: before what is known, since it was never read.
-func (r *run) askRecordAlone(t *image) {
+// requestRecord requests a record in the image's turn, or now if that has passed: before what is known, since it was never read.
+func (r *run) requestRecord(t *image) {
 	t.recordFirst = true
 	switch {
 	case t.passed && t.requested:
@@ -122,15 +122,15 @@ func (r *run) askRecordAlone(t *image) {
 func (r *run) readRecord(ctx context.Context, t *image) error {
 	img, began, err := request(ctx, r, func(ctx context.Context) (client.Image, error) { return r.cloud.api.Image(ctx, t.ID) })
 	if err != nil {
-		r.settleRecord(t, nil, began, err)
+		r.setRecord(t, nil, began, err)
 		return err
 	}
-	r.settleRecord(t, &img, began, nil)
+	r.setRecord(t, &img, began, nil)
 	return nil
 }
 
-// settleRecords notes the records that a list has and returns the targets that it lacks.
-func (r *run) settleRecords(asked []*image, images []client.Image, began moment) (missing []*image) {
+// setRecords notes the records that a list has and returns the targets that it lacks.
+func (r *run) setRecords(asked []*image, images []client.Image, began moment) (missing []*image) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
@@ -138,7 +138,7 @@ func (r *run) settleRecords(asked []*image, images []client.Image, began moment)
 	for _, t := range asked {
 		if img := found[t.ID]; img != nil {
 			record := *img // alone: the list's others need not stay
-			r.settleRecord(t, &record, began, nil)
+			r.setRecord(t, &record, began, nil)
 		} else {
 			missing = append(missing, t)
 		}
@@ -146,8 +146,8 @@ func (r *run) settleRecords(asked []*image, images []client.Image, began moment)
 	return missing
 }
 
-// settleRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
-func (r *run) settleRecord(t *image, img *client.Image, began moment, err error) {
+// setRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
+func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 	again := t.record != nil
 	if err == nil || !again {
 		t.record, t.recordErr, t.recordBegan = img, err, began

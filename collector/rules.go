@@ -3,10 +3,11 @@ package collector
 import (
 	"errors"
 	"fmt"
-	"glance_share_exporter/client"
 	"path"
 	"slices"
 	"strings"
+
+	"glance_share_exporter/client"
 )
 
 // AllOwners stands for every project of the cloud in [Rule].Owners.
@@ -27,19 +28,19 @@ type Rule struct {
 	Policy Policy
 }
 
-// takes reports whether the rule selects an image, for a credential of the projects own, which are sorted.
-func (r *Rule) takes(img *client.Image, own []string) bool {
+// matches reports whether the rule selects an image, for a credential of the projects own, which are sorted.
+func (r *Rule) matches(img *client.Image, own []string) bool {
 	for _, tag := range r.Tags {
 		if !slices.Contains(img.Tags, tag) {
 			return false
 		}
 	}
-	return matches(r.Name, img.Name) &&
+	return matchesGlob(r.Name, img.Name) &&
 		(len(r.Visibility) == 0 || slices.Contains(r.Visibility, img.Visibility)) &&
-		(img.Owner == "" || r.takesOwner(img.Owner, own)) // the listing was for one owner
+		(img.Owner == "" || r.matchesOwner(img.Owner, own)) // the listing was for one owner
 }
 
-func (r *Rule) takesOwner(owner string, own []string) bool {
+func (r *Rule) matchesOwner(owner string, own []string) bool {
 	if len(r.Owners) == 0 {
 		return isOwn(own, owner)
 	}
@@ -52,8 +53,8 @@ func isOwn(own []string, project string) bool {
 	return found
 }
 
-// matches is for globs that validate let through.
-func matches(glob, name string) bool {
+// matchesGlob is for globs that validate let through.
+func matchesGlob(glob, name string) bool {
 	ok, _ := path.Match(pattern(glob), unslash(name))
 	return ok || glob == ""
 }
@@ -97,7 +98,7 @@ func coversGlob(glob, other string) bool {
 		return false // ? [ and \ may mean too many things
 	}
 	// A * of the other glob can only be taken by a *, which then takes everything that it stands for.
-	return matches(glob, other)
+	return matchesGlob(glob, other)
 }
 
 // validateRules returns a *client.OptionError for the first thing in the rules that cannot work.
@@ -159,7 +160,7 @@ func (r *Rule) validate(at string) error {
 // rule returns the first rule that takes an image, or nil.
 func (o *Options) rule(img *client.Image, own []string) *Rule {
 	for i := range o.Discover {
-		if o.Discover[i].takes(img, own) {
+		if o.Discover[i].matches(img, own) {
 			return &o.Discover[i]
 		}
 	}
@@ -206,7 +207,7 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 	for _, owner := range owners {
 		var rules []Rule
 		for _, r := range o.Discover {
-			if r.takesOwner(owner, own) {
+			if r.matchesOwner(owner, own) {
 				rules = append(rules, r)
 			}
 		}

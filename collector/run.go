@@ -12,7 +12,7 @@ import (
 
 const (
 	// grace is the end of a scrape's time, in which the requests that are still under way are cut off.
-	grace = 20 * time.Millisecond
+	cutOffReserve = 20 * time.Millisecond
 	// leastTime is the least that a request is worth starting with.
 	leastTime = 50 * time.Millisecond
 )
@@ -22,9 +22,9 @@ const (
 type run struct {
 	cloud   *Cloud
 	history *History
-	part    *part
+	shard   *shardState
 	opts    *Options
-	past    *past
+	seen    *seen
 	queue   *queue
 	lifetime
 	entry
@@ -75,9 +75,9 @@ type observed struct {
 }
 
 // newRun needs the cloud's mu.
-func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *run {
+func newRun(c *Cloud, p *shardState, opts *Options, cancel context.CancelCauseFunc) *run {
 	r := &run{
-		cloud: c, history: c.history, part: p, opts: opts, queue: newQueue(c.slots, !c.configured(p.shard)),
+		cloud: c, history: c.history, shard: p, opts: opts, queue: newQueue(c.slots, !c.configured(p.shard)),
 		lifetime:  lifetime{start: time.Now(), cancel: cancel, done: make(chan struct{})},
 		imageSet:  imageSet{images: make([]*image, 0, len(opts.Images)), byID: make(map[string]*image, len(opts.Images))},
 		observed:  observed{views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, looks: map[string]chan struct{}{}},
@@ -89,14 +89,14 @@ func newRun(c *Cloud, p *part, opts *Options, cancel context.CancelCauseFunc) *r
 		}
 	}
 	r.history.begin(r)
-	r.remember(r.past.projects)
+	r.remember(r.seen.projects)
 	return r
 }
 
 // add adds an image.
 func (r *run) add(t image) *image {
-	if t.past == nil {
-		t.past = &imageHistory{}
+	if t.seen == nil {
+		t.seen = &seenImage{}
 	}
 	r.images = append(r.images, &t)
 	r.byID[t.ID] = &t
@@ -106,10 +106,10 @@ func (r *run) add(t image) *image {
 // remember adds the images that were discovered before, so that they are asked for whatever becomes of the listings. own
 // are the credential's projects.
 func (r *run) remember(own []string) {
-	for _, id := range slices.Sorted(maps.Keys(r.past.known)) {
-		img := r.past.known[id]
+	for _, id := range slices.Sorted(maps.Keys(r.seen.known)) {
+		img := r.seen.known[id]
 		if rule := r.opts.rule(img, own); rule != nil && r.byID[id] == nil {
-			r.add(image{Image: Image{ID: id, Policy: rule.Policy}, past: r.past.images[id], discovered: true})
+			r.add(image{Image: Image{ID: id, Policy: rule.Policy}, seen: r.seen.images[id], discovered: true})
 			r.weight += imageWeight(img)
 		}
 	}
@@ -125,17 +125,17 @@ func (r *run) do(ctx context.Context) {
 		}
 		return
 	}
-	asks := r.askInbound()
+	asks := r.enqueueInbound()
 	switch {
 	case len(r.opts.Discover) == 0 && len(r.images) == 0 && asks:
 	case len(r.opts.Discover) == 0 && len(r.images) == 0:
-		r.queue.add(&r.queue.first, func(ctx context.Context) { r.askAnything(ctx, nil) })
+		r.queue.add(&r.queue.first, func(ctx context.Context) { r.requestAnything(ctx, nil) })
 	case len(r.opts.Discover) == 0:
-		r.askRecords()
+		r.requestRecords()
 	case r.opts.DiscoveryInterval == 0:
 		r.discover()
 	default:
-		r.queue.add(&r.queue.first, r.discoverNowAndThen)
+		r.queue.add(&r.queue.first, r.discoverAtIntervals)
 	}
 	r.enqueueImages()
 	r.queue.add(&r.queue.first, r.prove)
@@ -143,9 +143,9 @@ func (r *run) do(ctx context.Context) {
 	r.queue.work(client.WithPatience(ctx, patience), r.opts.Concurrency)
 }
 
-// askAnything is for a collection in which there is no image to ask for, as a shard may have none: whether the image API answers
+// requestAnything is for a run in which there is no image to ask for, as a shard may have none: whether the image API answers
 // must be known all the same. others are images of other shards.
-func (r *run) askAnything(ctx context.Context, others []client.Image) {
+func (r *run) requestAnything(ctx context.Context, others []client.Image) {
 	var id string
 	switch {
 	case len(r.opts.Images) > 0:
@@ -176,7 +176,7 @@ func (r *run) connect(ctx context.Context) error {
 	}
 	r.scopes, r.projects = scopes, projectsOf(scopes)
 	r.enterViews()
-	if err == nil && !slices.Equal(r.projects, r.past.projects) {
+	if err == nil && !slices.Equal(r.projects, r.seen.projects) {
 		// What was discovered for another project is no business of these.
 		r.images = slices.DeleteFunc(r.images, func(t *image) bool { return t.discovered })
 		maps.DeleteFunc(r.byID, func(_ string, t *image) bool { return t.discovered })
@@ -197,13 +197,13 @@ func projectsOf(scopes []client.Scope) []string {
 // left is the time until the deadline.
 func (r *run) left() time.Duration { return time.Until(r.deadline) }
 
-// late reports whether nearly all of the collection's time is over, so that a request that gets no answer in the rest need not hang.
+// late reports whether nearly all of the run's time is over, so that a request that gets no answer in the rest need not hang.
 func (r *run) late() bool { return r.left() < r.deadline.Sub(r.start)/10 }
 
 // request runs the requests of one question of a task, if there is time for them, and returns when they began. ask runs without the turn.
 func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (T, error)) (response T, began moment, err error) {
 	if r.left() < leastTime || ctx.Err() != nil {
-		return response, began, errNotAsked
+		return response, began, errNotRequested
 	}
 	slotOf(ctx).start()
 	began = r.moment()
@@ -222,8 +222,8 @@ const maxWeight = 256 << 20
 
 var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the cloud into shards")
 
-// take makes room for more to be kept.
-func (r *run) take(weight int) error {
+// reserve makes room for more to be kept.
+func (r *run) reserve(weight int) error {
 	if r.weight+weight > maxWeight {
 		return errTooMuch
 	}

@@ -59,7 +59,7 @@ type shardsSeen struct {
 }
 
 // note notes that shards of a number were scraped.
-func (s *shardsSeen) note(parts map[Shard]*part, of int) {
+func (s *shardsSeen) note(parts map[Shard]*shardState, of int) {
 	if s.first != 0 {
 		return
 	}

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// slots are the requests that a cloud may have in flight. Its collections share them: one that has fewer than others gets the
+// slots are the requests that a cloud may have in flight. Its runs share them: one that has fewer than others gets the
 // next, so that none waits for all that another has to ask.
 //
-// No collection can starve another. Requests without an answer for longer than stuckAfter do not count for those of other
-// collections, up to twice the limit. Collections of low priority get slots while no other collection is at work.
+// No run can starve another. Requests without an answer for longer than stuckAfter do not count for those of other
+// runs, up to twice the limit. Runs of low priority get slots while no other run is at work.
 type slots struct {
 	mu      sync.Mutex
 	limit   int
@@ -43,7 +43,7 @@ func (s *slot) start() { s.began.Store(time.Now().UnixNano()) }
 func (s *slots) enter(q *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !q.low {
+	if !q.lowPriority {
 		s.normal++
 	}
 }
@@ -52,7 +52,7 @@ func (s *slots) enter(q *queue) {
 func (s *slots) leave(q *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !q.low {
+	if !q.lowPriority {
 		s.normal--
 		s.share()
 	}
@@ -137,7 +137,7 @@ func (s *slots) share() {
 // free reports whether a queue may get another slot. The caller holds mu.
 func (s *slots) free(q *queue) bool {
 	switch {
-	case q.low:
+	case q.lowPriority:
 		return s.normal == 0 && len(s.held) < s.limit
 	case len(s.held) < s.limit:
 		return true
@@ -166,7 +166,7 @@ func (s *slots) grant(to *slot) {
 }
 
 // next returns who is to get the next slot, or nil. What hung the last time has half of them while there is anything else
-// to ask, whichever collection that is of. The caller holds mu.
+// to ask, whichever run that is of. The caller holds mu.
 func (s *slots) next() *slot {
 	var first, slow *slot
 	for _, q := range s.waiting {

@@ -9,7 +9,7 @@ import (
 func (r *run) newSnapshot() Snapshot {
 	s := r.head()
 	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
-	s.Images = r.imageSnapshots(r.sightInTurn)
+	s.Images = r.imageSnapshots(r.readingInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {
 			s.Taken = taken
@@ -40,12 +40,12 @@ func (r *run) head() Snapshot {
 func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 	images := make([]ImageSnapshot, 0, len(r.images))
 	for _, t := range r.images {
-		if r.gone(t) {
+		if r.hasLeft(t) {
 			continue
 		}
 		s := see(t)
-		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t), first: t.past.answered == 0}
-		s.image.judge(&s.evidence, &img)
+		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t), first: t.seen.answered == 0}
+		s.image.classify(&s.evidence, &img)
 		images = append(images, img)
 	}
 	if r.opts.MemberDetails {
@@ -59,7 +59,7 @@ func (r *run) sayDiscovery(s *Snapshot) {
 	switch {
 	case !s.Discovers:
 	case !s.Discovered:
-		s.DiscoveryErr = cmp.Or(r.err, r.discovery.err, r.sweptDoubt(), errNotAsked)
+		s.DiscoveryErr = cmp.Or(r.err, r.discovery.err, r.endedDoubt(), errNotRequested)
 	default:
 		for i := range r.opts.Discover {
 			if !r.discovery.used[&r.opts.Discover[i]] {
@@ -74,7 +74,7 @@ func (r *run) imageName(t *image) string {
 	if t.Name != "" {
 		return t.Name
 	}
-	if image := t.past; image.named {
+	if image := t.seen; image.named {
 		return image.name
 	}
 	if t.record != nil {

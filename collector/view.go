@@ -2,18 +2,19 @@ package collector
 
 import (
 	"cmp"
-	"glance_share_exporter/client"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
 const (
 	// proofWindow is how far apart a proof's request and the one that it covers may have begun (E11).
 	proofWindow = 5 * time.Minute
-	// proofRenewal is the age at which the next collection renews a proof that it depends on.
+	// proofRenewal is the age at which the next run renews a proof that it depends on.
 	proofRenewal = 2 * time.Minute
 )
 
-// observation is when something was observed: when the request began, and in which collection of the cloud. The zero value
+// observation is when something was observed: when the request began, and in which run of the cloud. The zero value
 // is never.
 type observation struct {
 	at  time.Time
@@ -77,12 +78,12 @@ type view struct {
 	lookShared bool            // whether others share one of them
 
 	refused error  // what the last probe was answered that proved nothing
-	entered uint64 // the collection that first had the view
+	entered uint64 // the run that first had the view
 
 	onlyShared     observation // 403 "Only shared images have members" (E12)
 	privateRefused observation // 403 without that text for the list of a private image
 	listAnswered   observation // the list of a shared image was answered with 200
-	refusedBeside  observation // both in one collection, before any private image was known to have members
+	refusedBeside  observation // both in one run, before any private image was known to have members
 	privateListed  observation // 200 for the list of an image that was private before and after it
 }
 
@@ -120,7 +121,7 @@ func (v *view) administrator(at observation) bool {
 	return v.privates() == privateHasNone && v.othersPrivate.covers(at) && v.thirdPrivate.covers(at) && v.thirdOwner != v.otherOwner
 }
 
-// administratorIn reports whether a collection showed that the view is an administrator's.
+// administratorIn reports whether a run showed that the view is an administrator's.
 func (v *view) administratorIn(run uint64) bool {
 	return run != 0 && (v.foreignRow.run == run || v.privates() == privateHasNone && v.othersPrivate.run == run)
 }
@@ -135,7 +136,7 @@ func (v *view) rows(own bool) *rowsSeen {
 	return &v.othersRows
 }
 
-// rowsSeen is when rows were visible last, and last in a collection before that one.
+// rowsSeen is when rows were visible last, and last in a run before that one.
 type rowsSeen struct{ last, previous observation }
 
 // note adds an observation.

@@ -3,9 +3,10 @@ package collector
 import (
 	"cmp"
 	"errors"
-	"glance_share_exporter/client"
 	"slices"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
 // ownerIn is a project whose images were answered in the view of another one, or of itself.
@@ -27,7 +28,7 @@ func (r *run) enterViews() {
 // at makes a moment an observation of this run.
 func (r *run) at(at moment) observation { return observation{at.at, r.id} }
 
-// moment is a time, and its place among the moments of a collection.
+// moment is a time, and its place among the moments of a run.
 type moment struct {
 	at time.Time
 	n  uint64
@@ -48,7 +49,7 @@ func (r *run) viewIn(project string) *view {
 
 // viewOf is the view that an image's members are read in.
 func (r *run) viewOf(t *image) *view {
-	record := cmp.Or(t.record, t.past.last)
+	record := cmp.Or(t.record, t.seen.last)
 	switch {
 	case t.membersRead:
 		return r.viewIn(t.members.Access.ProjectID)
@@ -89,7 +90,7 @@ func (r *run) noteRecord(img *client.Image, began moment) {
 
 // evidence is what is known of an image's members.
 func (r *run) evidence(t *image) imageEvidence {
-	m := t.past
+	m := t.seen
 	e := imageEvidence{
 		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
 		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
@@ -163,7 +164,7 @@ func (r *run) viewSnapshots() []ViewSnapshot {
 	for _, t := range r.images {
 		e := r.evidence(t)
 		v, p := e.view, of[e.view.project]
-		if p == nil || v != r.views[v.project] || r.gone(t) {
+		if p == nil || v != r.views[v.project] || r.hasLeft(t) {
 			continue
 		}
 		if e.verdict() == unproven {
@@ -174,7 +175,7 @@ func (r *run) viewSnapshots() []ViewSnapshot {
 		}
 	}
 	for _, l := range r.discovery.listed {
-		p, v, swept := of[l.project], r.viewIn(l.project), r.sweptView(l.project)
+		p, v, swept := of[l.project], r.viewIn(l.project), r.discoveryView(l.project)
 		if p == nil || !l.began.made() {
 			continue
 		}
@@ -200,8 +201,8 @@ func provenIf(yes bool) Proof {
 	return Unproven
 }
 
-// sweptView is the view of a project at the end of the collection that listed.
-func (r *run) sweptView(project string) *view {
+// discoveryView is the view of a project at the end of the run that listed.
+func (r *run) discoveryView(project string) *view {
 	if v := r.discovery.views[project]; v != nil {
 		return v
 	}

@@ -195,8 +195,8 @@ var mutations = []mutation{
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`},
 
 	// E15: what is gone.
-	{rule: "E15", file: "collector/existence.go", old: `t.past.missed.before(r.start) && r.missed(t)`, new: `(BROKEN || t.past.missed.before(r.start)) && r.missed(t)`},
-	{rule: "E15", file: "collector/existence.go", old: `r.past.owners[last.Owner] == 1`, new: `(BROKEN || r.past.owners[last.Owner] == 1)`},
+	{rule: "E15", file: "collector/existence.go", old: `t.seen.missed.before(r.start) && r.missing(t)`, new: `(BROKEN || t.seen.missed.before(r.start)) && r.missing(t)`},
+	{rule: "E15", file: "collector/existence.go", old: `r.seen.owners[last.Owner] == 1`, new: `(BROKEN || r.seen.owners[last.Owner] == 1)`},
 	{rule: "E15", file: "collector/existence.go", old: `return r.ownerAnswered(t) ||`, new: `return BROKEN || r.ownerAnswered(t) ||`},
 	{rule: "E15", file: "collector/imagehistory.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
 	{rule: "E15", file: "collector/imagehistory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
@@ -220,7 +220,7 @@ var mutations = []mutation{
 		}`},
 	{rule: "E17", file: "collector/history.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
 	{rule: "E17", file: "collector/imagehistory.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
-	{rule: "E17", file: "collector/left.go", old: `r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.gone(r.byID[l.ID])`},
+	{rule: "E17", file: "collector/left.go", old: `r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`},
 
 	// E18: side fields.
 	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
@@ -242,7 +242,7 @@ var mutations = []mutation{
 	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
 	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
 		return u.Port()`},
-	{rule: "E19", file: "collector/existence.go", old: `t.past.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.past.endpoint != r.endpointOf(v.project)`},
+	{rule: "E19", file: "collector/existence.go", old: `t.seen.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.seen.endpoint != r.endpointOf(v.project)`},
 
 	// E20 and E21: which answer belongs to the request.
 	{rule: "E20", file: "client/client.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
