@@ -110,7 +110,7 @@ func (c *Cloud) shown(b *background) Snapshot {
 	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.history.lately(newest)
 	s.Images = newest.imageSnapshots(func(t *image) reading {
 		if err := opts.stale(newest.start); err != nil {
-			old := &image{Image: t.Image, seen: t.seen, discovered: t.discovered, membersErr: err}
+			old := &image{Image: t.Image, seen: t.seen, discovered: t.discovered, membersResult: membersResult{membersErr: err}}
 			return reading{image: old, evidence: newest.evidence(old)}
 		}
 		if s := newest.readingOf(t, newest.seen.readings[t.ID]); s.image != nil && opts.stale(s.taken) == nil {

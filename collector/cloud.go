@@ -303,41 +303,47 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 	p.running = append(p.running, r)
 	c.active++
 	go func() {
-		bounded, stop := context.WithDeadline(ctx, deadline)
 		defer cancel(nil)
+		bounded, stop := context.WithDeadline(ctx, deadline)
 		defer stop()
 		r.queue.turn.Lock()
-		defer r.queue.turn.Unlock()
 		r.do(bounded)
-		c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
+		told := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
+		r.queue.turn.Unlock()
+		if told {
+			r.report()
+		}
+		close(r.done)
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.active--
+		c.ended.Broadcast()
 	}()
 	return r
 }
 
-// finish makes the snapshot of a run that has ended, and takes note of what it found.
-func (c *Cloud) finish(r *run, givenUp bool) {
+// finish takes note of what a run found that has ended, makes its snapshot if anybody waits for it, and returns whether the log is to say
+// what became of it: not where it had so little time that a cloud that is well cannot be read.
+func (c *Cloud) finish(r *run, givenUp bool) (report bool) {
 	c.history.update(r)
-	p := r.shard
 	c.mu.Lock()
-	p.remove(r) // nobody joins it any more
+	r.shard.remove(r) // nobody joins it any more
 	awaited := r.waiters > 0
-	if b := c.background; !givenUp && b != nil && p.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
+	if b := c.background; !givenUp && b != nil && r.shard.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
 		b.last = r
 	}
 	c.mu.Unlock()
 	if awaited {
 		r.snapshot = r.newSnapshot()
 	}
-	if awaited && !givenUp && r.deadline.Sub(r.start) >= leastReported {
-		if r.err == nil {
-			c.access.report(r.scopes)
-		}
-		p.journal.reportLeft(r.departed)
-		p.journal.report(&r.snapshot)
+	return awaited && !givenUp && r.deadline.Sub(r.start) >= leastReported
+}
+
+// report logs what became of a run that has ended.
+func (r *run) report() {
+	if r.err == nil {
+		r.cloud.access.report(r.scopes)
 	}
-	close(r.done)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.active--
-	c.ended.Broadcast()
+	r.shard.journal.reportLeft(r.departed)
+	r.shard.journal.report(&r.snapshot)
 }

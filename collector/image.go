@@ -14,36 +14,57 @@ type image struct {
 	Image
 	seen       *seenImage // what earlier runs left; it does not change
 	discovered bool
+	turn
+	existence
+	recordResult
+	membersResult
+	probeResult
+}
 
+// turn is where an image is on its way through the queue.
+type turn struct {
 	queuedIn    *[]task // where its turn waits; nil: it does not
 	passed      bool    // its turn is over; what becomes known now may give it another one
 	requested   bool    // its members are, or were
 	recordFirst bool    // its record is requested alone, in its turn
+}
 
-	discoveredRecord *client.Image // its record in the last sweep, which may be old
-	record           *client.Image // the last one
-	recordBegan      moment        // when it was requested
-	recordErr        error
-	before           *client.Image // the last record when the members were requested; nil: there was none in this run
-	after            *client.Image // the last record that was requested after the members were read
-	askedAgain       bool          // the record was, after the members
+// existence is what shows whether a discovered image is still there, and ours to watch.
+type existence struct {
+	listed           bool          // a listing has it, and a rule takes it
+	discoveredRecord *client.Image // its record in the listing of an earlier run, which may be old
+	verified         bool          // it was requested alone, because it may be gone
+	notFound         bool          // and that was a 404 of the image API's own
+	unmatched        bool          // no rule takes it any more
+}
 
-	membersRead  bool
+// recordResult is what the requests for an image's record brought.
+type recordResult struct {
+	record      *client.Image // the last one
+	recordBegan moment        // when it was requested
+	recordErr   error
+	before      *client.Image // the last record when the members were requested; nil: there was none in this run
+	after       *client.Image // the last record that was requested after the members were read
+	askedAgain  bool          // the record was, after the members
+}
+
+// membersResult is what the request for an image's members brought.
+type membersResult struct {
 	members      client.MemberList
+	membersRead  bool
 	membersErr   error
 	membersBegan moment
 	membersEnd   moment
-	oneRow       bool        // members is what the probe on this very image was answered, and the list was empty
-	late         bool        // members were requested when nearly all of the time was over
-	cutOff       bool        // what was left of the time was too short for the answer
-	probed       *probed     // nil: no probe of this run proved anything
-	checked      observation // the probe on this very image showed that rows are visible
-	refused      observation // the probe on this very image was refused
+	late         bool // they were requested when nearly all of the time was over
+	cutOff       bool // what was left of the time was too short for the answer
+}
 
-	listed    bool // a listing has it, and a rule takes it
-	verified  bool // it was requested alone, because it may be gone
-	notFound  bool // and that was a 404 of the image API's own
-	unmatched bool // no rule takes it any more
+// probeResult is what requests for one row of an image's members brought.
+type probeResult struct {
+	probed  *probed     // nil: none of this run proved anything
+	checked observation // rows of this very image are visible
+	refused observation // the probe on this very image was refused
+	oneRow  bool        // members is that row, and the list was empty
 }
 
 // enqueueImages lets every image wait for its turn.

@@ -24,7 +24,7 @@ type journal struct {
 	told map[Problem]bool // by their keys: the log has these
 }
 
-// leastReported is the least time that a scrape must have for the log: with less, a cloud that is well cannot be read.
+// leastReported is the least time that a run must have for the log.
 const leastReported = time.Second
 
 // report logs what became of a run.
