@@ -282,7 +282,7 @@ func (o *Options) staleness() time.Duration {
 	return 3 * o.RefreshInterval
 }
 
-// scrapeStaleness is how old a reading may be where each scrape collects, see turns.go.
+// scrapeStaleness is how old a reading may be where each scrape collects, see readings.go.
 const scrapeStaleness = time.Hour
 
 // stale says why what a run read is not shown any more, by when it began; nil: it is.

@@ -120,9 +120,9 @@ func (r *run) endListing(ctx context.Context, owner string, err error) {
 	err = r.lookBehindBlanks(ctx)
 	r.noteListingEnd(err)
 	r.discovery.ended = true
-	targets := slices.Clone(r.images)
+	images := slices.Clone(r.images)
 	r.shareDiscovery()
-	for _, t := range targets {
+	for _, t := range images {
 		r.verifyExists(t)
 	}
 	r.requestRecords()

@@ -26,7 +26,7 @@ type History struct {
 	readings    map[string]reading     // of images that may be shown as they were read before, by ID; replaced, never changed
 	inbound     *inboundHistory        // replaced, never changed
 	discovered  *discoveryResult       // nil: none
-	discovering *discoveryFlight       // a sweep that is under way; nil: none is
+	discovering *discoveryFlight       // a discovery that is under way; nil: none is
 }
 
 func newHistory(opts *Options) *History {

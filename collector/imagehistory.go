@@ -63,7 +63,7 @@ func (m *seenImage) update(t *image, number int, r *run) {
 	case t.record != nil:
 		m.known = t.record
 	case t.discoveredRecord != nil:
-		record := *t.discoveredRecord // alone: the sweep's others need not stay
+		record := *t.discoveredRecord // alone: the list's others need not stay
 		m.known = &record
 	}
 	if t.record != nil {
@@ -155,10 +155,10 @@ const maxPassed = 3
 // them begin for all. A first 429 may be for what others asked.
 func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxPassed }
 
-// order sorts targets in the order in which to ask: those first that were answered the longest ago, and of those that were in the
+// order sorts images in the order in which to ask: those first that were answered the longest ago, and of those that were in the
 // same run the ones that got their first 429.
-func order(targets []*image) {
-	slices.SortStableFunc(targets, func(a, b *image) int {
+func order(images []*image) {
+	slices.SortStableFunc(images, func(a, b *image) int {
 		one, other := a.seen, b.seen
 		return cmp.Or(
 			compareBools(one.lowPriority(), other.lowPriority()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1, one.throttled == 1),

@@ -112,7 +112,7 @@ func (l *missingEvidence) image(t *image) {
 // probes adds a probe for each kind of rows that was not seen lately.
 func (l *missingEvidence) probes() {
 	r := l.run
-	for rows, targets := range l.wanted {
+	for rows, images := range l.wanted {
 		v, kind := r.viewIn(rows.project), probeOthers
 		if rows.own {
 			kind = probeOwn
@@ -123,7 +123,7 @@ func (l *missingEvidence) probes() {
 		if !r.history.claim(v, kind, rows.project, betweenProbes) {
 			continue
 		}
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.probe(ctx, rows.project, kind, targets) })
+		l.tasks = append(l.tasks, func(ctx context.Context) { r.probe(ctx, rows.project, kind, images) })
 	}
 }
 
@@ -189,17 +189,17 @@ func (r *run) wantsAdministrator(t *image, v *view) bool {
 }
 
 // readAgain are the requests for records that must be read after something else: in lists, where those brought them before.
-func (r *run) readAgain(targets []*image) (tasks []task) {
+func (r *run) readAgain(images []*image) (tasks []task) {
 	listed := map[bool][]*image{} // by whether they are hidden
-	for _, t := range targets {
+	for _, t := range images {
 		if r.opts.API == client.IMS || t.recordFirst || t.record == nil {
 			tasks = append(tasks, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // what was read before stays
 		} else {
 			listed[t.record.Hidden] = append(listed[t.record.Hidden], t)
 		}
 	}
-	for hidden, targets := range listed {
-		for chunk := range slices.Chunk(targets, client.MaxImagesPerRequest) {
+	for hidden, images := range listed {
+		for chunk := range slices.Chunk(images, client.MaxImagesPerRequest) {
 			tasks = append(tasks, func(ctx context.Context) {
 				missing, _ := r.listRecordsOf(ctx, chunk, hidden) // what was read before stays
 				for _, t := range missing {

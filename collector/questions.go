@@ -67,8 +67,8 @@ const maxQuestions = 10_000
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
 // would be.
-func (r *run) probe(ctx context.Context, project string, kind questionKind, targets []*image) {
-	for _, t := range targets[:min(len(targets), maxProbesInARow)] {
+func (r *run) probe(ctx context.Context, project string, kind questionKind, images []*image) {
+	for _, t := range images[:min(len(images), maxProbesInARow)] {
 		again, err := r.requestRow(ctx, project, t, randomMember())
 		if !again {
 			v := r.viewIn(project)

@@ -78,7 +78,7 @@ func (r *run) requestChunk(ctx context.Context, chunk []*image, mode recordMode,
 	return mode, err
 }
 
-// listRecords notes the records that the two lists have, and returns the targets that they lack.
+// listRecords notes the records that the two lists have, and returns the images that they lack.
 func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
@@ -100,9 +100,9 @@ func (r *run) listRecordsOf(ctx context.Context, asked []*image, hidden bool) (m
 	return r.setRecords(asked, images, began), nil
 }
 
-func ids(targets []*image) []string {
-	ids := make([]string, len(targets))
-	for i, t := range targets {
+func ids(images []*image) []string {
+	ids := make([]string, len(images))
+	for i, t := range images {
 		ids[i] = t.ID
 	}
 	return ids
@@ -129,7 +129,7 @@ func (r *run) readRecord(ctx context.Context, t *image) error {
 	return nil
 }
 
-// setRecords notes the records that a list has and returns the targets that it lacks.
+// setRecords notes the records that a list has and returns the images that it lacks.
 func (r *run) setRecords(asked []*image, images []client.Image, began moment) (missing []*image) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {

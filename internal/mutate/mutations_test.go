@@ -171,11 +171,11 @@ var mutations = []mutation{
 	{rule: "E12", file: "client/probe.go", old: `strings.Contains(said.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(said.message, "Only shared images have members"))`},
 
 	// E13: every image was found.
-	{rule: "E13", file: "collector/listing_evidence.go", old: `if l.rows > 0 { return true`, new: `if BROKEN || l.rows > 0 { return true`},
-	{rule: "E13", file: "collector/listing_evidence.go", old: `return l.foreign() && !v.administrator(l.began)`, new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`},
+	{rule: "E13", file: "collector/listingevidence.go", old: `if l.rows > 0 { return true`, new: `if BROKEN || l.rows > 0 { return true`},
+	{rule: "E13", file: "collector/listingevidence.go", old: `return l.foreign() && !v.administrator(l.began)`, new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`},
 	{rule: "E13", file: "collector/listing.go", old: `case dropped:`, new: `case !BROKEN && dropped:`},
 	{rule: "E13", file: "collector/questions.go", old: `if all && len(page.Images) > 0 {`, new: `if all && (BROKEN || len(page.Images) > 0) {`},
-	{rule: "E13", file: "collector/listing_evidence.go", old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`, new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`},
+	{rule: "E13", file: "collector/listingevidence.go", old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`, new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`},
 	{rule: "E13", file: "client/listing.go", old: `case again.rows() < rows:`, new: `case !BROKEN && again.rows() < rows:`},
 	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { return true, nil }`, new: `if !BROKEN && rows == 0 {
 		return true, nil

@@ -175,15 +175,15 @@ func (r *run) viewSnapshots() []ViewSnapshot {
 		}
 	}
 	for _, l := range r.discovery.listed {
-		p, v, swept := of[l.project], r.viewIn(l.project), r.discoveryView(l.project)
+		p, v, then := of[l.project], r.viewIn(l.project), r.discoveryView(l.project)
 		if p == nil || !l.began.made() {
 			continue
 		}
 		if p.Images != Unproven {
-			p.Images = provenIf(l.visible(v) || l.visible(swept))
+			p.Images = provenIf(l.visible(v) || l.visible(then))
 		}
 		if l.foreign() && p.Administrator != Unproven {
-			p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(swept))
+			p.Administrator = provenIf(!l.wantsAdministrator(v) || !l.wantsAdministrator(then))
 		}
 	}
 	for _, in := range r.inbound.projects {

@@ -27,7 +27,7 @@ type discoveryResult struct {
 	views     map[string]*view // at the end of the run that listed; nil: it has not ended
 }
 
-// discoveryFlight is a sweep that is under way.
+// discoveryFlight is a discovery that is under way.
 type discoveryFlight struct {
 	by     *run
 	done   chan struct{}
@@ -45,7 +45,7 @@ func (o *Options) listsLike(other *Options) bool {
 	return o == other || o.API == other.API && slices.Equal(o.AdminRoles, other.AdminRoles) && reflect.DeepEqual(o.Discover, other.Discover)
 }
 
-// discoveryFor returns the sweep that a run may use instead of one of its own, past where it waited for that listing.
+// discoveryFor returns the discovery that a run may use instead of one of its own, past where it waited for that listing.
 // Without one it returns what to wait for, as another run is listing; without that either, the run is to list
 // itself.
 func (h *History) discoveryFor(r *run, past *discoveryFlight) (*discoveryResult, *discoveryFlight) {
@@ -103,7 +103,7 @@ func (h *History) endDiscovery(r *run, s *discoveryResult) {
 	h.discovering = nil
 }
 
-// discoverAtIntervals uses the last sweep, that of another run, or lists itself.
+// discoverAtIntervals uses the last discovery, that of another run, or lists itself.
 func (r *run) discoverAtIntervals(ctx context.Context) {
 	var s *discoveryResult
 	var under *discoveryFlight
@@ -126,7 +126,7 @@ func (r *run) discoverAtIntervals(ctx context.Context) {
 	}
 }
 
-// useDiscovery takes the images of a sweep for those of its own listings. Their records are read anew.
+// useDiscovery takes the images of another discovery for those of its own listings. Their records are read anew.
 func (r *run) useDiscovery(s *discoveryResult) {
 	left := r.history.leftSince(s.began)
 	for i := range s.images {
@@ -154,12 +154,12 @@ func (r *run) useDiscovery(s *discoveryResult) {
 	if r.discovery.err == nil {
 		r.discovery.err = cmp.Or(s.err, r.scopesErr)
 	}
-	targets := slices.Clone(r.images)
-	if len(targets) == 0 {
+	images := slices.Clone(r.images)
+	if len(images) == 0 {
 		r.queue.add(&r.queue.first, func(ctx context.Context) { r.requestAnything(ctx, s.images) })
 		return
 	}
-	for _, t := range targets {
+	for _, t := range images {
 		r.verifyExists(t)
 	}
 	r.requestRecords()
