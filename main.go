@@ -24,6 +24,7 @@ import (
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/exporter"
 	"glance_share_exporter/internal/preflight"
 	"glance_share_exporter/internal/signals"
 	"glance_share_exporter/internal/web"
@@ -79,8 +80,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	_ = level.Info(logger).Log("msg", "starting", "version", programVersion())
 
 	api := collector.NewAPIMetrics()
-	runtime, err := interruptible(ctx, func() (*config.Runtime, error) {
-		return config.NewRuntime(config.RuntimeOptions{
+	runtime, err := interruptible(ctx, func() (*exporter.Runtime, error) {
+		return exporter.NewRuntime(exporter.RuntimeOptions{
 			Load: load, API: api, UserAgent: "glance_share_exporter/" + programVersion(), Logger: logger,
 		})
 	})
@@ -138,7 +139,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 }
 
 // once collects every cloud one time and prints the page.
-func once(ctx context.Context, runtime *config.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
+func once(ctx context.Context, runtime *exporter.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
 	clouds, release := runtime.Clouds()
 	defer release()
 	snapshots := web.Collect(ctx, clouds, collector.Limits{Timeout: web.DefaultTimeout, Fresh: true})
@@ -157,7 +158,7 @@ func once(ctx context.Context, runtime *config.Runtime, registry prometheus.Gath
 }
 
 // checkClouds looks at every cloud one time and prints what is to be said of it.
-func checkClouds(ctx context.Context, runtime *config.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
+func checkClouds(ctx context.Context, runtime *exporter.Runtime, registry prometheus.Gatherer, stdout io.Writer) error {
 	opts := preflight.Options{Timeout: web.DefaultTimeout, Process: registry}
 	for _, c := range runtime.Connections() {
 		opts.Clouds = append(opts.Clouds, preflight.Cloud{

@@ -67,8 +67,8 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// exporter is a run of the program.
-type exporter struct {
+// program is a run of the program.
+type program struct {
 	url            string
 	stdout, stderr *output
 	client         *http.Client
@@ -77,9 +77,9 @@ type exporter struct {
 
 var listening = regexp.MustCompile(`Listening on" (?:.* )?address=([^ \n]+)`)
 
-func startExporter(t *testing.T, args ...string) *exporter {
+func startExporter(t *testing.T, args ...string) *program {
 	t.Helper()
-	e := &exporter{stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}
+	e := &program{stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx, append(args, "--web.listen-address=127.0.0.1:0"), e.stdout, e.stderr) }()
@@ -125,7 +125,7 @@ type reply struct {
 	Header     http.Header
 }
 
-func (e *exporter) get(t *testing.T, path string, header ...string) (reply, string) {
+func (e *program) get(t *testing.T, path string, header ...string) (reply, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, e.url+path, nil)
 	if err != nil {
@@ -137,7 +137,7 @@ func (e *exporter) get(t *testing.T, path string, header ...string) (reply, stri
 	return e.do(t, req)
 }
 
-func (e *exporter) do(t *testing.T, req *http.Request) (reply, string) {
+func (e *program) do(t *testing.T, req *http.Request) (reply, string) {
 	t.Helper()
 	resp, err := e.client.Do(req)
 	if err != nil {
@@ -476,7 +476,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-func post(t *testing.T, e *exporter, path string) (int, string) {
+func post(t *testing.T, e *program, path string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+path, nil)
 	if err != nil {

@@ -39,7 +39,7 @@ var buildOnce = sync.OnceValues(func() (string, error) {
 
 // process is the program, running by itself.
 type process struct {
-	*exporter
+	*program
 	cmd   *exec.Cmd
 	ended chan error // how it ended, once
 }
@@ -58,7 +58,7 @@ func newProcess(t *testing.T, limit int, args ...string) *process {
 	if limit > 0 {
 		script = fmt.Sprintf("ulimit -v %d; ", limit) + script
 	}
-	p := &process{exporter: &exporter{
+	p := &process{program: &program{
 		stdout: &output{}, stderr: &output{}, client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{}},
 	}, ended: make(chan error, 1)}
 	args = append([]string{"-c", script, path, "--web.listen-address=127.0.0.1:0"}, args...)

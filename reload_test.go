@@ -22,6 +22,7 @@ import (
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/exporter"
 	"glance_share_exporter/internal/fakecloud"
 	"glance_share_exporter/internal/web"
 )
@@ -36,7 +37,7 @@ const (
 type reloads struct {
 	file    string
 	urls    map[string]string // of the clouds' Keystones
-	runtime *config.Runtime
+	runtime *exporter.Runtime
 	page    http.Handler
 }
 
@@ -57,7 +58,7 @@ func newReloads(t *testing.T, clouds map[string]*fakecloud.Cloud) *reloads {
 	r.write(t, r.cloud("steady", steadyImage))
 	api := collector.NewAPIMetrics()
 	var err error
-	r.runtime, err = config.NewRuntime(config.RuntimeOptions{
+	r.runtime, err = exporter.NewRuntime(exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) { return config.Load(r.file) }, API: api, Logger: log.NewNopLogger(),
 	})
 	if err != nil {

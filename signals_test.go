@@ -79,7 +79,7 @@ func TestAClosedLogPipe(t *testing.T) {
 	}
 	for range 3 {
 		p.signal(t, syscall.SIGHUP) // the log has a line about it
-		if status, body := post(t, p.exporter, "/-/reload"); status != http.StatusOK {
+		if status, body := post(t, p.program, "/-/reload"); status != http.StatusOK {
 			t.Errorf("%d %s", status, body)
 		}
 		if _, page := p.get(t, "/metrics"); !strings.Contains(page, `glance_up{cloud="prod"} 1`) {

@@ -106,7 +106,7 @@ type history struct {
 	cloud     string
 	discover  bool // images are found, so a deleted one leaves the list
 	images    []*historyImage
-	exporters []*exporter
+	exporters []*replica
 	away      []span // when the cloud's API does not answer
 	expected  []map[string]bool
 }
@@ -125,8 +125,8 @@ type historyImage struct {
 	deleted, removed int               // second; removed is from the configuration
 }
 
-// exporter is a replica, or a shard that has the images whose number is its own modulo shards.
-type exporter struct {
+// replica is an exporter, or a shard that has the images whose number is its own modulo shards.
+type replica struct {
 	name          string
 	shard, shards int
 	refresh       int // minutes; 0 reads on each scrape
@@ -188,7 +188,7 @@ func newHistory(seed uint64) *history {
 		if i > 0 && shards == 1 && r.IntN(3) == 0 {
 			break
 		}
-		e := &exporter{name: fmt.Sprintf("%s-%d", h.cloud, i), shard: i % shards, shards: shards, phase: r.IntN(20), lag: 1 + r.IntN(20)}
+		e := &replica{name: fmt.Sprintf("%s-%d", h.cloud, i), shard: i % shards, shards: shards, phase: r.IntN(20), lag: 1 + r.IntN(20)}
 		if r.IntN(3) == 0 {
 			e.refresh = 5 + r.IntN(15)
 		}
@@ -206,7 +206,7 @@ func newHistory(seed uint64) *history {
 }
 
 // run fills in what the exporter shows. An exporter that is down is restarted.
-func (h *history) run(e *exporter) {
+func (h *history) run(e *replica) {
 	list := map[string]bool{} // what is on its list; forgotten in a restart
 	missed := map[string]int{}
 	left := map[string]int{}
@@ -418,7 +418,7 @@ func (s *samples) set(minute int, name, labels string, value any) {
 }
 
 // page adds what the exporter shows in a minute.
-func (s *samples) page(h *history, e *exporter, minute int, p page) {
+func (s *samples) page(h *history, e *replica, minute int, p page) {
 	target := fmt.Sprintf(`job="glance",instance=%q`, e.name)
 	s.set(minute, "up", target, bit(p.up))
 	if !p.up {

@@ -44,10 +44,11 @@ type Cloud struct {
 	// Client is ready but for Transport, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and the
 	// environment anew at each call; it may be called concurrently.
 	Client client.Options
+	// Projects is whether there may be several projects, so that the client is a [client.Projects].
+	Projects bool
 
-	auth     auth
-	projects bool                        // there may be several
-	http     promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+	auth auth
+	http promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
 // Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again, and a
@@ -55,7 +56,7 @@ type Cloud struct {
 // first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". What cannot be
 // decoded is told before what does not fit together.
 func Load(path string) (*Config, error) {
-	text, err := readFile(path)
+	text, err := ReadFile(path)
 	if errors.Is(err, errTooLarge) {
 		const text = ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters"
 		return nil, &LoadError{path + text, []string{path}}
@@ -93,7 +94,7 @@ func (c Cloud) SameConnection(o Cloud) bool {
 		c.Client.Endpoint == o.Client.Endpoint &&
 		c.Client.Region == o.Client.Region &&
 		c.Client.Interface == o.Client.Interface &&
-		c.projects == o.projects &&
+		c.Projects == o.Projects &&
 		reflect.DeepEqual(c.auth, o.auth) &&
 		reflect.DeepEqual(c.http, o.http)
 }

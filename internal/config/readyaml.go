@@ -18,8 +18,8 @@ const maxFile = 16 << 20
 
 var errTooLarge = errors.New("has more than 16 MiB")
 
-// readFile reads a regular file, or the one that a symbolic link leads to.
-func readFile(path string) ([]byte, error) {
+// ReadFile reads a regular file, or the one that a symbolic link leads to.
+func ReadFile(path string) ([]byte, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (e irregularError) Error() string {
 
 // readYAML reads one of OpenStack's files, whose keys are not ours to check.
 func readYAML(path string, into any) ([]byte, *fault) {
-	text, err := readFile(path)
+	text, err := ReadFile(path)
 	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
 		return nil, faultf("clouds_yaml", "%s %s: write it as a file of at most 16 MiB", path, err)
 	}

@@ -31,6 +31,7 @@ import (
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/exporter"
 	"glance_share_exporter/internal/fakecloud"
 	"glance_share_exporter/internal/preflight"
 )
@@ -139,7 +140,7 @@ func run(ctx context.Context, t *testing.T, clouds ...string) (page string, fail
 	t.Helper()
 	text := "clouds:\n" + strings.Join(clouds, "")
 	api := collector.NewAPIMetrics()
-	runtime, err := config.NewRuntime(config.RuntimeOptions{
+	runtime, err := exporter.NewRuntime(exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) { return config.Parse("exporter.yml", []byte(text)) },
 		API:  api, UserAgent: "test", Logger: log.NewNopLogger(),
 	})

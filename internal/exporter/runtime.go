@@ -1,4 +1,5 @@
-package config
+// Package exporter has the clouds at work: it connects them, hands them out to scrapes, and replaces them when the configuration changes.
+package exporter
 
 import (
 	"context"
@@ -11,6 +12,7 @@ import (
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/config"
 )
 
 // Runtime is the configuration at work: the clouds that are collected, and their replacement by a reload.
@@ -30,7 +32,7 @@ type Runtime struct {
 // RuntimeOptions are what a [Runtime] works with. All are required.
 type RuntimeOptions struct {
 	// Load returns a new configuration.
-	Load func() (*Config, error)
+	Load func() (*config.Config, error)
 	// API counts the clouds' requests.
 	API       *collector.APIMetrics
 	UserAgent string
@@ -39,12 +41,12 @@ type RuntimeOptions struct {
 
 // running is one configuration with its clouds, in the same order. It does not change.
 type running struct {
-	config *Config
+	config *config.Config
 	clouds []runningCloud
 }
 
 type runningCloud struct {
-	config    Cloud
+	config    config.Cloud
 	client    connected
 	collector *collector.Cloud
 	users     *sync.WaitGroup // of collector, from [Runtime.Clouds]; mu guards Add
@@ -81,7 +83,7 @@ func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
 }
 
 // find returns the cloud with the same connection, or nil.
-func (s *running) find(cloud Cloud) *runningCloud {
+func (s *running) find(cloud config.Cloud) *runningCloud {
 	for i := range s.clouds {
 		if s.clouds[i].config.SameConnection(cloud) {
 			return &s.clouds[i]
@@ -90,7 +92,7 @@ func (s *running) find(cloud Cloud) *runningCloud {
 	return nil
 }
 
-func (r *Runtime) connect(cloud Cloud) (connected, error) {
+func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 	transport, err := cloud.NewTransport()
 	if err != nil {
 		return nil, err
@@ -101,7 +103,7 @@ func (r *Runtime) connect(cloud Cloud) (connected, error) {
 	}
 	opts := cloud.Client
 	opts.Transport, opts.Fresh, opts.UserAgent = transport, fresh, r.opts.UserAgent
-	if cloud.projects {
+	if cloud.Projects {
 		opts.Observer = r.opts.API.Observer(cloud.Collector.Name, client.OpListProjects)
 		return client.NewProjects(opts)
 	}
@@ -152,7 +154,7 @@ type Asker interface {
 
 // Connection is a cloud with all that works for it.
 type Connection struct {
-	Cloud     Cloud
+	Cloud     config.Cloud
 	Client    Asker
 	Collector *collector.Cloud
 }

@@ -1,7 +1,8 @@
-package config
+package exporter
 
 import (
 	"crypto/sha256"
+	"glance_share_exporter/internal/config"
 	"maps"
 	"slices"
 )
@@ -14,7 +15,7 @@ func contentsOf(files []string, reading func(path string)) contents {
 	c := contents{}
 	for _, path := range files {
 		reading(path)
-		if text, err := readFile(path); err == nil {
+		if text, err := config.ReadFile(path); err == nil {
 			c[path] = sha256.Sum256(text)
 		} else {
 			c[path] = [sha256.Size]byte{}

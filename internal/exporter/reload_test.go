@@ -1,4 +1,4 @@
-package config_test
+package exporter_test
 
 import (
 	"context"
@@ -18,13 +18,14 @@ import (
 
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/exporter"
 )
 
 // reloads is a runtime of a file that is written again and again, in a bubble of synctest.
 type reloads struct {
 	t       *testing.T
 	file    string
-	runtime *config.Runtime
+	runtime *exporter.Runtime
 	loads   int
 	before  func() // called before a load
 	after   func() // called after a load
@@ -46,7 +47,7 @@ func newReloads(t *testing.T, text string) *reloads {
 		return c, err
 	}
 	var err error
-	r.runtime, err = config.NewRuntime(config.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
+	r.runtime, err = exporter.NewRuntime(exporter.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,5 +387,24 @@ func TestIrregularFiles(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != path+want) {
 			t.Errorf("got  %v\nwant %s%s", err, path, want)
 		}
+	}
+}
+
+// cleanEnv removes what would be read from the environment.
+func cleanEnv(t *testing.T) {
+	t.Helper()
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "OS_") {
+			t.Setenv(name, "")
+		}
+	}
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("XDG_CONFIG_HOME", "")
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -1,4 +1,4 @@
-package config
+package exporter
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/go-kit/log/level"
 
 	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/config"
 )
 
 const (
@@ -143,20 +144,20 @@ func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 // readNow loads the configuration. The caller holds the slot.
 func (r *Runtime) readNow() attempt {
 	w := &r.watch
-	var config *Config
+	var loaded *config.Config
 	var err error
 	// Which files a configuration is made of is known only when it has been read. Their contents must be those from before,
 	// so that a change meanwhile is not missed.
 	files, found := w.files, contents(nil)
 	for range 3 {
 		found = r.contentsOf(files)
-		config, err = r.readConfig()
-		if files = filesOf(config, err, files); found.has(files) {
+		loaded, err = r.readConfig()
+		if files = filesOf(loaded, err, files); found.has(files) {
 			break
 		}
 	}
 	w.remember(files, found)
-	return r.prepare(config, err)
+	return r.prepare(loaded, err)
 }
 
 // readIfStable does what ReloadIfChanged says. The caller holds the slot.
@@ -174,13 +175,13 @@ func (r *Runtime) readIfStable() attempt {
 	if age := began.Sub(w.first.at); age < stableFor {
 		return attempt{wait: stableFor - age}
 	}
-	config, err := r.readConfig()
-	used := filesOf(config, err, w.files)
+	loaded, err := r.readConfig()
+	used := filesOf(loaded, err, w.files)
 	if !found.has(used) { // a file that was not looked at before may be half-written, too
 		w.files = slices.Compact(slices.Sorted(slices.Values(slices.Concat(w.files, used))))
 		return w.again(r.contentsOf(w.files))
 	}
-	a := r.prepare(config, err)
+	a := r.prepare(loaded, err)
 	if after := r.contentsOf(w.files); !maps.Equal(after, found) {
 		closeAll(a.fresh)
 		return w.again(after)
@@ -207,7 +208,7 @@ func (r *Runtime) contentsOf(files []string) contents {
 	return contentsOf(files, func(path string) { r.watch.reading.Store(&path) })
 }
 
-func (r *Runtime) readConfig() (*Config, error) {
+func (r *Runtime) readConfig() (*config.Config, error) {
 	what := "the configuration"
 	r.watch.reading.Store(&what)
 	return r.opts.Load()
@@ -223,25 +224,25 @@ func (r *Runtime) notRead(ctx context.Context) error {
 }
 
 // filesOf returns the files that an attempt to load read, or known if it does not say which.
-func filesOf(config *Config, err error, known []string) []string {
-	if bad, ok := errors.AsType[*LoadError](err); ok {
+func filesOf(loaded *config.Config, err error, known []string) []string {
+	if bad, ok := errors.AsType[*config.LoadError](err); ok {
 		return bad.Files
 	}
-	if config != nil {
-		return config.Files
+	if loaded != nil {
+		return loaded.Files
 	}
 	return known
 }
 
-// prepare makes clients for the clouds of config that have no client with the same connection. The caller holds the slot.
-func (r *Runtime) prepare(config *Config, err error) attempt {
+// prepare makes clients for the clouds of loaded that have no client with the same connection. The caller holds the slot.
+func (r *Runtime) prepare(loaded *config.Config, err error) attempt {
 	a := attempt{loaded: true, err: err}
 	if err != nil {
 		return a
 	}
 	old := r.current.Load()
-	a.next = &running{config: config}
-	for _, cloud := range config.Clouds {
+	a.next = &running{config: loaded}
+	for _, cloud := range loaded.Clouds {
 		entry := runningCloud{config: cloud}
 		if kept := old.find(cloud); kept != nil {
 			entry.client, entry.collector, entry.users = kept.client, kept.collector, kept.users
