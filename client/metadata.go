@@ -18,13 +18,14 @@ const (
 	metadataURL     = "http://169.254.169.254"
 	metadataTimeout = 10 * time.Second
 	metadataBody    = 64 << 10
-	// A new key is asked for when the old one has so little left, or a third of what it had when it came.
-	keyReserve     = 40 * time.Minute
-	keyPause       = 10 * time.Second
-	sameKeyPause   = time.Minute
-	metadataTTL    = 6 * time.Hour // of the token for the metadata service
-	metadataTokens = "/meta-data/latest/api/token"
-	metadataKeys   = "/openstack/latest/securitykey"
+	metadataTTL     = 6 * time.Hour // of the token for the metadata service
+	metadataTokens  = "/meta-data/latest/api/token"
+	metadataKeys    = "/openstack/latest/securitykey"
+
+	// A key is renewed when it has so little time left, or a third of what it had when it came.
+	keyReserve   = 40 * time.Minute
+	keyPause     = 10 * time.Second
+	sameKeyPause = time.Minute
 )
 
 // MetadataOptions are the options of [NewMetadataKeys].
@@ -34,35 +35,26 @@ type MetadataOptions struct {
 	// Transport carries the requests; default: one without a proxy, which would be another machine.
 	Transport http.RoundTripper
 	UserAgent string
-	// Observer, if set, is told of every attempt as an [OpAuthenticate].
+	// Observer, if set, is called for every attempt with [OpAuthenticate].
 	Observer Observer
 }
 
-// MetadataKeys are the temporary keys that the metadata service gives to a server of Huawei Cloud with an agency, see
+// MetadataKeys are the temporary keys that the metadata service issues to a server of Huawei Cloud with an agency, see
 // https://support.huaweicloud.com/intl/en-us/usermanual-ecs/ecs_03_0166.html. It is a [KeySource].
 type MetadataKeys struct {
-	opts MetadataOptions
-	http *http.Client
-
-	ctx    context.Context // until Close
-	cancel context.CancelFunc
-	work   sync.WaitGroup
+	opts      MetadataOptions
+	http      *http.Client
+	refreshes flight[Key]
 
 	mu      sync.Mutex
 	key     Key
 	renewAt time.Time
-	flight  *keyFlight
-	notYet  time.Time // after a refresh that failed
-	failure error
-
-	distrust   time.Duration // for how long a key that is refused is kept
-	trustUntil time.Time
+	refused backoff   // of renewals because the API refused the key
+	failure error     // of the last refresh
+	retryAt time.Time // after that failure
 }
 
-// keyFlight is a refresh that several callers wait for.
-type keyFlight struct{ done chan struct{} }
-
-// NewMetadataKeys returns a source that makes no request until it is asked for a key. Close must be called in the end.
+// NewMetadataKeys returns a source that makes no request before the first call of Key. The caller must call Close.
 func NewMetadataKeys(opts MetadataOptions) *MetadataKeys {
 	if opts.URL == "" {
 		opts.URL = metadataURL
@@ -74,105 +66,76 @@ func NewMetadataKeys(opts MetadataOptions) *MetadataKeys {
 	if opts.Transport == nil {
 		opts.Transport = &http.Transport{Proxy: nil, ResponseHeaderTimeout: metadataTimeout, DisableKeepAlives: true}
 	}
-	k := &MetadataKeys{opts: opts, http: &http.Client{
+	return &MetadataKeys{opts: opts, http: &http.Client{
 		Transport:     opts.Transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
-	k.ctx, k.cancel = context.WithCancel(context.Background())
-	return k
 }
 
-// Close ends a refresh that is under way, and waits for it.
+// Close cancels a refresh in flight and waits for its end.
 func (k *MetadataKeys) Close() {
-	k.cancel()
-	k.work.Wait()
+	k.refreshes.close()
 	k.http.CloseIdleConnections()
 }
 
-// Refused is told that the API refuses a key: another one is got before its time, while this one is still used, as
-// nobody knows why. Where that does not help, it is done less and less often.
+// Refused reports that the API refused a key. Another one is requested early; until it is there, this one stays in use,
+// because the reason is not known. Where that does not help, renewals back off.
 func (k *MetadataKeys) Refused(key Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if now := time.Now(); key.Access == k.key.Access && !now.Before(k.trustUntil) {
-		k.distrust = nextDelay(k.distrust, keyPause)
-		k.trustUntil, k.renewAt = now.Add(k.distrust), now
+	if key.Access == k.key.Access && !k.refused.active() {
+		k.refused.extend(keyPause)
+		k.renewAt = time.Now()
 	}
 }
 
-// Key implements [KeySource]. A key that is good for a while is returned at once, and renewed beside it when it is time;
-// while the metadata service fails, the old one serves as long as it is valid.
+// Key implements [KeySource]. It returns a valid key at once and renews it in the background when that is due. While the
+// metadata service fails, the last key is used as long as it is valid.
 func (k *MetadataKeys) Key(ctx context.Context) (Key, error) {
+	key, refresh, err := k.current()
+	if refresh == nil {
+		return key, err
+	}
+	return refresh.wait(ctx)
+}
+
+// current returns the key to use now or, where there is none, the refresh to wait for. It starts a refresh that is due.
+func (k *MetadataKeys) current() (Key, *call[Key], error) {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	now := time.Now()
 	valid := k.key.Access != "" && !k.key.Ended()
-	if k.flight == nil && (!valid || !k.renewAt.IsZero() && !now.Before(k.renewAt)) {
-		if now.Before(k.notYet) {
-			if !valid {
-				defer k.mu.Unlock()
-				return Key{}, k.failure
-			}
-		} else {
-			k.start()
-		}
+	var refresh *call[Key]
+	if (!valid || !now.Before(k.renewAt)) && !now.Before(k.retryAt) {
+		refresh = k.refreshes.start(metadataTimeout, k.refresh)
 	}
-	key, flight := k.key, k.flight
-	k.mu.Unlock()
-	if valid {
-		return key, nil
+	switch {
+	case valid:
+		return k.key, nil, nil
+	case refresh == nil:
+		return Key{}, nil, k.failure
 	}
-	if flight == nil { // closed
-		return Key{}, &Error{Op: OpAuthenticate, Code: CodeCanceled, Message: "closed"}
-	}
-	select {
-	case <-flight.done:
-	case <-ctx.Done():
-		code, message := transportError(ctx, ctx.Err())
-		return Key{}, &Error{Op: OpAuthenticate, Code: code, Message: message}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.failure != nil {
-		return Key{}, k.failure
-	}
-	return k.key, nil
+	return Key{}, refresh, nil
 }
 
-// start starts a refresh. The caller holds mu.
-func (k *MetadataKeys) start() {
-	if k.ctx.Err() != nil {
-		return
-	}
-	flight := &keyFlight{make(chan struct{})}
-	k.flight = flight
-	k.work.Go(func() {
-		defer close(flight.done)
-		ctx, stop := context.WithTimeout(k.ctx, metadataTimeout)
-		defer stop()
-		key, err := k.fetch(ctx)
-		k.finish(key, err)
-	})
-}
-
-// finish notes how a refresh ended.
-func (k *MetadataKeys) finish(key Key, err *Error) {
+func (k *MetadataKeys) refresh(ctx context.Context) (Key, error) {
+	key, err := k.fetch(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.flight = nil
 	now := time.Now()
 	if err != nil {
-		k.failure = err
-		k.notYet = now.Add(keyPause)
-		return
+		k.failure, k.retryAt = err, now.Add(keyPause)
+		return Key{}, err
 	}
 	k.renewAt = key.Expires.Add(-min(keyReserve, key.Expires.Sub(now)/3))
 	if key.Access == k.key.Access {
-		k.renewAt = now.Add(sameKeyPause) // there is no other one yet: some services have it 10 minutes before the end
+		k.renewAt = now.Add(sameKeyPause) // There is no new one yet: some services have it 10 minutes before the end.
 	}
-	k.key, k.failure, k.notYet = key, nil, time.Time{}
+	k.key, k.failure, k.retryAt = key, nil, time.Time{}
+	return key, nil
 }
 
-// fetch asks for a token of the metadata service and with it, or without where there are none, for a key.
+// fetch requests a token of the metadata service and then a key, without a token where the service has none.
 func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 	header := http.Header{"X-Metadata-Token-Ttl-Seconds": {strconv.Itoa(int(metadataTTL.Seconds()))}}
 	token, err := k.ask(ctx, http.MethodPut, metadataTokens, header, func(body []byte) error {
@@ -199,7 +162,7 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 	return key, err
 }
 
-// tokenless are the answers to a request for a token after which the vendor's SDK goes on without one.
+// tokenless are the responses to a request for a token after which the vendor's SDK goes on without one.
 var tokenless = []int{http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusServiceUnavailable}
 
 func decodeKey(body []byte) (Key, error) {
@@ -213,7 +176,7 @@ func decodeKey(body []byte) (Key, error) {
 	return key, nil
 }
 
-// ask makes one request and tells the observer how it ended.
+// ask makes one request and calls the observer.
 func (k *MetadataKeys) ask(ctx context.Context, method, path string, header http.Header, check func([]byte) error) ([]byte, *Error) {
 	start := time.Now()
 	body, err := k.exchange(ctx, method, path, header)
@@ -254,7 +217,8 @@ func (k *MetadataKeys) exchange(ctx context.Context, method, path string, header
 	case err != nil:
 		return nil, bodyError(ctx, resp, err)
 	case len(body) > metadataBody:
-		return nil, &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: fmt.Sprintf("response body larger than %d KiB", metadataBody>>10)}
+		message := fmt.Sprintf("response body larger than %d KiB", metadataBody>>10)
+		return nil, &Error{Code: CodeDecode, StatusCode: resp.StatusCode, Message: message}
 	}
 	return body, nil
 }

@@ -19,7 +19,7 @@ const (
 	loginTimeout      = 30 * time.Second
 	firstLoginPause   = 30 * time.Second
 	firstRenewalPause = 5 * time.Second
-	maxPause          = 5 * time.Minute
+	maxPause          = maxBackoff
 
 	// maxServed is how many requests are remembered that the token had an answer to, and twice as many at the most: a token
 	// may never end, and images come and go. A cloud has not as many.
@@ -40,7 +40,7 @@ type session struct {
 
 	mu     sync.Mutex
 	cur    *token
-	flight *flight // the login under way
+	flight *loginFlight // the login under way
 	logins sync.WaitGroup
 	closed bool
 
@@ -67,8 +67,8 @@ type session struct {
 	denied         map[string]time.Time // requests that good tokens get a 401 to, and when they did last
 }
 
-// flight is a login that several callers wait for. It ends early when the last of them gives up.
-type flight struct {
+// loginFlight is a login that several callers wait for. It ends early when the last of them gives up.
+type loginFlight struct {
 	done    chan struct{}
 	cancel  context.CancelCauseFunc
 	waiters int
@@ -379,9 +379,9 @@ func (s *session) join(ctx context.Context, auth gophercloud.AuthOptions, instea
 }
 
 // start starts a login. The caller holds mu.
-func (s *session) start(auth gophercloud.AuthOptions) *flight {
+func (s *session) start(auth gophercloud.AuthOptions) *loginFlight {
 	base, cancel := context.WithCancelCause(context.Background())
-	f := &flight{done: make(chan struct{}), cancel: cancel, auth: auth}
+	f := &loginFlight{done: make(chan struct{}), cancel: cancel, auth: auth}
 	s.flight = f
 	s.logins.Go(func() {
 		defer close(f.done)
@@ -396,7 +396,7 @@ func (s *session) start(auth gophercloud.AuthOptions) *flight {
 
 // finish notes how a login ended. With an ambiguous catalog logins do not pause, because the credential is good; only renewals
 // after a 401 do, so that not each of them costs a login.
-func (s *session) finish(f *flight, tok *token, err *Error, ambiguous bool) {
+func (s *session) finish(f *loginFlight, tok *token, err *Error, ambiguous bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.flight == f {
