@@ -27,7 +27,7 @@ type Client struct {
 	opts         Options
 	http         *http.Client
 	fresh        *http.Client // a new connection for each request; nil: there is none
-	session      *session
+	tokens       *tokenSource
 	certRecorder *certRecorder
 	pace         *pacer
 	keys         *keyring  // nil: no request is signed
@@ -50,6 +50,11 @@ type Client struct {
 // called in the end.
 func New(opts Options) (*Client, error) { return newClient(opts, newPacer(), false) }
 
+// key tells requests apart that the API may allow or deny each by itself.
+func (r request) key() string {
+	return string(r.op) + " " + r.imageID
+}
+
 // newClient is New. An unscoped client has a token without a project, and Keystone itself is what it asks.
 func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if err := opts.Validate(); err != nil {
@@ -66,8 +71,7 @@ func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if opts.Fresh != nil {
 		c.fresh = c.over(c.certRecorder.beside(opts.Fresh))
 	}
-	c.session = newSession(opts, c.http)
-	c.session.unscoped = unscoped
+	c.tokens = newTokenSource(opts, &keystone{opts: opts, http: c.http, unscoped: unscoped})
 	c.bodies.New = func() any { return new(bytes.Buffer) }
 	c.Set(opts.Settings)
 	return c, nil
@@ -86,12 +90,12 @@ func (c *Client) over(transport http.RoundTripper) *http.Client {
 func (c *Client) Set(s Settings) {
 	c.settings.Store(&s)
 	c.pace.set(s.RequestsPerSecond)
-	c.session.resume()
+	c.tokens.resume()
 }
 
 // Close ends a login that is under way and waits for it, and closes the idle connections.
 func (c *Client) Close() {
-	c.session.close()
+	c.tokens.close()
 	c.keys.close()
 	c.http.CloseIdleConnections()
 	if c.fresh != nil {
@@ -109,7 +113,7 @@ func (c *Client) Connect(ctx context.Context) (Access, error) {
 			return Access{}, err
 		}
 	}
-	tok, err := c.session.connect(ctx)
+	tok, err := c.tokens.connect(ctx)
 	if err != nil {
 		return Access{}, err
 	}
@@ -141,7 +145,7 @@ type State struct {
 // State returns what the client knows now.
 func (c *Client) State() State {
 	var s State
-	s.Expires, s.Paused = c.session.state()
+	s.Expires, s.Paused = c.tokens.state()
 	if c.keys != nil {
 		s.Expires = c.keys.recent().Expires
 	}
@@ -213,7 +217,7 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 
 // once makes the request, and a second time after a 401 that a new token may cure.
 func (c *Client) once(ctx context.Context, req request, decode func(answer) error) (Access, error) {
-	tok, err := c.session.token(ctx)
+	tok, err := c.tokens.get(ctx)
 	if err != nil {
 		return Access{}, err
 	}
@@ -225,7 +229,7 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 		return tok.access, nil
 	}
 	if apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
-		renewed, why := c.session.refused(ctx, tok, req)
+		renewed, why := c.tokens.onUnauthorized(ctx, tok, req)
 		if renewed == nil {
 			if why != "" {
 				apiErr.Message = strings.TrimPrefix(apiErr.Message+"; "+why, "; ")
@@ -234,12 +238,12 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 		}
 		tok = renewed
 		if apiErr = c.attempt(ctx, tok, req, decode); apiErr != nil && apiErr.Status() == http.StatusUnauthorized {
-			c.session.stillRefused(tok, req)
+			c.tokens.stillUnauthorized(tok, req)
 			return tok.access, apiErr
 		}
 	}
 	if apiErr == nil || apiErr.Status() == http.StatusForbidden || apiErr.Status() == http.StatusNotFound {
-		c.session.accepted(tok, req)
+		c.tokens.accepted(tok, req)
 	}
 	if apiErr != nil {
 		return tok.access, apiErr

@@ -7,35 +7,35 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// Credential is who a client is: before a login what it sends, and after it what Keystone says of the token. It has no
-// secret.
+// Credential identifies a client: before a login it is what the client sends, and then what Keystone returns about the token.
+// It contains no secret.
 type Credential struct {
-	// Keystone is the identity service's URL; empty: none is asked.
+	// Keystone is the identity service's URL; empty: there is none.
 	Keystone string
-	// User and its Domain, and the Project that is asked for. After a login that one is in [Access].
+	// User and its Domain, and the Project that is requested. After a login, the project is in [Access].
 	User, Domain, Project Named
-	// Known is whether Keystone has told who the user is.
+	// Known is whether Keystone returned the user.
 	Known bool
-	// Given is whether a token is the credential: nobody here can get another one.
+	// Given is whether the credential is a token: the client cannot get another one.
 	Given bool
-	// PasswordEnds is when the user's password ends; zero: never, or not told.
+	// PasswordEnds is when the user's password expires; zero: never, or unknown.
 	PasswordEnds time.Time
-	// ApplicationCredential is the one that is used, or nil.
+	// ApplicationCredential is the one in use, or nil.
 	ApplicationCredential *ApplicationCredential
-	// AccessKey is the access key's ID where requests are signed. Temporary is whether it ends by itself.
+	// AccessKey is the access key's ID where requests are signed. Temporary is whether it expires.
 	AccessKey string
 	Temporary bool
 }
 
-// Named is something of Keystone's with an ID and a name, each of which may be unknown.
+// Named is an object in Keystone with an ID and a name, each of which may be unknown.
 type Named struct{ ID, Name string }
 
-// ApplicationCredential is a login that is bound to a project.
+// ApplicationCredential is a credential that is bound to a project.
 type ApplicationCredential struct {
 	Named
-	// Unrestricted is whether it can make other credentials.
+	// Unrestricted is whether it may create other credentials.
 	Unrestricted bool
-	// Rules are the only requests that it can make; none: all that its roles allow.
+	// Rules are the only requests that it may send; none: all that its roles allow.
 	Rules []AccessRule
 }
 
@@ -45,34 +45,31 @@ type AccessRule struct {
 	Service, Method, Path string
 }
 
-// Credential returns what is known by now.
+// Credential returns what is known of the credential.
 func (c *Client) Credential() Credential {
 	if c.keys != nil {
 		key := c.keys.recent()
 		return Credential{AccessKey: key.Access, Temporary: key.SecurityToken != ""}
 	}
-	return c.session.credential()
+	return c.tokens.credential()
 }
 
-// Credential returns what is known by now of the user.
+// Credential returns what is known of the user.
 func (p *Projects) Credential() Credential { return p.people.Credential() }
 
-func (s *session) credential() Credential {
-	s.mu.Lock()
-	cur := s.cur
-	s.mu.Unlock()
-	if cur != nil {
-		return cur.credential
+func (s *tokenSource) credential() Credential {
+	if tok := s.current(); tok != nil {
+		return tok.credential
 	}
-	auth, err := s.opts.Auth() // without one there is a token
+	auth, err := s.auth() // without one there is a token
 	if err != nil {
 		return Credential{}
 	}
-	return asked(auth)
+	return credentialOf(auth)
 }
 
-// asked is what is known of a credential before a login.
-func asked(auth gophercloud.AuthOptions) Credential {
+// credentialOf is what is known of a credential before a login.
+func credentialOf(auth gophercloud.AuthOptions) Credential {
 	c := Credential{
 		Keystone: auth.IdentityEndpoint, Given: auth.TokenID != "",
 		User: Named{auth.UserID, auth.Username}, Domain: Named{auth.DomainID, auth.DomainName}, Project: Named{auth.TenantID, auth.TenantName},
@@ -86,9 +83,9 @@ func asked(auth gophercloud.AuthOptions) Credential {
 	return c
 }
 
-// tell completes a credential by what Keystone says of it. Nothing but a preflight depends on this part of the answer, so
-// what cannot be read is left out.
-func (c *Credential) tell(body loginBody) {
+// complete adds what Keystone returns about a credential. Only the preflight uses this part of the response, so what cannot
+// be read is left out.
+func (c *Credential) complete(body loginBody) {
 	var user struct {
 		ID      string `json:"id"`
 		Name    string `json:"name"`

@@ -1,32 +1,11 @@
 package client
 
 import (
-	"fmt"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
 )
-
-// ambiguousEndpointError is why a catalog does not say which image API is the cloud's: their order would decide.
-type ambiguousEndpointError struct{ first, second string }
-
-func (e *ambiguousEndpointError) Error() string {
-	return fmt.Sprintf("the catalog has two image endpoints for this region and interface, %s and %s: "+
-		"set endpoint to the one to use",
-		clean(withoutQuery(e.first)), clean(withoutQuery(e.second)))
-}
-
-// oneEndpoint returns an *ambiguousEndpointError unless all URLs are of the same image API.
-func oneEndpoint(urls []string) error {
-	for _, other := range urls[1:] {
-		if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {
-			continue
-		}
-		return &ambiguousEndpointError{urls[0], other}
-	}
-	return nil
-}
 
 // sameURL reports whether two URLs are the same but for the case of scheme and host, and a default port.
 func sameURL(a, b string) bool {

@@ -18,45 +18,7 @@ import (
 
 const maxLoginBody = 1 << 20 // a catalog of hundreds of endpoints is about 100 kB
 
-// Access is what a token gives access to.
-type Access struct {
-	ProjectID   string
-	ProjectName string
-	Roles       []string // sorted
-	// UserID is the user's ID, as Keystone's answer has it; empty: unknown.
-	UserID string
-	// Endpoint is the image API's URL, ending in /v2/.
-	Endpoint string
-	// Confirmed is whether ProjectID is certain: Keystone named the project in the token's body, or requests are signed and
-	// the API itself checks the project. It is false for auth none and for a token that is used as it is.
-	Confirmed bool
-}
-
-// SameView reports whether answers to a and to b come from one view: the same project and roles at the same endpoint,
-// with the project confirmed in both or in neither.
-func (a Access) SameView(b Access) bool {
-	return a.ProjectID == b.ProjectID && a.Endpoint == b.Endpoint && a.Confirmed == b.Confirmed && slices.Equal(a.Roles, b.Roles)
-}
-
-// HasRole reports whether the token has one of the roles.
-func (a Access) HasRole(roles []string) bool {
-	return slices.ContainsFunc(a.Roles, func(r string) bool { return slices.Contains(roles, r) })
-}
-
-// token is a login's result. It does not change.
-type token struct {
-	id      string
-	access  Access
-	expires time.Time // by the cloud's clock; zero: never, or not told
-	until   time.Time // the same by ours
-	began   time.Time // by ours
-	auth    gophercloud.AuthOptions
-	secrets []string // must not be in any text
-	// credential is what it was got with.
-	credential Credential
-}
-
-// loginBody is the part of a token's body that matters, see
+// loginBody is the part of a token's body that is read, see
 // https://docs.openstack.org/api-ref/identity/v3/#password-authentication-with-scoped-authorization.
 type loginBody struct {
 	ExpiresAt string                `json:"expires_at"`
@@ -64,69 +26,87 @@ type loginBody struct {
 	Project   *tokens.Project       `json:"project"`
 	Roles     []tokens.Role         `json:"roles"`
 	Catalog   []tokens.CatalogEntry `json:"catalog"`
-	// For [Credential.tell].
+	// For [Credential.complete].
 	User                  json.RawMessage `json:"user"`
 	ApplicationCredential json.RawMessage `json:"application_credential"`
 }
 
-// login makes one request to Keystone, POST /v3/auth/tokens or, for a token that is used as it is, GET
-// /v3/auth/tokens. ambiguous is whether the token is good, and only its catalog has two image endpoints.
-func (s *session) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *token, _ *Error, ambiguous bool) {
-	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode}
-	exchange := &loginTransport{next: s.http.Transport}
-	service := s.identity(auth, exchange)
+// keystone logs in with one cloud's Keystone.
+type keystone struct {
+	opts Options
+	http *http.Client
+	// unscoped is whether the tokens have no project.
+	unscoped bool
+}
+
+// login makes one request to Keystone, POST /v3/auth/tokens or, for a token that is used as it is, GET /v3/auth/tokens.
+// ambiguous is whether the token is good, and only its catalog has two image endpoints.
+func (k *keystone) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *token, ambiguous bool, _ *Error) {
 	start := time.Now()
-	var (
-		id     string
-		result tokens.CreateResult
-	)
-	if auth.TokenID != "" && auth.Scope == nil {
-		service.SetToken(auth.TokenID)
-		id, result.Result = auth.TokenID, tokens.Get(ctx, service, auth.TokenID).Result
-	} else {
-		sent := auth // gophercloud fills in a scope of its own
-		var options tokens.AuthOptionsBuilder = &sent
-		if s.unscoped {
-			options = &unscopedOptions{&sent}
-		}
-		result = tokens.Create(ctx, service, options)
-		id = result.Header.Get("X-Subject-Token")
-	}
-	var body loginBody
-	err := result.Err
-	if err == nil {
-		err = result.ExtractInto(&body)
-	}
-	if err == nil && id == "" {
-		err = errors.New("response has no X-Subject-Token")
-	}
+	exchange := &loginTransport{next: k.http.Transport}
+	id, body, err := k.request(ctx, auth, exchange)
+	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode, id}
 	apiErr := loginError(ctx, exchange, err)
 	if exchange.asked && (apiErr == nil || apiErr.Code != CodeCanceled) {
 		code := ""
 		if apiErr != nil {
 			code = apiErr.Code
 		}
-		s.opts.Observer(OpAuthenticate, code, time.Since(start))
+		k.opts.Observer(OpAuthenticate, code, time.Since(start))
 	}
 	if apiErr == nil {
-		tok, err := s.newToken(id, body, start, auth.IdentityEndpoint)
+		tok, err := k.newToken(id, body, start, auth.IdentityEndpoint)
 		if want := auth.Scope; err == nil && want != nil && want.ProjectID != "" && tok.access.ProjectID != want.ProjectID {
 			err = errors.New("Keystone issued a token for project " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
 		}
 		if err == nil {
-			tok.auth, tok.secrets, tok.credential = auth, append(secrets, id), asked(auth)
-			tok.credential.tell(body)
-			return tok, nil, false
+			tok.auth, tok.secrets, tok.credential = auth, secrets, credentialOf(auth)
+			tok.credential.complete(body)
+			return tok, false, nil
 		}
 		_, ambiguous = errors.AsType[*ambiguousEndpointError](err)
 		apiErr = &Error{Op: OpAuthenticate, Code: CodeConfig, Message: err.Error()}
 	}
-	apiErr.Message = redact(apiErr.Message, append(secrets, id)...)
-	return nil, apiErr, ambiguous
+	apiErr.Message = redact(apiErr.Message, secrets...)
+	return nil, ambiguous, apiErr
 }
 
-// unscopedOptions ask for a token without a project. Without a word about it Keystone takes the user's default project, where
-// there is one.
+// request returns a token's ID and body.
+func (k *keystone) request(ctx context.Context, auth gophercloud.AuthOptions, transport http.RoundTripper) (id string, body loginBody, err error) {
+	service := k.service(auth, transport)
+	var result tokens.CreateResult
+	if auth.TokenID != "" && auth.Scope == nil {
+		service.SetToken(auth.TokenID)
+		id, result.Result = auth.TokenID, tokens.Get(ctx, service, auth.TokenID).Result
+	} else {
+		sent := auth // gophercloud fills in a scope of its own
+		var options tokens.AuthOptionsBuilder = &sent
+		if k.unscoped {
+			options = &unscopedOptions{&sent}
+		}
+		result = tokens.Create(ctx, service, options)
+		id = result.Header.Get("X-Subject-Token")
+	}
+	if err = result.Err; err == nil {
+		err = result.ExtractInto(&body)
+	}
+	if err == nil && id == "" {
+		err = errors.New("response has no X-Subject-Token")
+	}
+	return id, body, err
+}
+
+// service is gophercloud's client for the Keystone of auth. NewClient and NewIdentityV3 are not used: they look for a
+// version anywhere in the path, and would make https://host/dev1/identity/v3 into https://host/dev.
+func (k *keystone) service(auth gophercloud.AuthOptions, transport http.RoundTripper) *gophercloud.ServiceClient {
+	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameThing}}
+	provider.UseTokenLock()
+	provider.UserAgent.Prepend(k.opts.UserAgent)
+	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: withVersion(auth.IdentityEndpoint, "v3", "v2.0"), Type: "identity"}
+}
+
+// unscopedOptions request a token without a project. A request without a scope would get a token for the user's default
+// project, where there is one.
 type unscopedOptions struct{ *gophercloud.AuthOptions }
 
 // ToTokenV3CreateMap implements tokens.AuthOptionsBuilder.
@@ -138,54 +118,33 @@ func (o *unscopedOptions) ToTokenV3CreateMap(map[string]any) (map[string]any, er
 	return body, err
 }
 
-// identity is gophercloud's client for the Keystone of auth. It is put together by hand: NewClient and NewIdentityV3 look
-// for a version anywhere in the path, and would make https://host/dev1/identity/v3 into https://host/dev.
-func (s *session) identity(auth gophercloud.AuthOptions, transport http.RoundTripper) *gophercloud.ServiceClient {
-	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameThing}}
-	provider.UseTokenLock()
-	provider.UserAgent.Prepend(s.opts.UserAgent)
-	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: withVersion(auth.IdentityEndpoint, "v3", "v2.0"), Type: "identity"}
-}
-
-// withVersion makes base/version/ of a URL that ends in some version or in none.
-func withVersion(raw, version string, others ...string) string {
-	base := strings.TrimRight(raw, "/")
-	for _, v := range append(others, version) {
-		if trimmed, ok := strings.CutSuffix(base, "/"+v); ok {
-			base = strings.TrimRight(trimmed, "/")
-			break
-		}
-	}
-	return base + "/" + version + "/"
-}
-
-// newToken makes a token of a login's answer.
-func (s *session) newToken(id string, body loginBody, start time.Time, identity string) (*token, error) {
-	if s.unscoped {
+// newToken makes a token of Keystone's response.
+func (k *keystone) newToken(id string, body loginBody, start time.Time, identity string) (*token, error) {
+	if k.unscoped {
 		body.Project = &tokens.Project{}
 	} else if body.Project == nil || body.Project.ID == "" {
 		return nil, errors.New("the token has no project, and without a project the image API shows no images: set a project in the credential")
 	}
 	tok := &token{id: id, began: start, expires: parseTime(body.ExpiresAt), access: Access{
-		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !s.unscoped,
+		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !k.unscoped,
 	}}
 	for _, r := range body.Roles {
 		tok.access.Roles = append(tok.access.Roles, r.Name)
 	}
 	slices.Sort(tok.access.Roles)
-	// The life is the difference of two readings of Keystone's clock, so that an error of ours does not count.
+	// The life is the difference of two times of Keystone's clock, so that the local clock may be wrong.
 	if issued := parseTime(body.IssuedAt); !tok.expires.IsZero() && !issued.IsZero() && tok.expires.After(issued) {
 		tok.until = start.Add(tok.expires.Sub(issued))
 	}
 	switch {
-	case s.unscoped:
+	case k.unscoped:
 		tok.access.Endpoint = withVersion(identity, "v3", "v2.0")
 		return tok, nil
-	case s.opts.Endpoint != "":
-		tok.access.Endpoint = imageEndpoint(s.opts.Endpoint)
+	case k.opts.Endpoint != "":
+		tok.access.Endpoint = imageEndpoint(k.opts.Endpoint)
 		return tok, nil
 	}
-	image, err := catalogURL(body.Catalog, s.opts.Region, s.opts.Interface)
+	image, err := catalogURL(body.Catalog, k.opts.Region, k.opts.Interface)
 	tok.access.Endpoint = imageEndpoint(image)
 	return tok, err
 }
@@ -201,69 +160,7 @@ func userID(raw json.RawMessage) string {
 	return bounded(user.ID, maxID)
 }
 
-func imageEndpoint(raw string) string {
-	return withVersion(raw, "v2", "v2.0", "v1")
-}
-
-// catalogURL finds the image service in a token's catalog.
-func catalogURL(catalog []tokens.CatalogEntry, region, iface string) (string, error) {
-	if iface == "" {
-		iface = "public"
-	}
-	var regions, interfaces, urls, types []string
-	for _, entry := range catalog {
-		types = append(types, entry.Type)
-		if entry.Type != "image" {
-			continue
-		}
-		for _, ep := range entry.Endpoints {
-			name := ep.RegionID
-			if name == "" {
-				name = ep.Region
-			}
-			regions = append(regions, name)
-			if region != "" && region != name {
-				continue
-			}
-			interfaces = append(interfaces, ep.Interface)
-			if ep.Interface == iface || ep.Interface == iface+"URL" {
-				urls = append(urls, ep.URL)
-			}
-		}
-	}
-	switch {
-	case len(regions) == 0:
-		return "", fmt.Errorf("the catalog has no service of type image (it has %s): set endpoint to the image service's URL", joined(types))
-	case len(interfaces) == 0:
-		return "", fmt.Errorf("the catalog has no image service in region %q (it has %s): correct region", region, joined(regions))
-	case len(urls) == 0:
-		return "", fmt.Errorf("the catalog has no %s image endpoint (it has %s): correct interface", iface, joined(interfaces))
-	case region == "" && len(unique(regions)) > 1:
-		return "", fmt.Errorf("the catalog has the image service in several regions (%s): set region", joined(regions))
-	}
-	if err := oneEndpoint(urls); err != nil {
-		return "", err
-	}
-	if err := CheckURL("endpoint", urls[0]); err != nil {
-		return "", fmt.Errorf("the catalog's image endpoint %q is not usable: set endpoint to the image service's URL", clean(urls[0]))
-	}
-	return urls[0], nil
-}
-
-func unique(names []string) []string {
-	sorted := slices.Clone(names)
-	slices.Sort(sorted)
-	return slices.Compact(sorted)
-}
-
-func joined(names []string) string {
-	if len(names) == 0 {
-		return "none"
-	}
-	return clean(strings.Join(unique(names), ", "))
-}
-
-// loginError makes an *Error of how a login ended, nil if it ended well.
+// loginError makes an *Error of a login's error, nil of nil.
 func loginError(ctx context.Context, exchange *loginTransport, err error) *Error {
 	if err == nil {
 		return nil
@@ -278,7 +175,8 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 			e.Message = loginRedirect(status, to)
 		}
 		if status.Actual == http.StatusNotFound {
-			e.Message = strings.TrimPrefix(e.Message+": check that auth_url is the URL of Keystone, such as https://cloud.example.com:5000/v3", ": ")
+			const hint = ": check that auth_url is the URL of Keystone, such as https://cloud.example.com:5000/v3"
+			e.Message = strings.TrimPrefix(e.Message+hint, ": ")
 		}
 	case !exchange.asked:
 		e.Code, e.Message = CodeConfig, clean(err.Error())
@@ -293,7 +191,7 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 	return e
 }
 
-// loginRedirect says of a redirect to somewhere why a login did not follow it.
+// loginRedirect returns why a login did not follow a redirect.
 func loginRedirect(status gophercloud.ErrUnexpectedResponseCode, location string) string {
 	from, err := url.Parse(status.URL)
 	if err == nil {
@@ -305,7 +203,7 @@ func loginRedirect(status gophercloud.ErrUnexpectedResponseCode, location string
 	return "redirect to an invalid URL not followed: correct auth_url"
 }
 
-// loginTransport bounds a login's answer and remembers how the exchange went.
+// loginTransport bounds the body of Keystone's response and records the request's result.
 type loginTransport struct {
 	next   http.RoundTripper
 	asked  bool

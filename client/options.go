@@ -117,11 +117,10 @@ func (o Options) Validate() error {
 	if r := o.RequestsPerSecond; !(r == 0 || r >= 0.01 && r <= 100_000) {
 		return &OptionError{"scrape.requests_per_second", "must be from 0.01 to 100000, or 0 for no limit"}
 	}
-	signed := o.Keys != nil || o.Metadata != nil
-	if signed && o.Endpoint == "" {
+	if o.signed() && o.Endpoint == "" {
 		return &OptionError{"endpoint", "is required with access keys: write the image service's URL, such as https://ims.cn-north-4.myhuaweicloud.com"}
 	}
-	if o.Auth == nil && !signed {
+	if o.Auth == nil && !o.signed() {
 		if o.Endpoint == "" {
 			return &OptionError{"endpoint", "is required with auth none: write the image service's URL"}
 		}
@@ -131,6 +130,9 @@ func (o Options) Validate() error {
 	}
 	return nil
 }
+
+// signed reports whether requests are signed.
+func (o Options) signed() bool { return o.Keys != nil || o.Metadata != nil }
 
 // CheckURL returns an *[OptionError] for field unless raw is an http or https URL with a host and without credentials,
 // query or fragment.

@@ -11,7 +11,7 @@ import (
 // we ask for, so it is for all requests to the cloud, as soon as a second one has got it: a single one may be about its image
 // alone. A 503 is no such word. It may come from one backend of many, and what is behind the others is asked for all the same.
 //
-// What a server says must not make us blind for longer than it has to: a pause lasts for maxPause at the most, and in each
+// What a server says must not make us blind for longer than it has to: a pause lasts for maxBackoff at the most, and in each
 // collection that begins in it one request tries whether it is over. After a first 429, new requests of its operation
 // wait a moment for the answer to another one that is in flight: so that no more are sent than were in flight when the API
 // began to refuse.
@@ -85,7 +85,7 @@ func (p *apiPause) leave(tries bool, req request, err *Error) {
 		p.second = nil
 	}
 	if err != nil && err.Status() == http.StatusTooManyRequests && err.RetryAfter > 0 {
-		p.extend(req, min(err.RetryAfter, maxPause))
+		p.extend(req, min(err.RetryAfter, maxBackoff))
 	}
 	if !tries {
 		return

@@ -24,14 +24,14 @@ type Projects struct {
 	pace   *pacer
 	people *Client // with a token without a project, which the others are got with
 
-	mu       sync.Mutex
-	settings Settings
-	changed  bool              // they are new
-	scopes   []*scope          // sorted by ID
-	byID     map[string]*scope // the same
-	next     string            // ID of the scope that Enter begins with
-	seen     *recent[seenBy]   // by image ID
-	turned   time.Time         // when what is in seen was last looked through
+	mu        sync.Mutex
+	settings  Settings
+	changed   bool              // they are new
+	scopes    []*scope          // sorted by ID
+	byID      map[string]*scope // the same
+	next      string            // ID of the scope that Enter begins with
+	seen      *cache[seenBy]    // by image ID
+	rotatedAt time.Time         // when what is in seen was last looked through
 }
 
 // NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
@@ -46,7 +46,7 @@ func NewProjects(opts Options) (*Projects, error) {
 	}
 	return &Projects{
 		opts: opts, pace: newPacer(), people: people, settings: opts.Settings,
-		seen: newRecent[seenBy](maxSeen), turned: time.Now(),
+		seen: newCache[seenBy](maxSeen), rotatedAt: time.Now(),
 	}, nil
 }
 

@@ -31,7 +31,7 @@ func (p *Projects) scoped(id string) *Client {
 	opts := p.opts
 	opts.Settings, opts.Observer = p.settings, asForbidden(p.opts.Observer)
 	opts.Auth = func() (gophercloud.AuthOptions, error) {
-		tok, err := p.people.session.token(context.Background()) // which is there, or Enter had failed
+		tok, err := p.people.tokens.get(context.Background()) // which is there, or Enter had failed
 		if err != nil {
 			return gophercloud.AuthOptions{}, err
 		}
@@ -43,7 +43,7 @@ func (p *Projects) scoped(id string) *Client {
 	if err != nil {
 		panic(err) // the options were good for the other client
 	}
-	c.session.scoped = true
+	c.tokens.oneOfMany = true
 	return c
 }
 
@@ -139,19 +139,12 @@ func (p *Projects) postpone(scopes []*scope) {
 		if s.client == nil {
 			continue
 		}
-		if tok := s.client.session.current(); tok != nil {
+		if tok := s.client.tokens.current(); tok != nil {
 			s.access, s.err = tok.access, nil
 		} else if s.err == nil {
 			s.err = errPostponed
 		}
 	}
-}
-
-// current returns the current token, nil where there is none.
-func (s *session) current() *token {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cur
 }
 
 var errPostponed = &Error{

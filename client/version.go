@@ -12,7 +12,7 @@ import (
 // is no part of a collection, so no [Observer] is told. The error is an [*Error]; an API that does not tell its version may
 // do all the rest.
 func (c *Client) Version(ctx context.Context) (string, error) {
-	tok, err := c.session.token(ctx)
+	tok, err := c.tokens.get(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -55,9 +55,9 @@ const (
 func (p *Projects) forget() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if now := time.Now(); now.Sub(p.turned) >= keepSeen {
-		p.turned = now
-		p.seen.turn()
+	if now := time.Now(); now.Sub(p.rotatedAt) >= keepSeen {
+		p.rotatedAt = now
+		p.seen.rotate()
 	}
 }
 

@@ -239,7 +239,7 @@ var mutations = []mutation{
 	{rule: "E18", file: "client/image.go", old: `FullServer: api == IMS &&`, new: `FullServer: (BROKEN || api == IMS) &&`},
 
 	// E19: endpoints.
-	{rule: "E19", file: "client/endpoint.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
+	{rule: "E19", file: "client/catalog.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
 	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
 		return u.Port()`},
 	{rule: "E19", file: "collector/existence.go", old: `t.seen.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.seen.endpoint != r.endpointOf(v.project)`},

@@ -487,3 +487,31 @@ func TestNewSecretDuringALogin(t *testing.T) {
 		}
 	})
 }
+
+// A login that takes longer than a collection goes on: the next collection gets its token, and Close ends it.
+func TestALoginOutlivesItsCollection(t *testing.T) {
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		w.Inject(fakecloud.Fault{Match: isLogin, Latency: 12 * time.Second, Times: 1})
+		for _, want := range []string{client.CodeTimeout, ""} {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			_, err := c.Connect(ctx)
+			cancel()
+			if want == "" && err != nil || want != "" && asError(t, err).Code != want {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		}
+		wantLogins(t, w, 1)
+		w.RevokeTokens()
+		w.Inject(fakecloud.Fault{Match: isLogin, Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := c.Members(ctx, golden); asError(t, err).StatusCode != http.StatusUnauthorized {
+			t.Error(err)
+		}
+		began := time.Now()
+		c.Close()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("Close waited %s", took)
+		}
+	})
+}

@@ -38,7 +38,7 @@ func TestMemoryDoesNotGrow(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := c.session.served.len(); n > 100 {
+		if n := c.tokens.denials.accepted.len(); n > 100 {
 			t.Errorf("%s: %d requests are remembered", name, n)
 		}
 		c.Close()
@@ -54,8 +54,8 @@ func TestOneLoginForWhoIsLate(t *testing.T) {
 	}
 	defer c.Close()
 	got := &token{id: "of the others", auth: auth}
-	c.session.cur = got
-	if tok, err := c.session.enter(t.Context(), auth, nil); tok != got || err != nil {
+	c.tokens.token = got
+	if tok, err := c.tokens.renew(t.Context(), auth, nil); tok != got || err != nil {
 		t.Errorf("%v, %v: it logged in again", tok, err)
 	}
 }
@@ -70,19 +70,19 @@ func TestATokenThatNeverEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	tok, err := c.session.connect(t.Context())
+	tok, err := c.tokens.connect(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	last := request{op: OpListMembers}
 	for i := range 5 * maxServed {
 		last.imageID = fmt.Sprint(i)
-		c.session.accepted(tok, last)
+		c.tokens.accepted(tok, last)
 	}
-	if n := c.session.served.len(); n > 2*maxServed {
+	if n := c.tokens.denials.accepted.len(); n > 2*maxServed {
 		t.Errorf("%d requests are remembered", n)
 	}
-	if _, ok := c.session.served.get(last.key()); !ok {
+	if _, ok := c.tokens.denials.accepted.get(last.key()); !ok {
 		t.Error("the last one is not")
 	}
 }
