@@ -27,34 +27,8 @@ const (
 	maxMarker       = 4096
 )
 
-// turn is the right to have a body in memory that is long, or large once decoded. There are few, so that a hundred of
-// those do not take a hundred times the memory.
-type turn struct {
-	all   chan struct{}
-	taken bool
-}
-
-func (t *turn) take(ctx context.Context) error {
-	if t.taken {
-		return nil
-	}
-	select {
-	case t.all <- struct{}{}:
-		t.taken = true
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (t *turn) end() {
-	if t.taken {
-		<-t.all
-	}
-}
-
-// readBody reads a body of at most maxBody bytes into buf. It takes the turn for a long one, and for one of many values.
-func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn) (tooLong bool, err error) {
+// readBody reads a body of at most maxBody bytes into buf. For a long one, and for one of many values, it acquires the slot.
+func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, slot *bigBodySlot) (tooLong bool, err error) {
 	_, err = buf.ReadFrom(io.LimitReader(body, bigBody))
 	// In few steps: a buffer that doubles each time leaves as much behind as it has, for the garbage collector.
 	at := bigBody
@@ -62,7 +36,7 @@ func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn
 		if err != nil || buf.Len() < at {
 			break
 		}
-		if err = turn.take(ctx); err == nil {
+		if err = slot.acquire(ctx); err == nil {
 			rest := most - buf.Len()
 			buf.Grow(rest + bytes.MinRead)
 			_, err = buf.ReadFrom(io.LimitReader(body, int64(rest)))
@@ -70,9 +44,35 @@ func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, turn *turn
 		at = most
 	}
 	if err == nil && bytes.Count(buf.Bytes(), []byte(",")) > manyValues {
-		err = turn.take(ctx)
+		err = slot.acquire(ctx)
 	}
 	return buf.Len() > maxBody, err
+}
+
+// bigBodySlot is needed to hold a body in memory that is long, or large once decoded. There are few, so that a hundred such
+// bodies do not need a hundred times the memory.
+type bigBodySlot struct {
+	all  chan struct{}
+	held bool
+}
+
+func (s *bigBodySlot) acquire(ctx context.Context) error {
+	if s.held {
+		return nil
+	}
+	select {
+	case s.all <- struct{}{}:
+		s.held = true
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *bigBodySlot) release() {
+	if s.held {
+		<-s.all
+	}
 }
 
 // checkSize returns an error for an answer that is small in bytes and large once decoded, as a million empty rows are.

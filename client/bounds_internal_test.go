@@ -39,7 +39,7 @@ func TestFewLargeAnswersAtATime(t *testing.T) {
 				}
 				defer c.Close()
 				for range maxBigBodies {
-					c.pace.big <- struct{}{}
+					c.limiter.bigBodies <- struct{}{}
 				}
 				ask := func(most time.Duration) (code string) {
 					ctx, cancel := context.WithTimeout(t.Context(), most)
@@ -53,11 +53,11 @@ func TestFewLargeAnswersAtATime(t *testing.T) {
 				if want := map[bool]string{true: CodeTimeout, false: test.code}[test.waits]; ask(time.Minute) != want {
 					t.Errorf("while there are others: %q, want %q", ask(time.Minute), want)
 				}
-				<-c.pace.big
+				<-c.limiter.bigBodies
 				if got := ask(time.Second); got != test.code {
 					t.Errorf("afterwards: %q, want %q", got, test.code)
 				}
-				if got := len(c.pace.big); got != maxBigBodies-1 {
+				if got := len(c.limiter.bigBodies); got != maxBigBodies-1 {
 					t.Errorf("%d turns are taken", got)
 				}
 			})

@@ -29,7 +29,7 @@ type Client struct {
 	fresh        *http.Client // a new connection for each request; nil: there is none
 	tokens       *tokenSource
 	certRecorder *certRecorder
-	pace         *pacer
+	limiter      *limiter
 	keys         *keyring  // nil: no request is signed
 	bodies       sync.Pool // of *bytes.Buffer
 
@@ -48,7 +48,7 @@ type Client struct {
 
 // New returns a client for the cloud of opts, or the error of [Options.Validate]. It makes no request. Close must be
 // called in the end.
-func New(opts Options) (*Client, error) { return newClient(opts, newPacer(), false) }
+func New(opts Options) (*Client, error) { return newClient(opts, newLimiter(), false) }
 
 // key tells requests apart that the API may allow or deny each by itself.
 func (r request) key() string {
@@ -56,7 +56,7 @@ func (r request) key() string {
 }
 
 // newClient is New. An unscoped client has a token without a project, and Keystone itself is what it asks.
-func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
+func newClient(opts Options, limits *limiter, unscoped bool) (*Client, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func newClient(opts Options, pace *pacer, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts, pace: pace, certRecorder: newCertRecorder(opts.Transport), keys: newKeyring(opts)}
+	c := &Client{opts: opts, limiter: limits, certRecorder: newCertRecorder(opts.Transport), keys: newKeyring(opts)}
 	c.http = c.over(c.certRecorder)
 	if opts.Fresh != nil {
 		c.fresh = c.over(c.certRecorder.beside(opts.Fresh))
@@ -89,7 +89,7 @@ func (c *Client) over(transport http.RoundTripper) *http.Client {
 // something may have mended what they were refused for.
 func (c *Client) Set(s Settings) {
 	c.settings.Store(&s)
-	c.pace.set(s.RequestsPerSecond)
+	c.limiter.set(s.RequestsPerSecond)
 	c.tokens.resume()
 }
 
@@ -107,7 +107,7 @@ func (c *Client) Close() {
 // collection: it reads the secrets anew, logs in where there is no token or the secrets changed, and renews a token that
 // is about to end. Its error is an [*Error] with Op OpAuthenticate.
 func (c *Client) Connect(ctx context.Context) (Access, error) {
-	c.pace.pause.begin()
+	c.limiter.holdOff.startCollection()
 	if c.keys != nil {
 		if _, err := c.keys.Key(ctx); err != nil {
 			return Access{}, err
@@ -205,11 +205,11 @@ func (c *Client) get(ctx context.Context, req request, decode func(answer) error
 		start := time.Now()
 		access, err := c.once(ctx, req, decode)
 		if err == nil {
-			c.pace.served()
+			c.limiter.retries.earn()
 			return access, nil
 		}
 		apiErr, ok := errors.AsType[*Error](err)
-		if !ok || apiErr.Op != req.op || !c.pace.again(ctx, apiErr, n, time.Since(start)) {
+		if !ok || apiErr.Op != req.op || !c.limiter.retry(ctx, apiErr, n, time.Since(start)) {
 			return access, err
 		}
 	}
@@ -253,18 +253,12 @@ func (c *Client) once(ctx context.Context, req request, decode func(answer) erro
 
 // attempt makes one request with one token, when its turn comes, and tells the observer how it ended.
 func (c *Client) attempt(ctx context.Context, tok *token, req request, decode func(answer) error) (apiErr *Error) {
-	tries, apiErr := c.pace.pause.enter(ctx, req)
-	if apiErr == nil {
-		defer func() { c.pace.pause.leave(tries, req, apiErr) }()
-		var cancel context.CancelFunc
-		if ctx, cancel, apiErr = c.pace.start(ctx, req.op); apiErr == nil {
-			defer cancel()
-		}
-	}
+	ctx, end, apiErr := c.limiter.start(ctx, req)
 	if apiErr != nil {
 		apiErr.Op, apiErr.ImageID = req.op, req.imageID
 		return apiErr
 	}
+	defer func() { end(apiErr) }()
 	start := time.Now()
 	apiErr = c.exchange(ctx, tok, req, decode)
 	took := time.Since(start)
@@ -344,9 +338,9 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 		}
 	}()
 	buf.Reset()
-	turn := turn{all: c.pace.big}
-	defer turn.end()
-	tooLong, err := readBody(ctx, buf, resp.Body, &turn)
+	slot := bigBodySlot{all: c.limiter.bigBodies}
+	defer slot.release()
+	tooLong, err := readBody(ctx, buf, resp.Body, &slot)
 	switch {
 	case err != nil:
 		return bodyError(ctx, resp, err)

@@ -21,7 +21,7 @@ type Scope struct {
 // view of the project that owns it, where that is one of them. It is safe for concurrent use.
 type Projects struct {
 	opts   Options
-	pace   *pacer
+	limits *limiter
 	people *Client // with a token without a project, which the others are got with
 
 	mu        sync.Mutex
@@ -40,12 +40,12 @@ func NewProjects(opts Options) (*Projects, error) {
 	if opts.Transport != nil {
 		opts.Transport = newCertRecorder(opts.Transport) // for all of them
 	}
-	people, err := newClient(opts, newPacer(), true) // Keystone is asked, and paces nothing of the image API
+	people, err := newClient(opts, newLimiter(), true) // not the others' limiter: its requests are to Keystone
 	if err != nil {
 		return nil, err
 	}
 	return &Projects{
-		opts: opts, pace: newPacer(), people: people, settings: opts.Settings,
+		opts: opts, limits: newLimiter(), people: people, settings: opts.Settings,
 		seen: newCache[seenBy](maxSeen), rotatedAt: time.Now(),
 	}, nil
 }

@@ -39,7 +39,7 @@ func (p *Projects) scoped(id string) *Client {
 			IdentityEndpoint: tok.auth.IdentityEndpoint, TokenID: tok.id, Scope: &gophercloud.AuthScope{ProjectID: id},
 		}, nil
 	}
-	c, err := newClient(opts, p.pace, false)
+	c, err := newClient(opts, p.limits, false)
 	if err != nil {
 		panic(err) // the options were good for the other client
 	}

@@ -16,7 +16,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel, apiErr := c.pace.start(ctx, OpGetVersion)
+	ctx, cancel, apiErr := c.limiter.startNow(ctx, OpGetVersion)
 	if apiErr != nil {
 		apiErr.Op = OpGetVersion
 		return "", apiErr
