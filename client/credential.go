@@ -47,8 +47,8 @@ type AccessRule struct {
 
 // Credential returns what is known of the credential.
 func (c *Client) Credential() Credential {
-	if c.keys != nil {
-		key := c.keys.recent()
+	if c.signer != nil {
+		key := c.signer.lastKey()
 		return Credential{AccessKey: key.Access, Temporary: key.SecurityToken != ""}
 	}
 	return c.tokens.credential()

@@ -97,6 +97,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// orNil returns e as an error, nil if e is nil.
+func (e *Error) orNil() error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
 func (o Operation) gerund() string {
 	switch o {
 	case OpAuthenticate:

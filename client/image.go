@@ -130,9 +130,9 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 		query.Set("os_hidden", "true")
 	}
 	var images []Image
-	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(a answer) (err error) {
+	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(resp response) (err error) {
 		// A record that cannot be read is as good as left out: its ID is asked for alone.
-		page, err := decodePage(a.body, c.settings.Load().API)
+		page, err := decodePage(resp.body, c.settings.Load().API)
 		images = page.Images
 		return err
 	})
@@ -154,8 +154,8 @@ func setView(images []Image, access Access) {
 // no such image for this credential.
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	var img Image
-	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(a answer) (err error) {
-		img, err = decodeImage(a.body, id, c.settings.Load().API)
+	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(resp response) (err error) {
+		img, err = decodeImage(resp.body, id, c.settings.Load().API)
 		return err
 	})
 	if err != nil {

@@ -157,8 +157,8 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 		query.Set("limit", strconv.Itoa(limit))
 	}
 	var page linkedPage
-	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(a answer) (err error) {
-		page, err = decodePage(a.body, api)
+	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(resp response) (err error) {
+		page, err = decodePage(resp.body, api)
 		return err
 	})
 	if err != nil {

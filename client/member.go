@@ -103,9 +103,9 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 	for first := true; first || marker != ""; first = false {
 		unbound := false
 		req := c.membersRequest(imageID, marker)
-		decode := func(a answer) error {
-			page, err := decodeMembers(a.body, imageID, a.date, c.settings.Load().API)
-			if unbound = err == nil && a.unbound && len(page.members) == 0; unbound {
+		decode := func(resp response) error {
+			page, err := decodeMembers(resp.body, imageID, resp.date, c.settings.Load().API)
+			if unbound = err == nil && resp.unbound && len(page.members) == 0; unbound {
 				return nil
 			}
 			rows := len(list.Members) + len(page.members)

@@ -34,8 +34,8 @@ func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (Mem
 	access, err := c.get(ctx, request{
 		op: OpGetMember, imageID: imageID, memberID: memberID, notMember: &notMember,
 		path: "images/" + url.PathEscape(imageID) + "/members/" + url.PathEscape(memberID),
-	}, func(a answer) (err error) {
-		row, err = decodeMember(a.body, imageID, memberID, a.date)
+	}, func(resp response) (err error) {
+		row, err = decodeMember(resp.body, imageID, memberID, resp.date)
 		return err
 	})
 	switch {

@@ -98,8 +98,8 @@ func (p *Projects) list(ctx context.Context) error {
 // https://docs.openstack.org/api-ref/identity/v3/#get-available-project-scopes.
 func (c *Client) projects(ctx context.Context) ([]listedProject, error) {
 	var list []listedProject
-	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(a answer) (err error) {
-		list, err = decodeProjects(a.body)
+	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(resp response) (err error) {
+		list, err = decodeProjects(resp.body)
 		return err
 	})
 	return list, err

@@ -1,11 +1,9 @@
 package client
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,89 +14,11 @@ import (
 	"time"
 )
 
-// Key is an access key of Huawei Cloud.
-type Key struct {
-	Access, Secret string
-	// SecurityToken belongs to a temporary key.
-	SecurityToken string
-	// Expires is when a temporary key ends; zero: never.
-	Expires time.Time
-}
-
-// ParseKey reads a temporary key in the form in which Huawei Cloud's IAM and its metadata service give it. Its errors quote nothing of
-// the text.
-func ParseKey(text []byte) (Key, error) {
-	var answer struct {
-		Credential struct {
-			Access        string `json:"access"`
-			Secret        string `json:"secret"`
-			SecurityToken string `json:"securitytoken"`
-			ExpiresAt     string `json:"expires_at"`
-		} `json:"credential"`
-	}
-	if json.Unmarshal(text, &answer) != nil {
-		return Key{}, errors.New("invalid JSON")
-	}
-	c := answer.Credential
-	key := Key{Access: c.Access, Secret: c.Secret, SecurityToken: c.SecurityToken, Expires: parseTime(c.ExpiresAt)}
-	switch {
-	case key.Access == "" || key.Secret == "" || key.SecurityToken == "":
-		return Key{}, errors.New("no access, secret or securitytoken")
-	case key.Expires.IsZero():
-		return Key{}, errors.New("no valid expires_at")
-	}
-	return key, nil
-}
-
-// Ended reports whether the key is a temporary one that has ended.
-func (k Key) Ended() bool { return !k.Expires.IsZero() && !time.Now().Before(k.Expires) }
-
-// KeySource has the key to sign the next request with. It must be quick and safe for concurrent use. Its error is an
-// *[Error] with Op OpAuthenticate.
-type KeySource interface {
-	Key(ctx context.Context) (Key, error)
-}
-
 const (
 	algorithm  = "SDK-HMAC-SHA256"
 	headerDate = "X-Sdk-Date"
 	dateFormat = "20060102T150405Z"
 )
-
-// signedHeaders are the headers that a signature covers, where a request has them. It leaves out those that a proxy on the
-// way may change, User-Agent for one: then the signature would be wrong.
-var signedHeaders = []string{"host", "x-project-id", "x-sdk-date", "x-security-token"}
-
-// signingTransport signs every request anew, a repeated one too: the time is part of the signature.
-type signingTransport struct {
-	next      http.RoundTripper
-	keys      KeySource
-	projectID string
-	now       func() time.Time
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	key, err := t.keys.Key(req.Context())
-	if err != nil {
-		return nil, err
-	}
-	signed := req.Clone(req.Context())
-	signed.Header.Set("X-Project-Id", t.projectID)
-	// A blank is %20 in the signature. Not every server takes a + for one.
-	signed.URL.RawQuery = strings.ReplaceAll(signed.URL.RawQuery, "+", "%20")
-	if err := Sign(signed, key, t.now(), signedHeaders...); err != nil {
-		return nil, err
-	}
-	return t.next.RoundTrip(signed)
-}
-
-// CloseIdleConnections is for [http.Client.CloseIdleConnections].
-func (t *signingTransport) CloseIdleConnections() {
-	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
-		c.CloseIdleConnections()
-	}
-}
 
 // Sign signs a request in place by SDK-HMAC-SHA256, see
 // https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-algorithm.html. It sets X-Sdk-Date, X-Security-Token
@@ -119,7 +39,8 @@ func Sign(req *http.Request, key Key, at time.Time, headers ...string) error {
 	hashed := sha256.Sum256([]byte(canonical))
 	mac := hmac.New(sha256.New, []byte(key.Secret))
 	fmt.Fprintf(mac, "%s\n%s\n%x", algorithm, date, hashed)
-	req.Header.Set("Authorization", fmt.Sprintf("%s Access=%s, SignedHeaders=%s, Signature=%x", algorithm, key.Access, names, mac.Sum(nil)))
+	req.Header.Set("Authorization",
+		fmt.Sprintf("%s Access=%s, SignedHeaders=%s, Signature=%x", algorithm, key.Access, names, mac.Sum(nil)))
 	return nil
 }
 

@@ -25,8 +25,8 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	var current string
 	// Who asks is of no interest there, and an answer shows no token to be good.
 	nobody := &token{access: tok.access}
-	apiErr = c.exchange(ctx, nobody, request{op: OpGetVersion, root: true}, func(a answer) (err error) {
-		current, err = decodeVersions(a.body)
+	apiErr = c.exchange(ctx, nobody, request{op: OpGetVersion, root: true}, func(resp response) (err error) {
+		current, err = decodeVersions(resp.body)
 		return err
 	})
 	if apiErr == nil {
@@ -35,7 +35,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	if apiErr.Op == "" {
 		apiErr.Op = OpGetVersion
 	}
-	apiErr.Message = redact(apiErr.Message, c.keys.secrets(tok.secrets)...)
+	apiErr.Message = redact(apiErr.Message, c.signer.secrets(tok.secrets)...)
 	return "", apiErr
 }
 

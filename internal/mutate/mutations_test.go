@@ -133,7 +133,7 @@ var mutations = []mutation{
 	}
 	return oneLine(object.Message), true`},
 	{rule: "E10", file: "client/probe.go", old: `hasWord(own, req.memberID) &&`, new: `(BROKEN || hasWord(own, req.memberID)) &&`},
-	{rule: "E10", file: "client/client.go", old: `if req.probe() {`, new: `if !BROKEN && req.probe() {`},
+	{rule: "E10", file: "client/request.go", old: `if req.probe() {`, new: `if !BROKEN && req.probe() {`},
 
 	// E11: the window, and lists that become empty.
 	{rule: "E11", file: "collector/view.go", old: `(o.run == other.run ||`, new: `(!BROKEN && o.run == other.run ||`},
@@ -245,11 +245,11 @@ var mutations = []mutation{
 	{rule: "E19", file: "collector/existence.go", old: `t.seen.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.seen.endpoint != r.endpointOf(v.project)`},
 
 	// E20 and E21: which answer belongs to the request.
-	{rule: "E20", file: "client/client.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
+	{rule: "E20", file: "client/request.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
 	{rule: "E20", file: "client/binding.go", old: `seconds <= maxAge {`, new: `(BROKEN || seconds <= maxAge) {`},
 	{rule: "E20", file: "collector/image.go", old: `s.StatusCode == statusOK {`, new: `!BROKEN && s.StatusCode == statusOK {`},
 	{rule: "E21", file: "client/binding.go", old: `case len(got) >= len(processPrefix) &&`, new: `case !BROKEN && len(got) >= len(processPrefix) &&`},
-	{rule: "E21", file: "client/client.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
+	{rule: "E21", file: "client/request.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
 	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
 	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
 }
