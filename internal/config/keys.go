@@ -26,21 +26,21 @@ func (a *akskAuth) keys() (client.KeySource, *fault) {
 	if a.CredentialFile != "" {
 		return a.keysOfFile()
 	}
-	keys := &writtenKeys{
+	key := &writtenKey{
 		access: a.AccessKey,
 		secret: secret{"aksk.secret_key", a.SecretKey, a.SecretKeyFile},
 	}
 	if a.SecurityToken != "" || a.SecurityTokenFile != "" {
-		keys.token = &secret{"aksk.security_token", a.SecurityToken, a.SecurityTokenFile}
+		key.token = &secret{"aksk.security_token", a.SecurityToken, a.SecurityTokenFile}
 	}
-	bad := firstFault(wordFault("aksk.access_key", a.AccessKey, "the access key's ID, or credential_file instead"), keys.secret.check())
-	if bad == nil && keys.token != nil {
-		bad = keys.token.check()
+	bad := firstFault(wordFault("aksk.access_key", a.AccessKey, "the access key's ID, or credential_file instead"), key.secret.check())
+	if bad == nil && key.token != nil {
+		bad = key.token.check()
 	}
 	if bad == nil {
-		_, bad = keys.read()
+		_, bad = key.read()
 	}
-	return keys, bad
+	return &keySource{read: key.read}, bad
 }
 
 func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
@@ -55,9 +55,9 @@ func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
 			return nil, faultf(f.key, "has no use beside credential_file, which holds the whole key: leave it out")
 		}
 	}
-	keys := &fileKeys{file: secret{key: "aksk.credential", file: a.CredentialFile}}
-	_, bad := keys.read()
-	return keys, bad
+	key := &keyFile{secret{key: "aksk.credential", file: a.CredentialFile}}
+	_, bad := key.parse()
+	return &keySource{read: key.read}, bad
 }
 
 func (a *agencyAuth) credential(connection) (credential, *fault) {
@@ -91,32 +91,37 @@ func wordFault(key, value, what string) *fault {
 	return nil
 }
 
-// writtenKeys is a client.KeySource. It reads the secrets' files at each request, and keeps what it had while one of them
-// cannot be read.
-type writtenKeys struct {
-	access string
-	secret secret
-	token  *secret // nil: a permanent key
+// keySource is a client.KeySource that reads exporter.yml's key, or the files with it, at each request. While there is no good one, it
+// returns the last one, as long as that has not expired.
+type keySource struct {
+	read func() (client.Key, *fault)
 
 	mu   sync.Mutex
-	last *client.Key
+	last client.Key
 }
 
 // Key implements client.KeySource.
-func (k *writtenKeys) Key(context.Context) (client.Key, error) {
+func (k *keySource) Key(context.Context) (client.Key, error) {
 	key, bad := k.read()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
 	case bad == nil:
-		k.last = &key
-	case k.last == nil:
+		k.last = key
+	case k.last.Access == "" || k.last.Ended():
 		return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeConfig, Message: "auth." + bad.Error()}
 	}
-	return *k.last, nil
+	return k.last, nil
 }
 
-func (k *writtenKeys) read() (client.Key, *fault) {
+// writtenKey is a key whose parts are options of exporter.yml, or in files.
+type writtenKey struct {
+	access string
+	secret secret
+	token  *secret // nil: a permanent key
+}
+
+func (k *writtenKey) read() (client.Key, *fault) {
 	key := client.Key{Access: k.access}
 	var bad *fault
 	if key.Secret, bad = k.secret.read(); bad == nil {
@@ -142,34 +147,20 @@ func (s *secret) blank(text string) *fault {
 	return nil
 }
 
-// fileKeys is a client.KeySource of temporary keys in a file that something else renews. It reads the file at each request, and keeps the
-// key that it had, as long as that has not ended, while the file has no good one.
-type fileKeys struct {
-	file secret
+// keyFile is a file with a temporary key that something else renews.
+type keyFile struct{ file secret }
 
-	mu   sync.Mutex
-	last client.Key
-}
-
-// Key implements client.KeySource.
-func (k *fileKeys) Key(context.Context) (client.Key, error) {
-	key, bad := k.read()
+func (k *keyFile) read() (client.Key, *fault) {
+	key, bad := k.parse()
 	if bad == nil && key.Ended() {
 		ended := key.Expires.UTC().Format(time.RFC3339)
 		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.file.file, ended)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch {
-	case bad == nil:
-		k.last = key
-	case k.last.Access == "" || k.last.Ended():
-		return client.Key{}, &client.Error{Op: client.OpAuthenticate, Code: client.CodeConfig, Message: "auth." + bad.Error()}
-	}
-	return k.last, nil
+	return key, bad
 }
 
-func (k *fileKeys) read() (client.Key, *fault) {
+// parse is read, but accepts a key that has expired.
+func (k *keyFile) parse() (client.Key, *fault) {
 	text, bad := k.file.read()
 	if bad != nil {
 		return client.Key{}, bad
