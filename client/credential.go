@@ -55,7 +55,7 @@ func (c *Client) Credential() Credential {
 }
 
 // Credential returns what is known of the user.
-func (p *Projects) Credential() Credential { return p.people.Credential() }
+func (p *Projects) Credential() Credential { return p.user.Credential() }
 
 func (s *tokenSource) credential() Credential {
 	if tok := s.current(); tok != nil {

@@ -27,7 +27,7 @@ type Peer struct {
 func (c *Client) Peers() []Peer { return c.certRecorder.all() }
 
 // Peers is [Client.Peers].
-func (p *Projects) Peers() []Peer { return p.people.Peers() }
+func (p *Projects) Peers() []Peer { return p.user.Peers() }
 
 // certRecorder is a transport that remembers the peers. It takes no lock for what it has seen before.
 type certRecorder struct {

@@ -1,62 +1,62 @@
 package client
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Scope is a project that a credential asks for.
+// Projects reads one cloud as one user in several projects, with a token for each. Each image is read in the view of the
+// project that owns it, if that is one of them. It is safe for concurrent use.
+type Projects struct {
+	opts   Options
+	limits *limiter // of all projects together
+	// user has a token without a project, which the tokens for the projects are requested with.
+	user *Client
+
+	mu        sync.Mutex
+	settings  Settings
+	changed   bool              // whether the settings are new
+	scopes    []*scope          // sorted by ID; mu guards their access and err
+	byID      map[string]*scope // the same
+	next      string            // ID of the scope that Enter starts with
+	seen      *cache[seenBy]    // by image ID
+	rotatedAt time.Time         // when seen was last rotated
+}
+
+// Scope is a project, as [Projects.Enter] returns it.
 type Scope struct {
-	// Access is what the project's token gives access to. Only ProjectID and ProjectName are there with Err.
+	// Access is what the project's token gives access to. With Err, only ProjectID and ProjectName are set.
 	Access Access
 	// Err is why the project cannot be entered, an *[Error].
 	Err error
 }
 
-// Projects reads one cloud as one user in several projects, with a token for each. Each image is asked for in the
-// view of the project that owns it, where that is one of them. It is safe for concurrent use.
-type Projects struct {
-	opts   Options
-	limits *limiter
-	people *Client // with a token without a project, which the others are got with
-
-	mu        sync.Mutex
-	settings  Settings
-	changed   bool              // they are new
-	scopes    []*scope          // sorted by ID
-	byID      map[string]*scope // the same
-	next      string            // ID of the scope that Enter begins with
-	seen      *cache[seenBy]    // by image ID
-	rotatedAt time.Time         // when what is in seen was last looked through
-}
-
-// NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It makes no
-// request. Close must be called in the end.
+// NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It sends no
+// request. The caller must call Close.
 func NewProjects(opts Options) (*Projects, error) {
 	if opts.Transport != nil {
 		opts.Transport = newCertRecorder(opts.Transport) // for all of them
 	}
-	people, err := newClient(opts, newLimiter(), true) // not the others' limiter: its requests are to Keystone
+	user, err := newClient(opts, newLimiter(), true) // Its requests are to Keystone, which has no limit.
 	if err != nil {
 		return nil, err
 	}
 	return &Projects{
-		opts: opts, limits: newLimiter(), people: people, settings: opts.Settings,
+		opts: opts, limits: newLimiter(), user: user, settings: opts.Settings,
 		seen: newCache[seenBy](maxSeen), rotatedAt: time.Now(),
 	}, nil
 }
 
-// Set replaces the settings. What is under way goes on with the old ones. Projects that the user lost its role in are
-// forgotten.
+// Set replaces the settings. Requests in flight keep the old ones. Projects in which the user has lost its role are dropped.
 func (p *Projects) Set(s Settings) {
 	p.mu.Lock()
 	p.settings, p.changed = s, true
 	p.mu.Unlock()
-	p.people.Set(s)
+	p.user.Set(s)
 	for _, scope := range p.current() {
 		if scope.client != nil {
 			scope.client.Set(s)
@@ -64,9 +64,9 @@ func (p *Projects) Set(s Settings) {
 	}
 }
 
-// Close ends what is under way and waits for it.
+// Close cancels the logins in flight and waits for their end.
 func (p *Projects) Close() {
-	p.people.Close()
+	p.user.Close()
 	for _, s := range p.current() {
 		if s.client != nil {
 			s.client.Close()
@@ -74,159 +74,124 @@ func (p *Projects) Close() {
 	}
 }
 
-func (p *Projects) current() []*scope {
+// Enter gets a token for each project, as far as ctx leaves time for it: the next call continues with the others. Call it
+// at the start of a collection. Its error is an *[Error]. The scopes are sorted by project ID. Scopes beside an error are
+// those of the last call, because the projects could not be listed again. A project that cannot be entered does not affect
+// the others.
+func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
+	p.forget()
+	if _, err := p.user.Connect(ctx); err != nil {
+		return nil, err
+	}
+	err := p.list(ctx)
+	scopes := p.current()
+	switch {
+	case len(scopes) > 0:
+		p.enterAll(ctx, scopes)
+		return p.values(scopes), err
+	case err != nil:
+		return nil, err
+	}
+	return nil, p.errNoProject()
+}
+
+// maxEntering is how many projects are entered at a time.
+const maxEntering = 4
+
+// enterAll enters the projects, and starts where the last call ended. As soon as one is entered, the others have a quarter
+// of the collection's time: a login that takes longer is there for the next collection.
+func (p *Projects) enterAll(ctx context.Context, scopes []*scope) {
+	part := partOf(ctx)
+	ctx, stop := context.WithTimeout(ctx, part*7/2) // An eighth is left to report that none is entered.
+	defer stop()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	enough := make(chan struct{})
+	var once sync.Once
+	timer := time.AfterFunc(part, func() {
+		select {
+		case <-enough:
+			cancel(context.DeadlineExceeded)
+		case <-ctx.Done():
+		}
+	})
+	defer timer.Stop()
+	scopes = p.rotate(scopes)
+	var started atomic.Int64
+	var workers sync.WaitGroup
+	for range maxEntering {
+		workers.Go(func() {
+			for ctx.Err() == nil { // Otherwise each call would leave a login in flight for each project.
+				i := int(started.Add(1)) - 1
+				if i >= len(scopes) {
+					return
+				}
+				if p.enter(ctx, scopes[i]) {
+					once.Do(func() { close(enough) })
+				}
+			}
+		})
+	}
+	workers.Wait()
+	p.postpone(scopes[min(int(started.Load()), len(scopes)):])
+}
+
+// rotate returns the scopes in the order in which they are entered.
+func (p *Projects) rotate(scopes []*scope) []*scope {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.scopes)
+	first, _ := slices.BinarySearchFunc(scopes, p.next, func(s *scope, id string) int { return strings.Compare(s.id, id) })
+	return slices.Concat(scopes[first:], scopes[:first])
 }
 
-// list brings the scopes up to date. Where there are some, a slow Keystone must not take the collection's time.
-func (p *Projects) list(ctx context.Context) error {
-	if len(p.current()) > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, partOf(ctx))
-		defer cancel()
+// enter connects one scope, unless it cannot be entered, and reports whether it has a token.
+func (p *Projects) enter(ctx context.Context, s *scope) bool {
+	if s.client == nil {
+		return false
 	}
-	listed, err := p.people.projects(ctx)
-	if err == nil {
-		p.keep(listed)
-	}
-	return err
-}
-
-// projects returns the projects that the user has a role in, GET /v3/auth/projects, see
-// https://docs.openstack.org/api-ref/identity/v3/#get-available-project-scopes.
-func (c *Client) projects(ctx context.Context) ([]listedProject, error) {
-	var list []listedProject
-	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(resp response) (err error) {
-		list, err = decodeProjects(resp.body)
-		return err
-	})
-	return list, err
-}
-
-// listedProject is a project in the list of a user's projects. Whether its domain is disabled, Keystone does not say
-// there.
-type listedProject struct {
-	id, name string
-	disabled bool
-}
-
-func decodeProjects(body []byte) ([]listedProject, error) {
-	var answer struct {
-		Projects []record[struct {
-			ID      string `json:"id"`
-			Name    string `json:"name"`
-			Enabled *bool  `json:"enabled"`
-		}] `json:"projects"`
-		Others otherSpelling `json:"PROJECTS,case:ignore"`
-		Links  struct {
-			Next rawJSON `json:"next,case:ignore"`
-		} `json:"links,case:ignore"`
-		refusal
-	}
-	if err := decode(body, &answer); err != nil {
-		return nil, err
-	}
-	if err := answer.check(body); err != nil {
-		return nil, err
-	}
-	switch {
-	case answer.Projects == nil:
-		return nil, errors.New(`no "projects" in the response` + hint(body))
-	case says(answer.Links.Next):
-		return nil, errors.New("unexpected pagination in the list of projects")
-	}
-	var list []listedProject
-	for _, row := range answer.Projects {
-		p := &row.value
-		if p.ID == "" {
-			return nil, errors.New("a project without an ID")
-		}
-		list = append(list, listedProject{id: p.ID, name: p.Name, disabled: p.Enabled != nil && !*p.Enabled})
-	}
-	return list, nil
-}
-
-// keep makes the scopes those that are wanted, of the listed ones. A scope that stays keeps its token. One that is
-// listed no more, or as disabled, stays without: what was seen there must not look as if it were gone.
-func (p *Projects) keep(listed []listedProject) {
-	byID := make(map[string]listedProject, len(listed))
-	for _, l := range listed {
-		byID[l.id] = l
-	}
+	access, err := s.client.Connect(ctx)
 	p.mu.Lock()
-	old := p.byID
-	ids := p.wanted(listed)
-	p.changed, p.scopes, p.byID = false, make([]*scope, 0, len(ids)), make(map[string]*scope, len(ids))
-	for _, id := range ids {
-		l, ok := byID[id]
-		s, why := old[id], p.whyNot(id, l, ok)
-		switch {
-		case s == nil:
-			s = &scope{id: id, name: l.name}
-		case why != nil:
-			s = &scope{id: id, name: cmp.Or(l.name, s.name)}
-		}
-		if why != nil {
-			s.err = why
-		} else if s.client == nil {
-			s = &scope{id: id, name: l.name, client: p.scoped(id)}
-		}
-		if s == old[id] {
-			delete(old, id)
-		}
-		p.scopes, p.byID[id] = append(p.scopes, s), s
+	defer p.mu.Unlock()
+	s.access, s.err = access, explainRefusal(err, s.id, p.settings)
+	return err == nil
+}
+
+// postpone leaves scopes to the next collection. Those with a token are read nevertheless.
+func (p *Projects) postpone(scopes []*scope) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(scopes) > 0 {
+		p.next = scopes[0].id
 	}
-	p.mu.Unlock()
-	for _, s := range old {
-		if s.client != nil {
-			s.client.Close()
+	for _, s := range scopes {
+		if s.client == nil {
+			continue
+		}
+		if tok := s.client.tokens.current(); tok != nil {
+			s.access, s.err = tok.access, nil
+		} else if s.err == nil {
+			s.err = errPostponed
 		}
 	}
 }
 
-// wanted are the IDs of the projects to enter, sorted: those in the settings, or all that are listed or were before,
-// without those that are left out. The caller holds mu.
-func (p *Projects) wanted(listed []listedProject) []string {
-	ids := slices.Clone(p.settings.Projects)
-	if len(ids) == 0 {
-		for _, l := range listed {
-			ids = append(ids, l.id)
-		}
-		for _, s := range p.scopes {
-			if !p.changed {
-				ids = append(ids, s.id)
-			}
-		}
-		except := make(map[string]bool, len(p.settings.Except))
-		for _, id := range p.settings.Except {
-			except[id] = true
-		}
-		ids = slices.DeleteFunc(ids, func(id string) bool { return except[id] })
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+var errPostponed = &Error{
+	Op: OpAuthenticate, Code: CodeNotAsked,
+	Message: "not enough time to log in to every project; the next scrapes continue with the remaining ones",
 }
 
-// whyNot is why a project cannot be entered, nil where nothing is known that forbids it. The caller holds mu.
-func (p *Projects) whyNot(id string, l listedProject, listed bool) error {
-	switch {
-	case !listed:
-		return &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "the user has no role in project " + id + ": grant one, " +
-			"or remove the project from projects; with projects: all, a reload drops it"}
-	case l.disabled:
-		return &Error{Op: OpAuthenticate, Code: CodeDisabled, Message: "project " + id + " is disabled: enable it, or " + p.leaveOut()}
+// values returns the scopes as values.
+func (p *Projects) values(scopes []*scope) []Scope {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list := make([]Scope, len(scopes))
+	for i, s := range scopes {
+		list[i] = Scope{Access: s.access, Err: s.err}
+		if s.err != nil {
+			list[i].Access = Access{ProjectID: s.id, ProjectName: s.name}
+		}
 	}
-	return nil
-}
-
-// leaveOut is how to do without a project.
-func (p *Projects) leaveOut() string {
-	if len(p.settings.Projects) > 0 {
-		return "remove the project from projects"
-	}
-	return "exclude the project with projects_except"
+	return list
 }
 
 func (p *Projects) errNoProject() error {
@@ -240,11 +205,11 @@ func (p *Projects) errNoProject() error {
 	return e
 }
 
-// State is the first token's end, whether logins pause, and the largest difference of the clocks. A pause of one
-// project is no pause of the cloud's, unless no project can be entered.
+// State returns when the first token expires, whether logins are paused, and the largest skew. Where one project can be
+// entered, the paused logins of others do not count.
 func (p *Projects) State() State {
-	all := p.people.State()
-	all.Skew, all.SkewKnown = 0, false // of Keystone
+	all := p.user.State()
+	all.Skew, all.SkewKnown = 0, false // of Keystone's clock
 	entered, _ := p.entered()
 	for _, s := range p.current() {
 		if s.client == nil {
@@ -260,4 +225,24 @@ func (p *Projects) State() State {
 		}
 	}
 	return all
+}
+
+func (p *Projects) current() []*scope {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.scopes)
+}
+
+// entered returns the scopes with a token, and why another one has none.
+func (p *Projects) entered() (list []*scope, failure error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.scopes {
+		if s.err != nil {
+			failure = s.err
+		} else {
+			list = append(list, s)
+		}
+	}
+	return list, failure
 }

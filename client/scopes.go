@@ -7,31 +7,179 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// scope is one of the projects.
+// scope is one of the projects of [Projects], whose mutex guards access and err.
 type scope struct {
 	id, name string
-	client   *Client // nil: the project cannot be entered, and is not tried
-
-	// Under the mutex of Projects.
-	access Access
-	err    error // why there is no token
+	client   *Client // nil: the project cannot be entered
+	access   Access
+	err      error // why there is no token
 }
 
-// scoped is a client whose token is for one project. It is got with the token that has none, so that a refused
-// password is not sent once for each project. The caller holds mu.
-func (p *Projects) scoped(id string) *Client {
+// list brings the scopes up to date. Where there are some, a slow Keystone must not use up the collection's time.
+func (p *Projects) list(ctx context.Context) error {
+	if len(p.current()) > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, partOf(ctx))
+		defer cancel()
+	}
+	listed, err := p.user.projects(ctx)
+	if err != nil {
+		return err
+	}
+	for _, s := range p.update(listed) {
+		s.client.Close()
+	}
+	return nil
+}
+
+// projects returns the projects that the user has a role in, GET /v3/auth/projects, see
+// https://docs.openstack.org/api-ref/identity/v3/#get-available-project-scopes.
+func (c *Client) projects(ctx context.Context) ([]listedProject, error) {
+	var list []listedProject
+	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(resp response) (err error) {
+		list, err = decodeProjects(resp.body)
+		return err
+	})
+	return list, err
+}
+
+// listedProject is a project in the list of a user's projects. The list does not show whether its domain is disabled.
+type listedProject struct {
+	id, name string
+	disabled bool
+}
+
+func decodeProjects(body []byte) ([]listedProject, error) {
+	var page struct {
+		Projects []record[struct {
+			ID      string `json:"id"`
+			Name    string `json:"name"`
+			Enabled *bool  `json:"enabled"`
+		}] `json:"projects"`
+		Others otherSpelling `json:"PROJECTS,case:ignore"`
+		Links  struct {
+			Next rawJSON `json:"next,case:ignore"`
+		} `json:"links,case:ignore"`
+		refusal
+	}
+	if err := decode(body, &page); err != nil {
+		return nil, err
+	}
+	if err := page.check(body); err != nil {
+		return nil, err
+	}
+	switch {
+	case page.Projects == nil:
+		return nil, errors.New(`no "projects" in the response` + hint(body))
+	case says(page.Links.Next):
+		return nil, errors.New("unexpected pagination in the list of projects")
+	}
+	var list []listedProject
+	for _, row := range page.Projects {
+		p := &row.value
+		if p.ID == "" {
+			return nil, errors.New("a project without an ID")
+		}
+		list = append(list, listedProject{id: p.ID, name: p.Name, disabled: p.Enabled != nil && !*p.Enabled})
+	}
+	return list, nil
+}
+
+// update makes the scopes those that are required, of the listed projects. A scope that stays keeps its token. One that is
+// no longer listed, or is disabled, stays without a token: its images must not look deleted. The scopes that it returns have
+// a client to close.
+func (p *Projects) update(listed []listedProject) (removed []*scope) {
+	byID := make(map[string]listedProject, len(listed))
+	for _, l := range listed {
+		byID[l.id] = l
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	old, known := p.byID, p.scopes
+	if p.changed {
+		known = nil
+	}
+	ids := required(p.settings, listed, known)
+	p.changed, p.scopes, p.byID = false, make([]*scope, 0, len(ids)), make(map[string]*scope, len(ids))
+	for _, id := range ids {
+		l, ok := byID[id]
+		s, err := old[id], checkProject(id, l, ok, p.settings)
+		switch {
+		case err != nil:
+			name := l.name
+			if s != nil {
+				name = cmp.Or(name, s.name)
+			}
+			s = &scope{id: id, name: name, err: err}
+		case s == nil || s.client == nil:
+			s = &scope{id: id, name: l.name, client: p.newScopeClient(id, p.settings)}
+		}
+		p.scopes, p.byID[id] = append(p.scopes, s), s
+	}
+	for id, s := range old {
+		if s.client != nil && p.byID[id] != s {
+			removed = append(removed, s)
+		}
+	}
+	return removed
+}
+
+// required returns the IDs of the projects to enter, sorted: those in the settings, or all that are listed or known, without
+// those that the settings exclude.
+func required(settings Settings, listed []listedProject, known []*scope) []string {
+	ids := slices.Clone(settings.Projects)
+	if len(ids) == 0 {
+		for _, l := range listed {
+			ids = append(ids, l.id)
+		}
+		for _, s := range known {
+			ids = append(ids, s.id)
+		}
+		except := make(map[string]bool, len(settings.Except))
+		for _, id := range settings.Except {
+			except[id] = true
+		}
+		ids = slices.DeleteFunc(ids, func(id string) bool { return except[id] })
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// checkProject returns why a project cannot be entered, nil where nothing is known that prevents it.
+func checkProject(id string, l listedProject, listed bool, settings Settings) error {
+	switch {
+	case !listed:
+		return &Error{Op: OpAuthenticate, Code: CodeNoRole, Message: "the user has no role in project " + id + ": grant one, " +
+			"or remove the project from projects; with projects: all, a reload drops it"}
+	case l.disabled:
+		return &Error{
+			Op: OpAuthenticate, Code: CodeDisabled,
+			Message: "project " + id + " is disabled: enable it, or " + exclusionHint(settings),
+		}
+	}
+	return nil
+}
+
+// exclusionHint is how to exclude a project.
+func exclusionHint(settings Settings) string {
+	if len(settings.Projects) > 0 {
+		return "remove the project from projects"
+	}
+	return "exclude the project with projects_except"
+}
+
+// newScopeClient returns a client with tokens for one project. They are requested with the user's token, so that a refused
+// password is not sent once for each project.
+func (p *Projects) newScopeClient(id string, settings Settings) *Client {
 	opts := p.opts
-	opts.Settings, opts.Observer = p.settings, asForbidden(p.opts.Observer)
+	opts.Settings, opts.Observer = settings, refusedAsForbidden(p.opts.Observer)
 	opts.Auth = func() (gophercloud.AuthOptions, error) {
-		tok, err := p.people.tokens.get(context.Background()) // which is there, or Enter had failed
+		tok, err := p.user.tokens.get(context.Background()) // There is one: otherwise Enter had failed.
 		if err != nil {
 			return gophercloud.AuthOptions{}, err
 		}
@@ -41,15 +189,15 @@ func (p *Projects) scoped(id string) *Client {
 	}
 	c, err := newClient(opts, p.limits, false)
 	if err != nil {
-		panic(err) // the options were good for the other client
+		panic(err) // The options were valid for the user's client.
 	}
 	c.tokens.oneOfMany = true
 	return c
 }
 
-// asForbidden tells an observer that a token for a project was refused with 403, as other APIs do. Keystone's 401
-// would look as if the user's own login had been refused.
-func asForbidden(observe Observer) Observer {
+// refusedAsForbidden returns an observer that gets the code 403 for a refused token for a project, as from other APIs.
+// Keystone's 401 would look as if the user's own login had been refused.
+func refusedAsForbidden(observe Observer) Observer {
 	if observe == nil {
 		return nil
 	}
@@ -61,178 +209,15 @@ func asForbidden(observe Observer) Observer {
 	}
 }
 
-// Enter gets a token for each project, as far as ctx leaves time for it: the next call goes on with those that it did
-// not come to. Call it at the beginning of a collection. Its error is an *[Error]. The scopes are sorted by project
-// ID. With scopes beside it, these are the ones of before, because the projects could not be listed anew. A project
-// that cannot be entered costs the others nothing.
-func (p *Projects) Enter(ctx context.Context) ([]Scope, error) {
-	p.forget()
-	if _, err := p.people.Connect(ctx); err != nil {
-		return nil, err
-	}
-	err := p.list(ctx)
-	scopes := p.current()
-	if len(scopes) == 0 {
-		return nil, cmp.Or(err, p.errNoProject())
-	}
-	p.enterAll(ctx, scopes)
-	return p.told(scopes), err
-}
-
-// maxEntering is how many projects are entered at a time.
-const maxEntering = 4
-
-// enterAll enters the projects, and begins where the last call ended. As soon as there is one to read, the others
-// have a part of the collection's time: a login that takes longer is there for the next collection.
-func (p *Projects) enterAll(ctx context.Context, scopes []*scope) {
-	part := partOf(ctx)
-	ctx, stop := context.WithTimeout(ctx, part*7/2) // an eighth is left to report that none is entered
-	defer stop()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	enough := make(chan struct{})
-	var once sync.Once
-	timer := time.AfterFunc(part, func() {
-		select {
-		case <-enough:
-			cancel(context.DeadlineExceeded)
-		case <-ctx.Done():
-		}
-	})
-	defer timer.Stop()
-	scopes = p.rotate(scopes)
-	var begun atomic.Int64
-	var workers sync.WaitGroup
-	for range maxEntering {
-		workers.Go(func() {
-			for ctx.Err() == nil { // else each call would leave a login behind for each project
-				i := int(begun.Add(1)) - 1
-				if i >= len(scopes) {
-					return
-				}
-				if p.enter(ctx, scopes[i]) {
-					once.Do(func() { close(enough) })
-				}
-			}
-		})
-	}
-	workers.Wait()
-	p.postpone(scopes[min(int(begun.Load()), len(scopes)):])
-}
-
-// rotate returns the scopes in the order in which they are entered.
-func (p *Projects) rotate(scopes []*scope) []*scope {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	first, _ := slices.BinarySearchFunc(scopes, p.next, func(s *scope, id string) int { return strings.Compare(s.id, id) })
-	return slices.Concat(scopes[first:], scopes[:first])
-}
-
-// postpone leaves scopes to the next collection. Those with a token are read all the same.
-func (p *Projects) postpone(scopes []*scope) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(scopes) > 0 {
-		p.next = scopes[0].id
-	}
-	for _, s := range scopes {
-		if s.client == nil {
-			continue
-		}
-		if tok := s.client.tokens.current(); tok != nil {
-			s.access, s.err = tok.access, nil
-		} else if s.err == nil {
-			s.err = errPostponed
-		}
-	}
-}
-
-var errPostponed = &Error{
-	Op: OpAuthenticate, Code: CodeNotAsked,
-	Message: "not enough time to log in to every project; the next scrapes continue with the remaining ones",
-}
-
-// enter connects one scope, unless it is known that it cannot be entered, and reports whether it has a token.
-func (p *Projects) enter(ctx context.Context, s *scope) bool {
-	if s.client == nil {
-		return false
-	}
-	access, err := s.client.Connect(ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	s.access, s.err = access, p.explain(err, s)
-	return err == nil
-}
-
-// explain says what a refused login to a project means. Keystone listed the project for the same token, so the user
-// has a role there. The caller holds mu.
-func (p *Projects) explain(err error, s *scope) error {
+// explainRefusal explains a refused login to a project. Keystone listed the project for the same token, so the user has a
+// role in it.
+func explainRefusal(err error, id string, settings Settings) error {
 	apiErr, ok := errors.AsType[*Error](err)
 	if !ok || apiErr.StatusCode != http.StatusUnauthorized {
 		return err
 	}
 	e := *apiErr
-	e.Message = "Keystone lists project " + s.id + " as enabled but refuses a token for it, " +
-		"probably because the project's domain is disabled: enable the domain, or " + p.leaveOut()
+	e.Message = "Keystone lists project " + id + " as enabled but refuses a token for it, " +
+		"probably because the project's domain is disabled: enable the domain, or " + exclusionHint(settings)
 	return &e
-}
-
-// told are the scopes as values.
-func (p *Projects) told(scopes []*scope) []Scope {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	list := make([]Scope, len(scopes))
-	for i, s := range scopes {
-		list[i] = Scope{Access: s.access, Err: s.err}
-		if s.err != nil {
-			list[i].Access = Access{ProjectID: s.id, ProjectName: s.name}
-		}
-	}
-	return list
-}
-
-// entered returns the scopes with a token, and why another one has none.
-func (p *Projects) entered() (list []*scope, failure error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.scopes {
-		if s.err != nil {
-			failure = s.err
-		} else {
-			list = append(list, s)
-		}
-	}
-	return list, failure
-}
-
-func (p *Projects) errOf(s *scope) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return s.err
-}
-
-// scope returns one of the projects.
-func (p *Projects) scope(project string) (*scope, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s := p.byID[project]; s != nil {
-		return s, s.err
-	}
-	return nil, errNoScope
-}
-
-// administrator returns the first project with an administrator's role.
-func (p *Projects) administrator() (*scope, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, s := range p.scopes {
-		if s.err == nil && s.access.HasRole(p.settings.AdminRoles) {
-			return s, nil
-		}
-	}
-	return nil, errNoScope
-}
-
-var errNoScope = &Error{
-	Op: OpAuthenticate, Code: CodeNoRole, Message: "no project with a token can send this request",
 }
