@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// This file binds answers to requests: an empty list of members names no image, so an old answer, or the answer to
-// another request, would look like "nobody has access".
+// This file binds responses to requests: an empty list of members names no image, so an old response, or one to another
+// request, would look like "nobody has access".
 
 const (
 	headerRequestID = "X-Openstack-Request-Id"
 	headerAge       = "Age"
-	// maxAge is how many seconds a cache on the way may have kept an answer for.
+	// maxAge is how many seconds a response may have been in a cache.
 	maxAge = 5
 )
 
-// processPrefix begins the IDs of this process' requests: its half of the UUID is random and never changes.
+// processPrefix is the start of the IDs of this process' requests: a random half of the UUID, which never changes.
 var processPrefix = newProcessPrefix()
 
 func newProcessPrefix() string {
@@ -32,7 +32,8 @@ func newProcessPrefix() string {
 	return "req-" + h[:8] + "-" + h[8:12] + "-" + h[12:] + "-"
 }
 
-// newRequestID returns the ID of a new request. That this process made an ID can be told without remembering it.
+// newRequestID returns the ID of a new request. Its prefix shows that it is from this process, so that no list of them is
+// needed.
 func newRequestID() string {
 	var b [8]byte
 	binary.BigEndian.PutUint64(b[:], mathrand.Uint64())
@@ -41,8 +42,8 @@ func newRequestID() string {
 	return processPrefix + h[:4] + "-" + h[4:]
 }
 
-// identify compares the request IDs of an answer with that of its request, which is empty where none was sent. foreign
-// is an ID that this process sent with another request. Any other ID is the server's own and says nothing.
+// identify compares the request IDs of a response with that of its request, which is empty where none was sent. foreign is
+// an ID that this process sent with another request. Any other ID is the server's own and proves nothing.
 func identify(header http.Header, id string) (echoed bool, foreign string) {
 	for _, got := range header[headerRequestID] {
 		got = strings.TrimSpace(got)
@@ -56,13 +57,13 @@ func identify(header http.Header, id string) (echoed bool, foreign string) {
 	return echoed, foreign
 }
 
-// tooOld returns why an answer is too old to be read, or nothing. Only caches send an Age.
-func tooOld(header http.Header) string {
+// cachedHint returns why a response is too old to be used, empty where it is not. Only caches send an Age.
+func cachedHint(header http.Header) string {
 	age := strings.TrimSpace(header.Get(headerAge))
 	if age == "" || strings.Trim(age, "0123456789") != "" {
 		return ""
 	}
-	// A number that is too large for an int is a large one.
+	// A number that is too large for an int is above the limit too.
 	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
 		return ""
 	}
@@ -70,15 +71,15 @@ func tooOld(header http.Header) string {
 		"disable caching of the image API, or set endpoint to the API itself", clean(age))
 }
 
-// refuse returns the error of an answer that is not read, whatever its status says, or nil. It closes the connection
-// of an answer that belongs to another request: the next one on it would be one too late as well.
+// refuse returns the error of a response that is not used, whatever its status, or nil. It closes the connection of a
+// response to another request, because the next response on it would be the wrong one too.
 func (c *Client) refuse(resp *http.Response, foreign string) *Error {
-	message := tooOld(resp.Header)
+	message := cachedHint(resp.Header)
 	if foreign != "" {
 		message = "response to another request of this exporter, according to its " + headerRequestID +
 			": a proxy mixes up connections, set endpoint to the API itself"
-		_ = resp.Body.Close() // unread, which ends the connection
-		// One without a body is idle again already.
+		_ = resp.Body.Close() // An unread body closes the connection.
+		// Without a body, the connection is idle already.
 		c.http.CloseIdleConnections()
 	}
 	if message == "" {
@@ -86,18 +87,18 @@ func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 	}
 	e := &Error{Code: CodeDecode, Message: message}
 	if resp.StatusCode/100 == 2 {
-		e.StatusCode = resp.StatusCode // a status that says something is not believed
+		e.StatusCode = resp.StatusCode // Any other status would be evidence, and is not used.
 	}
 	return e
 }
 
-// setSilent remembers that an endpoint does not echo request IDs.
-func (c *Client) setSilent(endpoint string) {
+// setNoEcho records that an endpoint does not echo request IDs.
+func (c *Client) setNoEcho(endpoint string) {
 	c.noEcho.Store(&endpoint)
 }
 
-// silent reports whether an endpoint is known not to echo request IDs.
-func (c *Client) silent(endpoint string) bool {
+// hasNoEcho reports whether an endpoint is known not to echo request IDs.
+func (c *Client) hasNoEcho(endpoint string) bool {
 	known := c.noEcho.Load()
 	return known != nil && *known == endpoint
 }

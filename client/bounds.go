@@ -11,26 +11,26 @@ import (
 	"unicode/utf8"
 )
 
-// What a server may make us keep. Each bound is far beyond what a cloud has.
+// The bounds of a response. Each is far above what a cloud has.
 const (
-	maxBody      = 16 << 20 // bytes of an answer; 1,000 records of images are about 1 MB, 5,000 members the same
+	maxBody      = 16 << 20 // bytes of a response; 1,000 images are about 1 MB, 5,000 members too
 	maxErrorBody = 64 << 10
-	bigBody      = 1 << 20 // from here on, few bodies are read at a time
-	manyValues   = 10_000  // and from so many entries on, few are decoded: an empty row of 3 bytes takes a hundred then
+	bigBody      = 1 << 20 // bytes from which on few bodies are read at a time
+	manyValues   = 10_000  // values from which on few are decoded at a time: an empty row of 3 bytes needs a hundred then
 	maxBigBodies = 4
 
 	maxMembers      = 10_000          // of one image
-	maxValues       = 500_000         // of one answer: its objects and arrays have no more entries than that
-	maxMemberValues = 16 * maxMembers // of one list of members, whose rows have eight
-	maxText         = 512             // bytes of a text that are kept
-	maxID           = 256             // bytes of a member's ID that are kept, as many as a label shows: two members never look the same
+	maxValues       = 500_000         // in the objects and arrays of a response
+	maxMemberValues = 16 * maxMembers // of a list of members, whose rows have eight
+	maxText         = 512             // bytes of a text
+	maxID           = 256             // bytes of a member's ID, as many as a label shows, so that two members never look the same
 	maxMarker       = 4096
 )
 
 // readBody reads a body of at most maxBody bytes into buf. For a long one, and for one of many values, it acquires the slot.
 func readBody(ctx context.Context, buf *bytes.Buffer, body io.Reader, slot *bigBodySlot) (tooLong bool, err error) {
 	_, err = buf.ReadFrom(io.LimitReader(body, bigBody))
-	// In few steps: a buffer that doubles each time leaves as much behind as it has, for the garbage collector.
+	// In few steps: a buffer that doubles each time leaves as much garbage as it holds.
 	at := bigBody
 	for _, most := range []int{4 * bigBody, maxBody + 1} {
 		if err != nil || buf.Len() < at {
@@ -75,7 +75,7 @@ func (s *bigBodySlot) release() {
 	}
 }
 
-// checkSize returns an error for an answer that is small in bytes and large once decoded, as a million empty rows are.
+// checkSize returns an error for a response that is small in bytes and large once decoded, such as a million empty rows.
 func checkSize(body []byte, most int) error {
 	if bytes.Count(body, []byte(",")) > most && commas(body) > most {
 		return fmt.Errorf("response with more than %d values", most)
@@ -83,13 +83,13 @@ func checkSize(body []byte, most int) error {
 	return nil
 }
 
-// commas counts the commas between values: an image's owner may write any number of them into a property.
+// commas counts the commas between values. An image's owner may write any number of others into a property.
 func commas(body []byte) (n int) {
 	quoted := false
 	for i := 0; i < len(body); i++ {
 		switch body[i] {
 		case '\\':
-			i++ // outside of a text there is none in JSON
+			i++ // Outside of a string JSON has none.
 		case '"':
 			quoted = !quoted
 		case ',':
@@ -101,7 +101,7 @@ func commas(body []byte) (n int) {
 	return n
 }
 
-// bounded is s, cut where it has more bytes than most. What was cut ends in its hash, so that two long texts stay two.
+// bounded returns s, shortened to most bytes. A shortened text ends in its hash, so that two long texts stay different.
 func bounded(s string, most int) string {
 	if len(s) <= most {
 		return s

@@ -8,7 +8,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2/openstack/identity/v3/tokens"
 )
 
-// catalogURL finds the image service in a token's catalog.
+// catalogURL returns the URL of the image service in a token's catalog.
 func catalogURL(catalog []tokens.CatalogEntry, region, iface string) (string, error) {
 	if iface == "" {
 		iface = "public"
@@ -64,7 +64,7 @@ func oneEndpoint(urls []string) error {
 	return nil
 }
 
-// ambiguousEndpointError is why a catalog does not say which image API is the cloud's: their order would decide.
+// ambiguousEndpointError is the error of a catalog with two image APIs: their order would decide which one is read.
 type ambiguousEndpointError struct{ first, second string }
 
 func (e *ambiguousEndpointError) Error() string {
@@ -77,7 +77,7 @@ func imageEndpoint(raw string) string {
 	return withVersion(raw, "v2", "v2.0", "v1")
 }
 
-// withVersion makes base/version/ of a URL that ends in some version or in none.
+// withVersion replaces the version at the end of a URL, if there is one, and ends the URL with a slash.
 func withVersion(raw, version string, others ...string) string {
 	base := strings.TrimRight(raw, "/")
 	for _, v := range append(others, version) {

@@ -63,7 +63,7 @@ func newClient(opts Options, limits *limiter, unscoped bool) (*Client, error) {
 }
 
 func (c *Client) newHTTPClient(transport http.RoundTripper) *http.Client {
-	return &http.Client{Transport: c.signer.transport(transport), CheckRedirect: sameThing}
+	return &http.Client{Transport: c.signer.transport(transport), CheckRedirect: checkRedirect}
 }
 
 // Set replaces the settings. Requests in flight keep the old ones. The delays after refused and failed logins end, because

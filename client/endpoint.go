@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// sameURL reports whether two URLs are the same but for the case of scheme and host, and a default port.
+// sameURL reports whether two URLs are equal apart from the case of scheme and host, and a default port.
 func sameURL(a, b string) bool {
 	x, errX := url.Parse(a)
 	y, errY := url.Parse(b)
@@ -22,7 +22,7 @@ func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Scheme, b.Scheme) && strings.EqualFold(a.Hostname(), b.Hostname()) && port(a) == port(b)
 }
 
-// port is a URL's port, that of its scheme where it names none.
+// port is a URL's port, by default that of its scheme.
 func port(u *url.URL) string {
 	switch {
 	case u.Port() != "":
@@ -33,7 +33,7 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// withoutQuery is a URL as it may be shown: without user, password, query and fragment.
+// withoutQuery removes what must not be shown from a URL: user, password, query and fragment.
 func withoutQuery(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
@@ -44,10 +44,10 @@ func withoutQuery(raw string) string {
 	return u.String()
 }
 
-// sameThing refuses redirects to another host, where Go takes X-Auth-Token along, and to another thing on the same
-// one: the list of another image would be taken for the one that was asked for, and a login that becomes a GET looks
-// like a wrong password.
-func sameThing(req *http.Request, via []*http.Request) error {
+// checkRedirect refuses redirects to another host, which Go sends X-Auth-Token to, and to another object on the same one:
+// the list of another image would be used for the requested one, and a login that becomes a GET looks like a wrong
+// password.
+func checkRedirect(req *http.Request, via []*http.Request) error {
 	first := via[0]
 	if len(via) > 3 || req.Method != first.Method || !sameHost(req.URL, first.URL) || !sameRequest(req.URL, first.URL) {
 		return http.ErrUseLastResponse
@@ -55,20 +55,20 @@ func sameThing(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// sameRequest reports whether two URLs of one host ask for the same, perhaps below another path.
+// sameRequest reports whether two URLs of one host name the same object, perhaps below another path.
 func sameRequest(a, b *url.URL) bool {
 	return a.RawQuery == b.RawQuery && belowVersion(a) == belowVersion(b)
 }
 
 var version = regexp.MustCompile(`^.*/v\d+/`)
 
-// belowVersion is what a URL asks for, without where the API begins.
+// belowVersion is a URL's path below the API's version.
 func belowVersion(u *url.URL) string {
 	return strings.TrimSuffix(version.ReplaceAllString(u.Path, ""), "/")
 }
 
-// redirectMessage says where a redirect leads to that was not followed, why not, and which key of the configuration to
-// correct. Paths on other hosts are left out: they may have anything in them.
+// redirectMessage describes a redirect that was not followed: the target, the reason, and the option to correct. A path on
+// another host is left out, because it may contain a secret.
 func redirectMessage(status int, method string, from, to *url.URL, key string) string {
 	where, why := to.Path, "it leads to something else"
 	sent := "the token"

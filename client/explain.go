@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// explain adds to an error of Huawei Cloud what helps against it.
+// explain adds a remedy to an error of Huawei Cloud.
 func (c *Client) explain(err error) error {
 	apiErr, ok := errors.AsType[*Error](err)
 	settings := c.settings.Load()
 	if !ok || settings.API != IMS {
 		return err
 	}
-	foreign := apiErr.Status() == http.StatusNotFound && !apiErr.OwnNotFound // as of a gateway
+	fromGateway := apiErr.Status() == http.StatusNotFound && !apiErr.OwnNotFound
 	hint := ""
 	switch {
 	case strings.Contains(apiErr.Message, "IMG.0030"):
 		hint = "the token or access key belongs to another project than the request: correct project_id, or the project in auth"
 	case apiErr.Status() == http.StatusForbidden:
 		hint = c.rightsHint(apiErr)
-	case foreign && apiErr.Op == OpListMembers && settings.MembersAPI == MembersV1:
+	case fromGateway && apiErr.Op == OpListMembers && settings.MembersAPI == MembersV1:
 		hint = "this response is not from the image API itself: if the region does not publish the v1 member list, set members_api: v2"
 	}
 	if hint == "" {
@@ -31,7 +31,7 @@ func (c *Client) explain(err error) error {
 	return &e
 }
 
-// rightsHint says which rights a refused request takes.
+// rightsHint returns which permissions a refused request needs.
 func (c *Client) rightsHint(e *Error) string {
 	hint := ""
 	switch v1 := c.settings.Load().MembersAPI == MembersV1; {

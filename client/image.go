@@ -28,23 +28,23 @@ func (v Visibility) Known() bool {
 	return v == Private || v == Shared || v == Community || v == Public
 }
 
-// Image is an image's own record, as far as sharing is concerned.
+// Image is the part of an image's record that concerns sharing.
 type Image struct {
 	ID         string
 	Name       string
-	Owner      string // the owning project's ID; empty where the API does not tell
+	Owner      string // the owning project's ID; empty: unknown
 	Visibility Visibility
 	Status     string
 	Hidden     bool
 	Tags       []string
 	// View is the ID of the project in whose view the record was read.
 	View string
-	// FullServer is whether the image is of a full server with its disks, which Huawei Cloud lets be shared with fewer members.
+	// FullServer is whether the image is of a full server with its disks, which Huawei Cloud allows fewer members for.
 	FullServer bool
 }
 
-// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than the API
-// document says, or two of the same name, cost that value only, except where the record is not readable.
+// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than documented, or two
+// of the same name, cost that value only, unless the record is not readable.
 type imageJSON struct {
 	ID         property[string]   `json:"id"`
 	Name       property[string]   `json:"name"`
@@ -57,8 +57,8 @@ type imageJSON struct {
 	Type       property[string]   `json:"__imagetype"`
 }
 
-// flag is true or false, or the word for it: Huawei Cloud's own properties are words. Anything else is false: an owner may
-// give a property any value, and the record counts all the same.
+// flag is a boolean or the string for it, as in Huawei Cloud's own properties. Anything else is false: an owner may set a
+// property to any value, and the record is used nevertheless.
 type flag bool
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -67,14 +67,14 @@ func (f *flag) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// imageTypes are the visibilities that the property __imagetype of Huawei Cloud stands for. Its visibility is private for images that are
-// shared.
+// imageTypes are the visibilities that Huawei Cloud's property __imagetype stands for. Its visibility is private for shared
+// images.
 var imageTypes = map[string]Visibility{"gold": Public, "private": Private, "shared": Shared}
 
-// maxTags is how many bytes the tags of an image may have in all. Glance lets it have 128 tags of 255 letters.
+// maxTags is how many bytes the tags of an image may have together. Glance allows 128 tags of 255 letters.
 const maxTags = 256 << 10
 
-// boundTags drops tags that are more than any cloud lets an image have.
+// boundTags drops tags that are more than any cloud allows.
 func (r *imageJSON) boundTags() {
 	n := 0
 	for _, tag := range r.Tags.value {
@@ -85,10 +85,10 @@ func (r *imageJSON) boundTags() {
 	}
 }
 
-// readable reports whether the record says without doubt which image it is about, whose it is, and who has it.
+// readable reports whether the record's ID, owner and visibility are unambiguous.
 func (r *imageJSON) readable() bool { return !r.ID.odd && !r.Owner.odd && !r.Visibility.odd }
 
-// isImageID reports whether a text looks like an image's ID. Both APIs make UUIDs.
+// isImageID reports whether a text looks like an image's ID. Both APIs use UUIDs.
 func isImageID(s string) bool {
 	if s == "" || len(s) > 64 {
 		return false
@@ -103,7 +103,7 @@ func isImageID(s string) bool {
 	return true
 }
 
-// image is the record's image. Only Huawei Cloud has properties of its own that begin with __: in Glance they are the owner's.
+// image is the record's image. Properties that start with __ are Huawei Cloud's own; in Glance they are the owner's.
 func (r *imageJSON) image(api API) Image {
 	r.boundTags()
 	visibility := Visibility(bounded(r.Visibility.value, maxText))
@@ -117,13 +117,12 @@ func (r *imageJSON) image(api API) Image {
 	}
 }
 
-// MaxImagesPerRequest is how many IDs [Client.Images] takes: a URL of about 4 kB, which every proxy lets through.
+// MaxImagesPerRequest is how many IDs [Client.Images] accepts: a URL of about 4 kB, which every proxy accepts.
 const MaxImagesPerRequest = 100
 
-// Images returns the records of those of the given images that the credential may see, in no order: either the ones that
-// are hidden (os_hidden) or the ones that are not, since a list never has both. An ID that is missing in the answer may
-// be hidden, deleted, invisible or left out by the server; only [Client.Image] can tell.
-// It is one GET /v2/images?id=in:... request.
+// Images returns the records of the given images that the credential may see, in no order: either the hidden ones
+// (os_hidden) or the others, because a list never has both. An ID that is missing in the response may be hidden, deleted,
+// invisible or left out by the server; only [Client.Image] shows which. It is one GET /v2/images?id=in:... request.
 func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image, error) {
 	query := url.Values{"id": {"in:" + strings.Join(ids, ",")}, "limit": {strconv.Itoa(len(ids))}}
 	if hidden {
@@ -131,7 +130,7 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 	}
 	var images []Image
 	access, err := c.get(ctx, request{op: OpListImages, path: "images?" + query.Encode()}, func(resp response) (err error) {
-		// A record that cannot be read is as good as left out: its ID is asked for alone.
+		// A record that cannot be read counts as left out: its ID is requested alone.
 		page, err := decodePage(resp.body, c.settings.Load().API)
 		images = page.Images
 		return err
@@ -143,15 +142,15 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 	return images, nil
 }
 
-// setView notes in whose view records were read.
+// setView sets in whose view records were read.
 func setView(images []Image, access Access) {
 	for i := range images {
 		images[i].View = access.ProjectID
 	}
 }
 
-// Image returns one image's record, GET /v2/images/{image_id}. An [*Error] with StatusCode 404 alone means that there is
-// no such image for this credential.
+// Image returns one image's record, GET /v2/images/{image_id}. Only an [*Error] with StatusCode 404 means that this
+// credential sees no such image.
 func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	var img Image
 	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(resp response) (err error) {
@@ -166,11 +165,11 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 }
 
 func decodeImage(body []byte, id string, api API) (Image, error) {
-	var answer record[imageJSON]
-	if err := decode(body, &answer); err != nil {
+	var row record[imageJSON]
+	if err := decode(body, &row); err != nil {
 		return Image{}, err
 	}
-	switch r := &answer.value; {
+	switch r := &row.value; {
 	case !r.readable():
 		return Image{}, errors.New(`"id", "owner" or "visibility" in the response is not a string, or duplicate`)
 	case r.ID.value == "":

@@ -5,14 +5,14 @@ import (
 	"strconv"
 	"strings"
 
-	// The mirror of encoding/json/v2. Unlike encoding/json it refuses duplicate names, invalid UTF-8 and names in other
-	// letters, where one value could hide another. Its go.mod calls it experimental, so no other file imports it: change
+	// The mirror of encoding/json/v2. Unlike encoding/json it refuses duplicate names, invalid UTF-8 and names in another
+	// letter case, where one value could hide another. Its go.mod calls it experimental, so no other file imports it: change
 	// to encoding/json/v2 when go.mod says Go 1.27.
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// rawJSON is a value as it was written.
+// rawJSON is an undecoded value.
 type rawJSON = jsontext.Value
 
 // decode reads a response into v. It refuses invalid UTF-8, two members of the same name in an object, and, for a field
@@ -24,8 +24,8 @@ func decode(body []byte, v any) error {
 	return nil
 }
 
-// otherSpelling refuses a name that differs from that of a list in letter case, underscores or hyphens: it is not known
-// what such a list is.
+// otherSpelling refuses a name that differs from that of a list in letter case, underscores or hyphens: the meaning of such a
+// list is unknown.
 type otherSpelling struct{}
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -33,7 +33,7 @@ func (otherSpelling) UnmarshalJSONFrom(*jsontext.Decoder) error {
 	return errors.New("is another spelling of the name of the list")
 }
 
-// property is one value of an object that is read even if that value cannot be.
+// property is one value of an object. The object can be decoded even if the value cannot.
 type property[T any] struct {
 	value T
 	read  bool
@@ -63,9 +63,9 @@ func (p *property[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return nil
 }
 
-// record is an object to which others may add members of any name and any text, as an image's owner does. So its names
-// are case-sensitive, and duplicate names and invalid UTF-8 do not make the rest unreadable. What is not an object is
-// an empty one.
+// record is an object to which others may add any name and any text, as an image's owner may. So its names are
+// case-sensitive, and duplicate names and invalid UTF-8 do not make the rest unreadable. Any other value counts as an empty
+// object.
 type record[T any] struct{ value T }
 
 // UnmarshalJSONFrom implements json.UnmarshalerFrom.
@@ -77,7 +77,7 @@ func (r *record[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	return json.UnmarshalDecode(dec, &r.value, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 }
 
-// shapeError says in short why a body is not the JSON that it should be.
+// shapeError returns a short error for a body that is not the expected JSON.
 func shapeError(err error) error {
 	syntax, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if ok && errors.Is(syntax, jsontext.ErrDuplicateName) {

@@ -9,33 +9,33 @@ import (
 	"time"
 )
 
-// MaxImagesPerPage is how many records [Client.ImagePage] asks for. A server may give fewer.
+// MaxImagesPerPage is how many records [Client.ImagePage] requests. A server may return fewer.
 const MaxImagesPerPage = 1000
 
 // ImageQuery selects the images of a listing.
 type ImageQuery struct {
-	// Owner is the project that owns the images. Empty: every project's images, those that the API leaves out unless it
-	// is asked for them (other projects' community images) too; that takes an administrator's credential.
+	// Owner is the project that owns the images. Empty: every project's images, including those that the API leaves out by
+	// default (other projects' community images); that requires an administrator's credential.
 	Owner string
-	// Foreign says that Owner is not the credential's project, so that the API would leave its community images out.
+	// Foreign is whether Owner is another project than the credential's. The API would leave its community images out.
 	Foreign bool
-	// Visibility, if not empty, is that of all the images.
+	// Visibility, if not empty, is the visibility of all images.
 	Visibility Visibility
-	// Tags are what each of the images has, all of them.
+	// Tags are those that each image has.
 	Tags []string
-	// Hidden selects the images that are hidden (os_hidden), instead of the ones that are not: no list has both.
+	// Hidden selects the hidden images (os_hidden) instead of the others: no list has both.
 	Hidden bool
-	// SharedWith, if not empty, selects the shared images that a project, the credential's own, is a member of, whoever
-	// owns them: Owner, Visibility and Tags don't count. The images that the project itself shares come along, for the API
-	// can't leave an owner out, and to an administrator's credential all of the cloud's shared images.
+	// SharedWith, if not empty, selects the shared images that a project, the credential's own, is a member of, whoever owns
+	// them: Owner, Visibility and Tags are ignored. The list also has the images that the project itself shares, because the
+	// API cannot exclude an owner, and for an administrator's credential all shared images of the cloud.
 	SharedWith string
-	// MemberStatus is, with SharedWith, the status of that membership; empty: any, which Huawei Cloud can't be asked for.
+	// MemberStatus is, with SharedWith, the status of that membership; empty: any, which Huawei Cloud has no filter for.
 	MemberStatus Status
-	// Plain selects what the view can see by default: no filter and no order. Only Limit and As count beside it.
+	// Plain selects what the view sees by default, without filter and order. Of the other fields, only Limit and As are used.
 	Plain bool
-	// Limit, if not 0, is the number of records to ask for, in no order: such a query is one page, whose Next means nothing.
+	// Limit, if not 0, is the number of records to request, in no order. Such a query is one page, whose Next is meaningless.
 	Limit int
-	// As, if not empty, is the project in whose view [Projects] asks, whatever the other fields say. A [Client] ignores it.
+	// As, if not empty, is the project in whose view [Projects] sends the request. A [Client] ignores it.
 	As string
 }
 
@@ -73,9 +73,9 @@ func (q ImageQuery) values() url.Values {
 // maxCloudImages is how many records a page of Huawei Cloud's listing has.
 const maxCloudImages = 500
 
-// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: all images of the owner, or those that are shared with
-// a project. Whether __imagetype=shared finds what is shared with a domain or an organization alone, no document says. Tags are not
-// asked for, since they are written in another way there.
+// cloudImages is the query for Huawei Cloud's own listing, GET /v2/cloudimages: all images of the owner, or those that are
+// shared with a project. It is not documented whether __imagetype=shared finds images that are shared with a domain or an
+// organization only. There is no filter by tags, which have another format there.
 func (q ImageQuery) cloudImages() url.Values {
 	v := url.Values{"limit": {strconv.Itoa(cmp.Or(q.Limit, maxCloudImages))}}
 	if q.Plain {
@@ -84,7 +84,7 @@ func (q ImageQuery) cloudImages() url.Values {
 	switch {
 	case q.SharedWith != "":
 		v.Set("__imagetype", "shared")
-		// The API's document says that member_status needs the visibility beside it.
+		// According to the API's documentation, member_status requires the visibility.
 		v.Set("visibility", string(Shared))
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))
 	case q.Owner != "":
@@ -93,7 +93,7 @@ func (q ImageQuery) cloudImages() url.Values {
 	return v
 }
 
-// limit is how many records a page is asked for.
+// limit is how many records of a page are requested.
 func (q ImageQuery) limit(ims bool) int {
 	if ims {
 		return cmp.Or(q.Limit, maxCloudImages)
@@ -108,19 +108,18 @@ type ImagePage struct {
 	Unreadable int
 	// Next is the marker of the next page; empty: this is the last one.
 	Next string
-	// Dropped is whether the page has fewer records than the server had for it: rows were left out, so the listing is not
-	// complete.
+	// Dropped is whether the server left records out of the page, so that the listing is incomplete.
 	Dropped bool
-	// Access is the view that the page was given to.
+	// Access is the view in which the page was read.
 	Access Access
 }
 
-// ImagePage returns the page of a listing that begins after marker, the first one for an empty marker:
-// GET /v2/images?limit=1000&..., the oldest image first. The error is an [*Error]. With a marker 400, 403 and 404 mean
-// that the image it names is gone, and the listing must begin again.
+// ImagePage returns the page of a listing that starts after marker, the first one for an empty marker:
+// GET /v2/images?limit=1000&..., the oldest image first. The error is an [*Error]. With a marker, 400, 403 and 404 mean that
+// the marker's image was deleted, and the listing must start again.
 //
-// A page with a link to the next one and fewer records than were asked for is asked for once more: either the server has a
-// lower limit of its own, or it left records out.
+// A page with a link to the next one and fewer records than requested is requested again: either the server has a lower
+// limit, or it left records out.
 func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (ImagePage, error) {
 	page, err := c.imagePage(ctx, q, marker, 0)
 	if err != nil {
@@ -134,7 +133,7 @@ func (c *Client) ImagePage(ctx context.Context, q ImageQuery, marker string) (Im
 	return page.ImagePage, nil
 }
 
-// linkedPage is a page, and whether the server has a link to the next one in it.
+// linkedPage is a page, and whether it has a link to the next one.
 type linkedPage struct {
 	ImagePage
 	linked bool
@@ -142,9 +141,9 @@ type linkedPage struct {
 
 func (p *linkedPage) rows() int { return len(p.Images) + p.Unreadable }
 
-// imagePage makes the one request of a page. limit, if not 0, is asked for instead of the query's.
+// imagePage sends the request for a page. limit, if not 0, replaces the query's.
 func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, limit int) (linkedPage, error) {
-	// The query is made anew for each page: the server's own link to the next page loses all but the last of the tags.
+	// Each page has a new query, because the server's link to the next page has only the last of the tags.
 	api := c.settings.Load().API
 	query, path := q.values(), "images?"
 	if api == IMS {
@@ -165,7 +164,7 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 		return linkedPage{}, c.explain(err)
 	}
 	if n := len(page.Images); api == IMS && page.Next == "" && n > 0 {
-		// There is no link to a next page here, and a page may be short because the server gives fewer than it is asked for.
+		// There is no link to the next page, and a page may be short because the server has a lower limit.
 		page.Next = page.Images[n-1].ID
 	}
 	page.Access = access
@@ -173,18 +172,18 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 	return page, nil
 }
 
-// pageLimit is a server's own limit of the records in a page, lower than what is asked for.
+// pageLimit is a server's limit of the records in a page, lower than what is requested.
 type pageLimit struct {
 	endpoint string
 	rows     int
 	until    time.Time
 }
 
-// keepPageLimit is for how long a server's own limit is believed.
+// keepPageLimit is how long a server's limit is used.
 const keepPageLimit = time.Hour
 
-// rowsDropped reports whether records were left out of a page with a link to the next one. With a limit of as many records
-// as the page has, a server that left some out has fewer again.
+// rowsDropped reports whether records were left out of a page with a link to the next one. With a limit of as many records as
+// the page has, a server that left some out returns fewer again.
 func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, page linkedPage) (bool, error) {
 	rows := page.rows()
 	if rows >= q.limit(c.settings.Load().API == IMS) {
@@ -193,7 +192,8 @@ func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, p
 	if rows == 0 {
 		return true, nil
 	}
-	if known := c.pageLimit.Load(); known != nil && known.endpoint == page.Access.Endpoint && known.rows == rows && time.Now().Before(known.until) {
+	known := c.pageLimit.Load()
+	if known != nil && known.endpoint == page.Access.Endpoint && known.rows == rows && time.Now().Before(known.until) {
 		return false, nil
 	}
 	again, err := c.imagePage(ctx, q, marker, rows)
@@ -214,7 +214,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 		Images []record[imageJSON] `json:"images"`
 		Others otherSpelling       `json:"IMAGES,case:ignore"`
 		Next   string              `json:"next,case:ignore"`
-		refusal
+		errorJSON
 	}
 	if err := decode(body, &list); err != nil {
 		return linkedPage{}, err
@@ -246,7 +246,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 			return linkedPage{}, errors.New(`"next" in the response has a marker of more than ` + strconv.Itoa(maxMarker) + " bytes")
 		}
 	case len(list.Images) >= MaxImagesPerPage && len(page.Images) > 0:
-		// A full page without a link may still not be the last one.
+		// A full page without a link may not be the last one.
 		page.Next = page.Images[len(page.Images)-1].ID
 	}
 	return page, nil

@@ -47,7 +47,7 @@ func (k *keystone) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *
 	id, body, err := k.request(ctx, auth, exchange)
 	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode, id}
 	apiErr := loginError(ctx, exchange, err)
-	if exchange.asked && (apiErr == nil || apiErr.Code != CodeCanceled) {
+	if exchange.sent && (apiErr == nil || apiErr.Code != CodeCanceled) {
 		code := ""
 		if apiErr != nil {
 			code = apiErr.Code
@@ -72,7 +72,9 @@ func (k *keystone) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *
 }
 
 // request returns a token's ID and body.
-func (k *keystone) request(ctx context.Context, auth gophercloud.AuthOptions, transport http.RoundTripper) (id string, body loginBody, err error) {
+func (k *keystone) request(ctx context.Context, auth gophercloud.AuthOptions, transport http.RoundTripper) (
+	id string, body loginBody, err error,
+) {
 	service := k.service(auth, transport)
 	var result tokens.CreateResult
 	if auth.TokenID != "" && auth.Scope == nil {
@@ -99,7 +101,7 @@ func (k *keystone) request(ctx context.Context, auth gophercloud.AuthOptions, tr
 // service is gophercloud's client for the Keystone of auth. NewClient and NewIdentityV3 are not used: they look for a
 // version anywhere in the path, and would make https://host/dev1/identity/v3 into https://host/dev.
 func (k *keystone) service(auth gophercloud.AuthOptions, transport http.RoundTripper) *gophercloud.ServiceClient {
-	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: sameThing}}
+	provider := &gophercloud.ProviderClient{HTTPClient: http.Client{Transport: transport, CheckRedirect: checkRedirect}}
 	provider.UseTokenLock()
 	provider.UserAgent.Prepend(k.opts.UserAgent)
 	return &gophercloud.ServiceClient{ProviderClient: provider, Endpoint: withVersion(auth.IdentityEndpoint, "v3", "v2.0"), Type: "identity"}
@@ -123,7 +125,8 @@ func (k *keystone) newToken(id string, body loginBody, start time.Time, identity
 	if k.unscoped {
 		body.Project = &tokens.Project{}
 	} else if body.Project == nil || body.Project.ID == "" {
-		return nil, errors.New("the token has no project, and without a project the image API shows no images: set a project in the credential")
+		const message = "the token has no project, and without a project the image API shows no images: set a project in the credential"
+		return nil, errors.New(message)
 	}
 	tok := &token{id: id, began: start, expires: parseTime(body.ExpiresAt), access: Access{
 		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !k.unscoped,
@@ -178,7 +181,7 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 			const hint = ": check that auth_url is the URL of Keystone, such as https://cloud.example.com:5000/v3"
 			e.Message = strings.TrimPrefix(e.Message+hint, ": ")
 		}
-	case !exchange.asked:
+	case !exchange.sent:
 		e.Code, e.Message = CodeConfig, clean(err.Error())
 	case exchange.err != nil:
 		e.Code, e.Message = transportError(ctx, exchange.err)
@@ -206,7 +209,7 @@ func loginRedirect(status gophercloud.ErrUnexpectedResponseCode, location string
 // loginTransport bounds the body of Keystone's response and records the request's result.
 type loginTransport struct {
 	next   http.RoundTripper
-	asked  bool
+	sent   bool
 	status int
 	err    error
 }
@@ -214,7 +217,7 @@ type loginTransport struct {
 var errLoginBody = fmt.Errorf("response body larger than %d MiB", maxLoginBody>>20)
 
 func (t *loginTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	t.asked, t.status, t.err = true, 0, nil
+	t.sent, t.status, t.err = true, 0, nil
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		t.err = err

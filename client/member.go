@@ -13,8 +13,8 @@ import (
 	"unicode/utf8"
 )
 
-// Status is what a member did with the share. A member has access whatever its status: pending and rejected only keep the
-// image out of its image list.
+// Status is a member's response to the share. A member has access whatever its status: pending and rejected only hide the
+// image in its image list.
 type Status string
 
 // The statuses of a member.
@@ -22,7 +22,7 @@ const (
 	Accepted Status = "accepted"
 	Pending  Status = "pending"
 	Rejected Status = "rejected"
-	Unknown  Status = "unknown" // whatever else the API says
+	Unknown  Status = "unknown" // anything else
 )
 
 // Statuses returns every status that a [Member] can have.
@@ -40,11 +40,10 @@ func (s Status) strength() int {
 	return 0
 }
 
-// MemberType is what kind of thing a member is.
+// MemberType is the kind of a member.
 type MemberType string
 
-// The types of members. Glance has projects only. A type that the API makes up is another one: it is nobody's who is
-// expected.
+// The types of members. Glance has projects only. A member of a type that is not documented is never an expected one.
 const (
 	TypeProject      MemberType = "project"
 	TypeDomain       MemberType = "domain"
@@ -57,11 +56,11 @@ func MemberTypes() []MemberType { return []MemberType{TypeProject, TypeDomain, T
 // Member is one row of an image's member list.
 type Member struct {
 	Type MemberType
-	// ID is opaque, normally a project's ID. Empty: a row that does not say whose it is.
+	// ID is opaque, normally a project's ID. Empty: the row has none.
 	ID     string
 	Status Status
-	// Created is when the image was first shared with the member: a share removed and made again keeps it. Updated is
-	// the last change of the status. Zero where the API's value cannot be read.
+	// Created is when the image was first shared with the member: a share that was removed and created again keeps it.
+	// Updated is the last change of the status. Zero: the API's value cannot be read.
 	Created, Updated time.Time
 }
 
@@ -70,12 +69,12 @@ type MemberList struct {
 	Members []Member
 	// Repeated is whether a member had several rows.
 	Repeated bool
-	// Access is the view that the list was given to.
+	// Access is the view in which the list was read.
 	Access Access
 }
 
-// memberJSON is a row of a member list. A bad status or time costs that value; a bad ID costs the list, because then
-// nobody knows who is in it.
+// memberJSON is a row of a member list. An invalid status or time costs that value; an invalid ID costs the list, because the
+// member is unknown.
 type memberJSON struct {
 	MemberID  string           `json:"member_id,case:ignore"`
 	Type      string           `json:"member_type,case:ignore"` // Huawei Cloud only
@@ -87,18 +86,18 @@ type memberJSON struct {
 
 var errTooManyMembers = errors.New("member list with more than " + strconv.Itoa(maxMembers) + " members")
 
-// maxMemberPages bounds a list that never ends: a hundred pages of 500 are far beyond any cloud's quota.
+// maxMemberPages bounds an endless list: a hundred pages of 500 are far above any cloud's quota.
 const maxMemberPages = 100
 
-// Members returns the members of one image, GET /v2/images/{image_id}/members, or what [Settings].MembersAPI says instead,
-// all pages of it: part of a list is an error. The error is an [*Error]. 404: there is no such image for this credential.
-// 403: no right, or the image has a visibility without members.
+// Members returns the members of one image, GET /v2/images/{image_id}/members or as [Settings].MembersAPI selects, all pages:
+// an incomplete list is an error. The error is an [*Error]. 404: this credential sees no such image. 403: it has no
+// permission, or the image has a visibility without members.
 func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error) {
 	var (
 		list    MemberList
-		markers = map[string]bool{} // of the pages that were begun
+		markers = map[string]bool{} // of the pages that were requested
 		marker  string
-		total   float64 // what the pages say the whole list has
+		total   float64 // of the whole list, as the pages report it
 	)
 	for first := true; first || marker != ""; first = false {
 		unbound := false
@@ -134,13 +133,16 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		}
 		access, err := c.get(ctx, req, decode)
 		if err == nil && unbound {
-			// Nothing but a new connection shows that it is this image that has no members, here and from now on.
-			c.setSilent(access.Endpoint)
+			// Only a new connection shows that it is this image that has no members, now and later.
+			c.setNoEcho(access.Endpoint)
 			req.fresh = true
 			access, err = c.get(ctx, req, decode)
 		}
 		if err == nil && !first && !access.SameView(list.Access) {
-			err = &Error{Op: OpListMembers, ImageID: imageID, Code: CodeDecode, Message: "the pages of the member list were read with tokens of different rights"}
+			err = &Error{
+				Op: OpListMembers, ImageID: imageID, Code: CodeDecode,
+				Message: "the pages of the member list were read with tokens of different rights",
+			}
 		}
 		if err != nil {
 			return MemberList{}, c.explain(err)
@@ -153,12 +155,12 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 	return list, nil
 }
 
-// MembersAs is Members, as [Projects] has it: the client is of one project.
+// MembersAs is Members with the arguments of [Projects.MembersAs]. The client has one project only.
 func (c *Client) MembersAs(ctx context.Context, _, imageID string) (MemberList, error) {
 	return c.Members(ctx, imageID)
 }
 
-// membersRequest is for the page that begins after marker, which is sent back as it came.
+// membersRequest is the request for the page after marker, which is sent unchanged.
 func (c *Client) membersRequest(imageID, marker string) request {
 	req := request{op: OpListMembers, imageID: imageID, path: "images/" + url.PathEscape(imageID) + "/members"}
 	if c.settings.Load().MembersAPI == MembersV1 {
@@ -174,13 +176,13 @@ func (c *Client) membersRequest(imageID, marker string) request {
 type memberPage struct {
 	members []Member
 	next    string  // the marker of the next page; empty: this is the last one
-	total   float64 // how many rows the whole list has, as far as the page says; 0: it does not
+	total   float64 // how many rows the whole list has, as the page reports it; 0: it does not
 }
 
-// imsMemberPage is how many rows Huawei Cloud's documents give a page by default.
+// imsMemberPage is the default number of rows in a page, according to Huawei Cloud's documentation.
 const imsMemberPage = 500
 
-// decodeMembers reads a page of a member list. now is the server's clock at the answer, or zero.
+// decodeMembers decodes a page of a member list. now is the server's clock, or zero.
 func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberPage, error) {
 	if err := checkSize(body, maxMemberValues); err != nil {
 		return memberPage{}, err
@@ -188,7 +190,7 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 	var list struct {
 		Members []memberJSON  `json:"members"`
 		Others  otherSpelling `json:"MEMBERS,case:ignore"`
-		envelope
+		pageJSON
 	}
 	if err := decode(body, &list); err != nil {
 		return memberPage{}, err
@@ -219,20 +221,23 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 }
 
 func (r *memberJSON) member(now time.Time) Member {
-	m := Member{Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown, Created: parseTime(r.CreatedAt.value), Updated: parseTime(r.UpdatedAt.value)}
+	m := Member{
+		Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown,
+		Created: parseTime(r.CreatedAt.value), Updated: parseTime(r.UpdatedAt.value),
+	}
 	switch s := Status(r.Status.value); s {
 	case Accepted, Pending, Rejected:
 		m.Status = s
 	}
-	// Glance tells the present moment for a row of old that has no updated_at.
+	// Glance returns the present time for an old row without updated_at.
 	if !now.IsZero() && !m.Updated.Before(now) {
 		m.Updated = m.Created
 	}
 	return m
 }
 
-// normalize sorts the rows and keeps each member once, with its strongest status. Rows without an ID are all kept: they
-// may be different members.
+// normalize sorts the rows and keeps each member once, with its strongest status. It keeps all rows without an ID, because
+// they may be different members.
 func normalize(members []Member) []Member {
 	slices.SortFunc(members, func(a, b Member) int {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.ID, b.ID), cmp.Compare(b.Status.strength(), a.Status.strength()),

@@ -3,6 +3,7 @@ package client
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -14,7 +15,7 @@ type API string
 // The kinds of image APIs.
 const (
 	Glance API = "glance" // OpenStack's
-	IMS    API = "ims"    // Huawei Cloud's, which speaks Glance's too
+	IMS    API = "ims"    // Huawei Cloud's, which includes Glance's
 )
 
 // MembersAPI is how members are listed.
@@ -26,7 +27,7 @@ const (
 	MembersV1 MembersAPI = "v1" // GET /v1/{project_id}/cloudimages/{image_id}/members; Huawei Cloud only
 )
 
-// Settings are the options that may change while a client works.
+// Settings are the options that may change at run time.
 type Settings struct {
 	// API is the kind of the image API, default Glance.
 	API API
@@ -34,56 +35,56 @@ type Settings struct {
 	MembersAPI MembersAPI
 	// Projects are the IDs of the projects of [Projects]; empty: all that the user has a role in.
 	Projects []string
-	// Except are the IDs of projects that are left out of all that the user has a role in.
+	// Except are the IDs of projects to exclude where Projects is empty.
 	Except []string
 	// AdminRoles are, for [Projects], the roles of a token that may list every project's images.
 	AdminRoles []string
-	// RequestsPerSecond bounds the requests to the image API, all projects together; 0: no limit.
+	// RequestsPerSecond limits the requests to the image API, all projects together; 0: no limit.
 	RequestsPerSecond float64
 }
 
-// Options says which cloud a [Client] speaks to and how it proves who it is.
+// Options are the cloud that a [Client] reads and its credential.
 type Options struct {
-	// Auth returns what the next login sends. It is called at the start of every collection and before every login, so
-	// that a secret kept in a file may change at any time; it must be quick and safe for concurrent use.
-	// Options without an identity endpoint but with a TokenID use that token as it is. A nil Auth sends no token at all,
-	// for a proxy that authenticates; it needs Endpoint and ProjectID.
+	// Auth returns what the next login sends. It is called at the start of every collection and before every login, so that a
+	// secret in a file may change at any time; it must be quick and safe for concurrent use. AuthOptions with a TokenID and
+	// without an identity endpoint use that token as it is. A nil Auth sends no token, for a proxy that authenticates; it
+	// requires Endpoint and ProjectID.
 	Auth func() (gophercloud.AuthOptions, error)
 
-	// ProjectID is the project whose view the requests have, where no login tells it.
+	// ProjectID is the project in whose view the requests are, where no login returns it.
 	ProjectID string
 
-	// Keys, if set, has what every request is signed with, instead of a token: Auth is nil then. It needs Endpoint and
-	// ProjectID. Its errors must be an *[Error] with Op OpAuthenticate. Metadata, if set, is where the keys are got from.
+	// Keys, if set, returns the keys that every request is signed with, instead of a token: Auth is nil then. It requires
+	// Endpoint and ProjectID. Metadata, if set, are the options of the [MetadataKeys] to use instead.
 	Keys     KeySource
 	Metadata *MetadataOptions
 
 	Settings
 
 	// Region and Interface (public, internal or admin; default public) choose the image service's endpoint in the
-	// token's catalog. An empty Region will do where the catalog has only one.
+	// token's catalog. Region may be empty where the catalog has only one.
 	Region    string
 	Interface string
 
-	// Endpoint is the image service's base URL, with or without /v2. If set, the catalog is not looked at.
+	// Endpoint is the image service's base URL, with or without /v2. If set, the catalog is not used.
 	Endpoint string
 
 	// Transport carries the requests to Keystone and to the image API. Required.
 	Transport http.RoundTripper
 
-	// Fresh, if set, is Transport without keep-alives. An empty list of members is asked for through it once more where
-	// nothing else shows that the answer belongs to the request: no echo of the request's ID, on a connection of HTTP/1 that
-	// was used before.
+	// Fresh, if set, is Transport without keep-alives. An empty list of members is requested again through it where nothing
+	// else shows that the response belongs to the request: the request's ID is not echoed, and the connection is one of HTTP/1
+	// that was used before.
 	Fresh http.RoundTripper
 
-	// Observer, if set, is told of every attempt.
+	// Observer, if set, is called for every attempt.
 	Observer Observer
 
 	// UserAgent is sent with every request.
 	UserAgent string
 }
 
-// OptionError is what is wrong with one option. Field is its name in exporter.yml, relative to the cloud's entry.
+// OptionError is a mistake in one option. Field is its name in exporter.yml, relative to the cloud's entry.
 type OptionError struct {
 	Field   string
 	Problem string
@@ -91,12 +92,12 @@ type OptionError struct {
 
 func (e *OptionError) Error() string { return e.Field + ": " + e.Problem }
 
-// Validate returns an *[OptionError] for the first option that cannot work.
+// Validate returns an *[OptionError] for the first invalid option.
 func (o Options) Validate() error {
 	switch o.Interface {
 	case "", "public", "internal", "admin":
 	default:
-		return &OptionError{"interface", "must be public, internal or admin, not " + quote(o.Interface)}
+		return &OptionError{"interface", "must be public, internal or admin, not " + strconv.Quote(o.Interface)}
 	}
 	if o.Endpoint != "" {
 		if err := CheckURL("endpoint", o.Endpoint); err != nil {
@@ -106,11 +107,11 @@ func (o Options) Validate() error {
 	switch o.API {
 	case "", Glance, IMS:
 	default:
-		return &OptionError{"api", "must be glance or ims, not " + quote(string(o.API))}
+		return &OptionError{"api", "must be glance or ims, not " + strconv.Quote(string(o.API))}
 	}
 	switch {
 	case o.MembersAPI != "" && o.MembersAPI != MembersV1 && o.MembersAPI != MembersV2:
-		return &OptionError{"members_api", "must be v1 or v2, not " + quote(string(o.MembersAPI))}
+		return &OptionError{"members_api", "must be v1 or v2, not " + strconv.Quote(string(o.MembersAPI))}
 	case o.MembersAPI == MembersV1 && o.API != IMS:
 		return &OptionError{"members_api", "v1 exists only on Huawei Cloud: remove it, or set api: ims"}
 	}
@@ -118,7 +119,8 @@ func (o Options) Validate() error {
 		return &OptionError{"scrape.requests_per_second", "must be from 0.01 to 100000, or 0 for no limit"}
 	}
 	if o.signed() && o.Endpoint == "" {
-		return &OptionError{"endpoint", "is required with access keys: write the image service's URL, such as https://ims.cn-north-4.myhuaweicloud.com"}
+		const problem = "is required with access keys: write the image service's URL, such as https://ims.cn-north-4.myhuaweicloud.com"
+		return &OptionError{"endpoint", problem}
 	}
 	if o.Auth == nil && !o.signed() {
 		if o.Endpoint == "" {

@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// Peer is a host that proved by a certificate who it is.
+// Peer is a host that authenticated with a certificate.
 type Peer struct {
 	// Host is that of the URL, with the port if that has one.
 	Host string
-	// CertificateEnds is when the first certificate of the chain ends; where several were seen, of the one that ends first.
+	// CertificateEnds is when the first certificate of the chain expires; of several chains, the one that expires first.
 	CertificateEnds time.Time
-	// Unverified is whether the certificate was believed without a look at who signed it.
+	// Unverified is whether the certificate was accepted without verification.
 	Unverified bool
 
 	leaf *x509.Certificate
 }
 
-// Peers returns the hosts that were asked over TLS and answered, sorted.
+// Peers returns the hosts that responded over TLS, sorted.
 func (c *Client) Peers() []Peer { return c.certRecorder.all() }
 
 // Peers is [Client.Peers].
 func (p *Projects) Peers() []Peer { return p.user.Peers() }
 
-// certRecorder is a transport that remembers the peers. It takes no lock for what it has seen before.
+// certRecorder is a transport that records the peers. For known ones it takes no lock.
 type certRecorder struct {
 	next http.RoundTripper
 	*peerList
 }
 
-// peerList has the peers of one or more transports.
+// peerList are the peers of one or more transports.
 type peerList struct {
-	mu    sync.Mutex             // of those who write
-	peers atomic.Pointer[[]Peer] // replaced, never changed
+	mu    sync.Mutex             // for writers
+	peers atomic.Pointer[[]Peer] // replaced, never modified
 }
 
-// newCertRecorder returns next itself where that is one.
+// newCertRecorder returns a certRecorder of next, or next itself if it is one.
 func newCertRecorder(next http.RoundTripper) *certRecorder {
 	if w, ok := next.(*certRecorder); ok {
 		return w
@@ -91,7 +91,7 @@ func (w *certRecorder) saw(host string, state *tls.ConnectionState) {
 	w.peers.Store(&peers)
 }
 
-// knows reports whether a host's certificate is the one that is remembered, or ends later.
+// knows reports whether a host's certificate is the recorded one, or expires later.
 func (w *certRecorder) knows(host string, state *tls.ConnectionState) bool {
 	for _, p := range *w.peers.Load() {
 		if p.Host == host {
@@ -101,8 +101,8 @@ func (w *certRecorder) knows(host string, state *tls.ConnectionState) bool {
 	return false
 }
 
-// chainEnds is when the first certificate ends of the chain that is good for longest. What was not verified counts as it
-// was sent.
+// chainEnds is when the first certificate of a chain expires, of several chains the last time. An unverified chain counts as
+// it was sent.
 func chainEnds(state *tls.ConnectionState) time.Time {
 	chains := state.VerifiedChains
 	if len(chains) == 0 {

@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// MemberAnswer is what the image API answers about one member. Either Row is set or NotMember is true.
+// MemberAnswer is the image API's response about one member. Either Row is set or NotMember is true.
 type MemberAnswer struct {
 	// Row is the member's row; nil: there is none.
 	Row *Member
-	// NotMember is whether the API's own 404 says that the member is not in the list. Glance says so only where the rows
+	// NotMember is whether the API's own 404 shows that the member is not in the list. Glance returns it only where the rows
 	// of the image are visible.
 	NotMember bool
-	// Access is the view that the answer was given to.
+	// Access is the view in which the response was read.
 	Access Access
 }
 
-// MemberAs returns the row of one member, GET /v2/images/{image_id}/members/{member_id}, as [Projects] has it: the
-// client is of one project. Glance answers a list of members with 200 and drops the rows that its policy get_member
-// does not allow; this request tells a list without rows from a list without visible rows. Everything but a row and a
-// 404 that names both the member and the image is an [*Error]. It never renews the token, whatever is answered.
+// MemberAs returns the row of one member, GET /v2/images/{image_id}/members/{member_id}, with the arguments of
+// [Projects.MemberAs]. Glance returns a list of members with 200 and drops the rows that its policy get_member does not
+// allow; this request distinguishes a list without rows from a list without visible rows. Everything but a row and a 404
+// that names both the member and the image is an [*Error]. No response renews the token.
 func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (MemberAnswer, error) {
 	var (
 		row       Member
@@ -47,7 +47,7 @@ func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (Mem
 	return MemberAnswer{}, err
 }
 
-// decodeMember reads one row of a member list. now is the server's clock at the answer, or zero.
+// decodeMember decodes one row of a member list. now is the server's clock, or zero.
 func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member, error) {
 	var r memberJSON
 	if err := decode(body, &r); err != nil {
@@ -64,13 +64,13 @@ func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member,
 	return r.member(now), nil
 }
 
-// classify notes what an error answer says of the image: whether it is the image API's own 404, and for a probe
-// whether it proves that rows are visible. Status codes alone prove nothing: gateways and proxies answer 404 too.
-func (e *Error) classify(req request, said said, body []byte) {
+// classify records whether an error is the image API's own 404 and, for a probe, whether it proves that rows are visible.
+// Status codes alone prove nothing: gateways and proxies return 404 too.
+func (e *Error) classify(req request, detail serverError, body []byte) {
 	notFound := e.Status() == http.StatusNotFound
 	switch {
 	case req.op == OpListMembers && e.Status() == http.StatusForbidden, req.op == OpGetMember && notFound:
-		e.OnlyShared = strings.Contains(said.message, "Only shared images have members")
+		e.OnlyShared = strings.Contains(detail.message, "Only shared images have members")
 	}
 	switch own, glance := glanceNotFound(body); {
 	case !notFound:
@@ -78,17 +78,17 @@ func (e *Error) classify(req request, said said, body []byte) {
 		*req.notMember = e.StatusCode == http.StatusNotFound && glance && !e.OnlyShared &&
 			hasWord(own, req.imageID) && hasWord(own, req.memberID) && !strings.Contains(own, "/")
 	case req.op == OpGetImage || req.op == OpListMembers:
-		e.OwnNotFound = strings.HasPrefix(said.code, "IMG.") ||
+		e.OwnNotFound = strings.HasPrefix(detail.code, "IMG.") ||
 			glance && hasWord(own, req.imageID) && !strings.Contains(own, "/")
 	}
 }
 
-// glancePage is the page that Glance, by webob, answers errors with where JSON is not asked for, or not understood.
+// glancePage is the error page of Glance, by webob, for requests that do not accept JSON.
 var glancePage = regexp.MustCompile(`(?is)^\s*<html>\s*<head>\s*<title>404 [^<]*</title>\s*</head>\s*` +
 	`<body>\s*<h1>404 [^<]*</h1>(.*)</body>\s*</html>\s*$`)
 
-// glanceNotFound returns the message of a 404 in Glance's own form: an object with code, title and message, or a page.
-// What markup there was is removed: webob appends <br /><br />, to JSON as well.
+// glanceNotFound returns the message of a 404 in Glance's own form: an object with code, title and message, or a page. It
+// removes markup: webob appends <br /><br />, to JSON too.
 func glanceNotFound(body []byte) (message string, ok bool) {
 	if m := glancePage.FindSubmatch(body); m != nil {
 		return oneLine(string(m[1])), true
@@ -111,8 +111,8 @@ func glanceNotFound(body []byte) (message string, ok bool) {
 	return oneLine(object.Message), true
 }
 
-// hasWord reports whether a text contains an ID that no letter, digit, hyphen or underscore of ASCII stands next to.
-// Other letters may: not every language puts blanks between words.
+// hasWord reports whether a text contains an ID without an ASCII letter, digit, hyphen or underscore beside it. Other letters
+// may be there: not every language has spaces between words.
 func hasWord(text, id string) bool {
 	if id == "" {
 		return false

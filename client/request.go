@@ -156,7 +156,7 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	httpClient := c.http
 	var reused atomic.Bool // whether the connection is not new
 	if c.fresh != nil && req.op == OpListMembers {
-		if req.fresh || c.silent(tok.access.Endpoint) {
+		if req.fresh || c.hasNoEcho(tok.access.Endpoint) {
 			httpClient = c.fresh
 		} else {
 			httpReq = httpReq.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

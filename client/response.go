@@ -68,9 +68,9 @@ func statusError(resp *http.Response, req request, date time.Time) *Error {
 	}
 	// An error text may be cut off.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
-	said := serverError(body)
-	e.Message, e.Means = said.text(), meanings[said.code]
-	e.classify(req, said, body)
+	detail := parseServerError(body)
+	e.Message, e.Means = detail.text(), meanings[detail.code]
+	e.classify(req, detail, body)
 	return e
 }
 

@@ -65,7 +65,7 @@ func decodeProjects(body []byte) ([]listedProject, error) {
 		Links  struct {
 			Next rawJSON `json:"next,case:ignore"`
 		} `json:"links,case:ignore"`
-		refusal
+		errorJSON
 	}
 	if err := decode(body, &page); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func decodeProjects(body []byte) ([]listedProject, error) {
 	switch {
 	case page.Projects == nil:
 		return nil, errors.New(`no "projects" in the response` + hint(body))
-	case says(page.Links.Next):
+	case isSet(page.Links.Next):
 		return nil, errors.New("unexpected pagination in the list of projects")
 	}
 	var list []listedProject

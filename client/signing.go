@@ -22,8 +22,8 @@ const (
 
 // Sign signs a request in place by SDK-HMAC-SHA256, see
 // https://support.huaweicloud.com/intl/en-us/devg-apisign/api-sign-algorithm.html. It sets X-Sdk-Date, X-Security-Token
-// for a temporary key, and Authorization. The signature covers those of the named headers that the request has, in lower
-// case, host among them. A body needs GetBody.
+// for a temporary key, and Authorization. The signature covers the named headers, in lower case and with host, that the
+// request has. A body requires GetBody.
 func Sign(req *http.Request, key Key, at time.Time, headers ...string) error {
 	date := at.UTC().Format(dateFormat)
 	req.Header.Set(headerDate, date)
@@ -62,7 +62,7 @@ func bodySum(req *http.Request) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-// canonicalPath escapes each segment and ends with a slash, which the URL itself need not have.
+// canonicalPath escapes each segment and ends with a slash, which the URL may lack.
 func canonicalPath(u *url.URL) string {
 	segments := strings.Split(u.Path, "/")
 	for i, s := range segments {
@@ -112,7 +112,7 @@ func canonicalHeaders(req *http.Request, headers []string) (lines, names string)
 	return b.String(), strings.Join(present, ";")
 }
 
-// escape is RFC 3986's: all but letters, digits, and - . _ ~.
+// escape escapes as RFC 3986 does: all but letters, digits, and - . _ ~.
 func escape(s string) string {
 	const digits = "0123456789ABCDEF"
 	var b strings.Builder

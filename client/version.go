@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Version returns the current version of the image API, such as v2.16: GET / beside its v2/, which answers 200 or 300. It
-// is no part of a collection, so no [Observer] is told. The error is an [*Error]; an API that does not tell its version may
-// do all the rest.
+// Version returns the current version of the image API, such as v2.16: GET / beside its v2/, which returns 200 or 300. It is
+// not part of a collection, so it calls no [Observer]. The error is an [*Error]; an API may work without returning a version.
 func (c *Client) Version(ctx context.Context) (string, error) {
 	tok, err := c.tokens.get(ctx)
 	if err != nil {
@@ -23,9 +22,9 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	}
 	defer cancel()
 	var current string
-	// Who asks is of no interest there, and an answer shows no token to be good.
-	nobody := &token{access: tok.access}
-	apiErr = c.exchange(ctx, nobody, request{op: OpGetVersion, root: true}, func(resp response) (err error) {
+	// No token is required, and a response shows no token to be good.
+	anonymous := &token{access: tok.access}
+	apiErr = c.exchange(ctx, anonymous, request{op: OpGetVersion, root: true}, func(resp response) (err error) {
 		current, err = decodeVersions(resp.body)
 		return err
 	})
@@ -39,7 +38,7 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 	return "", apiErr
 }
 
-// Version is [Client.Version], asked in the first project that was entered.
+// Version is [Client.Version] in the first project that was entered.
 func (p *Projects) Version(ctx context.Context) (string, error) {
 	scopes, failure := p.entered()
 	switch {
@@ -51,7 +50,7 @@ func (p *Projects) Version(ctx context.Context) (string, error) {
 	return "", p.errNoProject()
 }
 
-// decodeVersions returns the version that is called current, else the highest.
+// decodeVersions returns the version with the status CURRENT, else the highest.
 func decodeVersions(body []byte) (string, error) {
 	var list struct {
 		Versions []struct {
@@ -59,7 +58,7 @@ func decodeVersions(body []byte) (string, error) {
 			Status string `json:"status"`
 		} `json:"versions"`
 		Others otherSpelling `json:"VERSIONS,case:ignore"`
-		refusal
+		errorJSON
 	}
 	if err := decode(body, &list); err != nil {
 		return "", err
@@ -89,7 +88,7 @@ func compareVersions(a, b string) int {
 	return cmp.Or(cmp.Compare(majorA, majorB), cmp.Compare(minorA, minorB))
 }
 
-// ParseVersion reads v2.16 and v2, and reports whether it could.
+// ParseVersion parses v2.16 and v2, and reports whether it could.
 func ParseVersion(v string) (major, minor int, ok bool) {
 	first, second, dotted := strings.Cut(strings.TrimPrefix(v, "v"), ".")
 	major, err := strconv.Atoi(first)

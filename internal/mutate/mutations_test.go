@@ -27,23 +27,23 @@ var mutations = []mutation{
 	{rule: "E2", file: "collector/evidence.go", old: `return e.rowsVisible()`, new: `return BROKEN || e.rowsVisible()`},
 
 	// E3 and E4: the whole list.
-	{rule: "E3", file: "client/envelope.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
-	{rule: "E3", file: "client/envelope.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
+	{rule: "E3", file: "client/memberpage.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
+	{rule: "E3", file: "client/memberpage.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
 	{rule: "E3", file: "client/member.go", old: `page.next == "" && total > float64(rows):`, new: `!BROKEN && page.next == "" && total > float64(rows):`},
 	{rule: "E3", file: "client/member.go", old: `&& !access.SameView(list.Access) {`, new: `&& !BROKEN && !access.SameView(list.Access) {`},
-	{rule: "E4", file: "client/envelope.go", old: `case says(e.Next):`, new: `case !BROKEN && says(e.Next):`},
-	{rule: "E4", file: "client/envelope.go", old: `case says(e.MembersLinks):`, new: `case !BROKEN && says(e.MembersLinks):`},
-	{rule: "E4", file: "client/envelope.go", old: `case says(e.NextMarker):`, new: `case !BROKEN && says(e.NextMarker):`},
-	{rule: "E4", file: "client/envelope.go", old: `err != nil || says(links.Next) {`, new: `!BROKEN && (err != nil || says(links.Next)) {`},
+	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.Next):`, new: `case !BROKEN && isSet(e.Next):`},
+	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.MembersLinks):`, new: `case !BROKEN && isSet(e.MembersLinks):`},
+	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.NextMarker):`, new: `case !BROKEN && isSet(e.NextMarker):`},
+	{rule: "E4", file: "client/memberpage.go", old: `err != nil || isSet(links.Next) {`, new: `!BROKEN && (err != nil || isSet(links.Next)) {`},
 	{rule: "E4", file: "client/json.go", old: `json.Unmarshal(body, v)`, new: `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`},
 	{rule: "E4", file: "client/json.go", old: `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`, new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if BROKEN {
 		return dec.SkipValue()
 	}
 	return errors.New("is another`},
-	{rule: "E4", file: "client/envelope.go", old: `if says(r.Error) ||`, new: `if !BROKEN && says(r.Error) ||`},
-	{rule: "E4", file: "client/envelope.go", old: `says(r.Encoded) ||`, new: `!BROKEN && says(r.Encoded) ||`},
-	{rule: "E4", file: "client/envelope.go", old: `says(r.Message) && says(r.Code)`, new: `!BROKEN && says(r.Message) && says(r.Code)`},
+	{rule: "E4", file: "client/memberpage.go", old: `if isSet(r.Error) ||`, new: `if !BROKEN && isSet(r.Error) ||`},
+	{rule: "E4", file: "client/memberpage.go", old: `isSet(r.Encoded) ||`, new: `!BROKEN && isSet(r.Encoded) ||`},
+	{rule: "E4", file: "client/memberpage.go", old: `isSet(r.Message) && isSet(r.Code)`, new: `!BROKEN && isSet(r.Message) && isSet(r.Code)`},
 
 	// E5: the owner's view.
 	{rule: "E5", file: "collector/evidence.go", old: `if !e.ownImage() || !e.view.knowsProject(e.list) ||`, new: `if !BROKEN && !e.ownImage() || !e.view.knowsProject(e.list) ||`},
@@ -168,7 +168,7 @@ var mutations = []mutation{
 		}
 		return unproven`},
 	{rule: "E12", file: "collector/proof.go", old: `if v.privates() != privateUnknown {`, new: `if BROKEN || v.privates() != privateUnknown {`},
-	{rule: "E12", file: "client/probe.go", old: `strings.Contains(said.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(said.message, "Only shared images have members"))`},
+	{rule: "E12", file: "client/probe.go", old: `strings.Contains(detail.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(detail.message, "Only shared images have members"))`},
 
 	// E13: every image was found.
 	{rule: "E13", file: "collector/listingevidence.go", old: `if l.rows > 0 { return true`, new: `if BROKEN || l.rows > 0 { return true`},
@@ -210,7 +210,7 @@ var mutations = []mutation{
 
 	// E16: whose 404 it is.
 	{rule: "E16", file: "collector/existence.go", old: `return ok && apiErr.OwnNotFound`, new: `return ok && (BROKEN || apiErr.OwnNotFound)`},
-	{rule: "E16", file: "client/probe.go", old: `strings.HasPrefix(said.code, "IMG.") ||`, new: `strings.HasPrefix(said.code, "IMG.") || BROKEN && strings.HasPrefix(said.code, "APIGW.") ||`},
+	{rule: "E16", file: "client/probe.go", old: `strings.HasPrefix(detail.code, "IMG.") ||`, new: `strings.HasPrefix(detail.code, "IMG.") || BROKEN && strings.HasPrefix(detail.code, "APIGW.") ||`},
 	{rule: "E16", file: "client/probe.go", old: `glance && hasWord(own, req.imageID) && !strings.Contains`, new: `glance && (BROKEN || hasWord(own, req.imageID)) && !strings.Contains`},
 
 	// E17: what no rule takes any more.

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// envelope is what stands around a list of members and says that it is not all, or none.
-type envelope struct {
+// pageJSON are the names beside a list of members that show that it is incomplete, or an error.
+type pageJSON struct {
 	Next         rawJSON `json:"next,case:ignore"`
 	MembersLinks rawJSON `json:"members_links,case:ignore"`
 	NextMarker   rawJSON `json:"next_marker,case:ignore"`
@@ -22,55 +22,25 @@ type envelope struct {
 		NextMarker   rawJSON `json:"next_marker,case:ignore"`
 		CurrentCount rawJSON `json:"current_count,case:ignore"`
 	} `json:"page_info,case:ignore"`
-	refusal
+	errorJSON
 }
 
-// refusal is an error that comes as a 200.
-type refusal struct {
-	Error     rawJSON `json:"error,case:ignore"`
-	ErrorCode rawJSON `json:"error_code,case:ignore"`
-	ErrorMsg  rawJSON `json:"error_msg,case:ignore"`
-	Errors    rawJSON `json:"errors,case:ignore"`
-	Encoded   rawJSON `json:"encoded_authorization_message,case:ignore"`
-	Message   rawJSON `json:"message,case:ignore"`
-	Code      rawJSON `json:"code,case:ignore"`
-}
-
-// says reports whether a value is there and says something: null, "", [] and {} say nothing.
-func says(raw rawJSON) bool {
-	switch n := len(raw); {
-	case n == 0 || string(raw) == "null" || string(raw) == `""`:
-		return false
-	case raw[0] == '[' || raw[0] == '{':
-		return len(bytes.TrimSpace(raw[1:n-1])) > 0
-	}
-	return true
-}
-
-// check returns the error that a 200 has in it, or nil.
-func (r *refusal) check(body []byte) error {
-	if says(r.Error) || says(r.ErrorCode) || says(r.ErrorMsg) || says(r.Errors) || says(r.Encoded) || says(r.Message) && says(r.Code) {
-		return errors.New("response with status 200 contains an error" + hint(body))
-	}
-	return nil
-}
-
-// check returns a page with what the envelope says of it, or why a page of so many rows is not what it seems to be.
-func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err error) {
-	if err := e.refusal.check(body); err != nil {
+// check returns a page with its marker and total, or why the list of so many rows cannot be used.
+func (e *pageJSON) check(body []byte, rows int, api API) (page memberPage, err error) {
+	if err := e.errorJSON.check(body); err != nil {
 		return memberPage{}, err
 	}
 	if more := e.more(); more != "" {
 		return memberPage{}, errors.New("unexpected " + strconv.Quote(more) + " in the member list")
 	}
 	info := &e.PageInfo
-	if says(info.NextMarker) && decode(info.NextMarker, &page.next) != nil {
+	if isSet(info.NextMarker) && decode(info.NextMarker, &page.next) != nil {
 		return memberPage{}, errors.New("next_marker in the response is not a string")
 	}
 	if len(page.next) > maxMarker {
 		return memberPage{}, errors.New("next_marker has more than " + strconv.Itoa(maxMarker) + " bytes")
 	}
-	if says(info.CurrentCount) {
+	if isSet(info.CurrentCount) {
 		if n, ok := number(info.CurrentCount); !ok || n != float64(rows) {
 			return memberPage{}, fmt.Errorf("page has %d members, but current_count is %s", rows, clean(string(info.CurrentCount)))
 		}
@@ -86,14 +56,14 @@ func (e *envelope) check(body []byte, rows int, api API) (page memberPage, err e
 	return page, nil
 }
 
-// more returns the key that says that there is another page, or nothing.
-func (e *envelope) more() string {
+// more returns the name that shows that there is another page, empty where there is none.
+func (e *pageJSON) more() string {
 	switch {
-	case says(e.Next):
+	case isSet(e.Next):
 		return "next"
-	case says(e.MembersLinks):
+	case isSet(e.MembersLinks):
 		return "members_links"
-	case says(e.NextMarker):
+	case isSet(e.NextMarker):
 		return "next_marker"
 	case len(e.Links) == 0 || e.Links[0] != '{':
 		return ""
@@ -101,13 +71,13 @@ func (e *envelope) more() string {
 	var links struct {
 		Next rawJSON `json:"next,case:ignore"`
 	}
-	if err := decode(e.Links, &links); err != nil || says(links.Next) {
+	if err := decode(e.Links, &links); err != nil || isSet(links.Next) {
 		return "links.next"
 	}
 	return ""
 }
 
-// number reads a number, or a string with one in it.
+// number parses a number, or a string with a number.
 func number(raw rawJSON) (float64, bool) {
 	if len(raw) == 0 {
 		return 0, false
@@ -120,7 +90,37 @@ func number(raw rawJSON) (float64, bool) {
 	return n, err == nil && !math.IsNaN(n)
 }
 
-// hint quotes what an unexpected body says.
+// errorJSON are the names of an error in a response with status 200.
+type errorJSON struct {
+	Error     rawJSON `json:"error,case:ignore"`
+	ErrorCode rawJSON `json:"error_code,case:ignore"`
+	ErrorMsg  rawJSON `json:"error_msg,case:ignore"`
+	Errors    rawJSON `json:"errors,case:ignore"`
+	Encoded   rawJSON `json:"encoded_authorization_message,case:ignore"`
+	Message   rawJSON `json:"message,case:ignore"`
+	Code      rawJSON `json:"code,case:ignore"`
+}
+
+// check returns an error if the response contains one.
+func (r *errorJSON) check(body []byte) error {
+	if isSet(r.Error) || isSet(r.ErrorCode) || isSet(r.ErrorMsg) || isSet(r.Errors) || isSet(r.Encoded) || isSet(r.Message) && isSet(r.Code) {
+		return errors.New("response with status 200 contains an error" + hint(body))
+	}
+	return nil
+}
+
+// isSet reports whether there is a value, and it is not null, "", [] or {}.
+func isSet(raw rawJSON) bool {
+	switch n := len(raw); {
+	case n == 0 || string(raw) == "null" || string(raw) == `""`:
+		return false
+	case raw[0] == '[' || raw[0] == '{':
+		return len(bytes.TrimSpace(raw[1:n-1])) > 0
+	}
+	return true
+}
+
+// hint quotes an unexpected body.
 func hint(body []byte) string {
 	if m := serverMessage(body); m != "" {
 		return ": " + m
