@@ -142,9 +142,9 @@ func (h *holdOff) startCollection() {
 	h.mayTry = true
 }
 
-// enter waits until the request may be sent, if ctx leaves time for that. The caller must then call leave with trial and
-// the request's result.
-func (h *holdOff) enter(ctx context.Context, req request) (trial bool, err *Error) {
+// enter waits until the request may be sent, if ctx leaves time for that, and reports whether it is a trial. The caller must
+// pass that and the request's result to leave.
+func (h *holdOff) enter(ctx context.Context, req request) (bool, *Error) {
 	waited := false
 	for {
 		o, trial := h.admit(ctx, req, waited)
