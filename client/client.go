@@ -28,12 +28,9 @@ type Client struct {
 	settings atomic.Pointer[Settings]
 	skew     atomic.Pointer[time.Duration] // the API's clock less the local one; nil: not measured
 
-	// Most requests have these in common with the one before.
-	bodies      sync.Pool // of *bytes.Buffer
-	pageLimit   atomic.Pointer[pageLimit]
-	noEcho      atomic.Pointer[string] // the endpoint that is known not to echo request IDs
-	lastHeaders atomic.Pointer[headers]
-	lastDate    atomic.Pointer[dateHeader]
+	pageLimit atomic.Pointer[pageLimit]
+	noEcho    atomic.Pointer[string] // the endpoint that is known not to echo request IDs
+	bodies    sync.Pool              // of *bytes.Buffer
 }
 
 // New returns a client for the cloud of opts, or the error of [Options.Validate]. It sends no request. The caller must call

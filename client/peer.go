@@ -3,11 +3,11 @@ package client
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -29,7 +29,7 @@ func (c *Client) Peers() []Peer { return c.certRecorder.all() }
 // Peers is [Client.Peers].
 func (p *Projects) Peers() []Peer { return p.user.Peers() }
 
-// certRecorder is a transport that records the peers. For known ones it takes no lock.
+// certRecorder is a transport that records the peers.
 type certRecorder struct {
 	next http.RoundTripper
 	*peerList
@@ -37,68 +37,56 @@ type certRecorder struct {
 
 // peerList are the peers of one or more transports.
 type peerList struct {
-	mu    sync.Mutex             // for writers
-	peers atomic.Pointer[[]Peer] // replaced, never modified
+	mu    sync.Mutex
+	peers map[string]Peer // by host
 }
 
 // newCertRecorder returns a certRecorder of next, or next itself if it is one.
 func newCertRecorder(next http.RoundTripper) *certRecorder {
-	if w, ok := next.(*certRecorder); ok {
-		return w
+	if r, ok := next.(*certRecorder); ok {
+		return r
 	}
-	w := &certRecorder{next: next, peerList: &peerList{}}
-	w.peers.Store(&[]Peer{})
-	return w
+	return &certRecorder{next: next, peerList: &peerList{peers: map[string]Peer{}}}
 }
 
 // beside returns a certRecorder of another transport with the same peers.
-func (w *certRecorder) beside(next http.RoundTripper) *certRecorder {
-	return &certRecorder{next: next, peerList: w.peerList}
+func (r *certRecorder) beside(next http.RoundTripper) *certRecorder {
+	return &certRecorder{next: next, peerList: r.peerList}
 }
 
 // RoundTrip implements [http.RoundTripper].
-func (w *certRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := w.next.RoundTrip(req)
+func (r *certRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := r.next.RoundTrip(req)
 	if err == nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
-		w.saw(req.URL.Host, resp.TLS)
+		r.record(req.URL.Host, resp.TLS)
 	}
 	return resp, err
 }
 
 // CloseIdleConnections is for [http.Client.CloseIdleConnections].
-func (w *certRecorder) CloseIdleConnections() {
-	if c, ok := w.next.(interface{ CloseIdleConnections() }); ok {
+func (r *certRecorder) CloseIdleConnections() {
+	if c, ok := r.next.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
 }
 
-func (w *certRecorder) all() []Peer { return slices.Clone(*w.peers.Load()) }
-
-func (w *certRecorder) saw(host string, state *tls.ConnectionState) {
-	if w.knows(host, state) {
+// record keeps, of several certificates of a host, the one that expires first.
+func (l *peerList) record(host string, state *tls.ConnectionState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, ok := l.peers[host]
+	if ok && known.leaf.Equal(state.PeerCertificates[0]) {
 		return
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.knows(host, state) {
-		return
+	if ends := chainEnds(state); !ok || ends.Before(known.CertificateEnds) {
+		l.peers[host] = Peer{Host: host, CertificateEnds: ends, Unverified: len(state.VerifiedChains) == 0, leaf: state.PeerCertificates[0]}
 	}
-	peers := slices.DeleteFunc(w.all(), func(p Peer) bool { return p.Host == host })
-	peers = append(peers, Peer{
-		Host: host, CertificateEnds: chainEnds(state), Unverified: len(state.VerifiedChains) == 0, leaf: state.PeerCertificates[0],
-	})
-	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.Host, b.Host) })
-	w.peers.Store(&peers)
 }
 
-// knows reports whether a host's certificate is the recorded one, or expires later.
-func (w *certRecorder) knows(host string, state *tls.ConnectionState) bool {
-	for _, p := range *w.peers.Load() {
-		if p.Host == host {
-			return p.leaf.Equal(state.PeerCertificates[0]) || !chainEnds(state).Before(p.CertificateEnds)
-		}
-	}
-	return false
+func (l *peerList) all() []Peer {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.SortedFunc(maps.Values(l.peers), func(a, b Peer) int { return strings.Compare(a.Host, b.Host) })
 }
 
 // chainEnds is when the first certificate of a chain expires, of several chains the last time. An unverified chain counts as

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -187,29 +186,16 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	})
 }
 
-// headers are those of the requests with a token, without their IDs.
-type headers struct {
-	tok    *token
-	header http.Header // shared: an [http.RoundTripper] must not modify it
-}
-
 // headers returns the headers of a request with a token and an ID. An empty ID is left out.
 func (c *Client) headers(tok *token, id string) http.Header {
-	last := c.lastHeaders.Load()
-	if last == nil || last.tok != tok {
-		last = &headers{tok, http.Header{
-			"Accept": {"application/json"}, "Accept-Language": {"en"}, "Cache-Control": {"no-cache"}, "User-Agent": {c.opts.UserAgent},
-		}}
-		if tok.id != "" {
-			last.header.Set("X-Auth-Token", tok.id)
-		}
-		c.lastHeaders.Store(last)
+	header := http.Header{
+		"Accept": {"application/json"}, "Accept-Language": {"en"}, "Cache-Control": {"no-cache"}, "User-Agent": {c.opts.UserAgent},
 	}
-	if id == "" {
-		return last.header
+	if tok.id != "" {
+		header.Set("X-Auth-Token", tok.id)
 	}
-	header := make(http.Header, len(last.header)+1)
-	maps.Copy(header, last.header) // the values are shared
-	header[headerRequestID] = []string{id}
+	if id != "" {
+		header.Set(headerRequestID, id)
+	}
 	return header
 }

@@ -76,8 +76,8 @@ func statusError(resp *http.Response, req request, date time.Time) *Error {
 
 // measure records the skew of the API's clock and returns the response's date, zero where it has none.
 func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
-	date := c.parseDate(resp.Header.Get("Date"))
-	if date.IsZero() {
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
 		return time.Time{}
 	}
 	// The header has whole seconds, rounded down. The clocks agree if such a moment lies between request and response.
@@ -90,24 +90,5 @@ func (c *Client) measure(resp *http.Response, start time.Time) time.Time {
 	if last := c.skew.Load(); last == nil || *last != skew {
 		c.skew.Store(&skew)
 	}
-	return date
-}
-
-// dateHeader is a Date header and its time.
-type dateHeader struct {
-	text string
-	date time.Time
-}
-
-// parseDate parses a Date header. It returns the zero time for what is not a date.
-func (c *Client) parseDate(text string) time.Time {
-	if last := c.lastDate.Load(); last != nil && last.text == text {
-		return last.date // as in most responses
-	}
-	date, err := http.ParseTime(text)
-	if err != nil {
-		return time.Time{}
-	}
-	c.lastDate.Store(&dateHeader{text, date})
 	return date
 }

@@ -54,6 +54,16 @@ type failedLogin struct {
 	err  *Error
 }
 
+func (f *failedLogin) record(auth gophercloud.AuthOptions, err *Error, first time.Duration) {
+	f.auth, f.err = auth, err
+	f.extend(first)
+}
+
+// prevents reports whether a login with a credential must wait.
+func (f *failedLogin) prevents(auth gophercloud.AuthOptions) bool {
+	return f.active() && reflect.DeepEqual(f.auth, auth)
+}
+
 func newTokenSource(opts Options, k *keystone) *tokenSource {
 	s := &tokenSource{
 		auth: opts.Auth, login: k.login, denials: newDenials(),
@@ -265,12 +275,12 @@ func (s *tokenSource) startLogin(auth gophercloud.AuthOptions, old *token) (*tok
 		return nil, login, nil
 	}
 	switch {
-	case s.refused.active() && reflect.DeepEqual(s.refused.auth, auth):
+	case s.refused.prevents(auth):
 		e := *s.refused.err
 		e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins are paused until %s, or until the credential changes",
 			e.Message, s.refused.until.UTC().Format(time.RFC3339)), "; ")
 		return nil, nil, &e
-	case s.token != nil && s.failed.active() && reflect.DeepEqual(s.failed.auth, auth):
+	case s.token != nil && s.failed.prevents(auth):
 		return nil, nil, s.failed.err
 	}
 	return nil, s.logins.start(loginTimeout, func(ctx context.Context) (*loginResult, error) { return s.logIn(ctx, auth) }), nil
@@ -294,14 +304,12 @@ func (s *tokenSource) logIn(ctx context.Context, auth gophercloud.AuthOptions) (
 		s.denials.renewals.extend(firstRenewalDelay)
 	case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden, err.Code == CodeConfig:
 		// A token that cannot be used counts as refused: the next one would be the same.
-		s.refused.auth, s.refused.err = auth, err
-		s.refused.extend(firstLoginDelay)
+		s.refused.record(auth, err, firstLoginDelay)
 		if s.oneOfMany && err.StatusCode != 0 {
 			s.token = nil
 		}
 	default:
-		s.failed.auth, s.failed.err = auth, err
-		s.failed.extend(firstRenewalDelay)
+		s.failed.record(auth, err, firstRenewalDelay)
 	}
 	return &loginResult{auth, nil}, err
 }
