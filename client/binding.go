@@ -57,20 +57,6 @@ func identify(header http.Header, id string) (echoed bool, foreign string) {
 	return echoed, foreign
 }
 
-// cachedHint returns why a response is too old to be used, empty where it is not. Only caches send an Age.
-func cachedHint(header http.Header) string {
-	age := strings.TrimSpace(header.Get(headerAge))
-	if age == "" || strings.Trim(age, "0123456789") != "" {
-		return ""
-	}
-	// A number that is too large for an int is above the limit too.
-	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
-		return ""
-	}
-	return fmt.Sprintf("response from a cache, %s seconds old: "+
-		"disable caching of the image API, or set endpoint to the API itself", clean(age))
-}
-
 // refuse returns the error of a response that is not used, whatever its status, or nil. It closes the connection of a
 // response to another request, because the next response on it would be the wrong one too.
 func (c *Client) refuse(resp *http.Response, foreign string) *Error {
@@ -90,6 +76,20 @@ func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 		e.StatusCode = resp.StatusCode // Any other status would be evidence, and is not used.
 	}
 	return e
+}
+
+// cachedHint returns why a response is too old to be used, empty where it is not. Only caches send an Age.
+func cachedHint(header http.Header) string {
+	age := strings.TrimSpace(header.Get(headerAge))
+	if age == "" || strings.Trim(age, "0123456789") != "" {
+		return ""
+	}
+	// A number that is too large for an int is above the limit too.
+	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
+		return ""
+	}
+	return fmt.Sprintf("response from a cache, %s seconds old: "+
+		"disable caching of the image API, or set endpoint to the API itself", clean(age))
 }
 
 // setNoEcho records that an endpoint does not echo request IDs.

@@ -43,80 +43,6 @@ type Image struct {
 	FullServer bool
 }
 
-// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than documented, or two
-// of the same name, cost that value only, unless the record is not readable.
-type imageJSON struct {
-	ID         property[string]   `json:"id"`
-	Name       property[string]   `json:"name"`
-	Owner      property[string]   `json:"owner"`
-	Visibility property[string]   `json:"visibility"`
-	Status     property[string]   `json:"status"`
-	Hidden     property[flag]     `json:"os_hidden"`
-	Tags       property[[]string] `json:"tags"`
-	FullServer property[flag]     `json:"__whole_image"`
-	Type       property[string]   `json:"__imagetype"`
-}
-
-// flag is a boolean or the string for it, as in Huawei Cloud's own properties. Anything else is false: an owner may set a
-// property to any value, and the record is used nevertheless.
-type flag bool
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (f *flag) UnmarshalJSON(raw []byte) error {
-	*f = string(raw) == "true" || string(raw) == `"true"` || string(raw) == `"True"`
-	return nil
-}
-
-// imageTypes are the visibilities that Huawei Cloud's property __imagetype stands for. Its visibility is private for shared
-// images.
-var imageTypes = map[string]Visibility{"gold": Public, "private": Private, "shared": Shared}
-
-// maxTags is how many bytes the tags of an image may have together. Glance allows 128 tags of 255 letters.
-const maxTags = 256 << 10
-
-// boundTags drops tags that are more than any cloud allows.
-func (r *imageJSON) boundTags() {
-	n := 0
-	for _, tag := range r.Tags.value {
-		n += 16 + len(tag)
-	}
-	if n > maxTags {
-		r.Tags.value = nil
-	}
-}
-
-// readable reports whether the record's ID, owner and visibility are unambiguous.
-func (r *imageJSON) readable() bool { return !r.ID.odd && !r.Owner.odd && !r.Visibility.odd }
-
-// isImageID reports whether a text looks like an image's ID. Both APIs use UUIDs.
-func isImageID(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for i := range len(s) {
-		switch c := s[i]; {
-		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// image is the record's image. Properties that start with __ are Huawei Cloud's own; in Glance they are the owner's.
-func (r *imageJSON) image(api API) Image {
-	r.boundTags()
-	visibility := Visibility(bounded(r.Visibility.value, maxText))
-	if api == IMS {
-		visibility = cmp.Or(imageTypes[r.Type.value], visibility)
-	}
-	return Image{
-		ID: r.ID.value, Name: bounded(r.Name.value, maxText), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
-		Status: bounded(r.Status.value, maxText), Hidden: bool(r.Hidden.value), Tags: r.Tags.value,
-		FullServer: api == IMS && bool(r.FullServer.value),
-	}
-}
-
 // MaxImagesPerRequest is how many IDs [Client.Images] accepts: a URL of about 4 kB, which every proxy accepts.
 const MaxImagesPerRequest = 100
 
@@ -158,7 +84,7 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 		return err
 	})
 	if err != nil {
-		return Image{}, c.explain(err)
+		return Image{}, c.withRemedy(err)
 	}
 	img.View = access.ProjectID
 	return img, nil
@@ -179,4 +105,78 @@ func decodeImage(body []byte, id string, api API) (Image, error) {
 	default:
 		return r.image(api), nil
 	}
+}
+
+// imageJSON is a record of GET /v2/images and of GET /v2/images/{image_id}. A value of another type than documented, or two
+// of the same name, cost that value only, unless the record is not readable.
+type imageJSON struct {
+	ID         property[string]   `json:"id"`
+	Name       property[string]   `json:"name"`
+	Owner      property[string]   `json:"owner"`
+	Visibility property[string]   `json:"visibility"`
+	Status     property[string]   `json:"status"`
+	Hidden     property[flag]     `json:"os_hidden"`
+	Tags       property[[]string] `json:"tags"`
+	FullServer property[flag]     `json:"__whole_image"`
+	Type       property[string]   `json:"__imagetype"`
+}
+
+// readable reports whether the record's ID, owner and visibility are unambiguous.
+func (r *imageJSON) readable() bool { return !r.ID.odd && !r.Owner.odd && !r.Visibility.odd }
+
+// image is the record's image. Properties that start with __ are Huawei Cloud's own; in Glance they are the owner's.
+func (r *imageJSON) image(api API) Image {
+	r.boundTags()
+	visibility := Visibility(bounded(r.Visibility.value, maxText))
+	if api == IMS {
+		visibility = cmp.Or(imageTypes[r.Type.value], visibility)
+	}
+	return Image{
+		ID: r.ID.value, Name: bounded(r.Name.value, maxText), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
+		Status: bounded(r.Status.value, maxText), Hidden: bool(r.Hidden.value), Tags: r.Tags.value,
+		FullServer: api == IMS && bool(r.FullServer.value),
+	}
+}
+
+// imageTypes are the visibilities that Huawei Cloud's property __imagetype stands for. Its visibility is private for shared
+// images.
+var imageTypes = map[string]Visibility{"gold": Public, "private": Private, "shared": Shared}
+
+// maxTags is how many bytes the tags of an image may have together. Glance allows 128 tags of 255 letters.
+const maxTags = 256 << 10
+
+// boundTags drops tags that are more than any cloud allows.
+func (r *imageJSON) boundTags() {
+	n := 0
+	for _, tag := range r.Tags.value {
+		n += 16 + len(tag)
+	}
+	if n > maxTags {
+		r.Tags.value = nil
+	}
+}
+
+// flag is a boolean or the string for it, as in Huawei Cloud's own properties. Anything else is false: an owner may set a
+// property to any value, and the record is used nevertheless.
+type flag bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (f *flag) UnmarshalJSON(raw []byte) error {
+	*f = string(raw) == "true" || string(raw) == `"true"` || string(raw) == `"True"`
+	return nil
+}
+
+// isImageID reports whether a text looks like an image's ID. Both APIs use UUIDs.
+func isImageID(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case '0' <= c && c <= '9', 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
 }

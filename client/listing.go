@@ -161,7 +161,7 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 		return err
 	})
 	if err != nil {
-		return linkedPage{}, c.explain(err)
+		return linkedPage{}, c.withRemedy(err)
 	}
 	if n := len(page.Images); api == IMS && page.Next == "" && n > 0 {
 		// There is no link to the next page, and a page may be short because the server has a lower limit.

@@ -28,18 +28,6 @@ const (
 // Statuses returns every status that a [Member] can have.
 func Statuses() []Status { return []Status{Pending, Accepted, Rejected, Unknown} }
 
-func (s Status) strength() int {
-	switch s {
-	case Accepted:
-		return 3
-	case Pending:
-		return 2
-	case Rejected:
-		return 1
-	}
-	return 0
-}
-
 // MemberType is the kind of a member.
 type MemberType string
 
@@ -71,17 +59,6 @@ type MemberList struct {
 	Repeated bool
 	// Access is the view in which the list was read.
 	Access Access
-}
-
-// memberJSON is a row of a member list. An invalid status or time costs that value; an invalid ID costs the list, because the
-// member is unknown.
-type memberJSON struct {
-	MemberID  string           `json:"member_id,case:ignore"`
-	Type      string           `json:"member_type,case:ignore"` // Huawei Cloud only
-	ImageID   string           `json:"image_id,case:ignore"`
-	Status    property[string] `json:"status,case:ignore"`
-	CreatedAt property[string] `json:"created_at,case:ignore"`
-	UpdatedAt property[string] `json:"updated_at,case:ignore"`
 }
 
 var errTooManyMembers = errors.New("member list with more than " + strconv.Itoa(maxMembers) + " members")
@@ -145,7 +122,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			}
 		}
 		if err != nil {
-			return MemberList{}, c.explain(err)
+			return MemberList{}, c.withRemedy(err)
 		}
 		list.Access = access
 	}
@@ -220,6 +197,17 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 	return page, nil
 }
 
+// memberJSON is a row of a member list. An invalid status or time costs that value; an invalid ID costs the list, because the
+// member is unknown.
+type memberJSON struct {
+	MemberID  string           `json:"member_id,case:ignore"`
+	Type      string           `json:"member_type,case:ignore"` // Huawei Cloud only
+	ImageID   string           `json:"image_id,case:ignore"`
+	Status    property[string] `json:"status,case:ignore"`
+	CreatedAt property[string] `json:"created_at,case:ignore"`
+	UpdatedAt property[string] `json:"updated_at,case:ignore"`
+}
+
 func (r *memberJSON) member(now time.Time) Member {
 	m := Member{
 		Type: cmp.Or(MemberType(bounded(r.Type, maxID)), TypeProject), ID: bounded(r.MemberID, maxID), Status: Unknown,
@@ -244,4 +232,16 @@ func normalize(members []Member) []Member {
 			b.Updated.Compare(a.Updated))
 	})
 	return slices.CompactFunc(members, func(a, b Member) bool { return a.Type == b.Type && a.ID == b.ID && a.ID != "" })
+}
+
+func (s Status) strength() int {
+	switch s {
+	case Accepted:
+		return 3
+	case Pending:
+		return 2
+	case Rejected:
+		return 1
+	}
+	return 0
 }

@@ -188,8 +188,8 @@ func (s *tokenSource) onUnauthorized(ctx context.Context, tok *token, req reques
 	if s.auth == nil {
 		return nil, ""
 	}
-	again, why, mayRenew := s.explain(tok, req.key())
-	if !mayRenew {
+	again, why, renew := s.mayRenew(tok, req.key())
+	if !renew {
 		return again, why
 	}
 	auth, err := s.auth()
@@ -213,9 +213,9 @@ func (s *tokenSource) onUnauthorized(ctx context.Context, tok *token, req reques
 	return again, ""
 }
 
-// explain reports whether a 401 is a reason to get another token. If not, it returns the token that has replaced tok, or why
+// mayRenew reports whether a 401 is a reason to get another token. If not, it returns the token that has replaced tok, or why
 // another one would not help.
-func (s *tokenSource) explain(tok *token, key string) (replaced *token, why string, mayRenew bool) {
+func (s *tokenSource) mayRenew(tok *token, key string) (replaced *token, why string, _ bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.token != tok {

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// explain adds a remedy to an error of Huawei Cloud.
-func (c *Client) explain(err error) error {
+// withRemedy adds a remedy to an error of Huawei Cloud.
+func (c *Client) withRemedy(err error) error {
 	apiErr, ok := errors.AsType[*Error](err)
 	settings := c.settings.Load()
 	if !ok || settings.API != IMS {
