@@ -2,9 +2,10 @@ package exporter
 
 import (
 	"crypto/sha256"
-	"glance_share_exporter/internal/config"
 	"maps"
 	"slices"
+
+	"glance_share_exporter/internal/config"
 )
 
 // contents are the SHA-256 sums of files, by path. The sum of a file that cannot be read is zero.
