@@ -804,6 +804,21 @@ func TestE10OwnAndOthersApart(t *testing.T) {
 			},
 		},
 		{
+			// The probe is sent again with the next scrape, and not a minute later.
+			name: "no time for the record after the probe", opts: forNobody(empty),
+			prepare: func(w *fakecloud.Cloud) {
+				probed := time.Time{}
+				once(w, about("get_member", ""), func() { probed = time.Now() })
+				w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+					return r.Operation != "get_member" && !probed.IsZero() && time.Since(probed) < 9*time.Second
+				}, Hang: true})
+			},
+			looks: []look{
+				{want: "empty=unproven producer/members=0"},
+				{after: 15 * time.Second, want: "empty=all:0 producer/members=1"},
+			},
+		},
+		{
 			name: "rows of its own as a member", connect: loginOf("consumer-a"), opts: forNobody(shared, others),
 			prepare: func(w *fakecloud.Cloud) {
 				w.AddImage(fakecloud.Image{ID: others, Name: "others", Owner: consumerA})

@@ -69,6 +69,7 @@ func (h *History) exchange(r *run) {
 // update takes over what a run found that has ended.
 func (h *History) update(r *run) {
 	h.endDiscovery(r, nil) // if it was to list for others, and did not come to its end
+	r.unclaimProbes()
 	h.exchange(r)
 	r.noted = true
 	h.mu.Lock()

@@ -119,21 +119,41 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 // probed is an answer of the probe that proves that rows of an image are visible. Of whose images that is, a record tells that is read
 // after it.
 type probed struct {
-	owner  string // before the probe
-	access client.Access
-	at     observation
-	end    moment
-	asked  bool // for the record
+	owner    string // before the probe
+	access   client.Access
+	at       observation
+	end      moment
+	asked    bool // for the record
+	answered bool // the request for the record was
 }
 
-// noteProbed notes what the probe shows, where a record that was read after it names the same owner.
-func (r *run) noteProbed(t *image, img *client.Image, began moment) {
+// noteProbed notes what the probe shows, where a record that was read after it names the same owner. err is why no record was read.
+func (r *run) noteProbed(t *image, img *client.Image, began moment, err error) {
 	p := t.probed
-	if p == nil || began.n < p.end.n || img.Owner != p.owner {
+	if p == nil || began.n < p.end.n {
+		return
+	}
+	p.answered = p.answered || err == nil || imageStatus(err) != 0
+	if err != nil || img.Owner != p.owner {
 		return
 	}
 	if v := r.viewIn(p.access.ProjectID); v.is(&p.access) {
 		v.noteProbe(p.owner, p.at)
+	}
+}
+
+// unclaimProbes lets probes be sent again that proved nothing because there was no time for the record after them.
+func (r *run) unclaimProbes() {
+	for _, t := range r.images {
+		p := t.probed
+		if p == nil || p.answered {
+			continue
+		}
+		kind := probeOthers
+		if p.owner == p.access.ProjectID {
+			kind = probeOwn
+		}
+		r.history.unclaim(r.viewIn(p.access.ProjectID), kind, p.access.ProjectID, errNotRequested)
 	}
 }
 
@@ -148,51 +168,47 @@ func randomMember() string {
 
 // requestPrivateMembers asks for the members of a private image, to see whether private images of this API have any (E12).
 func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
-	t := r.byID[id]
-	if t != nil && !t.requested {
+	if t := r.byID[id]; t != nil && !t.requested {
 		r.readMembers(ctx, t)
-		e := r.evidence(t)
-		again := (e.read || e.forbidden && !e.onlyShared) && !t.askedAgain
-		t.askedAgain = t.askedAgain || again
-		if again {
+		r.history.unclaim(r.viewIn(project), askPrivate, project, t.membersErr)
+		if e := r.evidence(t); !t.askedAgain && (e.read || e.forbidden && !e.onlyShared) {
+			t.askedAgain = true
 			_ = r.readRecord(ctx, t) // without it nothing is known
 		}
 		return
 	}
 	_, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.MembersAs(ctx, project, id) })
 	apiErr, ok := errors.AsType[*client.Error](err)
-	onlyShared := ok && apiErr.OnlyShared
 	forbidden := ok && apiErr.Op == client.OpListMembers && apiErr.Status() == statusForbidden
-	if onlyShared || err != nil && !forbidden {
-		if v := r.viewIn(project); onlyShared {
-			v.onlyShared = v.onlyShared.later(r.at(began))
-		}
+	v := r.viewIn(project)
+	switch {
+	case ok && apiErr.OnlyShared:
+		v.onlyShared = v.onlyShared.later(r.at(began))
+		return
+	case err != nil && !forbidden:
+		r.history.unclaim(v, askPrivate, project, err)
 		return
 	}
-	img, recordErr := r.record(ctx, id)
-	if recordErr != nil || img.Visibility != client.Private {
-		return
-	}
-	if v := r.viewIn(project); forbidden {
-		if img.Owner == project {
-			v.privateRefused = v.privateRefused.later(r.at(began))
-		}
-	} else {
+	img, err := r.record(ctx, id)
+	switch v := r.viewIn(project); {
+	case err != nil:
+		r.history.unclaim(v, askPrivate, project, err)
+	case img.Visibility != client.Private:
+	case !forbidden:
 		v.privateListed = v.privateListed.later(r.at(began))
+	case img.Owner == project:
+		v.privateRefused = v.privateRefused.later(r.at(began))
 	}
 }
 
 // look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
 func (r *run) look(ctx context.Context, project string) {
-	under := r.looks[project]
-	if under == nil {
-		r.looks[project] = make(chan struct{})
-		defer close(r.looks[project])
-	}
-	if under != nil {
+	if under := r.looks[project]; under != nil {
 		r.queue.wait(ctx, under, r.left())
 		return
 	}
+	r.looks[project] = make(chan struct{})
+	defer close(r.looks[project])
 	if r.history.claim(r.viewIn(project), lookAtAll, project, betweenLooks) {
 		r.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
 	}

@@ -95,6 +95,9 @@ func (r *run) listRecordsOf(ctx context.Context, asked []*image, hidden bool) (m
 		return r.cloud.api.Images(ctx, ids(asked), hidden)
 	})
 	if err != nil {
+		for _, t := range asked {
+			r.noteProbed(t, nil, began, err)
+		}
 		return asked, err
 	}
 	return r.setRecords(asked, images, began), nil
@@ -152,9 +155,9 @@ func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 	if err == nil || !again {
 		t.record, t.recordErr, t.recordBegan = img, err, began
 	}
+	r.noteProbed(t, img, began, err)
 	if err == nil {
 		r.noteRecord(img, began)
-		r.noteProbed(t, img, began)
 		if t.membersEnd.n > 0 && began.n > t.membersEnd.n {
 			t.after = img
 		}
