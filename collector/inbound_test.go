@@ -423,6 +423,31 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 	}
 }
 
+// Nor where the first collection has neither the time to find out, nor the lists that would contradict each other.
+func TestALateAdministratorSaysNothingOfInboundImages(t *testing.T) {
+	for _, listed := range []string{"accepted", "pending"} {
+		opts := watchingInbound(expect())
+		opts.AdminRoles = nil
+		world := newInboundWorld(fakecloud.Options{})
+		offer(world, 30, consumerA, "accepted")
+		bubble(t, world, user("admin"), opts, func(t *testing.T, b *bench) {
+			world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+				one := strings.Contains(r.RawQuery, "member_status=") && !strings.Contains(r.RawQuery, "member_status=all")
+				return r.Operation == "list_members" || r.Operation == "list_images" && one && !strings.Contains(r.RawQuery, "member_status="+listed)
+			}, Status: http.StatusServiceUnavailable})
+			for i := range 3 {
+				for _, img := range b.scrape(t).Inbound[0].Images {
+					if img.Status != "" || i > 0 {
+						t.Errorf("with the list %s, scrape %d: %s is %q", listed, i, img.Name, img.Status)
+					}
+				}
+				world.ClearFaults()
+				time.Sleep(15 * time.Second)
+			}
+		})
+	}
+}
+
 // Even where nothing else is to be asked, the cloud is up.
 func TestInboundImagesAloneAreNoOutage(t *testing.T) {
 	opts := watchingInbound(nil)

@@ -140,6 +140,7 @@ func (r *run) enqueueInbound() bool {
 // an error, for the sake of what can be seen, and returns the first one.
 func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	pages, cut := 0, false
+	broken, selective := false, false // the lists of single statuses
 	list := func(hidden bool, status client.Status) {
 		if in.wrongView != nil {
 			return
@@ -152,6 +153,11 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 		})
 		failure = cmp.Or(failure, err)
 		cut = cut || errors.Is(err, errInboundMany)
+		if status == "" {
+			return
+		}
+		broken = broken || err != nil
+		selective = selective || err == nil && in.lacks(hidden, seen)
 	}
 	kinds := []bool{false}
 	ims := r.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
@@ -178,6 +184,12 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 				list(hidden, status)
 			}
 		}
+		if !ims && broken && !selective {
+			// For an administrator each of these lists has every image, and only all of them together show that.
+			for _, img := range in.images {
+				img.status, img.conflicting = "", false
+			}
+		}
 	}
 	if in.wrongView != nil {
 		return in.wrongView
@@ -194,6 +206,16 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 		r.look(ctx, in.project) // for a private image of the project
 	}
 	return failure
+}
+
+// lacks reports whether a list does not have all images that are hidden, or not.
+func (in *inbound) lacks(hidden bool, list map[string]bool) bool {
+	for id, img := range in.images {
+		if img.record.Hidden == hidden && !list[id] {
+			return true
+		}
+	}
+	return false
 }
 
 // inboundKinds are the values of os_hidden that there are images of.
