@@ -6,7 +6,7 @@
 All of them take an hour. MUTATIONS=84 breaks no more than so many places, the same ones each time, of each rule as many as of others.
 
 The places are found in the text of alerts.rules.yml: every comparison, label matcher, number, range, and, or, unless,
-every label of by, on, ignoring and without, every for and severity, and every rule as a whole. So a new rule is broken as
+every label of by, on, ignoring and without, every for, keep_firing_for and severity, and every rule as a whole. So a new rule is broken as
 soon as it is written, and one in which nothing but the rule itself can be broken is an error. It prints a line for each
 rule and each mutation that no test notices, and exits with 1 if there is one.
 """
@@ -149,6 +149,10 @@ def rule_mutations(name, rule):
     if m:
         for new in ("2",) if m.group(1) == "0" else ("0", str(2 * int(m.group(1)))):
             yield "for: %sm -> %sm" % (m.group(1), new), rule[:m.start(1)] + new + rule[m.end(1):]
+    m = re.search(r"^        keep_firing_for: (\d+)m$", rule, re.M)
+    if m:
+        for new in (str(int(m.group(1)) // 2), str(2 * int(m.group(1)))):
+            yield "keep_firing_for: %sm -> %sm" % (m.group(1), new), rule[:m.start(1)] + new + rule[m.end(1):]
     for m in re.finditer(r"severity: (\w+)", rule):
         new = "info" if m.group(1) == "critical" else "critical"
         yield "severity -> %s" % new, rule[:m.start(1)] + new + rule[m.end(1):]
