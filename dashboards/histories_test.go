@@ -105,6 +105,7 @@ func runPromtool(t *testing.T, promtool, dir string, files ...string) {
 type history struct {
 	cloud     string
 	discover  bool // images are found, so a deleted one leaves the list
+	hash      int  // of the first configuration
 	images    []*historyImage
 	exporters []*replica
 	away      []span // when the cloud's API does not answer
@@ -131,6 +132,7 @@ type replica struct {
 	shard, shards int
 	refresh       int // minutes; 0 reads on each scrape
 	phase, lag    int // of refresh in minutes, and how many seconds before the scrape a read begins
+	reload        int // minutes from a change of the configuration until it is loaded
 	down          []span
 	restarts      []int  // minutes
 	partial       []span // when its lists prove nothing
@@ -198,7 +200,10 @@ func newHistory(seed uint64) *history {
 		}
 		h.exporters = append(h.exporters, e)
 	}
+	reloads := rand.New(rand.NewPCG(seed, 2))
+	h.hash = 7 * reloads.IntN(2) // so that a new configuration has a lower hash, or a higher one
 	for _, e := range h.exporters {
+		e.reload = reloads.IntN(2) * reloads.IntN(30)
 		h.run(e)
 	}
 	h.expect()
@@ -224,13 +229,13 @@ func (h *history) run(e *replica) {
 		if slices.Contains(e.restarts, minute) {
 			forget()
 		}
-		p := page{up: true, images: map[string]shownImage{}, left: map[string]bool{}}
+		p := page{up: true, hash: h.hash, images: map[string]shownImage{}, left: map[string]bool{}}
 		answers := !within(h.away, second) && !within(e.fails, second)
 		reads := e.refresh == 0 || (minute+e.phase)%e.refresh == 0 || len(last) == 0
 		p.found = answers || e.refresh > 0 && len(list) > 0
 		for i, img := range h.images {
-			if img.removed <= minute*60 {
-				p.hash += 1 << i
+			if img.removed+e.reload*60 <= minute*60 {
+				p.hash ^= 1 << i
 				delete(list, img.id)
 				delete(last, img.id)
 				continue
@@ -289,12 +294,13 @@ func (h *history) expect() {
 		h.expected[minute] = map[string]bool{}
 	}
 	for _, img := range h.images {
-		var reads []*answer          // that were shown while it was on a list
-		watching := map[string]int{} // by exporter: the hash with which it had the image last
+		var reads []*answer           // that were shown while it was on a list
+		watching := map[string]bool{} // by exporter
+		listedAs := map[string]int{}  // by exporter: the hash with which it had the image last
 		vanished := false
 		for minute := range minutes {
 			listed, left := false, false
-			hash := -1
+			highest := -1
 			for _, e := range h.exporters {
 				p := e.shows[minute]
 				if s, ok := p.images[img.id]; ok {
@@ -305,18 +311,19 @@ func (h *history) expect() {
 				}
 				left = left || p.left[img.id]
 				if p.up {
-					hash = max(hash, p.hash)
+					highest = max(highest, p.hash)
 				}
 			}
-			before, lastHash := len(watching) > 0, -1
-			for _, h := range watching {
-				lastHash = max(lastHash, h)
-			}
+			before, unchanged := len(watching) > 0, false
 			for _, e := range h.exporters {
 				p := e.shows[minute]
+				if hash, ok := listedAs[e.name]; ok {
+					unchanged = unchanged || p.up && p.hash == hash || !p.up && highest == hash
+				}
 				switch _, ok := p.images[img.id]; {
 				case ok:
-					watching[e.name] = p.hash
+					watching[e.name] = true
+					listedAs[e.name] = p.hash
 				case !p.up, h.discover && !p.found: // nothing is known
 				default:
 					delete(watching, e.name)
@@ -329,7 +336,7 @@ func (h *history) expect() {
 				vanished = false
 			}
 			if before && len(watching) == 0 {
-				vanished = len(access(reads)) > 0 && (left || hash == lastHash)
+				vanished = len(access(reads)) > 0 && (left || unchanged)
 				reads = nil
 			}
 			for _, what := range access(reads) {
