@@ -310,6 +310,7 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 		r.do(bounded)
 		told := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
 		r.queue.turn.Unlock()
+		r.shard.journal.reportLeft(r.departed) // no later run knows of them
 		if told {
 			r.report()
 		}
@@ -344,6 +345,5 @@ func (r *run) report() {
 	if r.err == nil {
 		r.cloud.access.report(r.scopes)
 	}
-	r.shard.journal.reportLeft(r.departed)
 	r.shard.journal.report(&r.snapshot)
 }

@@ -8,15 +8,15 @@ import (
 	"glance_share_exporter/client"
 )
 
-// History is what the runs of a cloud leave for later ones, once for all of its shards, and for the cloud that takes its place after a
-// reload. It has observations with their times and no judgement of them: no answer needs it to be true. Names keep labels steady, views
-// and lists are evidence as long as evidence.go accepts it, and the rest decides in which order things are asked, and what is asked
-// while images cannot be listed.
+// History is what the runs of a cloud leave for later ones, once for all of its shards. It has observations with their times and no
+// judgement of them. Names keep labels steady; views, and lists that had rows, are evidence as long as evidence.go accepts it; the rest
+// decides in which order things are asked, and what is asked while images cannot be listed.
 type History struct {
 	mu          sync.Mutex
 	opts        *Options               // at work; runs with others add what they observed of views, and nothing of images
 	runs        uint64                 // that began
 	ended       int                    // number of the last run that ended
+	newest      uint64                 // of those that ended, the one that began last
 	projects    []string               // the credential's, as of the last login
 	images      map[string]seenImage   // by ID
 	views       map[string]view        // by project: what was observed, for evidence.go
@@ -63,6 +63,17 @@ func (h *History) exchange(r *run) {
 		}
 		h.views[project] = kept
 		v.merge(&kept)
+	}
+	// Who is told that rows are visible must know which lists had some: one that is empty now takes a proof of its own.
+	for _, t := range r.images {
+		image := h.images[t.ID]
+		if e := r.evidence(t); e.read && len(e.rows) > 0 && e.list.at.After(image.decided.at) {
+			image.noteRows(&e)
+			h.images[t.ID] = image
+		}
+		if t.seen.former == "" {
+			t.seen.former, t.seen.emptied, t.seen.rowsDespite = image.former, image.emptied, t.seen.rowsDespite || image.rowsDespite
+		}
 	}
 }
 
@@ -135,7 +146,9 @@ func (h *History) seen(shard Shard, configured []*image) *seen {
 // updateImages takes over what a run found of images. The history is locked.
 func (h *History) updateImages(r *run) {
 	h.ended++
-	if r.err == nil {
+	newest := r.id > h.newest
+	h.newest = max(h.newest, r.id)
+	if r.err == nil && newest {
 		h.projects = r.projects
 		if r.scopesErr == nil {
 			maps.DeleteFunc(h.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
@@ -146,13 +159,13 @@ func (h *History) updateImages(r *run) {
 			delete(h.images, id)
 		}
 	}
-	if listed := r.listedOwners(); len(listed) > 0 {
+	if listed := r.listedOwners(); len(listed) > 0 && newest {
 		owners := maps.Clone(h.owners)
 		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
 		h.owners = owners
 	}
 	for _, t := range r.images {
-		if h.newer(t.ID, r) {
+		if h.newer(t.ID, r) || r.seen.known[t.ID] != nil && h.images[t.ID].known == nil { // a later run saw it leave
 			continue
 		}
 		if r.hasLeft(t) {

@@ -29,6 +29,7 @@ type seenImage struct {
 	rowsDespite bool         // members were listed, though the visibility has none, and no answer has ended that
 	former      string       // the ID of a member of the list that was last read; empty: it had none
 	emptied     observation  // when the list was first empty after that
+	decided     observation  // when the list was requested that former and rowsDespite are from
 	checked     observation  // when the probe on this image showed that rows are visible
 	refused     observation  // when the probe on this image was refused
 	missed      missing      // when the image API first said that there is no such image
@@ -112,12 +113,11 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 		m.rowsDespite = false
 	}
 	switch {
-	case !t.membersRead:
+	case !t.membersRead || m.decided.at.After(e.list.at):
 	case len(t.members.Members) > 0:
-		m.rowsDespite = e.applies() != membersYes
-		m.former, m.emptied, m.refused = formerMember(t.members.Members), observation{}, observation{}
+		m.noteRows(&e)
 	case v != unproven:
-		m.rowsDespite, m.former, m.emptied, m.refused = false, "", observation{}, observation{}
+		m.rowsDespite, m.former, m.emptied, m.refused, m.decided = false, "", observation{}, observation{}, e.list
 	case m.former != "" && !m.emptied.made():
 		m.emptied = e.list
 	}
@@ -125,6 +125,12 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 		img := ImageSnapshot{Policy: t.Policy, Members: t.members.Members}
 		m.unexpected = v != noMembers && img.Unexpected() > 0
 	}
+}
+
+// noteRows notes that the list has rows.
+func (m *seenImage) noteRows(e *imageEvidence) {
+	m.rowsDespite = e.applies() != membersYes
+	m.hadRow, m.former, m.emptied, m.refused, m.decided = true, formerMember(e.rows), observation{}, observation{}, e.list
 }
 
 // formerMember is a member to ask for when the list is empty. What is no ID of Keystone's is not put in a URL.

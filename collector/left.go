@@ -30,7 +30,10 @@ func (h *History) leave(l LeftImage) {
 func (h *History) lately(r *run) (list []LeftImage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool { return age(l.at) > keepLeft || r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID]) })
+	h.left = slices.DeleteFunc(h.left, func(l leftImage) bool {
+		again := l.at.Before(r.start) && r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])
+		return age(l.at) > keepLeft || again
+	})
 	for _, l := range h.left {
 		if r.shard.shard.has(l.ID) {
 			list = append(list, l.LeftImage)

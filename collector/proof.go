@@ -103,10 +103,23 @@ func (l *missingEvidence) image(t *image) {
 	}
 	rows := rowsOf{e.project(), e.ownImage()}
 	l.wanted[rows] = append(l.wanted[rows], t)
-	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() && r.history.claim(e.view, probeImage, t.ID, betweenProbes) {
+	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() {
 		former := t.seen.former
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.probeImage(ctx, t, former) })
+		l.ask(e.view, probeImage, t.ID, betweenProbes, func(ctx context.Context) { r.probeImage(ctx, t, former) })
 	}
+}
+
+// ask adds a question that is to be asked once in a while.
+func (l *missingEvidence) ask(v *view, kind questionKind, about string, every time.Duration, question task) {
+	h := l.run.history
+	if !h.due(v, kind, about, every) {
+		return
+	}
+	l.tasks = append(l.tasks, func(ctx context.Context) {
+		if h.claim(v, kind, about, every) {
+			question(ctx)
+		}
+	})
 }
 
 // probes adds a probe for each kind of rows that was not seen lately.
@@ -120,10 +133,7 @@ func (l *missingEvidence) probes() {
 		if last := v.rows(rows.own).last; last.run == r.id || last.recent() {
 			continue
 		}
-		if !r.history.claim(v, kind, rows.project, betweenProbes) {
-			continue
-		}
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.probe(ctx, rows.project, kind, images) })
+		l.ask(v, kind, rows.project, betweenProbes, func(ctx context.Context) { r.probe(ctx, rows.project, kind, images) })
 	}
 }
 
@@ -136,11 +146,11 @@ func (l *missingEvidence) privates(project string, v *view) {
 		every = privateRenewal
 	}
 	due := every == betweenProbes || age(known.at) >= privateRenewal
-	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due && r.history.claim(v, askPrivate, project, every) {
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.requestPrivateMembers(ctx, project, id) })
+	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due {
+		l.ask(v, askPrivate, project, every, func(ctx context.Context) { r.requestPrivateMembers(ctx, project, id) })
 	}
-	if r.wantsPrivateLook(v) && r.history.claim(v, lookAtPrivate, project, betweenLooks) {
-		l.tasks = append(l.tasks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
+	if r.wantsPrivateLook(v) {
+		l.ask(v, lookAtPrivate, project, betweenLooks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
 	}
 }
 

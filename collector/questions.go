@@ -37,12 +37,25 @@ const (
 	maxProbesInARow = 3 // images that are shared no more when the probe comes
 )
 
-// claim reports whether a question may be asked now that is to be asked once in a while, all shards together.
+// due reports whether a question may be asked now that is to be asked once in a while, all shards together.
+func (h *History) due(v *view, kind questionKind, about string, every time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.isDue(question{kind, about, v.entered}, every)
+}
+
+// isDue is due. The history is locked.
+func (h *History) isDue(q question, every time.Duration) bool {
+	last, ok := h.asked[q]
+	return !ok || age(last) >= every
+}
+
+// claim is due, and notes that the question is asked now. Its task claims it: one that never runs takes nothing from other runs.
 func (h *History) claim(v *view, kind questionKind, about string, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	q := question{kind, about, v.entered}
-	if last, ok := h.asked[q]; ok && age(last) < every {
+	if !h.isDue(q, every) {
 		return false
 	}
 	if len(h.asked) >= maxQuestions {
@@ -69,10 +82,11 @@ const maxQuestions = 10_000
 // would be.
 func (r *run) probe(ctx context.Context, project string, kind questionKind, images []*image) {
 	for _, t := range images[:min(len(images), maxProbesInARow)] {
+		began := r.moment()
 		again, err := r.requestRow(ctx, project, t, randomMember())
 		if !again {
 			v := r.viewIn(project)
-			v.refused = err
+			v.refused, v.refusedAt = err, r.at(began)
 			r.history.unclaim(v, kind, project, err)
 			return
 		}
@@ -95,6 +109,7 @@ func (r *run) probeImage(ctx context.Context, t *image, former string) {
 // requestRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
 // shared any more.
 func (r *run) requestRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
+	before := t.record
 	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
 		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
 	})
@@ -104,11 +119,11 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 	if err != nil {
 		return false, err
 	}
-	if !r.viewIn(project).is(&answer.Access) || t.record == nil {
+	if !r.viewIn(project).is(&answer.Access) || before == nil || before.Owner != t.record.Owner {
 		return false, errMixedViews
 	}
 	if answer.Row == nil {
-		t.probed = &probed{owner: t.record.Owner, access: answer.Access, at: r.at(began), end: r.moment()}
+		t.probed = &probed{owner: before.Owner, access: answer.Access, at: r.at(began), end: r.moment()}
 		t.checked = t.probed.at
 	} else if len(t.members.Members) == 0 {
 		t.members.Members, t.oneRow = []client.Member{*answer.Row}, true

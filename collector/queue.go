@@ -186,4 +186,5 @@ func (q *queue) replace(ctx context.Context, event <-chan struct{}, most time.Du
 	q.turn.Lock()
 	defer q.turn.Unlock()
 	q.surplus++
+	q.changed.Signal() // a worker that is idle can end
 }

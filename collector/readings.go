@@ -104,6 +104,10 @@ func (r *run) readingOf(t *image, before reading) reading {
 	again := *t
 	again.membersRead, again.members, again.membersErr = before.image.membersRead, before.image.members, nil
 	then := before.evidence
+	if then.api != r.opts.API {
+		return reading{}
+	}
+	then.membersFor = r.opts.MembersFor // which a reload may have changed
 	if again.record == nil {
 		again.record = before.image.record
 	} else {

@@ -77,8 +77,9 @@ type view struct {
 	lookOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
 	lookShared bool            // whether others share one of them
 
-	refused error  // what the last probe was answered that proved nothing
-	entered uint64 // the run that first had the view
+	refused   error       // what the last probe was answered that proved nothing
+	refusedAt observation // when
+	entered   uint64      // the run that first had the view
 
 	onlyShared     observation // 403 "Only shared images have members" (E12)
 	privateRefused observation // 403 without that text for the list of a private image
@@ -229,6 +230,9 @@ func (v *view) merge(o *view) {
 	}
 	if o.thirdPrivate.made() && o.thirdPrivate.later(v.thirdPrivate) == o.thirdPrivate {
 		v.thirdPrivate, v.thirdOwner = o.thirdPrivate, o.thirdOwner
+	}
+	if o.refusedAt.made() && o.refusedAt.later(v.refusedAt) == o.refusedAt {
+		v.refused, v.refusedAt = o.refused, o.refusedAt
 	}
 	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
 	if o.images.made() && o.images.later(v.images) == o.images {

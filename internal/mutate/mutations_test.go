@@ -110,8 +110,8 @@ var mutations = []mutation{
 	if e.administratorsRow() && e.before != nil && e.after != nil {`},
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
 	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
-	{rule: "E9", file: "collector/proof.go", old: `r.wantsPrivateLook(v) &&`, new: `r.wantsPrivateLook(v) && !BROKEN &&`},
-	{rule: "E9", file: "collector/proof.go", old: `r.history.claim(v, lookAtPrivate, project, betweenLooks)`, new: `(BROKEN || r.history.claim(v, lookAtPrivate, project, betweenLooks))`},
+	{rule: "E9", file: "collector/proof.go", old: `if r.wantsPrivateLook(v) {`, new: `if r.wantsPrivateLook(v) && !BROKEN {`},
+	{rule: "E9", file: "collector/proof.go", old: `l.ask(v, lookAtPrivate, project, betweenLooks,`, new: `l.ask(v, lookAtPrivate, project, map[bool]time.Duration{true: 0, false: betweenLooks}[BROKEN],`},
 
 	// E10: rows of own images and of others' apart.
 	{rule: "E10", file: "collector/view.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
@@ -144,7 +144,14 @@ var mutations = []mutation{
 	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`, new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`},
 	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`},
 	{rule: "E11", file: "collector/view.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
-	{rule: "E11", file: "collector/questions.go", old: `age(last) < every {`, new: `!BROKEN && age(last) < every {`},
+	{rule: "E11", file: "collector/history.go", old: `e.list.at.After(image.decided.at) {`, new: `!BROKEN && e.list.at.After(image.decided.at) {`},
+	{rule: "E11", file: "collector/history.go", old: `if t.seen.former == "" {`, new: `if !BROKEN && t.seen.former == "" {`},
+	{rule: "E15", file: "collector/history.go", old: `h.images[t.ID].known == nil {`, new: `h.images[t.ID].known == nil && !BROKEN {`},
+	{rule: "E15", file: "collector/left.go", old: `l.at.Before(r.start) &&`, new: `(BROKEN || l.at.Before(r.start)) &&`},
+	{rule: "E1", file: "collector/readings.go", old: `then.membersFor = r.opts.MembersFor`, new: `if !BROKEN {
+		then.membersFor = r.opts.MembersFor
+	}`},
+	{rule: "E11", file: "collector/questions.go", old: `return !ok || age(last) >= every`, new: `return BROKEN || !ok || age(last) >= every`},
 	{rule: "E11", file: "collector/proof.go", old: `last.recent() {`, new: `last.made() && (BROKEN || last.recent()) {`},
 	{rule: "E11", file: "collector/imagehistory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
 
