@@ -15,11 +15,9 @@ type background struct {
 	done   chan struct{} // it has ended
 	first  chan struct{} // a run has ended
 
-	// Guarded by the cloud's mu:
+	last *run // that has ended; nil: none yet; guarded by the cloud's mu
 
-	last *run // that has ended; nil: none yet
-
-	sharing sync.Mutex // held while a snapshot is made
+	sharing sync.Mutex // held while a snapshot is made, before any other lock
 	shared  shared
 }
 

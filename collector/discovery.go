@@ -91,7 +91,7 @@ func (r *run) addImages(images []client.Image, began moment) error {
 			r.discovery.found = append(r.discovery.found, *img)
 		}
 		if add {
-			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, turn: turn{passed: true}}) // its record is at hand
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{passed: true}}) // its record is at hand
 		}
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy

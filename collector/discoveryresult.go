@@ -3,7 +3,6 @@ package collector
 import (
 	"cmp"
 	"context"
-	"errors"
 	"reflect"
 	"slices"
 	"time"
@@ -148,9 +147,6 @@ func (r *run) useDiscovery(s *discoveryResult) {
 		}
 	}
 	r.discovery.ended, r.discovery.listed, r.discovery.listedBy, r.discovery.views = true, s.listed, byOwner(s.listed), s.views
-	if errors.Is(r.discovery.err, errNotRequested) {
-		r.discovery.err = nil
-	}
 	if r.discovery.err == nil {
 		r.discovery.err = cmp.Or(s.err, r.scopesErr)
 	}

@@ -17,7 +17,7 @@ import (
 	"glance_share_exporter/internal/fakecloud"
 )
 
-// The tests of the rules about evidence are named after the numbers of the rules, TestE1 to TestE20. internal/mutate breaks
+// The tests of the rules about evidence are named after the numbers of the rules, TestE1 to TestE22. internal/mutate breaks
 // each rule in the source and requires that one of them fails.
 
 const (

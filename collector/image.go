@@ -14,19 +14,19 @@ type image struct {
 	Image
 	seen       *seenImage // what earlier runs left; it does not change
 	discovered bool
-	turn
+	progress
 	existence
 	recordResult
 	membersResult
 	probeResult
 }
 
-// turn is where an image is on its way through the queue.
-type turn struct {
-	queuedIn    *[]task // where its turn waits; nil: it does not
-	passed      bool    // its turn is over; what becomes known now may give it another one
+// progress is where an image is on its way through the queue.
+type progress struct {
+	queuedIn    *[]task // where it waits to be read; nil: it does not
+	passed      bool    // it was read, as far as that could be; what becomes known now may call for more
 	requested   bool    // its members are, or were
-	recordFirst bool    // its record is requested alone, in its turn
+	recordFirst bool    // its record is requested alone, before its members
 }
 
 // existence is what shows whether a discovered image is still there, and ours to watch.
@@ -67,7 +67,7 @@ type probeResult struct {
 	oneRow  bool        // members is that row, and the list was empty
 }
 
-// enqueueImages lets every image wait for its turn.
+// enqueueImages lets every image wait to be read.
 func (r *run) enqueueImages() {
 	images := slices.Clone(r.images)
 	order(images)
@@ -76,7 +76,8 @@ func (r *run) enqueueImages() {
 	}
 }
 
-// placeOf is where an image's turn waits: late where it is read in turns, and early, for half of the workers, where it hung the last time.
+// placeOf is where an image waits to be read: late where that is done in turns, and early, for half of the workers, where it hung the last
+// time.
 func (r *run) placeOf(t *image) *[]task {
 	switch {
 	case t.record == nil && !r.readsUnseen(t):
@@ -89,16 +90,16 @@ func (r *run) placeOf(t *image) *[]task {
 	return &r.queue.rest
 }
 
-// enqueue lets an image wait for its turn in a place, and in no other one.
+// enqueue lets an image wait in a place, and in no other one.
 func (r *run) enqueue(t *image, place *[]task) {
 	if t.requested || t.queuedIn == place {
 		return
 	}
-	r.queue.add(place, r.turnOf(t, place))
+	r.queue.add(place, r.reads(t, place))
 }
 
-// turnOf is the task that gives an image its turn, unless it has another place by then.
-func (r *run) turnOf(t *image, place *[]task) task {
+// reads is the task that reads an image, unless it waits in another place by then.
+func (r *run) reads(t *image, place *[]task) task {
 	t.queuedIn = place
 	return func(ctx context.Context) {
 		if t.queuedIn == place {
@@ -108,9 +109,10 @@ func (r *run) turnOf(t *image, place *[]task) task {
 	}
 }
 
-// readImage is the turn of an image: its record where no list has it, its members, and its record again where the evidence takes one that
-// is read after the members. So each image is whole in its turn, and the records of all don't take the time of all members. Where
-// the record is still to come from a list, and the members cannot be requested without it, the image gets another turn then.
+// readImage reads an image from top to bottom: its record where no list has it, its members, and its record again where the evidence takes
+// one that is read after the members. So each image is complete before the next one, and the records of all don't take the time of
+// all members. Where the record is still to come from a list, and the members cannot be requested without it, the image is read once
+// more then.
 func (r *run) readImage(ctx context.Context, t *image) {
 	t.passed = false
 	if t.recordFirst && t.record == nil {

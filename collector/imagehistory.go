@@ -157,7 +157,7 @@ func asksForPause(err error) bool {
 // maxPassed is how many runs in a row may pass an image by because it comes last.
 const maxPassed = 3
 
-// comesLast reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
+// lowPriority reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
 // them begin for all. A first 429 may be for what others asked.
 func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxPassed }
 

@@ -146,7 +146,7 @@ func (r *run) hasNoMembers(t *image) bool {
 
 // viewSnapshots is what is proven in each view.
 func (r *run) viewSnapshots() []ViewSnapshot {
-	now := r.at(r.moment())
+	now := observation{time.Now(), r.id}
 	list := make([]ViewSnapshot, 0, len(r.scopes))
 	of := make(map[string]*ViewSnapshot, len(r.scopes)) // by project
 	for _, s := range r.scopes {

@@ -39,7 +39,7 @@ func (r *run) ending() bool {
 	return time.Until(r.deadline) < r.deadline.Sub(r.start)/4
 }
 
-// lacking are the questions that the run still has to ask. idle is whether nothing else is left to be read.
+// missingEvidence are the questions that the run still has to ask. idle is whether nothing else is left to be read.
 func (r *run) missingEvidence(idle bool) []task {
 	r.history.exchange(r)
 	if r.err != nil || r.noImageAPI() {
@@ -86,7 +86,7 @@ func (l *missingEvidence) image(t *image) {
 	case r.hasLeft(t):
 		return
 	case !t.requested && t.queuedIn == nil && t.record != nil && e.wantsList():
-		l.tasks = append(l.tasks, r.turnOf(t, &r.queue.first))
+		l.tasks = append(l.tasks, r.reads(t, &r.queue.first))
 		return
 	}
 	probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n

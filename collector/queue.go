@@ -182,7 +182,7 @@ func (q *queue) replace(ctx context.Context, event <-chan struct{}, most time.Du
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	q.take(s) // whatever became of ctx: the task may have more to ask
+	q.take(s) // without one, as ctx is done, the task has no time to ask for more
 	q.turn.Lock()
 	defer q.turn.Unlock()
 	q.surplus++

@@ -89,7 +89,7 @@ func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image
 	return missing, err
 }
 
-// listRecordsOf is askLists for one of the lists.
+// listRecordsOf is listRecords for one of the lists.
 func (r *run) listRecordsOf(ctx context.Context, asked []*image, hidden bool) (missing []*image, err error) {
 	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
 		return r.cloud.api.Images(ctx, ids(asked), hidden)
@@ -111,7 +111,7 @@ func ids(images []*image) []string {
 	return ids
 }
 
-// requestRecord requests a record in the image's turn, or now if that has passed: before what is known, since it was never read.
+// requestRecord requests a record when the image is read, or now if it was: before what is known, since it was never read.
 func (r *run) requestRecord(t *image) {
 	t.recordFirst = true
 	switch {

@@ -11,14 +11,15 @@ import (
 )
 
 const (
-	// grace is the end of a scrape's time, in which the requests that are still under way are cut off.
+	// cutOffReserve is the end of a scrape's time, in which the requests that are still under way are cut off.
 	cutOffReserve = 20 * time.Millisecond
 	// leastTime is the least that a request is worth starting with.
 	leastTime = 50 * time.Millisecond
 )
 
-// run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue; the run's
-// goroutine has it before the first task and after the last one.
+// run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue: a task, the
+// run's goroutine before the first task and after the last one, and who shows a run in the background. A run that has ended changes
+// nothing any more.
 type run struct {
 	cloud   *Cloud
 	history *History

@@ -11,7 +11,7 @@ import (
 // Coverage is how much of an image's member list was seen.
 type Coverage int
 
-// The sights, from nothing to everything.
+// The coverages, from nothing to everything.
 const (
 	// Unread: the list was not read. Nothing may be said about members.
 	Unread Coverage = iota
@@ -34,8 +34,7 @@ type Snapshot struct {
 	Duration time.Duration
 	// Taken is when the oldest collection began that any of this is from, zero where all is from this one.
 	Taken time.Time
-	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. Only a
-	// snapshot that [Cloud.Latest] returns has it.
+	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. A shard knows it from its second collection on.
 	Round time.Duration
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool

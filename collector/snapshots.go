@@ -36,7 +36,7 @@ func (r *run) head() Snapshot {
 	return s
 }
 
-// images are those of a snapshot, each as it is to be seen.
+// imageSnapshots are those of a snapshot, each as it is to be seen.
 func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 	images := make([]ImageSnapshot, 0, len(r.images))
 	for _, t := range r.images {
@@ -54,7 +54,7 @@ func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 	return images
 }
 
-// discovery says what became of the listings.
+// sayDiscovery says what became of the listings.
 func (r *run) sayDiscovery(s *Snapshot) {
 	switch {
 	case !s.Discovers:
