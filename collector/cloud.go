@@ -8,7 +8,6 @@ package collector
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -53,17 +52,6 @@ type Cloud struct {
 	retired    bool // nothing begins in the background any more
 	active     int  // runs that have not ended
 	ended      sync.Cond
-}
-
-// shardState is a shard of the cloud.
-type shardState struct {
-	shard   Shard
-	journal journal
-	running []*run // that somebody waits for
-	used    time.Time
-	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
-	before  map[string]Before // replaced, never changed
-	pace    float64           // images in turns that are read in a second, as runs went lately; 0: unknown
 }
 
 // New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
@@ -151,30 +139,6 @@ func (c *Cloud) Wait() {
 	}
 }
 
-// Limits say how long a scrape may take.
-type Limits struct {
-	// Timeout is how long whoever scrapes will wait, from now.
-	Timeout time.Duration
-	// Reserve is the part of it that is needed after the run.
-	Reserve time.Duration
-	// Fresh is whether a cloud that is collected in the background shall be collected now.
-	Fresh bool
-}
-
-// maxTimeout is the longest that a scrape may take, whatever it asks for, unless [Options].Timeout is more.
-const maxTimeout = 2 * time.Minute
-
-// deadline is when a run must be finished that begins now.
-func (l Limits) deadline(opts *Options, now time.Time) time.Time {
-	timeout := min(l.Timeout, max(opts.Timeout, maxTimeout))
-	if opts.Timeout > 0 {
-		timeout = min(timeout, opts.Timeout)
-	}
-	// However much is to be kept back, half of the time is there to read.
-	reserve := min(max(opts.TimeoutOffset, l.Reserve), timeout/2)
-	return now.Add(max(timeout-reserve-cutOffReserve, 0))
-}
-
 // Collect requests everything and returns what it saw: at the end, or at the deadline that follows from limits, with what
 // was not read by then marked as unread. If ctx is done before, the snapshot has nothing.
 //
@@ -218,57 +182,6 @@ func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Sn
 	}
 }
 
-// joinable returns a run that a scrape with a deadline may share, or nil. The caller holds mu.
-func (p *shardState) joinable(opts *Options, deadline time.Time) *run {
-	half := time.Until(deadline) / 2
-	for _, r := range p.running {
-		ends := !r.deadline.After(deadline) && time.Until(r.deadline) >= half
-		if r.opts == opts && age(r.start) <= half && ends {
-			return r
-		}
-	}
-	return nil
-}
-
-const (
-	maxShardStates  = 2 * MaxShards // that are remembered
-	keepShardStates = time.Hour     // after their last run
-)
-
-// state returns a shard's. The caller holds mu.
-func (c *Cloud) state(shard Shard) *shardState {
-	p := c.states[shard]
-	if p == nil {
-		c.forgetShardStates()
-		p = &shardState{shard: shard, journal: journal{logger: c.logger}}
-		if shard != (Shard{}) {
-			p.journal.logger = log.With(c.logger, "shard", shard)
-		}
-		c.states[shard] = p
-		c.shards.note(c.states, shard.Of)
-	}
-	p.used = time.Now()
-	return p
-}
-
-// forgetShardStates drops what nobody asks for any more, as after a change of the number of shards, and the one that was not asked
-// for the longest where there are too many. The caller holds mu.
-func (c *Cloud) forgetShardStates() {
-	var oldest *shardState
-	for shard, p := range c.states {
-		switch {
-		case len(p.running) > 0:
-		case time.Since(p.used) > keepShardStates:
-			delete(c.states, shard)
-		case oldest == nil || p.used.Before(oldest.used):
-			oldest = p
-		}
-	}
-	if oldest != nil && len(c.states) >= maxShardStates {
-		delete(c.states, oldest.shard)
-	}
-}
-
 // leave ends a run that nobody waits for any longer. So there are never more than there are scrapes.
 func (c *Cloud) leave(r *run, cause error) {
 	c.mu.Lock()
@@ -278,18 +191,6 @@ func (c *Cloud) leave(r *run, cause error) {
 		r.cancel(cause)
 		r.shard.remove(r)
 	}
-}
-
-// newest returns the run under way that began last, or nil. The caller holds mu.
-func (p *shardState) newest() *run {
-	if len(p.running) == 0 {
-		return nil
-	}
-	return p.running[len(p.running)-1]
-}
-
-func (p *shardState) remove(r *run) {
-	p.running = slices.DeleteFunc(p.running, func(o *run) bool { return o == r })
 }
 
 // start begins a run. The caller holds mu.

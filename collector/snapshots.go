@@ -2,7 +2,11 @@ package collector
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"time"
+
+	"glance_share_exporter/client"
 )
 
 // newSnapshot is what the run saw. It has ended.
@@ -81,4 +85,65 @@ func (r *run) imageName(t *image) string {
 		return t.record.Name
 	}
 	return ""
+}
+
+// inboundSnapshots is what is known by now.
+func (r *run) inboundSnapshots() []InboundSnapshot {
+	if !r.watchesInbound() {
+		return nil
+	}
+	list := make([]InboundSnapshot, 0, len(r.inbound.projects))
+	for _, in := range r.inbound.projects {
+		past := r.inbound.seen.projects[in.project]
+		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
+		switch {
+		case !in.done:
+			s.Err = errNotRequested
+		case in.err == nil && !r.inboundConfirmed(in):
+			s.Err = errInboundUnknown
+		}
+		for _, id := range slices.Sorted(maps.Keys(in.images)) {
+			if img := in.images[id]; !img.conflicting {
+				s.Images = append(s.Images, InboundImage{
+					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !r.opts.Inbound.Expects(img.record.Owner),
+					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
+				})
+			}
+		}
+		list = append(list, s)
+	}
+	switch {
+	case len(list) > 0 && r.scopesErr != nil:
+		// There may be projects that nobody knows of, and what others share with them.
+		list = append(list, InboundSnapshot{Err: r.scopesErr})
+	case len(list) == 0:
+		// Not even the projects are known, or all that is known of them is their IDs.
+		projects := r.seen.projects
+		if len(projects) == 0 {
+			projects = []string{""}
+		}
+		for _, id := range projects {
+			list = append(list, InboundSnapshot{ProjectID: id, Err: cmp.Or(r.err, errNotRequested)})
+		}
+	}
+	for i := range list {
+		list[i].limit(r.opts.Inbound.maxImages())
+	}
+	return list
+}
+
+// read is when the oldest of the images was read, or the first listing if there is none.
+func (in *inbound) read() time.Time {
+	oldest := in.began.at
+	for _, img := range in.images {
+		if !img.read.IsZero() && img.read.Before(oldest) {
+			oldest = img.read
+		}
+	}
+	return oldest
+}
+
+// inboundConfirmed reports whether the listings are of the project that the configuration names (E6).
+func (r *run) inboundConfirmed(in *inbound) bool {
+	return !in.from.IsZero() || r.viewIn(in.project).knowsProject(in.began)
 }
