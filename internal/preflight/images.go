@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/model"
 
 	"glance_share_exporter/client"
@@ -141,57 +140,6 @@ func imageCount(n int, besides bool) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// inbound is about the images that other projects share with the credential's projects.
-func (e *evidence) inbound() finding {
-	f := finding{status: good, subject: "inbound"}
-	total, unexpected := 0, 0
-	for _, in := range e.snapshot.Inbound {
-		total += len(in.Images)
-		for i := range in.Images {
-			if in.Images[i].Unexpected {
-				unexpected++
-			}
-		}
-		why := ""
-		if in.Err != nil {
-			f.status = fail
-			if why = reason(in.Err); collector.IsUnproven(in.Err) && e.listingGap(in.ProjectID) {
-				why = "it is not proven that images are visible, " + seeProof
-			}
-		}
-		switch {
-		case in.Err != nil && len(e.snapshot.Inbound) > 1:
-			f.more = append(f.more, "- "+orElse(in.ProjectID, "projects missing from the list")+": "+why)
-		case in.Err != nil:
-			f.more = append(f.more, why)
-		case in.LeftOut > 0:
-			f.status = max(f.status, warn)
-			f.more = append(f.more,
-				fmt.Sprintf("%d of them are counted, but have no series: raise inbound.max_images if you expect so many", in.LeftOut))
-		}
-	}
-	switch images := imageCount(total, false); {
-	case f.status == fail && total == 0:
-		f.text = "it is unknown which images other projects share with you"
-	case f.status == fail:
-		f.text = "other projects share at least " + images + " with you; the listing is incomplete"
-	default:
-		f.text = "other projects share " + images + " with you"
-	}
-	if unexpected > 0 {
-		f.status = max(f.status, warn)
-		f.text += fmt.Sprintf(", %d of unexpected owners", unexpected)
-	}
-	return f
-}
-
-func countOf(list []kind) (n int) {
-	for _, k := range list {
-		n += len(k.images)
-	}
-	return n
-}
-
 // whyUnread says why an image's members are unknown, "" if they are not.
 func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch {
@@ -249,105 +197,6 @@ func withoutID(err *client.Error, id string) error {
 	return &e
 }
 
-// lists is about the member lists that were read: whether they are complete, and why not.
-func (e *evidence) lists() finding {
-	read := e.some(func(img *collector.ImageSnapshot) bool {
-		return img.Coverage == collector.Complete || img.Coverage == collector.Partial && !awaitsListing(img)
-	})
-	awaiting := len(e.some(awaitsListing))
-	f := finding{status: good, subject: "members", text: "no image has a member list"}
-	if len(read) == 0 {
-		f.status = info
-		switch {
-		case awaiting > 0:
-			f.text = "no other member list was read"
-		case len(e.some(unread)) > 0:
-			f.text = "no member list was read"
-		}
-	}
-	bad := kinds(read, e.whyPartial)
-	switch whole := len(read) - countOf(bad); {
-	case len(read) == 0:
-	case len(bad) > 0:
-		f.status, f.more = fail, told(bad)
-		f.text = fmt.Sprintf("%d of %d member lists are incomplete", len(read)-whole, len(read))
-	default:
-		f.text = fmt.Sprintf("%d of %d member lists are complete, %s", whole, len(read), e.view(read))
-	}
-	switch {
-	case awaiting == 1:
-		f.more = append(f.more, "1 list of an image in turns was read, and is complete if the next collection finds the same record")
-	case awaiting > 1:
-		const text = "%d lists of images in turns were read, and are complete if the next collection finds the same records"
-		f.more = append(f.more, fmt.Sprintf(text, awaiting))
-	}
-	if open := e.some(func(img *collector.ImageSnapshot) bool { return img.Coverage == collector.NotApplicable }); len(open) > 0 {
-		var words []string
-		for _, v := range client.Visibilities() {
-			n := 0
-			for _, img := range open {
-				if img.Record.Visibility == v {
-					n++
-				}
-			}
-			if n > 0 {
-				words = append(words, fmt.Sprintf("%d %s", n, v))
-			}
-		}
-		f.more = append(f.more, "without a member list: "+strings.Join(words, ", "))
-	}
-	return f
-}
-
-// awaitsListing reports whether an image is read in turns, and only a second record is missing, which the next listing has: a
-// collection does not request it while other images wait.
-func awaitsListing(img *collector.ImageSnapshot) bool {
-	return img.InTurns && img.Coverage == collector.Partial && img.Doubt == collector.ChangingImage && img.Record != nil
-}
-
-// view says in which view lists are complete.
-func (e *evidence) view(read []*collector.ImageSnapshot) string {
-	own := 0
-	for _, img := range read {
-		if e.owns(img) {
-			own++
-		}
-	}
-	switch own {
-	case len(read):
-		return "in the view of the owner"
-	case 0:
-		return "in the view of an administrator"
-	}
-	return "in the view of the owner or of an administrator"
-}
-
-// foreignOwner returns the project that owns an image whose list is incomplete or not proven for that reason, or "".
-func (e *evidence) foreignOwner(img *collector.ImageSnapshot) string {
-	if (img.Coverage == collector.Partial || notProven(img)) && img.Record != nil && !e.owns(img) {
-		return img.Record.Owner
-	}
-	return ""
-}
-
-// whyPartial says why a member list is incomplete, "" if it is complete.
-func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
-	switch owner := e.foreignOwner(img); {
-	case img.Complete():
-		return ""
-	case owner != "" && img.Doubt == collector.ForeignView:
-		return fmt.Sprintf("project %s owns them, and the credential belongs to %s. A project sees only its own row of other projects' images. Grant the user reader in %s, and set that project in auth",
-			owner, e.whose(), owner)
-	case img.Coverage == collector.Partial && img.Record == nil && img.RecordErr != nil:
-		return unknownRecord + e.why(img.RecordErr)
-	case img.Coverage == collector.Partial:
-		return e.doubtful(img)
-	case img.LeftOut > 0:
-		return "there are more members than have series; all are counted"
-	}
-	return "a row of the member list has no member ID"
-}
-
 const unknownRecord = "owner and visibility are unknown: their records were not read. "
 
 // records is about images whose members are known, and owner or visibility are not. [evidence.lists] names the lists
@@ -394,68 +243,3 @@ func (e *evidence) whose() string {
 }
 
 // ------------------------------------------------------------------------------------------------------------------
-
-// size is how many series of a cloud a page has.
-type size struct {
-	now   int // with those of images that others share
-	own   int // without them
-	bound int // the maximum of these: anyone can share more images
-}
-
-func (e *evidence) size() size {
-	families := collector.Gather(e.snapshot)
-	s := size{now: samples(families), bound: len(e.snapshot.Inbound) * e.Options.Inbound.MaxSeries()}
-	others := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "glance_inbound_image_") })
-	s.own = s.now - samples(others)
-	return s
-}
-
-func (e *evidence) series() finding {
-	n := e.size()
-	f := finding{status: info, subject: "series", text: fmt.Sprintf("%d now", n.now)}
-	if e.Options.ByProbe {
-		f.text += fmt.Sprintf(", on /probe?cloud=%s", e.Options.Name)
-		if shards := e.Options.Shards; shards > 1 {
-			f.text += fmt.Sprintf(" in %d shards", shards)
-			n.own = n.own/shards + 1 // the first shard has all that others share
-		}
-		f.text += fmt.Sprintf(". Suggested sample_limit: %d", n.limit())
-	}
-	if e.less() {
-		f.text += ". More once everything is read"
-	}
-	return f
-}
-
-// less reports whether there would be more series if everything was read.
-func (e *evidence) less() bool {
-	return e.snapshot.Err != nil || len(e.some(unread)) > 0 || e.snapshot.Discovers && !e.snapshot.Discovered ||
-		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
-}
-
-// limit returns a sample_limit, in thousands, for twice the cloud's own series and the maximum that other projects can
-// add.
-func (s size) limit() int { return (2*s.own + s.bound + 999) / 1000 * 1000 }
-
-// page is about /metrics as a whole.
-func page(clouds []*evidence, process int) []finding {
-	var parts []string
-	total, more := size{now: process, own: process}, ""
-	for _, e := range clouds {
-		if e.Options.ByProbe {
-			continue
-		}
-		n := e.size()
-		total = size{total.now + n.now, total.own + n.own, total.bound + n.bound}
-		if e.less() {
-			more = ". More once everything is read"
-		}
-		parts = append(parts, fmt.Sprintf("%d of %s", n.now, e.Options.Name))
-	}
-	if len(parts) > maxListed {
-		parts = []string{fmt.Sprintf("%d of %d clouds", total.now-process, len(parts))}
-	}
-	parts = append(parts, fmt.Sprintf("%d of the exporter process", process))
-	return []finding{{status: info, subject: "/metrics", text: fmt.Sprintf("%d series: %s. Suggested sample_limit in prometheus.yml: %d%s",
-		total.now, strings.Join(parts, ", "), total.limit(), more)}}
-}

@@ -1,0 +1,124 @@
+package web
+
+import (
+	"net/url"
+	"time"
+
+	"glance_share_exporter/collector"
+)
+
+// group are the images of one rank.
+type group struct {
+	Key, Symbol, Title string
+	Count              int
+	Images             []*imageView
+}
+
+func (g *group) Left() int { return g.Count - len(g.Images) }
+
+var groups = [...]group{
+	danger:   {Key: "danger", Symbol: "✖", Title: "Unexpected access"},
+	blind:    {Key: "blind", Symbol: "?", Title: "Unknown or incomplete"},
+	amiss:    {Key: "amiss", Symbol: "!", Title: "Not as configured, but no unexpected access"},
+	unjudged: {Key: "unjudged", Symbol: "–", Title: "Not checked: no expected_members"},
+	asMeant:  {Key: "good", Symbol: "✔", Title: "As expected"},
+}
+
+// imageView is an image for the template.
+type imageView struct {
+	Key, Cloud, ID, Name, Word, Symbol string
+	Address                            string // of the page with this image alone
+	Says                               []string
+	Facts                              []string
+	Open                               bool
+	Rows                               []rowView
+	RowsOf                             string
+	Left                               int
+}
+
+type rowView struct {
+	Name, ID, Type, Verdict, Class, Status string
+	Created, Updated                       *stamp
+}
+
+func (p *statusPage) image(e *entry, most int) *imageView {
+	img, g := e.img, groups[e.rank]
+	v := &imageView{
+		Key: e.key, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
+		Address: p.address(e), Says: e.says(), Facts: recordFacts(e),
+	}
+	if e.inbound != nil {
+		return v
+	}
+	shown := img
+	if before, ok := e.before(); ok {
+		shown = &before.Image
+		v.RowsOf = "as last read, " + moment{before.At, e.now}.Ago()
+	}
+	rows, left := e.part.Snapshot.Rows(shown, most)
+	v.Left = left
+	for i := range rows {
+		v.Rows = append(v.Rows, rowOf(&rows[i], e.now))
+	}
+	return v
+}
+
+// address is the page with one image alone.
+func (p *statusPage) address(e *entry) string {
+	return p.base + "/?" + url.Values{"cloud": {e.cloud}, "image": {e.img.ID}}.Encode()
+}
+
+// recordFacts are what the record tells, and the quota.
+func recordFacts(e *entry) (lines []string) {
+	img := e.img
+	if r := img.Record; r != nil {
+		if r.Name != img.Name {
+			lines = append(lines, "current name "+quoted(r.Name))
+		}
+		lines = append(lines, "visibility "+quotedWord(string(r.Visibility)), "status "+quotedWord(r.Status), "owner "+quotedWord(r.Owner))
+		if r.Hidden {
+			lines = append(lines, "hidden in listings")
+		}
+	}
+	if e.inbound != nil {
+		return lines
+	}
+	if limit := e.part.Snapshot.MembersLimit(img); limit > 0 && len(img.Members) > 0 {
+		lines = append(lines, number(len(img.Members))+" of at most "+count(limit, "member", "members"))
+	}
+	if img.Discovered {
+		lines = append(lines, "found by discover")
+	}
+	return lines
+}
+
+func quotedWord(s string) string {
+	if s == "" {
+		return "unknown"
+	}
+	return visible(s)
+}
+
+func rowOf(r *collector.Row, now time.Time) rowView {
+	v := rowView{Name: visible(r.Name), ID: visible(r.ID), Status: r.Status}
+	if r.Type != "project" {
+		v.Type = visible(r.Type)
+	}
+	switch r.Judgement {
+	case collector.UnexpectedMember:
+		v.Class, v.Verdict = "danger", "✖ unexpected"
+	case collector.MissingMember:
+		v.Class, v.Verdict, v.Status = "amiss", "! missing", "not a member"
+	case collector.UnjudgedMember:
+		v.Class, v.Verdict = "unjudged", "– not checked"
+	default:
+		v.Class, v.Verdict = "good", "✔ expected"
+	}
+	if !r.Created.IsZero() {
+		v.Created = moment{r.Created, now}.stamp()
+	}
+	if !r.Updated.IsZero() && !r.Updated.Equal(r.Created) {
+		v.Updated = moment{r.Updated, now}.stamp()
+	}
+	return v
+}

@@ -1,0 +1,219 @@
+package web
+
+import (
+	"cmp"
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+)
+
+// verdict is the summary of all clouds, whatever the filter.
+type verdict struct {
+	Class, Symbol, Title string
+	Worst                []worst
+	Says                 []string
+}
+
+// worst is an image that the verdict names.
+type worst struct{ Address, Cloud, Name, Word, Says string }
+
+// maxWorst is how many images the verdict names.
+const maxWorst = 5
+
+// tally counts by rank the images that are watched, and those that others share.
+func tally(entries []*entry) (watched, others [len(groups)]int) {
+	for _, e := range entries {
+		if e.inbound != nil {
+			others[e.rank]++
+		} else {
+			watched[e.rank]++
+		}
+	}
+	return watched, others
+}
+
+// judge returns the verdict about all clouds.
+func (p *statusPage) judge(clouds []*cloudView) verdict {
+	var v verdict
+	var counts, others [len(groups)]int
+	asksInbound := false
+	for _, c := range clouds {
+		watched, shared := tally(c.entries)
+		for r := range groups {
+			counts[r] += watched[r]
+			others[r] += shared[r]
+		}
+		for _, e := range c.entries {
+			if e.rank == danger && len(v.Worst) < maxWorst {
+				v.Worst = append(v.Worst, p.worst(e))
+			}
+		}
+		asksInbound = asksInbound || c.asksInbound
+	}
+	unseen := v.unseen(clouds, counts[blind], others[blind])
+	switch n := counts[danger] + others[danger]; {
+	case n > 0:
+		v.Class, v.Symbol = "danger", "✖"
+		v.Title = "Unexpected access to " + count(counts[danger], "image", "images")
+		switch {
+		case counts[danger] == 0:
+			v.Title = acceptedOf(n)
+		case others[danger] > 0:
+			v.Title += ", and " + acceptedOf(others[danger])
+		}
+		if unseen {
+			v.Says = append([]string{"The view is also incomplete."}, v.Says...)
+		}
+		if n > len(v.Worst) {
+			v.Says = append([]string{count(n-len(v.Worst), "more image is", "more images are") + " listed below."}, v.Says...)
+		}
+		return v
+	case unseen:
+		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[blind], others[blind])
+		if len(v.Says) == 1 && counts[blind]+others[blind] > 0 {
+			v.Says = nil // the title says it
+		}
+		switch {
+		case others[amiss] > 0:
+			v.Says = append(v.Says, "What was read shows no unexpected access, but "+offeredOf(others[amiss])+".")
+		case counts[amiss]+counts[unjudged]+counts[asMeant]+others[unjudged]+others[asMeant] > 0:
+			v.Says = append(v.Says, "What was read shows no unexpected access.")
+		}
+	case counts[amiss]+others[amiss] > 0:
+		v.Class, v.Symbol = "amiss", "!"
+		wrong := count(counts[amiss], "image is not as configured", "images are not as configured")
+		switch {
+		case others[amiss] == 0:
+			v.Title = "No unexpected access, but " + wrong
+		case counts[amiss] == 0:
+			v.Title = "No unexpected access, but " + offeredOf(others[amiss])
+		default:
+			v.Title = "No unexpected access, but " + wrong + ", and " + offeredOf(others[amiss])
+		}
+	case counts[unjudged]+others[unjudged] > 0:
+		v.Class, v.Symbol, v.Title = "unjudged", "–", "No unexpected access where expectations are configured"
+	case counts[asMeant]+others[asMeant] == 0 && !asksInbound:
+		v.Class, v.Symbol, v.Title = "unjudged", "–", "No image is watched"
+	default:
+		v.Class, v.Symbol, v.Title = "good", "✔", "No unexpected access"
+		if n := counts[asMeant]; n > 0 {
+			v.Says = append(v.Says, count(n, "watched image was", "watched images were")+" read completely.")
+		}
+		if n := others[asMeant]; n > 0 {
+			v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you, all from expected owners.")
+		} else if asksInbound {
+			v.Says = append(v.Says, "Other projects share no image with you.")
+		}
+	}
+	if n := counts[unjudged]; n > 0 {
+		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members, so members are not checked.")
+	}
+	if n := others[unjudged]; n > 0 {
+		v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you. There are no expected_owners, so owners are not checked.")
+	}
+	return v
+}
+
+// unseen adds what is incomplete to the verdict, and reports whether anything is.
+func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
+	for _, c := range clouds {
+		if !c.Seen() {
+			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
+		} else if c.listing {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is incomplete.")
+		} else if c.projects {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the list of the user's projects was not read.")
+		} else if c.project {
+			v.Says = append(v.Says, "Cloud "+c.Name+": no token for a project.")
+		} else if c.listingProof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is not proven complete.")
+		} else if c.inbound {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is incomplete.")
+		} else if c.inboundProof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is not proven complete.")
+		} else if c.proof {
+			v.Says = append(v.Says, "Cloud "+c.Name+": a proof is missing.")
+		}
+		if n := c.exposedLeft(); n > 0 {
+			v.Says = append(v.Says, "Cloud "+c.Name+": "+leftExposed(n)+".")
+		}
+	}
+	if images > 0 {
+		v.Says = append(v.Says, "It is not fully known who can use "+count(images, "image", "images")+" now.")
+	}
+	if others > 0 {
+		v.Says = append(v.Says, "It is unknown whether "+count(others, "image from another project is", "images from other projects are")+" accepted now.")
+	}
+	return len(v.Says) > 0
+}
+
+// lacking says briefly what is incomplete.
+func lacking(clouds []*cloudView, images, others int) string {
+	var unread []*cloudView
+	listing, left, proof := false, 0, false
+	for _, c := range clouds {
+		listing = listing || c.listing || c.listingProof || c.project || c.projects
+		left += c.exposedLeft()
+		proof = proof || c.proof && !c.inbound && !c.inboundProof
+		if !c.Seen() {
+			unread = append(unread, c)
+		}
+	}
+	switch {
+	case len(unread) == 1 && unread[0].alike() < len(unread[0].Parts):
+		return "shards of cloud " + unread[0].Name + " were not read"
+	case len(unread) == 1 && unread[0].Condition == outdated:
+		return "the data of cloud " + unread[0].Name + " is stale"
+	case len(unread) == 1:
+		return "cloud " + unread[0].Name + " was not read"
+	case len(unread) > 1:
+		return number(len(unread)) + " clouds were not read"
+	case images > 0:
+		return "it is not fully known who can use " + count(images, "image", "images")
+	case others > 0:
+		return "it is unknown whether " + count(others, "image from another project is", "images from other projects are") + " accepted"
+	case !listing && left > 0:
+		return leftExposed(left)
+	case !listing && proof:
+		return "a proof is missing"
+	case !listing:
+		return "other projects may share images that are not listed"
+	}
+	return "there may be images that are not watched"
+}
+
+func (p *statusPage) worst(e *entry) worst {
+	w := worst{Address: p.address(e), Cloud: e.cloud, Name: cmp.Or(short(visible(e.img.Label())), e.img.ID), Word: e.word}
+	s, img := e.part.Snapshot, e.img
+	if e.inbound != nil {
+		w.Says = "owner " + short(e.inbound.owner)
+		return w
+	}
+	if before, ok := e.before(); ok {
+		img = &before.Image
+	}
+	if n := img.Unexpected(); n > 0 {
+		rows, _ := s.Rows(img, min(n, 3))
+		names := make([]string, len(rows))
+		for i := range rows {
+			names[i] = calledAs(&rows[i]) + " (" + rows[i].Status + ")"
+		}
+		w.Says = listed(names, n)
+	}
+	return w
+}
+
+// icon is a tab's picture: a form and a colour for each class.
+func icon(class string) template.URL {
+	shape := map[string]string{
+		"danger": `<path fill="#b3261e" d="M5 0h6l5 5v6l-5 5H5l-5-5V5z"/><path stroke="#fff" stroke-width="2" d="M5 5l6 6m0-6l-6 6"/>`,
+		"blind":  `<circle cx="8" cy="8" r="7" fill="none" stroke="#8a5a00" stroke-width="2" stroke-dasharray="3 2"/>`,
+		"amiss":  `<path fill="#6a4fb0" d="M8 1l7 14H1z"/>`,
+		"good":   `<circle cx="8" cy="8" r="8" fill="#1e6b3a"/><path fill="none" stroke="#fff" stroke-width="2" d="M4 8l3 3 5-6"/>`,
+	}[class]
+	if shape == "" {
+		shape = `<path fill="#5a6470" d="M1 6h14v4H1z"/>`
+	}
+	return template.URL("data:image/svg+xml," + url.PathEscape(fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">%s</svg>`, shape)))
+}
