@@ -101,8 +101,8 @@ func (c *cloudView) alike() (n int) {
 // State is the shard's state in words.
 func (p *partView) State() string { return p.Condition.state() }
 
-// look returns a view of a cloud's last collections.
-func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
+// newCloudView returns a view of a cloud's last collections.
+func newCloudView(c *collector.Cloud, probe string, now time.Time) *cloudView {
 	v := &cloudView{Name: c.Name(), Condition: readWhole, background: c.Refreshes()}
 	latest := c.Latest()
 	if c.ByProbe() {
@@ -121,7 +121,7 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 		if l.Snapshot == nil {
 			yet++
 		} else {
-			v.take(&p, l, now)
+			v.addShard(&p, l, now)
 		}
 		v.Condition = min(v.Condition, p.Condition)
 		v.Parts = append(v.Parts, p)
@@ -135,15 +135,15 @@ func look(c *collector.Cloud, probe string, now time.Time) *cloudView {
 	return v
 }
 
-// take adds a shard that was read.
-func (c *cloudView) take(p *partView, l *collector.Latest, now time.Time) {
+// addShard adds a shard that was read.
+func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
 	unread, unproven, partial := 0, 0, 0
 	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
 		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
 		e.old = old || since(e.at(), now) > s.ImageFreshFor(e.img)
-		e.judge()
+		e.classify()
 		if e.img.InTurns {
 			c.inTurns++
 		}

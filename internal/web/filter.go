@@ -29,7 +29,7 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	switch {
 	case f.Cloud != "" && e.cloud != f.Cloud,
 		f.Image != "" && e.img.ID != f.Image,
-		f.Problems && e.rank >= unjudged:
+		f.Problems && e.severity >= unjudged:
 		return false
 	case f.Text == "":
 		return true

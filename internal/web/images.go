@@ -7,7 +7,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// group are the images of one rank.
+// group are the images of one severity.
 type group struct {
 	Key, Symbol, Title string
 	Count              int
@@ -17,11 +17,11 @@ type group struct {
 func (g *group) Left() int { return g.Count - len(g.Images) }
 
 var groups = [...]group{
-	danger:   {Key: "danger", Symbol: "✖", Title: "Unexpected access"},
-	blind:    {Key: "blind", Symbol: "?", Title: "Unknown or incomplete"},
-	amiss:    {Key: "amiss", Symbol: "!", Title: "Not as configured, but no unexpected access"},
+	critical: {Key: "danger", Symbol: "✖", Title: "Unexpected access"},
+	unknown:  {Key: "blind", Symbol: "?", Title: "Unknown or incomplete"},
+	warning:  {Key: "amiss", Symbol: "!", Title: "Not as configured, but no unexpected access"},
 	unjudged: {Key: "unjudged", Symbol: "–", Title: "Not checked: no expected_members"},
-	asMeant:  {Key: "good", Symbol: "✔", Title: "As expected"},
+	expected: {Key: "good", Symbol: "✔", Title: "As expected"},
 }
 
 // imageView is an image for the template.
@@ -42,7 +42,7 @@ type rowView struct {
 }
 
 func (p *statusPage) image(e *entry, most int) *imageView {
-	img, g := e.img, groups[e.rank]
+	img, g := e.img, groups[e.severity]
 	v := &imageView{
 		Key: e.key, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
 		Address: p.address(e), Says: e.says(), Facts: recordFacts(e),

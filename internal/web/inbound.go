@@ -29,7 +29,7 @@ func (c *cloudView) takeInbound(l *collector.Latest, now time.Time, old bool) {
 				cloud: c.Name, part: l, now: now, old: old, img: &collector.ImageSnapshot{ID: r.ID, Name: img.Name, Record: r},
 				inbound: &inbound{img, project, named(s.OwnerName(img), r.Owner), s.JudgesOwners()}, key: "inbound-" + c.Name + "-" + in.ProjectID + "-" + r.ID,
 			}
-			e.judge()
+			e.classify()
 			c.entries = append(c.entries, e)
 		}
 	}
@@ -53,24 +53,24 @@ var answers = map[string]string{
 // known reports whether the member status is known.
 func (in *inbound) known() bool { return answers[string(in.img.Status)] != "" }
 
-// standing returns the rank of the image, and the word for it. An unexpected owner can offer any number of images, but
+// severityOf returns the severity of the image, and the word for it. An unexpected owner can offer any number of images, but
 // cannot accept them.
-func (in *inbound) standing() (rank, string) {
+func (in *inbound) severityOf() (severity, string) {
 	switch {
 	case in.img.Unexpected && in.img.Accepted():
-		return danger, "Accepted from an unexpected owner"
+		return critical, "Accepted from an unexpected owner"
 	case !in.known() && in.img.Unexpected:
-		return blind, "Unexpected owner, status unknown"
+		return unknown, "Unexpected owner, status unknown"
 	case !in.known():
-		return blind, "From another project, status unknown"
+		return unknown, "From another project, status unknown"
 	case in.img.Unexpected && in.img.Rejected():
-		return amiss, "Rejected, but still offered by an unexpected owner"
+		return warning, "Rejected, but still offered by an unexpected owner"
 	case in.img.Unexpected:
-		return amiss, "Offered by an unexpected owner"
+		return warning, "Offered by an unexpected owner"
 	case !in.judged:
 		return unjudged, "From another project, not checked"
 	}
-	return asMeant, "From an expected owner"
+	return expected, "From an expected owner"
 }
 
 // says describes the image in sentences.
@@ -89,18 +89,18 @@ func (in *inbound) says(e *entry) (lines []string) {
 	return append(lines, "There are no expected_owners, so the owner is not checked.")
 }
 
-// groupTitle returns the title of the images of a rank, of which so many are watched and so many are from other
+// groupTitle returns the title of the images of a severity, of which so many are watched and so many are from other
 // projects.
-func groupTitle(r rank, watched, others int) string {
+func groupTitle(r severity, watched, others int) string {
 	switch {
 	case others == 0:
-	case r == danger && watched == 0:
+	case r == critical && watched == 0:
 		return "Accepted from unexpected owners"
-	case r == danger:
+	case r == critical:
 		return "Unexpected access, or accepted from unexpected owners"
-	case r == amiss && watched == 0:
+	case r == warning && watched == 0:
 		return "Offered by unexpected owners"
-	case r == amiss:
+	case r == warning:
 		return "Not as configured, or offered by unexpected owners, but no unexpected access"
 	case r == unjudged && watched == 0:
 		return "Not checked: no expected_owners"

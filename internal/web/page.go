@@ -171,7 +171,7 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		v.Clouds = append(v.Clouds, look(c, p.base+"/probe", now))
+		v.Clouds = append(v.Clouds, newCloudView(c, p.base+"/probe", now))
 		v.Names = append(v.Names, c.Name())
 		known = known || c.Name() == f.Cloud
 	}
@@ -205,7 +205,7 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.rank, b.rank), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID), strings.Compare(a.cloud, b.cloud))
+		return cmp.Or(cmp.Compare(a.severity, b.severity), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID), strings.Compare(a.cloud, b.cloud))
 	})
 	watched, others := tally(found)
 	rows := maxRows
@@ -213,9 +213,9 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if i == 0 || e.rank != found[i-1].rank {
-			g := groups[e.rank]
-			g.Title, g.Count = groupTitle(e.rank, watched[e.rank], others[e.rank]), watched[e.rank]+others[e.rank]
+		if i == 0 || e.severity != found[i-1].severity {
+			g := groups[e.severity]
+			g.Title, g.Count = groupTitle(e.severity, watched[e.severity], others[e.severity]), watched[e.severity]+others[e.severity]
 			v.Groups = append(v.Groups, &g)
 		}
 		most := imageRows
@@ -224,7 +224,7 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		}
 		img := p.image(e, min(most, rows))
 		rows -= len(img.Rows)
-		img.Open = e.rank == danger && i < 100 || e.rank <= amiss && watched[e.rank]+others[e.rank] <= 5 || len(found) <= 3
+		img.Open = e.severity == critical && i < 100 || e.severity <= warning && watched[e.severity]+others[e.severity] <= 5 || len(found) <= 3
 		g := v.Groups[len(v.Groups)-1]
 		g.Images = append(g.Images, img)
 	}

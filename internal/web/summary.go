@@ -21,13 +21,13 @@ type worst struct{ Address, Cloud, Name, Word, Says string }
 // maxWorst is how many images the verdict names.
 const maxWorst = 5
 
-// tally counts by rank the images that are watched, and those that others share.
+// tally counts by severity the images that are watched, and those that others share.
 func tally(entries []*entry) (watched, others [len(groups)]int) {
 	for _, e := range entries {
 		if e.inbound != nil {
-			others[e.rank]++
+			others[e.severity]++
 		} else {
-			watched[e.rank]++
+			watched[e.severity]++
 		}
 	}
 	return watched, others
@@ -45,22 +45,22 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 			others[r] += shared[r]
 		}
 		for _, e := range c.entries {
-			if e.rank == danger && len(v.Worst) < maxWorst {
+			if e.severity == critical && len(v.Worst) < maxWorst {
 				v.Worst = append(v.Worst, p.worst(e))
 			}
 		}
 		asksInbound = asksInbound || c.asksInbound
 	}
-	unseen := v.unseen(clouds, counts[blind], others[blind])
-	switch n := counts[danger] + others[danger]; {
+	unseen := v.unseen(clouds, counts[unknown], others[unknown])
+	switch n := counts[critical] + others[critical]; {
 	case n > 0:
 		v.Class, v.Symbol = "danger", "✖"
-		v.Title = "Unexpected access to " + count(counts[danger], "image", "images")
+		v.Title = "Unexpected access to " + count(counts[critical], "image", "images")
 		switch {
-		case counts[danger] == 0:
+		case counts[critical] == 0:
 			v.Title = acceptedOf(n)
-		case others[danger] > 0:
-			v.Title += ", and " + acceptedOf(others[danger])
+		case others[critical] > 0:
+			v.Title += ", and " + acceptedOf(others[critical])
 		}
 		if unseen {
 			v.Says = append([]string{"The view is also incomplete."}, v.Says...)
@@ -70,37 +70,37 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		}
 		return v
 	case unseen:
-		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[blind], others[blind])
-		if len(v.Says) == 1 && counts[blind]+others[blind] > 0 {
+		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[unknown], others[unknown])
+		if len(v.Says) == 1 && counts[unknown]+others[unknown] > 0 {
 			v.Says = nil // the title says it
 		}
 		switch {
-		case others[amiss] > 0:
-			v.Says = append(v.Says, "What was read shows no unexpected access, but "+offeredOf(others[amiss])+".")
-		case counts[amiss]+counts[unjudged]+counts[asMeant]+others[unjudged]+others[asMeant] > 0:
+		case others[warning] > 0:
+			v.Says = append(v.Says, "What was read shows no unexpected access, but "+offeredOf(others[warning])+".")
+		case counts[warning]+counts[unjudged]+counts[expected]+others[unjudged]+others[expected] > 0:
 			v.Says = append(v.Says, "What was read shows no unexpected access.")
 		}
-	case counts[amiss]+others[amiss] > 0:
+	case counts[warning]+others[warning] > 0:
 		v.Class, v.Symbol = "amiss", "!"
-		wrong := count(counts[amiss], "image is not as configured", "images are not as configured")
+		wrong := count(counts[warning], "image is not as configured", "images are not as configured")
 		switch {
-		case others[amiss] == 0:
+		case others[warning] == 0:
 			v.Title = "No unexpected access, but " + wrong
-		case counts[amiss] == 0:
-			v.Title = "No unexpected access, but " + offeredOf(others[amiss])
+		case counts[warning] == 0:
+			v.Title = "No unexpected access, but " + offeredOf(others[warning])
 		default:
-			v.Title = "No unexpected access, but " + wrong + ", and " + offeredOf(others[amiss])
+			v.Title = "No unexpected access, but " + wrong + ", and " + offeredOf(others[warning])
 		}
 	case counts[unjudged]+others[unjudged] > 0:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "No unexpected access where expectations are configured"
-	case counts[asMeant]+others[asMeant] == 0 && !asksInbound:
+	case counts[expected]+others[expected] == 0 && !asksInbound:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "No image is watched"
 	default:
 		v.Class, v.Symbol, v.Title = "good", "✔", "No unexpected access"
-		if n := counts[asMeant]; n > 0 {
+		if n := counts[expected]; n > 0 {
 			v.Says = append(v.Says, count(n, "watched image was", "watched images were")+" read completely.")
 		}
-		if n := others[asMeant]; n > 0 {
+		if n := others[expected]; n > 0 {
 			v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you, all from expected owners.")
 		} else if asksInbound {
 			v.Says = append(v.Says, "Other projects share no image with you.")

@@ -7,18 +7,18 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// rank is the severity of an image, the most severe first.
-type rank int
+// severity is how bad what is known of an image is, the most severe first.
+type severity int
 
 const (
-	danger   rank = iota // unexpected access
-	blind                // unknown or incomplete
-	amiss                // not as configured, but no unexpected access
-	unjudged             // nothing is expected, so nothing is checked
-	asMeant              // as expected
+	critical severity = iota // unexpected access
+	unknown                  // unknown or incomplete
+	warning                  // not as configured, but no unexpected access
+	unjudged                 // nothing is expected, so nothing is checked
+	expected                 // as expected
 )
 
-// holdFor is how long an image that is no longer read keeps its last rank. The alerts hold as long.
+// holdFor is how long an image that is no longer read keeps its last severity. The alerts hold as long.
 const holdFor = time.Hour
 
 // entry is an image of a shard of a cloud.
@@ -32,26 +32,26 @@ type entry struct {
 	inbound *inbound // of an image that another project shares; nil: it is watched
 	key     string   // of the page's element
 
-	rank rank
-	word string
+	severity severity
+	word     string
 }
 
-// judge sets the rank and its word.
-func (e *entry) judge() {
+// classify sets the severity and its word.
+func (e *entry) classify() {
 	if e.inbound != nil {
-		e.rank, e.word = e.inbound.standing()
+		e.severity, e.word = e.inbound.severityOf()
 	} else {
-		e.rank, e.word = standing(e.img)
+		e.severity, e.word = severityOf(e.img)
 	}
 	if e.img.Coverage == collector.Unread {
 		if before, ok := e.before(); ok {
-			if r, word := standing(&before.Image); r == danger && since(before.At, e.now) < holdFor {
-				e.rank, e.word = danger, word+" when last read"
+			if r, word := severityOf(&before.Image); r == critical && since(before.At, e.now) < holdFor {
+				e.severity, e.word = critical, word+" when last read"
 			}
 		}
 	}
-	if (e.old || e.stale() && !e.img.InTurns) && e.rank > blind {
-		e.rank, e.word = blind, "Stale"
+	if (e.old || e.stale() && !e.img.InTurns) && e.severity > unknown {
+		e.severity, e.word = unknown, "Stale"
 	}
 }
 
@@ -64,46 +64,46 @@ func (e *entry) before() (collector.Before, bool) {
 	return b, ok
 }
 
-// standing returns the rank of an image, and the word for it.
-func standing(img *collector.ImageSnapshot) (rank, string) {
+// severityOf returns the severity of an image, and the word for it.
+func severityOf(img *collector.ImageSnapshot) (severity, string) {
 	unexpected := img.Unexpected()
 	switch {
 	case img.Open() && img.Misplaced() && unexpected > 0:
-		return danger, "Open to everyone, with unexpected members"
+		return critical, "Open to everyone, with unexpected members"
 	case img.Open() && img.Misplaced():
-		return danger, "Open to everyone"
+		return critical, "Open to everyone"
 	case unexpected == 1:
-		return danger, "Unexpected member"
+		return critical, "Unexpected member"
 	case unexpected > 1:
-		return danger, "Unexpected members"
+		return critical, "Unexpected members"
 	case notProven(img):
-		return blind, "Not proven"
+		return unknown, "Not proven"
 	case img.Coverage == collector.Unread:
-		return blind, "Not read"
+		return unknown, "Not read"
 	case img.Coverage == collector.Partial && img.Doubt == collector.DespiteVisibility:
-		return blind, "Members despite visibility"
+		return unknown, "Members despite visibility"
 	case img.Coverage == collector.Partial, img.Coverage == collector.Complete && nameless(img):
-		return blind, "Incomplete"
+		return unknown, "Incomplete"
 	case !knownVisibility(img):
-		return blind, "Visibility unknown"
+		return unknown, "Visibility unknown"
 	case img.Unasked():
-		return blind, "Members not requested"
+		return unknown, "Members not requested"
 	case img.Misplaced():
-		return amiss, "Wrong visibility"
+		return warning, "Wrong visibility"
 	case img.Coverage == collector.NotApplicable && !img.Open() && len(img.Policy.Members) > 0:
-		return amiss, "Not shared"
+		return warning, "Not shared"
 	case len(img.Missing()) == 1:
-		return amiss, "Missing member"
+		return warning, "Missing member"
 	case len(img.Missing()) > 1:
-		return amiss, "Missing members"
+		return warning, "Missing members"
 	case img.Open():
-		return asMeant, "Open to everyone, as expected"
+		return expected, "Open to everyone, as expected"
 	case img.Coverage == collector.NotApplicable:
-		return asMeant, "Private"
+		return expected, "Private"
 	case !img.Judged():
 		return unjudged, "Not checked"
 	}
-	return asMeant, "As expected"
+	return expected, "As expected"
 }
 
 // nameless reports whether a list has a row without a member ID.
