@@ -40,7 +40,6 @@ type token struct {
 	until   time.Time // the same by the local clock
 	began   time.Time // by the local clock
 	auth    gophercloud.AuthOptions
-	secrets []string // that no text may contain
 	// credential is what the token was issued for.
 	credential Credential
 }

@@ -48,7 +48,8 @@ func catalogURL(catalog []tokens.CatalogEntry, region, iface string) (string, er
 		return "", err
 	}
 	if err := CheckURL("endpoint", urls[0]); err != nil {
-		return "", fmt.Errorf("the catalog's image endpoint %q is not usable: set endpoint to the image service's URL", clean(urls[0]))
+		shown := clean(withoutQuery(urls[0]))
+		return "", fmt.Errorf("the catalog's image endpoint %q is not usable: set endpoint to the image service's URL", shown)
 	}
 	return urls[0], nil
 }

@@ -20,6 +20,7 @@ type Client struct {
 	opts         Options
 	http         *http.Client
 	fresh        *http.Client // makes a connection for each request; nil: there is none
+	secrets      *Secrets
 	certRecorder *certRecorder
 	tokens       *tokenSource
 	signer       *signer // nil: requests are not signed
@@ -48,7 +49,12 @@ func newClient(opts Options, limits *limiter, unscoped bool) (*Client, error) {
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
-	c := &Client{opts: opts, limiter: limits, certRecorder: newCertRecorder(opts.Transport), signer: newSigner(opts)}
+	if opts.Secrets == nil {
+		opts.Secrets = &Secrets{}
+	}
+	c := &Client{
+		opts: opts, limiter: limits, secrets: opts.Secrets, certRecorder: newCertRecorder(opts.Transport), signer: newSigner(opts),
+	}
 	c.http = c.newHTTPClient(c.certRecorder)
 	if opts.Fresh != nil {
 		c.fresh = c.newHTTPClient(c.certRecorder.beside(opts.Fresh))
@@ -60,7 +66,7 @@ func newClient(opts Options, limits *limiter, unscoped bool) (*Client, error) {
 }
 
 func (c *Client) newHTTPClient(transport http.RoundTripper) *http.Client {
-	return &http.Client{Transport: c.signer.transport(transport), CheckRedirect: checkRedirect}
+	return &http.Client{Transport: c.signer.transport(c.secrets.watch(transport)), CheckRedirect: checkRedirect}
 }
 
 // Set replaces the settings. Requests in flight keep the old ones. The delays after refused and failed logins end, because

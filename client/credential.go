@@ -85,7 +85,9 @@ func credentialOf(auth gophercloud.AuthOptions) Credential {
 
 // complete adds what Keystone returns about a credential. Only the preflight uses this part of the response, so what cannot
 // be read is left out.
-func (c *Credential) complete(body loginBody) {
+func (c *Credential) complete(body loginBody, secrets *Secrets) {
+	text := func(s string) string { return bounded(secrets.Redact(s), maxText) }
+	named := func(id, name string) Named { return Named{text(id), text(name)} }
 	var user struct {
 		ID      string `json:"id"`
 		Name    string `json:"name"`
@@ -114,9 +116,7 @@ func (c *Credential) complete(body loginBody) {
 	}
 	a := &ApplicationCredential{Named: named(app.ID, app.Name), Unrestricted: app.Restricted != nil && !*app.Restricted}
 	for _, r := range app.Rules {
-		a.Rules = append(a.Rules, AccessRule{bounded(r.Service, maxText), bounded(r.Method, maxText), bounded(r.Path, maxText)})
+		a.Rules = append(a.Rules, AccessRule{text(r.Service), text(r.Method), text(r.Path)})
 	}
 	c.ApplicationCredential = a
 }
-
-func named(id, name string) Named { return Named{bounded(id, maxText), bounded(name, maxText)} }

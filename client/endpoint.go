@@ -76,13 +76,25 @@ func port(u *url.URL) string {
 	return "80"
 }
 
-// withoutQuery removes what must not be shown from a URL: user, password, query and fragment.
+// withoutQuery removes what must not be shown from a URL, even from one that is not valid: user, password, query and
+// fragment.
 func withoutQuery(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		before, _, _ := strings.Cut(raw, "?")
-		return before
+	end, at := strings.IndexAny(raw, "?#"), strings.LastIndexByte(raw, '@')
+	if u, err := url.Parse(raw); err == nil && u.Host != "" && (end < 0 || at < end) {
+		u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
+		return u.String()
 	}
-	u.User, u.RawQuery, u.ForceQuery, u.Fragment = nil, "", false, ""
-	return u.String()
+	if at >= 0 { // A password may have a slash, a question mark or a hash in it.
+		scheme, _, ok := strings.Cut(raw[:at], "://")
+		if ok {
+			scheme += ":"
+		} else {
+			scheme = ""
+		}
+		raw = scheme + "//" + raw[at+1:]
+	}
+	if end := strings.IndexAny(raw, "?#"); end >= 0 {
+		raw = raw[:end]
+	}
+	return raw
 }

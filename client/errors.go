@@ -123,7 +123,7 @@ func (o Operation) describe() string {
 	return string(o)
 }
 
-// transportError returns the code and the message of an error of the HTTP client. ctx is the request's own context.
+// transportError returns the code and the message, not yet redacted, of an error of the HTTP client. ctx is the request's own context.
 func transportError(ctx context.Context, err error) (code, message string) {
 	var (
 		netErr    net.Error
@@ -153,7 +153,7 @@ func transportError(ctx context.Context, err error) (code, message string) {
 		if errors.As(err, &recordErr) || strings.Contains(message, "HTTP response to HTTPS client") {
 			message += ": check whether the URL must begin with http instead of https"
 		}
-		return CodeTLS, clean(message)
+		return CodeTLS, oneLine(message)
 	}
-	return CodeConnect, clean(message)
+	return CodeConnect, oneLine(message)
 }

@@ -59,6 +59,9 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 		// A record that cannot be read counts as left out: its ID is requested alone.
 		page, err := decodePage(resp.body, c.settings.Load().API)
 		images = page.Images
+		if err == nil {
+			err = c.secrets.redactImages(images)
+		}
 		return err
 	})
 	if err != nil {
@@ -81,6 +84,11 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	var img Image
 	access, err := c.get(ctx, request{op: OpGetImage, imageID: id, path: "images/" + url.PathEscape(id)}, func(resp response) (err error) {
 		img, err = decodeImage(resp.body, id, c.settings.Load().API)
+		if err != nil {
+			return err
+		}
+		images := []Image{img}
+		err, img = c.secrets.redactImages(images), images[0]
 		return err
 	})
 	if err != nil {

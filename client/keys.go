@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -60,6 +59,7 @@ type signer struct {
 	source    KeySource
 	metadata  *MetadataKeys // the source, where the signer must close it
 	projectID string
+	secrets   *Secrets
 	last      atomic.Pointer[Key]
 }
 
@@ -67,10 +67,10 @@ func newSigner(opts Options) *signer {
 	if !opts.signed() {
 		return nil
 	}
-	s := &signer{source: opts.Keys, projectID: opts.ProjectID}
+	s := &signer{source: opts.Keys, projectID: opts.ProjectID, secrets: opts.Secrets}
 	if opts.Metadata != nil {
 		o := *opts.Metadata
-		o.Observer, o.UserAgent = opts.Observer, opts.UserAgent
+		o.Observer, o.UserAgent, o.Secrets = opts.Observer, opts.UserAgent, opts.Secrets
 		s.metadata = NewMetadataKeys(o)
 		s.source = s.metadata
 	}
@@ -82,6 +82,7 @@ func newSigner(opts Options) *signer {
 func (s *signer) key(ctx context.Context) (Key, error) {
 	key, err := s.source.Key(ctx)
 	if err == nil {
+		s.secrets.learn(key.Secret, key.SecurityToken)
 		s.last.Store(&key)
 	}
 	return key, err
@@ -95,15 +96,6 @@ func (s *signer) onUnauthorized() {
 	if source, ok := s.source.(interface{ Refused(key Key) }); ok {
 		source.Refused(s.lastKey())
 	}
-}
-
-// secrets appends what no text may contain.
-func (s *signer) secrets(others []string) []string {
-	if s == nil {
-		return others
-	}
-	key := s.lastKey()
-	return append(slices.Clone(others), key.Secret, key.SecurityToken)
 }
 
 func (s *signer) close() {

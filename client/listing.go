@@ -158,6 +158,9 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 	var page linkedPage
 	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(resp response) (err error) {
 		page, err = decodePage(resp.body, api)
+		if err == nil {
+			err = c.secrets.redactImages(page.Images)
+		}
 		return err
 	})
 	if err != nil {

@@ -45,7 +45,7 @@ func (k *keystone) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *
 	start := time.Now()
 	exchange := &loginTransport{next: k.http.Transport}
 	id, body, err := k.request(ctx, auth, exchange)
-	secrets := []string{auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode, id}
+	k.opts.Secrets.learn(auth.Password, auth.ApplicationCredentialSecret, auth.TokenID, auth.Passcode, id)
 	apiErr := loginError(ctx, exchange, err)
 	if exchange.sent && (apiErr == nil || apiErr.Code != CodeCanceled) {
 		code := ""
@@ -57,17 +57,17 @@ func (k *keystone) login(ctx context.Context, auth gophercloud.AuthOptions) (_ *
 	if apiErr == nil {
 		tok, err := k.newToken(id, body, start, auth.IdentityEndpoint)
 		if want := auth.Scope; err == nil && want != nil && want.ProjectID != "" && tok.access.ProjectID != want.ProjectID {
-			err = errors.New("Keystone issued a token for project " + clean(tok.access.ProjectID) + " instead of " + want.ProjectID)
+			err = errors.New("Keystone issued a token for project " + oneLine(tok.access.ProjectID) + " instead of " + want.ProjectID)
 		}
 		if err == nil {
-			tok.auth, tok.secrets, tok.credential = auth, secrets, credentialOf(auth)
-			tok.credential.complete(body)
+			tok.auth, tok.credential = auth, credentialOf(auth)
+			tok.credential.complete(body, k.opts.Secrets)
 			return tok, false, nil
 		}
 		_, ambiguous = errors.AsType[*ambiguousEndpointError](err)
 		apiErr = &Error{Op: OpAuthenticate, Code: CodeConfig, Message: err.Error()}
 	}
-	apiErr.Message = redact(apiErr.Message, secrets...)
+	apiErr.Message = k.opts.Secrets.message(apiErr.Message)
 	return nil, ambiguous, apiErr
 }
 
@@ -129,12 +129,15 @@ func (k *keystone) newToken(id string, body loginBody, start time.Time, identity
 		return nil, errors.New(message)
 	}
 	tok := &token{id: id, began: start, expires: parseTime(body.ExpiresAt), access: Access{
-		ProjectID: body.Project.ID, ProjectName: body.Project.Name, UserID: userID(body.User), Confirmed: !k.unscoped,
+		ProjectID: body.Project.ID, ProjectName: k.opts.Secrets.Redact(body.Project.Name), UserID: userID(body.User), Confirmed: !k.unscoped,
 	}}
 	for _, r := range body.Roles {
-		tok.access.Roles = append(tok.access.Roles, r.Name)
+		tok.access.Roles = append(tok.access.Roles, k.opts.Secrets.Redact(r.Name))
 	}
 	slices.Sort(tok.access.Roles)
+	if err := k.opts.Secrets.refuse(tok.access.ProjectID, tok.access.UserID); err != nil {
+		return nil, err
+	}
 	// The life is the difference of two times of Keystone's clock, so that the local clock may be wrong.
 	if issued := parseTime(body.IssuedAt); !tok.expires.IsZero() && !issued.IsZero() && tok.expires.After(issued) {
 		tok.until = start.Add(tok.expires.Sub(issued))
@@ -182,7 +185,7 @@ func loginError(ctx context.Context, exchange *loginTransport, err error) *Error
 			e.Message = strings.TrimPrefix(e.Message+hint, ": ")
 		}
 	case !exchange.sent:
-		e.Code, e.Message = CodeConfig, clean(err.Error())
+		e.Code, e.Message = CodeConfig, oneLine(err.Error())
 	case exchange.err != nil:
 		e.Code, e.Message = transportError(ctx, exchange.err)
 		if e.StatusCode = exchange.status; e.StatusCode != 0 && e.Code == CodeConnect {

@@ -81,6 +81,9 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 		req := c.membersRequest(imageID, marker)
 		decode := func(resp response) error {
 			page, err := decodeMembers(resp.body, imageID, resp.date, c.settings.Load().API)
+			if err == nil {
+				err = c.secrets.refuseMembers(page.members)
+			}
 			if unbound = err == nil && resp.unbound && len(page.members) == 0; unbound {
 				return nil
 			}

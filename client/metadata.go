@@ -35,6 +35,8 @@ type MetadataOptions struct {
 	// Transport carries the requests; default: one without a proxy, which would be another machine.
 	Transport http.RoundTripper
 	UserAgent string
+	// Secrets, if set, gets to know the tokens and keys of the service.
+	Secrets *Secrets
 	// Observer, if set, is called for every attempt with [OpAuthenticate].
 	Observer Observer
 }
@@ -60,6 +62,9 @@ func NewMetadataKeys(opts MetadataOptions) *MetadataKeys {
 		opts.URL = metadataURL
 	}
 	opts.URL = strings.TrimRight(opts.URL, "/")
+	if opts.Secrets == nil {
+		opts.Secrets = &Secrets{}
+	}
 	if opts.Observer == nil {
 		opts.Observer = func(Operation, string, time.Duration) {}
 	}
@@ -148,12 +153,16 @@ func (k *MetadataKeys) fetch(ctx context.Context) (Key, *Error) {
 	switch {
 	case err == nil:
 		header.Set("X-Metadata-Token", strings.TrimSpace(string(token)))
+		k.opts.Secrets.learn(header.Get("X-Metadata-Token"))
 	case !slices.Contains(tokenless, err.StatusCode):
 		return Key{}, err
 	}
 	var key Key
 	_, err = k.ask(ctx, http.MethodGet, metadataKeys, header, func(body []byte) (err error) {
-		key, err = decodeKey(body)
+		if key, err = decodeKey(body); err == nil {
+			k.opts.Secrets.learn(key.Secret, key.SecurityToken)
+			err = k.opts.Secrets.refuse(key.Access)
+		}
 		return err
 	})
 	if err != nil && (err.StatusCode == http.StatusNotFound || err.StatusCode == http.StatusUnauthorized && len(token) > 0) {
@@ -188,7 +197,7 @@ func (k *MetadataKeys) ask(ctx context.Context, method, path string, header http
 	code := ""
 	if err != nil {
 		err.Op, code = OpAuthenticate, err.Code
-		err.Message = strings.TrimSuffix("the metadata service: "+err.Message, ": ")
+		err.Message = k.opts.Secrets.message(strings.TrimSuffix("the metadata service: "+err.Message, ": "))
 	}
 	if code != CodeCanceled {
 		k.opts.Observer(OpAuthenticate, code, time.Since(start))
@@ -199,7 +208,7 @@ func (k *MetadataKeys) ask(ctx context.Context, method, path string, header http
 func (k *MetadataKeys) exchange(ctx context.Context, method, path string, header http.Header) ([]byte, *Error) {
 	req, err := http.NewRequestWithContext(ctx, method, k.opts.URL+path, nil)
 	if err != nil {
-		return nil, &Error{Code: CodeConfig, Message: clean(err.Error())}
+		return nil, &Error{Code: CodeConfig, Message: oneLine(err.Error())}
 	}
 	req.Header = header
 	req.Header.Set("User-Agent", k.opts.UserAgent)

@@ -77,6 +77,9 @@ type Options struct {
 	// that was used before.
 	Fresh http.RoundTripper
 
+	// Secrets, if set, has the secrets that Transport adds to the requests. The client adds its own.
+	Secrets *Secrets
+
 	// Observer, if set, is called for every attempt.
 	Observer Observer
 

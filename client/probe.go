@@ -36,6 +36,9 @@ func (c *Client) MemberAs(ctx context.Context, _, imageID, memberID string) (Mem
 		path: "images/" + url.PathEscape(imageID) + "/members/" + url.PathEscape(memberID),
 	}, func(resp response) (err error) {
 		row, err = decodeMember(resp.body, imageID, memberID, resp.date)
+		if err == nil {
+			err = c.secrets.refuseMembers([]Member{row})
+		}
 		return err
 	})
 	switch {

@@ -38,6 +38,9 @@ type Scope struct {
 // NewProjects returns a client for several projects. Auth of opts is a user's password, without a scope. It sends no
 // request. The caller must call Close.
 func NewProjects(opts Options) (*Projects, error) {
+	if opts.Secrets == nil {
+		opts.Secrets = &Secrets{} // of all of them
+	}
 	if opts.Transport != nil {
 		opts.Transport = newCertRecorder(opts.Transport) // for all of them
 	}

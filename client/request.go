@@ -124,7 +124,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 		return apiErr // There was no key, and so no request.
 	}
 	apiErr.Op, apiErr.ImageID = req.op, req.imageID
-	apiErr.Message = redact(apiErr.Message, c.signer.secrets(tok.secrets)...)
+	apiErr.Message = c.secrets.message(apiErr.Message)
 	if c.signer != nil && apiErr.Status() == http.StatusUnauthorized && !req.probe() {
 		hint := clockHint(c.State().Skew)
 		if hint == "" {
@@ -145,7 +145,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 func (c *Client) exchange(ctx context.Context, tok *token, req request, decode func(response) error) *Error {
 	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url(tok.access), nil)
 	if err != nil {
-		return &Error{Code: CodeConfig, Message: clean(err.Error())}
+		return &Error{Code: CodeConfig, Message: oneLine(err.Error())}
 	}
 	id := ""
 	if c.signer == nil {

@@ -67,7 +67,7 @@ func statusError(resp *http.Response, req request, date time.Time) *Error {
 		return e
 	}
 	// An error text may be cut off.
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorBody+1))
 	detail := parseServerError(body)
 	e.Message, e.Means = detail.text(), meanings[detail.code]
 	e.classify(req, detail, body)

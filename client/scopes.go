@@ -42,8 +42,16 @@ func (p *Projects) list(ctx context.Context) error {
 func (c *Client) projects(ctx context.Context) ([]listedProject, error) {
 	var list []listedProject
 	_, err := c.get(ctx, request{op: OpListProjects, path: "auth/projects"}, func(resp response) (err error) {
-		list, err = decodeProjects(resp.body)
-		return err
+		if list, err = decodeProjects(resp.body); err != nil {
+			return err
+		}
+		for i := range list {
+			list[i].name = c.secrets.Redact(list[i].name)
+			if err := c.secrets.refuse(list[i].id); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return list, err
 }

@@ -23,8 +23,9 @@ const (
 // concurrent use.
 type tokenSource struct {
 	// auth is [Options].Auth; nil: the token never changes.
-	auth  func() (gophercloud.AuthOptions, error)
-	login func(context.Context, gophercloud.AuthOptions) (_ *token, ambiguous bool, _ *Error)
+	auth    func() (gophercloud.AuthOptions, error)
+	secrets *Secrets
+	login   func(context.Context, gophercloud.AuthOptions) (_ *token, ambiguous bool, _ *Error)
 	// unchecked is what a token gives access to that is used as it is.
 	unchecked Access
 	// oneOfMany is whether the tokens are for one of the user's projects. Where Keystone refuses one, the user may not enter
@@ -66,7 +67,7 @@ func (f *failedLogin) prevents(auth gophercloud.AuthOptions) bool {
 
 func newTokenSource(opts Options, k *keystone) *tokenSource {
 	s := &tokenSource{
-		auth: opts.Auth, login: k.login, denials: newDenials(),
+		auth: opts.Auth, secrets: opts.Secrets, login: k.login, denials: newDenials(),
 		unchecked: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint), Confirmed: opts.signed()},
 	}
 	if s.auth == nil {
@@ -122,7 +123,7 @@ func (s *tokenSource) connect(ctx context.Context) (*token, error) {
 	case err != nil && tok != nil:
 		return tok, nil // The token is good, even if the file with the secret cannot be read now.
 	case err != nil:
-		return nil, &Error{Op: OpAuthenticate, Code: CodeConfig, Message: clean(err.Error())}
+		return nil, &Error{Op: OpAuthenticate, Code: CodeConfig, Message: s.secrets.message(oneLine(err.Error()))}
 	case auth.IdentityEndpoint == "":
 		return s.adopt(auth), nil
 	case tok == nil:
@@ -163,9 +164,9 @@ func (s *tokenSource) adopt(auth gophercloud.AuthOptions) *token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.token == nil || s.token.id != auth.TokenID {
+		s.secrets.learn(auth.TokenID)
 		s.token = &token{
-			id: auth.TokenID, access: s.unchecked, auth: auth,
-			secrets: []string{auth.TokenID}, credential: credentialOf(auth),
+			id: auth.TokenID, access: s.unchecked, auth: auth, credential: credentialOf(auth),
 		}
 		s.denials.newToken()
 	}
@@ -195,7 +196,7 @@ func (s *tokenSource) onUnauthorized(ctx context.Context, tok *token, req reques
 	auth, err := s.auth()
 	switch {
 	case err != nil:
-		return nil, "the token cannot be renewed: " + clean(err.Error())
+		return nil, "the token cannot be renewed: " + s.secrets.message(oneLine(err.Error()))
 	case auth.IdentityEndpoint == "" && auth.TokenID == tok.id:
 		return nil, "provide a new token"
 	case auth.IdentityEndpoint == "":

@@ -29,12 +29,12 @@ func (c *Client) Version(ctx context.Context) (string, error) {
 		return err
 	})
 	if apiErr == nil {
-		return current, nil
+		return bounded(c.secrets.Redact(current), maxText), nil
 	}
 	if apiErr.Op == "" {
 		apiErr.Op = OpGetVersion
 	}
-	apiErr.Message = redact(apiErr.Message, c.signer.secrets(tok.secrets)...)
+	apiErr.Message = c.secrets.message(apiErr.Message)
 	return "", apiErr
 }
 
@@ -69,7 +69,7 @@ func decodeVersions(body []byte) (string, error) {
 	var highest string
 	for _, v := range list.Versions {
 		if strings.EqualFold(v.Status, "CURRENT") && v.ID != "" {
-			return bounded(v.ID, maxText), nil
+			return v.ID, nil
 		}
 		if highest == "" || compareVersions(v.ID, highest) > 0 {
 			highest = v.ID
@@ -78,7 +78,7 @@ func decodeVersions(body []byte) (string, error) {
 	if highest == "" {
 		return "", errors.New(`no "versions" in the response` + hint(body))
 	}
-	return bounded(highest, maxText), nil
+	return highest, nil
 }
 
 // compareVersions compares v2.9 with v2.16.

@@ -143,7 +143,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
 		},
-		auth: e.Auth, Projects: e.Projects != nil,
+		auth: e.Auth, secrets: transportSecrets(&e.HTTP), Projects: e.Projects != nil,
 	}
 	b.addOption(path, c.Client.Validate())
 	if e.Discover == nil || len(e.Discover) > 0 { // else rules has told it

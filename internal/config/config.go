@@ -41,14 +41,15 @@ func (e *LoadError) Error() string { return e.text }
 type Cloud struct {
 	// Collector is ready.
 	Collector collector.Options
-	// Client is ready but for Transport, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and the
+	// Client is ready but for Transport, Secrets, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and the
 	// environment anew at each call; it may be called concurrently.
 	Client client.Options
 	// Projects is whether there may be several projects, so that the client is a [client.Projects].
 	Projects bool
 
-	auth auth
-	http promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+	auth    auth
+	secrets *client.Secrets
+	http    promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
 // Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again, and a

@@ -22,7 +22,11 @@ func (c Cloud) newTransport(opts ...promconfig.HTTPClientOption) (http.RoundTrip
 		o := *cfg.OAuth2 // the transport keeps its proxy in it
 		cfg.OAuth2 = &o
 	}
-	return promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name, opts...)
+	next, err := promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name, opts...)
+	if err != nil || cfg.OAuth2 == nil || cfg.OAuth2.ClientSecretFile == "" {
+		return next, err
+	}
+	return &secretFileTransport{next: next, secrets: c.secrets, path: cfg.OAuth2.ClientSecretFile, id: cfg.OAuth2.ClientID}, nil
 }
 
 // checkHTTP reports whether the http block makes sense, and can read its files.

@@ -102,7 +102,7 @@ func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 		return nil, err
 	}
 	opts := cloud.Client
-	opts.Transport, opts.Fresh, opts.UserAgent = transport, fresh, r.opts.UserAgent
+	opts.Transport, opts.Fresh, opts.Secrets, opts.UserAgent = transport, fresh, cloud.Secrets(), r.opts.UserAgent
 	if cloud.Projects {
 		opts.Observer = r.opts.API.Observer(cloud.Collector.Name, client.OpListProjects)
 		return client.NewProjects(opts)
