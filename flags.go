@@ -94,7 +94,7 @@ func (f *flags) validate() error {
 	}
 	if path := *f.toolkit.WebConfigFile; path != "" {
 		if err := toolkit.Validate(path); err != nil {
-			return fmt.Errorf("--web.config.file=%s: %w", path, err)
+			return webConfigError(path, err)
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func servesTLS(file string) (bool, error) {
 		TLS toolkit.TLSConfig `yaml:"tls_server_config"`
 	}
 	if err := yaml.Unmarshal(text, &config); err != nil {
-		return false, fmt.Errorf("--web.config.file=%s: %w", file, err)
+		return false, webConfigError(file, err)
 	}
 	return config.TLS.IsEnabled(), nil
 }

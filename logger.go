@@ -20,7 +20,7 @@ func newLoggers(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) 
 	}
 	lines = level.NewFilter(lines, level.Allow(level.ParseDefault(minimum, level.InfoValue())))
 	logger := log.With(lines, "ts", log.DefaultTimestampUTC, "caller", log.DefaultCaller)
-	return logger, slog.New(sloggokit.NewGoKitHandler(renameTime(lines), slog.LevelDebug))
+	return logger, slog.New(sloggokit.NewGoKitHandler(renameTime(withoutQuotedValues(lines)), slog.LevelDebug))
 }
 
 // renameTime puts slog's time where the others have ts.

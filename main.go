@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -116,7 +117,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	server := web.Server(handler)
 	server.ErrorLog = slog.NewLogLogger(toolkitLogger.Handler(), slog.LevelWarn)
-	listen := func() error { return toolkit.ListenAndServe(server, flags.toolkit, toolkitLogger) }
+	listen := func() error {
+		err := toolkit.ListenAndServe(server, flags.toolkit, toolkitLogger)
+		if file := *flags.toolkit.WebConfigFile; file != "" && !web.Closed(err) {
+			if _, network := errors.AsType[*net.OpError](err); !network {
+				return webConfigError(file, err)
+			}
+		}
+		return err
+	}
 	var check <-chan time.Time // never, if nil
 	if flags.autoReload > 0 {
 		ticker := time.NewTicker(flags.autoReload)
