@@ -12,7 +12,8 @@ import (
 )
 
 // KeySource returns the key to sign the next request with. It must be quick and safe for concurrent use. Its error is an
-// *[Error] with Op OpAuthenticate. If it has a method Refused(Key), that is called when the API refuses a key.
+// *[Error] with Op OpAuthenticate. If it has the methods Refused(Key) and Accepted(Key), they are called when the API refuses
+// or accepts a key.
 type KeySource interface {
 	Key(ctx context.Context) (Key, error)
 }
@@ -98,6 +99,13 @@ func (s *signer) onUnauthorized() {
 	}
 }
 
+// onOK records that the API accepted a key.
+func (s *signer) onOK(key Key) {
+	if source, ok := s.source.(interface{ Accepted(key Key) }); ok {
+		source.Accepted(key)
+	}
+}
+
 func (s *signer) close() {
 	if s != nil && s.metadata != nil {
 		s.metadata.Close()
@@ -135,7 +143,11 @@ func (t *signingTransport) RoundTrip(req *http.Request) (*http.Response, error) 
 	if err := Sign(signed, key, time.Now(), signedHeaders...); err != nil {
 		return nil, err
 	}
-	return t.next.RoundTrip(signed)
+	resp, err := t.next.RoundTrip(signed)
+	if err == nil && resp.StatusCode == http.StatusOK {
+		t.signer.onOK(key)
+	}
+	return resp, err
 }
 
 // CloseIdleConnections is for [http.Client.CloseIdleConnections].

@@ -52,6 +52,7 @@ type MetadataKeys struct {
 	key     Key
 	renewAt time.Time
 	refused backoff   // of renewals because the API refused the key
+	worked  time.Time // when the API first accepted a key after it last refused one; zero: not yet
 	failure error     // of the last refresh
 	retryAt time.Time // after that failure
 }
@@ -88,9 +89,27 @@ func (k *MetadataKeys) Close() {
 func (k *MetadataKeys) Refused(key Key) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if key.Access == k.key.Access && !k.refused.active() {
+	if key.Access != k.key.Access {
+		return
+	}
+	k.worked = time.Time{}
+	if !k.refused.active() {
 		k.refused.extend(keyPause)
 		k.renewAt = time.Now()
+	}
+}
+
+// Accepted reports that the API accepted a key. Once it has accepted keys for as long as the last delay, the next one is short
+// again. One response is not enough: where the API refuses a key now and then, each of them would cost a new key.
+func (k *MetadataKeys) Accepted(key Key) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case k.refused.delay == 0 || key.Access != k.key.Access:
+	case k.worked.IsZero():
+		k.worked = time.Now()
+	case time.Since(k.worked) >= k.refused.delay:
+		k.refused.reset()
 	}
 }
 

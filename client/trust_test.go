@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,6 +280,68 @@ func TestAKeyThatIsRefused(t *testing.T) {
 			time.Sleep(30 * time.Second)
 		}
 		if got := given - before; got > 20 {
+			t.Errorf("%d keys in an hour", got)
+		}
+	})
+}
+
+// After many refused keys, one that keeps working ends the delays: the next refused key is replaced as soon as the first one was.
+func TestAKeyThatWorksEndsTheDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var given, good atomic.Int64 // numbers of keys
+		server := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch {
+			case strings.HasSuffix(r.URL.Path, "/api/token"):
+				_, _ = io.WriteString(w, "metadata-token")
+			case strings.HasSuffix(r.URL.Path, "securitykey"):
+				n := given.Add(1)
+				_, _ = fmt.Fprintf(w, `{"credential": {"access": "AK%d", "secret": "secret-%d", "securitytoken": "token-%d", "expires_at": %q}}`,
+					n, n, n, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+			case r.Header.Get("X-Security-Token") != fmt.Sprintf("token-%d", good.Load()):
+				w.WriteHeader(http.StatusUnauthorized)
+			default:
+				_, _ = io.WriteString(w, `{"members": []}`)
+			}
+		})
+		c, _ := newClient(t, client.Options{
+			Settings: client.Settings{API: client.IMS}, Endpoint: "http://ims.test", ProjectID: producer,
+			Metadata: &client.MetadataOptions{Transport: fakecloud.InMemory(server)}, Transport: fakecloud.InMemory(server),
+		})
+		untilRead := func() time.Duration {
+			began := time.Now()
+			for scrape(t, c, golden) != nil && time.Since(began) < time.Hour {
+				time.Sleep(5 * time.Second)
+			}
+			return time.Since(began)
+		}
+		good.Store(1)
+		untilRead()
+		good.Store(given.Load() + 2)
+		first := untilRead() // after another refused key
+		good.Store(-1)
+		untilRead()
+		good.Store(given.Load() + 1)
+		if took := untilRead(); took > 6*time.Minute {
+			t.Errorf("after an hour without a good key, the first good one was used after %s", took)
+		}
+		for range 100 {
+			time.Sleep(5 * time.Second)
+			if err := scrape(t, c, golden); err != nil {
+				t.Fatal(err)
+			}
+		}
+		good.Store(given.Load() + 2)
+		if took := untilRead(); took > first+30*time.Second {
+			t.Errorf("healed after %s, the first time after %s", took, first)
+		}
+		// A key that is refused now and then ends no delay: the next key would be asked for at each refusal.
+		before := given.Load()
+		for i := range 720 {
+			good.Store(given.Load() - int64(i%2))
+			_ = scrape(t, c, golden)
+			time.Sleep(5 * time.Second)
+		}
+		if got := given.Load() - before; got > 20 {
 			t.Errorf("%d keys in an hour", got)
 		}
 	})
