@@ -3,11 +3,12 @@ package client
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,8 +20,28 @@ type Peer struct {
 	CertificateEnds time.Time
 	// Unverified is whether the certificate was accepted without verification.
 	Unverified bool
+}
 
-	leaf *x509.Certificate
+const (
+	// keepCertificate is for how long a certificate counts that is not presented again.
+	keepCertificate = time.Hour
+	// replacedAfter is how many new connections to its address present another certificate until one counts as replaced.
+	// Behind one address may be several servers.
+	replacedAfter = 16
+)
+
+// presented is a certificate that an address of a host presented.
+type presented struct {
+	Peer
+	leaf    *x509.Certificate
+	address string
+	seen    time.Time
+	others  int // new connections to the address since, with another certificate
+}
+
+// forgotten reports whether the certificate counts no longer.
+func (p presented) forgotten() bool {
+	return p.others >= replacedAfter || time.Since(p.seen) >= keepCertificate
 }
 
 // Peers returns the hosts that responded over TLS, sorted.
@@ -38,7 +59,7 @@ type certRecorder struct {
 // peerList are the peers of one or more transports.
 type peerList struct {
 	mu    sync.Mutex
-	peers map[string]Peer // by host
+	peers map[string][]presented // by host
 }
 
 // newCertRecorder returns a certRecorder of next, or next itself if it is one.
@@ -46,7 +67,7 @@ func newCertRecorder(next http.RoundTripper) *certRecorder {
 	if r, ok := next.(*certRecorder); ok {
 		return r
 	}
-	return &certRecorder{next: next, peerList: &peerList{peers: map[string]Peer{}}}
+	return &certRecorder{next: next, peerList: &peerList{}}
 }
 
 // beside returns a certRecorder of another transport with the same peers.
@@ -56,9 +77,18 @@ func (r *certRecorder) beside(next http.RoundTripper) *certRecorder {
 
 // RoundTrip implements [http.RoundTripper].
 func (r *certRecorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	var conn atomic.Pointer[httptrace.GotConnInfo]
+	if req.URL.Scheme == "https" {
+		trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { conn.Store(&info) }}
+		req = req.WithContext(httptrace.WithClientTrace(req.Context(), trace))
+	}
 	resp, err := r.next.RoundTrip(req)
 	if err == nil && resp.TLS != nil && len(resp.TLS.PeerCertificates) > 0 {
-		r.record(req.URL.Host, resp.TLS)
+		address, reused := "", false
+		if info := conn.Load(); info != nil {
+			address, reused = info.Conn.RemoteAddr().String(), info.Reused
+		}
+		r.record(req.URL.Host, address, reused, resp.TLS)
 	}
 	return resp, err
 }
@@ -70,23 +100,52 @@ func (r *certRecorder) CloseIdleConnections() {
 	}
 }
 
-// record keeps, of several certificates of a host, the one that expires first.
-func (l *peerList) record(host string, state *tls.ConnectionState) {
+// record records which certificate an address of a host presented. reused is whether the connection is not new.
+func (l *peerList) record(host, address string, reused bool, state *tls.ConnectionState) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known, ok := l.peers[host]
-	if ok && known.leaf.Equal(state.PeerCertificates[0]) {
-		return
+	list := slices.DeleteFunc(l.peers[host], presented.forgotten)
+	leaf := state.PeerCertificates[0]
+	known := slices.IndexFunc(list, func(p presented) bool { return p.address == address && p.leaf.Equal(leaf) })
+	switch {
+	case reused && known < 0, reused && list[known].others > 0:
+		// The connection is older than another certificate.
+	case known >= 0:
+		list[known].seen = time.Now()
+	default:
+		peer := Peer{Host: host, CertificateEnds: chainEnds(state), Unverified: len(state.VerifiedChains) == 0}
+		list = append(list, presented{Peer: peer, leaf: leaf, address: address, seen: time.Now()})
 	}
-	if ends := chainEnds(state); !ok || ends.Before(known.CertificateEnds) {
-		l.peers[host] = Peer{Host: host, CertificateEnds: ends, Unverified: len(state.VerifiedChains) == 0, leaf: state.PeerCertificates[0]}
+	if !reused {
+		for i := range list {
+			if p := &list[i]; p.address == address {
+				p.others++
+				if p.leaf.Equal(leaf) {
+					p.others = 0
+				}
+			}
+		}
 	}
+	if l.peers == nil {
+		l.peers = map[string][]presented{}
+	}
+	l.peers[host] = slices.DeleteFunc(list, presented.forgotten)
 }
 
+// all returns, of several certificates of a host, the one that expires first.
 func (l *peerList) all() []Peer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.SortedFunc(maps.Values(l.peers), func(a, b Peer) int { return strings.Compare(a.Host, b.Host) })
+	var peers []Peer
+	for host, list := range l.peers {
+		list = slices.DeleteFunc(list, presented.forgotten)
+		if l.peers[host] = list; len(list) > 0 {
+			first := slices.MinFunc(list, func(a, b presented) int { return a.CertificateEnds.Compare(b.CertificateEnds) })
+			peers = append(peers, first.Peer)
+		}
+	}
+	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.Host, b.Host) })
+	return peers
 }
 
 // chainEnds is when the first certificate of a chain expires, of several chains the last time. An unverified chain counts as
