@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/go-kit/log"
@@ -151,9 +152,14 @@ func (o *Options) config(w http.ResponseWriter, _ *http.Request) {
 	plain(w, string(yaml))
 }
 
-func (o *Options) reload(w http.ResponseWriter, _ *http.Request) {
+func (o *Options) reload(w http.ResponseWriter, r *http.Request) {
 	if o.Reload == nil {
 		http.Error(w, "reload over HTTP is disabled: start with --web.enable-lifecycle, or send SIGHUP", http.StatusForbidden)
+		return
+	}
+	if o.crossSite(r) {
+		const text = "cross-site request refused: send it from a page of this exporter, or without Origin and Sec-Fetch-Site, as curl does"
+		http.Error(w, text, http.StatusForbidden)
 		return
 	}
 	if err := o.Reload(); err != nil {
@@ -161,6 +167,23 @@ func (o *Options) reload(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	plain(w, "Reloaded.\n")
+}
+
+// crossSite reports whether a page of another origin made a browser send the request. The scheme may differ: a proxy in front
+// may speak TLS. [http.CrossOriginProtection] does not look at Origin where a browser says same-origin.
+func (o *Options) crossSite(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
+		return true
+	}
+	external, err := url.Parse(o.ExternalURL)
+	return slices.ContainsFunc(r.Header.Values("Origin"), func(raw string) bool {
+		origin, badOrigin := url.Parse(raw)
+		if badOrigin != nil || origin.Host == "" {
+			return true
+		}
+		own := strings.EqualFold(origin.Host, r.Host) || err == nil && strings.EqualFold(origin.Host, external.Host)
+		return !own
+	})
 }
 
 func text(s string) http.HandlerFunc {
