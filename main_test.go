@@ -667,6 +667,10 @@ func TestOneShots(t *testing.T) {
 		{name: "no web configuration", args: []string{"--web.config.file=nope.yml"}, err: "--web.config.file=nope.yml: open nope.yml: no such file or directory"},
 		{name: "odd flag before a bad file", args: []string{"--config.file=" + bad, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
 		{name: "odd telemetry path", args: []string{"--config.file=" + good, "--web.telemetry-path=/config"}, err: "--web.telemetry-path=/config: must be a path such as /metrics that no other page uses"},
+		{
+			name: "external URL without a host", args: []string{"--config.file=" + good, "--web.external-url=http://:10292"},
+			err: "--web.external-url=http://:10292: must be a URL such as https://monitoring.example.com/glance",
+		},
 		{name: "odd external URL", args: []string{"--config.file=" + good, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
 	}
 	for _, test := range tests {

@@ -330,6 +330,14 @@ func TestCatalogs(t *testing.T) {
 			name: "not a URL", catalog: []string{entry("image", ep("public", "R1", "image.internal:9292"))},
 			want: `logging in: the catalog's image endpoint "image.internal:9292" is not usable: set endpoint to the image service's URL`,
 		},
+		{
+			name: "no host", catalog: []string{entry("image", ep("public", "R1", "http://:9292"))},
+			want: `logging in: the catalog's image endpoint "http://:9292" is not usable: set endpoint to the image service's URL`,
+		},
+		{
+			name: "a password", catalog: []string{entry("image", ep("public", "R1", "https://u:pass-word@image.internal:9292"))},
+			want: `logging in: the catalog's image endpoint "https://image.internal:9292" is not usable: set endpoint to the image service's URL`,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -142,14 +142,16 @@ func (o Options) signed() bool { return o.Keys != nil || o.Metadata != nil }
 // CheckURL returns an *[OptionError] for field unless raw is an http or https URL with a host and without credentials,
 // query or fragment.
 func CheckURL(field, raw string) error {
+	example := "https://cloud.example.com:5000/v3"
+	if field == "endpoint" {
+		example = "https://image.example.com"
+	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
-		example := "https://cloud.example.com:5000/v3"
-		if field == "endpoint" {
-			example = "https://image.example.com"
-		}
 		return &OptionError{field, "must be a URL such as " + example}
+	case u.Hostname() == "": // A port alone is this machine's.
+		return &OptionError{field, "has no host: write a URL such as " + example}
 	case u.User != nil:
 		return &OptionError{field, "must not carry a user name or password: put them under auth"}
 	case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(raw, "?#"):

@@ -242,6 +242,10 @@ func TestAuthEnvMistakes(t *testing.T) {
 		{"no password", "OS_PASSWORD", "", "OS_PASSWORD is not set: set it for the exporter, as an openrc file does, or use another kind of auth"},
 		{"auth type", "OS_AUTH_TYPE", "v3totp", `OS_AUTH_TYPE: auth type "v3totp" is not supported: use v3applicationcredential, v3password or v3token`},
 		{"auth URL", "OS_AUTH_URL", "keystone.example.com", "OS_AUTH_URL must be a URL such as https://cloud.example.com:5000/v3"},
+		{
+			"auth URL without host", "OS_AUTH_URL", "http://:5000/v3",
+			"OS_AUTH_URL has no host: write a URL such as https://cloud.example.com:5000/v3",
+		},
 		{"interface", "OS_INTERFACE", "extern", `OS_INTERFACE must be public, internal or admin, not "extern"`},
 		{"CA", "OS_CACERT", "/nowhere/ca.pem", "OS_CACERT: /nowhere/ca.pem cannot be read, no such file: correct the path, or write the file"},
 		{"certificate without key", "OS_CERT", "testdata/files/password", "OS_CERT and OS_KEY belong together: set both, or none"},

@@ -52,8 +52,13 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 		check("oauth2", h.OAuth2.Validate())
 	}
 	check("", h.Validate())
-	if u := h.ProxyURL.URL; u != nil && (u.Host == "" || u.Scheme == "") {
+	if u := h.ProxyURL.URL; u != nil && (u.Hostname() == "" || u.Scheme == "") {
 		b.add(path+".proxy_url", "must be %s", wanted(urlType))
+	}
+	if h.OAuth2 != nil {
+		if u := h.OAuth2.ProxyURL.URL; u != nil && (u.Hostname() == "" || u.Scheme == "") {
+			b.add(path+".oauth2.proxy_url", "must be %s", wanted(urlType))
+		}
 	}
 	if !h.FollowRedirects {
 		b.add(path+".follow_redirects", "has no effect: leave it out; redirects are followed within the same host only")

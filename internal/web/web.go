@@ -124,7 +124,7 @@ func reserved(p string) bool {
 func prefixes(externalURL, routePrefix string) (external, prefix string, err error) {
 	if externalURL != "" {
 		u, err := url.Parse(externalURL)
-		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
 			return "", "", fmt.Errorf("--web.external-url=%s: must be a URL such as https://monitoring.example.com/glance", externalURL)
 		}
 		external = strings.TrimRight(u.Path, "/")
