@@ -30,9 +30,10 @@ const (
 type Secrets struct {
 	mu      sync.RWMutex
 	known   map[string]bool
-	order   []string          // of those that may be dropped, the oldest first
-	forms   map[byte][]form   // by the first byte
-	headers map[string]string // see watch; nil: only those that usually have a secret
+	order   []string           // of those that may be dropped, the oldest first
+	forms   map[byte][]form    // by the first byte
+	pairs   map[[2]byte][]form // the same, by the first two bytes: what a text has that is not encoded finds few of them
+	headers map[string]string  // see watch; nil: only those that usually have a secret
 }
 
 // form is a secret as it is, or its base64.
@@ -75,7 +76,7 @@ func (s *Secrets) add(forever, parameter bool, values []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known, s.forms = map[string]bool{}, map[byte][]form{}
+		s.known, s.forms, s.pairs = map[string]bool{}, map[byte][]form{}, map[[2]byte][]form{}
 	}
 	for _, v := range news {
 		if s.known[v] {
@@ -84,6 +85,7 @@ func (s *Secrets) add(forever, parameter bool, values []string) {
 		s.known[v] = true
 		for _, f := range formsOf(v, parameter) {
 			s.forms[f.text[0]] = append(s.forms[f.text[0]], f)
+			s.pairs[f.pair()] = append(s.pairs[f.pair()], f)
 		}
 		if !forever {
 			s.order = append(s.order, v)
@@ -107,7 +109,15 @@ func (s *Secrets) drop(values []string) {
 	for first, list := range s.forms {
 		s.forms[first] = slices.DeleteFunc(list, func(f form) bool { return gone[f.text] })
 	}
+	for pair, list := range s.pairs {
+		if s.pairs[pair] = slices.DeleteFunc(list, func(f form) bool { return gone[f.text] }); len(s.pairs[pair]) == 0 {
+			delete(s.pairs, pair)
+		}
+	}
 }
+
+// pair is the first two bytes.
+func (f form) pair() [2]byte { return [2]byte{f.text[0], f.text[1]} }
 
 // formsOf returns the forms of a secret. Percent signs, escapes and entities are no forms: [form.match] reads them.
 func formsOf(secret string, parameter bool) []form {
@@ -176,11 +186,8 @@ func (s *Secrets) replace(text string) (_ string, credential bool) {
 
 // longest returns where the longest secret that begins at a byte of the text begins and ends, 0 for none.
 func (s *Secrets) longest(text string, at int) (from, to int, found form) {
-	look := func(first byte) {
-		for _, f := range s.forms[first] {
-			if at+1 < len(text) && text[at+1] != f.text[1] && !isEscape(text[at]) && !isEscape(text[at+1]) {
-				continue // The usual case, soon.
-			}
+	look := func(forms []form) {
+		for _, f := range forms {
 			n, ok := f.match(text[at:], 0)
 			if !ok || len(f.text) < longSecret && !isWord(text, at, at+n) {
 				continue
@@ -195,12 +202,16 @@ func (s *Secrets) longest(text string, at int) (from, to int, found form) {
 			}
 		}
 	}
-	if !isEscape(text[at]) {
-		look(text[at])
-		return from, to, found
-	}
-	for _, r := range readings(text[at:], 0) {
-		look(r.text[0])
+	switch {
+	case at+1 == len(text): // a form has more than one byte
+	case !isEscape(text[at]) && !isEscape(text[at+1]):
+		look(s.pairs[[2]byte{text[at], text[at+1]}])
+	case !isEscape(text[at]):
+		look(s.forms[text[at]])
+	default:
+		for _, r := range readings(text[at:], 0) {
+			look(s.forms[r.text[0]])
+		}
 	}
 	return from, to, found
 }
