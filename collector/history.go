@@ -109,7 +109,8 @@ func (h *History) setOptions(opts *Options) {
 		}
 	}
 	for id, image := range h.images {
-		if image.known != nil && opts.rule(image.known, h.projects) != nil {
+		justRead := image.known == nil && image.former != "" // by a run that has not ended: a rule may take it
+		if justRead || image.known != nil && opts.rule(image.known, h.projects) != nil {
 			kept[id] = image
 		}
 	}
