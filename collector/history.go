@@ -109,8 +109,7 @@ func (h *History) setOptions(opts *Options) {
 		}
 	}
 	for id, image := range h.images {
-		justRead := image.known == nil && image.former != "" // by a run that has not ended: a rule may take it
-		if justRead || image.known != nil && opts.rule(image.known, h.projects) != nil {
+		if image.early() || image.known != nil && opts.rule(image.known, h.projects) != nil {
 			kept[id] = image
 		}
 	}
@@ -155,6 +154,7 @@ func (h *History) updateImages(r *run) {
 			maps.DeleteFunc(h.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
 		}
 	}
+	maps.DeleteFunc(h.images, func(_ string, image seenImage) bool { return image.early() && age(image.decided.at) > keepLeft })
 	for id := range r.seen.images {
 		if r.byID[id] == nil && !h.newer(id, r) {
 			delete(h.images, id)

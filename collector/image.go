@@ -12,7 +12,7 @@ import (
 // image is one image of a run, and what the requests about it brought.
 type image struct {
 	Image
-	seen       *seenImage // what earlier runs left; it does not change
+	seen       *seenImage // what earlier runs left; only History.exchange changes it
 	discovered bool
 	progress
 	existence

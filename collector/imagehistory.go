@@ -127,6 +127,9 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	}
 }
 
+// early reports whether nothing is known but that the list had rows, by a run that had not ended. No run may ever watch the image again.
+func (m *seenImage) early() bool { return m.run == 0 && m.decided.made() }
+
 // noteRows notes that the list has rows.
 func (m *seenImage) noteRows(e *imageEvidence) {
 	m.rowsDespite = e.applies() != membersYes
