@@ -118,7 +118,7 @@ func (c *Cloud) Close() {
 	c.Retire()
 }
 
-// Retire waits until no run is under way and ends those in the background, for good.
+// Retire waits until no run is under way and ends those in the background; none begins again.
 func (c *Cloud) Retire() {
 	c.mu.Lock()
 	c.retired = true

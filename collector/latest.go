@@ -23,7 +23,7 @@ type Before struct {
 }
 
 // Latest returns what scrapes saw last, and asks for nothing. It is one entry for a cloud that is scraped whole, else one for
-// each of its shards, in their order: those of the last scrape, if that was none of a stranger's. What was seen
+// each of its shards, in their order: those of the last scrape, if they are configured. What was seen
 // with other options is not returned: other images are watched, and judged in another way.
 func (c *Cloud) Latest() []Latest {
 	c.mu.Lock()
@@ -43,7 +43,7 @@ func (c *Cloud) Latest() []Latest {
 	return list
 }
 
-// shownShards is of how many parts Latest tells: those of the last scrape, but not those that a stranger asks for while the
+// shownShards is of how many parts Latest tells: those of the last scrape, but not those that are not configured, while the
 // configured shards are scraped. The caller holds mu.
 func (c *Cloud) shownShards() int {
 	type choice struct {
@@ -117,8 +117,8 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	p.updatePace(s)
 	p.last = s
 	for _, o := range c.states { // as after a change of the number of shards
-		stranger := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more
-		if o.last != nil && o.shard.Of != shard.Of && (stranger || age(o.last.Start) > keepShardStates) {
+		notConfigured := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more
+		if o.last != nil && o.shard.Of != shard.Of && (notConfigured || age(o.last.Start) > keepShardStates) {
 			o.last, o.before = nil, nil
 		}
 	}

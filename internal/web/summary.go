@@ -118,25 +118,27 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 // unseen adds what is incomplete to the verdict, and reports whether anything is.
 func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 	for _, c := range clouds {
-		if !c.Seen() {
-			v.Says = append(v.Says, "Cloud "+c.Name+": "+strings.ToLower(c.State())+".")
-		} else if c.listing {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is incomplete.")
-		} else if c.projects {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the list of the user's projects was not read.")
-		} else if c.project {
-			v.Says = append(v.Says, "Cloud "+c.Name+": no token for a project.")
-		} else if c.listingProof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of its images is not proven complete.")
-		} else if c.inbound {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is incomplete.")
-		} else if c.inboundProof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": the listing of images from other projects is not proven complete.")
-		} else if c.proof {
-			v.Says = append(v.Says, "Cloud "+c.Name+": a proof is missing.")
+		say := func(what string) { v.Says = append(v.Says, "Cloud "+c.Name+": "+what+".") }
+		switch {
+		case !c.Seen():
+			say(strings.ToLower(c.State()))
+		case c.listing:
+			say("the listing of its images is incomplete")
+		case c.projects:
+			say("the list of the user's projects was not read")
+		case c.project:
+			say("no token for a project")
+		case c.listingProof:
+			say("the listing of its images is not proven complete")
+		case c.inbound:
+			say("the listing of images from other projects is incomplete")
+		case c.inboundProof:
+			say("the listing of images from other projects is not proven complete")
+		case c.proof:
+			say("a proof is missing")
 		}
 		if n := c.exposedLeft(); n > 0 {
-			v.Says = append(v.Says, "Cloud "+c.Name+": "+leftExposed(n)+".")
+			say(leftExposed(n))
 		}
 	}
 	if images > 0 {
