@@ -21,6 +21,7 @@ const (
 
 	maxSecrets  = 8192     // that came up at run time: tokens and temporary keys
 	maxRedacted = 16 << 10 // bytes of an error's text; some 200 characters of it are shown
+	maxSteps    = 50_000   // escapes that are read to find the secrets in a text. Many backslashes have millions of readings.
 )
 
 // Secrets knows every secret of one cloud and removes it from texts, however it is encoded there. All texts that a [Client]
@@ -29,8 +30,8 @@ type Secrets struct {
 	mu      sync.RWMutex
 	known   map[string]bool
 	order   []string           // of those that may be dropped, the oldest first
-	forms   map[byte][]form    // by the first byte
-	pairs   map[[2]byte][]form // the same, by the first two bytes: what a text has that is not encoded finds few of them
+	forms   map[[2]byte][]form // by the first two bytes
+	begins  []uint64           // a bit for each pair of first bytes, because every ID of every scrape is looked through
 	headers map[string]string  // see watch; nil: only those that usually have a secret
 }
 
@@ -74,7 +75,7 @@ func (s *Secrets) add(forever, parameter bool, values []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known, s.forms, s.pairs = map[string]bool{}, map[byte][]form{}, map[[2]byte][]form{}
+		s.known, s.forms, s.begins = map[string]bool{}, map[[2]byte][]form{}, make([]uint64, 1<<16/64)
 	}
 	for _, v := range news {
 		if s.known[v] {
@@ -82,8 +83,9 @@ func (s *Secrets) add(forever, parameter bool, values []string) {
 		}
 		s.known[v] = true
 		for _, f := range formsOf(v, parameter) {
-			s.forms[f.text[0]] = append(s.forms[f.text[0]], f)
-			s.pairs[f.pair()] = append(s.pairs[f.pair()], f)
+			pair := [2]byte{f.text[0], f.text[1]}
+			s.forms[pair] = append(s.forms[pair], f)
+			s.begins[int(pair[0])<<2|int(pair[1])>>6] |= 1 << (pair[1] & 63)
 		}
 		if !forever {
 			s.order = append(s.order, v)
@@ -104,18 +106,12 @@ func (s *Secrets) drop(values []string) {
 			gone[f.text] = true
 		}
 	}
-	for first, list := range s.forms {
-		s.forms[first] = slices.DeleteFunc(list, func(f form) bool { return gone[f.text] })
-	}
-	for pair, list := range s.pairs {
-		if s.pairs[pair] = slices.DeleteFunc(list, func(f form) bool { return gone[f.text] }); len(s.pairs[pair]) == 0 {
-			delete(s.pairs, pair)
+	for pair, list := range s.forms {
+		if s.forms[pair] = slices.DeleteFunc(list, func(f form) bool { return gone[f.text] }); len(s.forms[pair]) == 0 {
+			delete(s.forms, pair)
 		}
 	}
 }
-
-// pair is the first two bytes.
-func (f form) pair() [2]byte { return [2]byte{f.text[0], f.text[1]} }
 
 // formsOf returns the forms of a secret. Percent signs, escapes and entities are no forms: [form.match] reads them.
 func formsOf(secret string, parameter bool) []form {
@@ -169,9 +165,9 @@ func (s *Secrets) replace(text string) (_ string, credential bool) {
 		return text, false
 	}
 	var b strings.Builder
-	done := 0
+	done, steps := 0, maxSteps
 	for at := 0; at < len(text); at++ {
-		from, to, f := s.longest(text, at)
+		from, to, f := s.longest(text, at, &steps)
 		if to == 0 {
 			continue
 		}
@@ -183,10 +179,10 @@ func (s *Secrets) replace(text string) (_ string, credential bool) {
 }
 
 // longest returns where the longest secret that begins at a byte of the text begins and ends, 0 for none.
-func (s *Secrets) longest(text string, at int) (from, to int, found form) {
+func (s *Secrets) longest(text string, at int, steps *int) (from, to int, found form) {
 	look := func(forms []form) {
 		for _, f := range forms {
-			n, ok := f.match(text[at:], 0)
+			n, ok := f.match(text[at:], 0, steps)
 			if !ok || len(f.text) < longSecret && !isWord(text, at, at+n) {
 				continue
 			}
@@ -200,15 +196,18 @@ func (s *Secrets) longest(text string, at int) (from, to int, found form) {
 			}
 		}
 	}
-	switch {
-	case at+1 == len(text): // a form has more than one byte
-	case !isEscape(text[at]) && !isEscape(text[at+1]):
-		look(s.pairs[[2]byte{text[at], text[at+1]}])
-	case !isEscape(text[at]):
-		look(s.forms[text[at]])
-	default:
-		for _, r := range readings(text[at:], 0) {
-			look(s.forms[r.text[0]])
+	if at+1 == len(text) {
+		return 0, 0, form{} // a form has more than one byte
+	}
+	if first, second := text[at], text[at+1]; !isEscape(first) && !isEscape(second) {
+		if s.begins[int(first)<<2|int(second)>>6]&(1<<(second&63)) != 0 {
+			look(s.forms[[2]byte{first, second}])
+		}
+		return from, to, found
+	}
+	for _, r := range readings(text[at:], 0) {
+		for second := range 256 {
+			look(s.forms[[2]byte{r.text[0], byte(second)}])
 		}
 	}
 	return from, to, found
@@ -220,8 +219,9 @@ const base64Letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 var cutOff = regexp.MustCompile(`^(…|-[0-9a-f]{64}$)`)
 
 // match returns how many bytes at the start of the text spell the form from its byte k on. The start of a form is enough
-// where the text was cut off.
-func (f form) match(text string, k int) (n int, ok bool) {
+// where the text was cut off. Each escape that is read is a step. When there is no step left, the rest of the text counts as
+// the form.
+func (f form) match(text string, k int, steps *int) (n int, ok bool) {
 	for k < len(f.text) {
 		switch {
 		case n == len(text):
@@ -234,10 +234,13 @@ func (f form) match(text string, k int) (n int, ok bool) {
 			}
 			n, k = n+1, k+1
 			continue
+		case *steps == 0:
+			return len(text), true
 		}
+		*steps--
 		for _, r := range slices.Backward(readings(text[n:], 0)) {
 			if strings.HasPrefix(f.text[k:], r.text) {
-				if more, ok := f.match(text[n+r.n:], k+len(r.text)); ok {
+				if more, ok := f.match(text[n+r.n:], k+len(r.text), steps); ok {
 					return n + r.n + more, true
 				}
 			}

@@ -63,7 +63,7 @@ func (t *text) write(labels []*dto.LabelPair) {
 var escaper = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
 func appendEscaped(to []byte, value string) []byte {
-	if strings.ContainsAny(value, "\\\n\"") {
+	if strings.IndexByte(value, '"') >= 0 || strings.IndexByte(value, '\\') >= 0 || strings.IndexByte(value, '\n') >= 0 {
 		value = escaper.Replace(value)
 	}
 	return append(to, value...)
