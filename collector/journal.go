@@ -2,6 +2,7 @@ package collector
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -42,7 +43,7 @@ func (j *journal) report(s *Snapshot) {
 	for p := range j.told {
 		switch {
 		case now[p]:
-		case s.Err != nil || s.NoImageAPI, p.Kind.aboutRule() && !s.Discovered:
+		case s.Err != nil || s.NoImageAPI, p.Kind == RuleIdle && !s.Discovered:
 			now[p] = true // nobody can tell whether it is over
 		default:
 			over = append(over, p)
@@ -52,7 +53,7 @@ func (j *journal) report(s *Snapshot) {
 		j.begin(kinds, s.endpoint())
 	}
 	for _, kinds := range byKind(over) {
-		fields := []any{"msg", "resolved: " + kinds[0].Kind, "operation", kinds[0].Op, "code", kinds[0].Code}
+		fields := []any{"msg", "resolved: " + kinds[0].message(), "operation", kinds[0].Op, "code", kinds[0].Code}
 		_ = level.Info(j.logger).Log(append(fields, projectFields(kinds)...)...)
 	}
 	j.told = now
@@ -62,17 +63,17 @@ func (j *journal) report(s *Snapshot) {
 func (j *journal) begin(kinds []Problem, endpoint string) {
 	p := &kinds[0]
 	logger := level.Error(j.logger)
-	if p.Kind.warns() {
+	if p.warns() {
 		logger = level.Warn(j.logger)
 	}
-	fields := append([]any{"msg", p.Kind}, projectFields(kinds)...)
+	fields := append([]any{"msg", p.message()}, projectFields(kinds)...)
 	if p.ImageID != "" {
 		fields = append(fields, "images", p.Images, "image_id", p.ImageID)
 	}
 	if p.Err != nil {
 		fields = append(fields, "err", p.Err)
 	}
-	if p.Kind == noImageAPI {
+	if p.Kind == NoImageAPI {
 		fields = append(fields, "endpoint", endpoint)
 	}
 	_ = logger.Log(fields...)
@@ -88,28 +89,66 @@ func (s *Snapshot) endpoint() string {
 	return ""
 }
 
-// warns reports whether a problem is logged as a warning.
-func (k Kind) warns() bool {
-	switch k {
-	case noRecord, privateRead, inboundCut:
-		return true
-	}
-	return strings.HasPrefix(string(k), "member lists may be incomplete") || k.aboutRule()
+// messages are what the log says of each kind.
+var messages = map[Kind]string{
+	NoToken:           "no access to the cloud",
+	NoImageAPI:        "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog",
+	ProjectsNotListed: "the list of the user's projects was not read; known projects are still read",
+	NoProjectToken:    "no token for a project; its images are not read",
+	ListingIncomplete: "discovery is incomplete; images found before are still read",
+	InboundIncomplete: "the listing of images that other projects share with a project is incomplete",
+	InboundCut: "other projects share more images with a project than inbound.max_images; all are counted, " +
+		"but the rest has no series",
+	MembersUnread:   "members not read",
+	MembersUnproven: "members not read: the API responded, but the response is not proven",
+	RecordsUnread:   "image records not read, so owner and visibility are unknown",
+	PrivateMembers:  "private images of this image API have members; they are read like shared images",
 }
 
-// aboutRule reports whether it is about a rule that takes no image. A listing that broke off shows no rule to be idle, and none to be so
-// no more.
-func (k Kind) aboutRule() bool { return strings.HasPrefix(string(k), "discover[") }
+// doubts are what it says of lists that may be incomplete.
+var doubts = map[Doubt]string{
+	ForeignView: "member lists may be incomplete: the credential's project does not own the images",
+	UnknownProject: "member lists may be incomplete: it is not confirmed that the token belongs to the project in project_id; " +
+		"use a kind of auth that logs in to Keystone (with a token: set auth_url)",
+	UnprovenAdministrator: "member lists may be incomplete: the credential has one of admin_roles, but it is not proven that the image API " +
+		"treats it as an administrator; check rule context_is_admin in policy.yaml of Glance",
+	ChangingImage:     "member lists may be incomplete: the owner or visibility of the images changed, or their records could not be read again",
+	DespiteVisibility: "images have members, although their visibility allows none",
+	HiddenRows: "member lists may be incomplete: it is not proven that rows of such images are visible; " +
+		"allow rule get_member in policy.yaml of Glance",
+}
 
-// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have the same one.
+func (p *Problem) message() string {
+	switch p.Kind {
+	case MembersDoubtful:
+		return doubts[p.Doubt]
+	case RuleIdle:
+		return fmt.Sprintf("discover[%d] matches no image", p.Rule)
+	}
+	return messages[p.Kind]
+}
+
+// warns reports whether a problem is logged as a warning. Where an image has members that it should not have, that is an error.
+func (p *Problem) warns() bool {
+	switch p.Kind {
+	case RecordsUnread, PrivateMembers, InboundCut, RuleIdle:
+		return true
+	}
+	return p.Kind == MembersDoubtful && p.Doubt != DespiteVisibility
+}
+
+// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have one.
 func byKind(list []Problem) (groups [][]Problem) {
 	slices.SortFunc(list, Problem.compare)
-	for i, p := range list {
-		if i == 0 || p.Kind != list[i-1].Kind || p.Op != list[i-1].Op || p.Code != list[i-1].Code {
-			groups = append(groups, nil)
+	for _, p := range list {
+		if last := len(groups) - 1; last >= 0 {
+			other := p
+			if other.ProjectID = groups[last][0].ProjectID; other.key() == groups[last][0].key() {
+				groups[last] = append(groups[last], p)
+				continue
+			}
 		}
-		last := len(groups) - 1
-		groups[last] = append(groups[last], p)
+		groups = append(groups, []Problem{p})
 	}
 	return groups
 }

@@ -3,89 +3,79 @@ package collector
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 
 	"glance_share_exporter/client"
 )
 
-// Problem is one kind of trouble of a cloud. However many images it keeps from being read, it is one.
+// Problem is one kind of trouble of a cloud. However many images it keeps from being read, it is one. The log, the status page
+// and preflight say the same problems, each in its own words.
 type Problem struct {
-	// Kind is what the log says of it.
 	Kind Kind
 	// Op and Code are of the request that failed, empty where it is not about one.
 	Op   client.Operation
 	Code string
 	// ProjectID is set for what is about one project.
 	ProjectID string
+	// Rule is the index of the rule that RuleIdle is about, Doubt why MembersDoubtful are.
+	Rule  int
+	Doubt Doubt
 	// Images is how many images it concerns, ImageID one of them.
 	Images  int
 	ImageID string
-	// Err is the error of that image, or of the cloud; nil where Kind says it all.
+	// Err is the error of that image, or of the cloud; nil where the kind says it all.
 	Err error
 }
 
-// Kind is a sentence of the log.
-type Kind string
+// Kind is what is wrong.
+type Kind int
 
+// The kinds, those first that keep most from being read.
 const (
-	noToken     Kind = "no access to the cloud"
-	noProject   Kind = "no token for a project; its images are not read"
-	notListed   Kind = "the list of the user's projects was not read; known projects are still read"
-	noImageAPI  Kind = "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog"
-	privateRead Kind = "private images of this image API have members; they are read like shared images"
-	notProven   Kind = "members not read: the API responded, but the response is not proven"
-
-	membersNotRead Kind = "members not read"
-	noRecord       Kind = "image records not read, so owner and visibility are unknown"
-	notSwept       Kind = "discovery is incomplete; images found before are still read"
-	idleRule            = "discover[%d] matches no image"
-	notInbound     Kind = "the listing of images that other projects share with a project is incomplete"
-	inboundCut     Kind = "other projects share more images with a project than inbound.max_images; all are counted, but the rest has no series"
-	foreignView    Kind = "member lists may be incomplete: the credential's project does not own the images"
+	NoToken           Kind = iota // no login, so nothing is read
+	NoImageAPI                    // what responds is something else
+	ProjectsNotListed             // there may be more projects than those known
+	NoProjectToken                // one project is not read
+	ListingIncomplete             // there may be more images that discover would find
+	InboundIncomplete             // there may be more images that others share with a project
+	InboundCut                    // some of those have no series
+	MembersUnread                 // of images
+	MembersUnproven               // the API responded for images, and the response is not proven
+	MembersDoubtful               // there may be more members of images
+	RecordsUnread                 // of images, so their owners and visibilities are unknown
+	PrivateMembers                // private images have members here, and are read like shared ones
+	RuleIdle                      // a rule of discover matches no image
 )
-
-// doubts are what the log says of lists that may be short.
-var doubts = map[Doubt]Kind{
-	ForeignView: foreignView,
-	UnknownProject: "member lists may be incomplete: it is not confirmed that the token belongs to the project in project_id; " +
-		"use a kind of auth that logs in to Keystone (with a token: set auth_url)",
-	UnprovenAdministrator: "member lists may be incomplete: the credential has one of admin_roles, but it is not proven that the image API treats it as an " +
-		"administrator; check rule context_is_admin in policy.yaml of Glance",
-	ChangingImage:     "member lists may be incomplete: the owner or visibility of the images changed, or their records could not be read again",
-	DespiteVisibility: "images have members, although their visibility allows none",
-	HiddenRows:        "member lists may be incomplete: it is not proven that rows of such images are visible; allow rule get_member in policy.yaml of Glance",
-}
 
 // Problems are what is wrong with what a snapshot shows, each kind once, in a fixed order.
 func Problems(s *Snapshot) []Problem {
 	var list problems
 	switch {
 	case s.Err != nil:
-		list.add(problemOf(noToken, s.Err))
+		list.add(problemOf(NoToken, s.Err))
 		return list.sorted()
 	case s.ScopesErr != nil:
-		list.add(problemOf(notListed, s.ScopesErr))
+		list.add(problemOf(ProjectsNotListed, s.ScopesErr))
 	}
 	for _, scope := range s.Scopes {
 		if scope.Err != nil {
-			list.add(Problem{Kind: noProject, Op: client.OpAuthenticate, Code: code(scope.Err), ProjectID: scope.Access.ProjectID, Err: scope.Err})
+			list.add(Problem{Kind: NoProjectToken, Op: client.OpAuthenticate, Code: code(scope.Err), ProjectID: scope.Access.ProjectID, Err: scope.Err})
 		}
 	}
 	if s.NoImageAPI {
-		list.add(Problem{Kind: noImageAPI})
+		list.add(Problem{Kind: NoImageAPI})
 		return list.sorted()
 	}
 	for i := range s.Views {
 		if s.Views[i].PrivateMembers && !slices.Contains(s.opts.MembersFor, client.Private) {
-			list.add(Problem{Kind: privateRead, ProjectID: s.Views[i].ProjectID})
+			list.add(Problem{Kind: PrivateMembers, ProjectID: s.Views[i].ProjectID})
 		}
 	}
 	if s.Discovers && !s.Discovered {
-		list.add(problemOf(notSwept, s.DiscoveryErr))
+		list.add(problemOf(ListingIncomplete, s.DiscoveryErr))
 	}
 	for _, rule := range s.IdleRules {
-		list.add(Problem{Kind: Kind(fmt.Sprintf(idleRule, rule))})
+		list.add(Problem{Kind: RuleIdle, Rule: rule})
 	}
 	for i := range s.Inbound {
 		list.inbound(s, &s.Inbound[i])
@@ -106,7 +96,7 @@ func problemOf(kind Kind, err error) Problem {
 
 // key is what makes problems the same one.
 func (p *Problem) key() Problem {
-	return Problem{Kind: p.Kind, Op: p.Op, Code: p.Code, ProjectID: p.ProjectID}
+	return Problem{Kind: p.Kind, Op: p.Op, Code: p.Code, ProjectID: p.ProjectID, Rule: p.Rule, Doubt: p.Doubt}
 }
 
 // problems has them by their keys.
@@ -125,14 +115,14 @@ func (list *problems) add(p Problem) {
 
 func (list *problems) inbound(s *Snapshot, in *InboundSnapshot) {
 	if in.LeftOut > 0 {
-		list.add(Problem{Kind: inboundCut, ProjectID: in.ProjectID})
+		list.add(Problem{Kind: InboundCut, ProjectID: in.ProjectID, Images: in.LeftOut})
 	}
-	p := problemOf(notInbound, in.Err)
+	p := problemOf(InboundIncomplete, in.Err)
 	p.ProjectID = in.ProjectID
-	entered := Problem{Kind: noProject, Op: client.OpAuthenticate, Code: p.Code, ProjectID: in.ProjectID}
+	entered := Problem{Kind: NoProjectToken, Op: client.OpAuthenticate, Code: p.Code, ProjectID: in.ProjectID}
 	switch {
 	case in.Err == nil || (*list)[entered] != nil:
-	case in.ProjectID == "" && s.ScopesErr != nil: // notListed says it
+	case in.ProjectID == "" && s.ScopesErr != nil: // ProjectsNotListed says it
 	default:
 		list.add(p)
 	}
@@ -142,20 +132,23 @@ func (list *problems) image(img *ImageSnapshot) {
 	add := func(kind Kind, err error) {
 		p := problemOf(kind, err)
 		p.Images, p.ImageID = 1, img.ID
+		if kind == MembersDoubtful {
+			p.Doubt = img.Doubt
+		}
 		list.add(p)
 	}
 	switch {
 	case img.Coverage == Unread && IsUnproven(img.Err):
-		add(notProven, img.Err)
+		add(MembersUnproven, img.Err)
 	case img.Waiting:
 	case img.Coverage == Unread:
-		add(membersNotRead, img.Err)
+		add(MembersUnread, img.Err)
 	case img.Coverage == Partial && img.Doubt == ChangingImage && img.InTurns && img.first: // its record comes again with the next listing
 	case img.Coverage == Partial && img.Record != nil:
-		add(doubts[img.Doubt], nil)
+		add(MembersDoubtful, nil)
 	}
 	if img.Record == nil && img.RecordErr != nil && img.StatusCode != statusNotFound && !sameCause(img) {
-		add(noRecord, img.RecordErr)
+		add(RecordsUnread, img.RecordErr)
 	}
 }
 
@@ -174,5 +167,6 @@ func (list problems) sorted() []Problem {
 }
 
 func (p Problem) compare(o Problem) int {
-	return cmp.Or(cmp.Compare(p.Kind, o.Kind), cmp.Compare(p.Op, o.Op), cmp.Compare(p.Code, o.Code), cmp.Compare(p.ProjectID, o.ProjectID))
+	return cmp.Or(cmp.Compare(p.Kind, o.Kind), cmp.Compare(p.Doubt, o.Doubt), cmp.Compare(p.Rule, o.Rule), cmp.Compare(p.Op, o.Op),
+		cmp.Compare(p.Code, o.Code), cmp.Compare(p.ProjectID, o.ProjectID))
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -9,58 +10,67 @@ import (
 
 // troubles says why a cloud was not read completely.
 func troubles(s *collector.Snapshot) (lines []string) {
-	say := func(line string) { lines = append(lines, sentence(line)) }
-	switch {
-	case s.Err != nil:
-		say("The cloud was not read: " + visible(s.Err.Error()))
-	case s.NoImageAPI:
-		say("The endpoint does not seem to be an image API")
-	case !s.Up && !nothingToAsk(s):
+	if !s.Up && s.Err == nil && !s.NoImageAPI && !nothingToAsk(s) {
 		line := "No request to the image API succeeded"
 		if img := firstUnread(s); img != nil {
 			line += ". First error: " + visible(img.Err.Error())
 		}
-		say(line)
+		lines = append(lines, sentence(line))
+	}
+	for _, p := range collector.Problems(s) {
+		if line := trouble(s, &p); line != "" {
+			lines = append(lines, sentence(line))
+		}
 	}
 	if s.State.Paused {
-		say("Logins are paused because the last one was refused. The exporter retries within 5 minutes, or at once when the credential or the configuration changes")
-	}
-	if s.ScopesErr != nil {
-		say("The list of the user's projects was not read, so projects may be missing; known projects are still read. Error: " + visible(s.ScopesErr.Error()))
-	}
-	for _, scope := range s.Scopes {
-		if scope.Err != nil {
-			say("No token for project " + named(scope.Access.ProjectName, scope.Access.ProjectID) + ": " + visible(scope.Err.Error()))
-		}
+		lines = append(lines, "Logins are paused because the last one was refused. "+
+			"The exporter retries within 5 minutes, or at once when the credential or the configuration changes.")
 	}
 	if s.Err == nil && !s.NoImageAPI {
 		lines = append(lines, proofs(s)...)
 	}
-	if s.Discovers && !s.Discovered && s.Err == nil && !s.NoImageAPI && s.DiscoveryErr != nil {
-		switch unproven := collector.IsUnproven(s.DiscoveryErr); {
-		case unproven && lacksListingProof(s): // as the view's line says
-		case unproven:
-			say("The listing of its images is not proven complete, so images may be missing: " + visible(s.DiscoveryErr.Error()))
-		default:
-			say("The listing of its images is incomplete, so images may be missing: " + visible(s.DiscoveryErr.Error()))
-		}
-	}
-	for _, in := range s.Inbound {
-		if in.LeftOut > 0 {
-			say(number(in.LeftOut) + " of the " + number(len(in.Images)) + " images that other projects share with project " + visible(in.ProjectID) +
-				" have no series; all are counted. Raise inbound.max_images if you expect so many")
-		}
-		switch {
-		case in.Err == nil || s.Err != nil || s.NoImageAPI:
-		case in.ProjectID == "" && s.ScopesErr != nil: // as reported above
-		case collector.IsUnproven(in.Err) && seesNothing(s, in.ProjectID): // as the view's line says
-		case in.ProjectID == "":
-			say("The list of the user's projects was not read, so images that other projects share may be missing: " + visible(in.Err.Error()))
-		default:
-			say("The listing of images that other projects share with project " + visible(in.ProjectID) + " is incomplete: " + visible(in.Err.Error()))
-		}
-	}
 	return lines
+}
+
+// trouble is the line about a problem; empty where others say it: those of images, of views and of facts.
+func trouble(s *collector.Snapshot, p *collector.Problem) string {
+	why := ""
+	if p.Err != nil {
+		why = visible(p.Err.Error())
+	}
+	project := named(projectName(s, p.ProjectID), p.ProjectID)
+	unproven := collector.IsUnproven(p.Err)
+	switch p.Kind {
+	case collector.NoToken:
+		return "The cloud was not read: " + why
+	case collector.NoImageAPI:
+		return "The endpoint does not seem to be an image API"
+	case collector.ProjectsNotListed:
+		return "The list of the user's projects was not read, so projects may be missing; known projects are still read. Error: " + why
+	case collector.NoProjectToken:
+		return "No token for project " + project + ": " + why
+	case collector.ListingIncomplete:
+		switch {
+		case unproven && lacksListingProof(s):
+			return ""
+		case unproven:
+			return "The listing of its images is not proven complete, so images may be missing: " + why
+		}
+		return "The listing of its images is incomplete, so images may be missing: " + why
+	case collector.InboundIncomplete:
+		switch {
+		case unproven && seesNothing(s, p.ProjectID):
+			return ""
+		case p.ProjectID == "":
+			return "The list of the user's projects was not read, so images that other projects share may be missing: " + why
+		}
+		return "The listing of images that other projects share with project " + project + " is incomplete: " + why
+	case collector.InboundCut:
+		all := slices.IndexFunc(s.Inbound, func(in collector.InboundSnapshot) bool { return in.ProjectID == p.ProjectID })
+		return number(p.Images) + " of the " + number(len(s.Inbound[all].Images)) + " images that other projects share with project " + project +
+			" have no series; all are counted. Raise inbound.max_images if you expect so many"
+	}
+	return ""
 }
 
 func firstUnread(s *collector.Snapshot) *collector.ImageSnapshot {

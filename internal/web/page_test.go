@@ -598,9 +598,9 @@ func TestWhatThePageSays(t *testing.T) {
 			s.scrape(t)
 		}},
 		{name: "a project that cannot be entered", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
-			api.scopes = append(api.scopes, client.Scope{
-				Access: client.Access{ProjectID: payments, ProjectName: "payments"}, Err: &client.Error{Op: client.OpAuthenticate, Code: "403", StatusCode: 403},
-			})
+			refused := &client.Error{Op: client.OpAuthenticate, Code: "403", StatusCode: 403}
+			other := client.Scope{Access: client.Access{ProjectID: payments, ProjectName: "payments"}, Err: refused}
+			api.scopes = append([]client.Scope{other}, api.scopes...)
 			s.scrape(t)
 		}},
 		{name: "the projects cannot be listed", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
