@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -76,23 +75,31 @@ var meanings = map[string]int{
 }
 
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Op.describe())
+	what := e.Op.describe()
 	if e.ImageID != "" {
-		b.WriteString(" " + e.ImageID)
+		what += " " + e.ImageID
 	}
+	if why := e.Reason(); why != "" {
+		return what + ": " + why
+	}
+	return what
+}
+
+// Reason is the error's text without the operation and the image.
+func (e *Error) Reason() string {
+	var parts []string
 	switch {
 	case e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code:
-		fmt.Fprintf(&b, ": %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+		parts = append(parts, strings.TrimSpace(e.Code+" "+http.StatusText(e.StatusCode)))
 	case e.Code == CodeNotAsked:
-		b.WriteString(": not requested")
+		parts = append(parts, "not requested")
 	case e.Code != CodeConfig && e.Code != CodeNoRole && e.Code != CodeDisabled: // Their messages are complete.
-		b.WriteString(": " + e.Code)
+		parts = append(parts, e.Code)
 	}
 	if e.Message != "" {
-		b.WriteString(": " + e.Message)
+		parts = append(parts, e.Message)
 	}
-	return b.String()
+	return strings.Join(parts, ": ")
 }
 
 // orNil returns e as an error, nil where e is nil.

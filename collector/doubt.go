@@ -1,45 +1,97 @@
 package collector
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
-// unprovenError is why the API's answer proves nothing, and what to do about it.
-type unprovenError string
+// unprovenError is why the API's response proves nothing, and what to do about it.
+type unprovenError struct {
+	text string
+	gap  Gap // for an image
+}
 
-func (e unprovenError) Error() string { return string(e) }
+func (e unprovenError) Error() string { return e.text }
 
-// IsUnproven reports whether an error says that the API answered, and that nothing proves what the answer seems to say.
+// IsUnproven reports whether an error says that the API responded, and that nothing proves what the response seems to say.
 func IsUnproven(err error) bool {
 	_, ok := errors.AsType[unprovenError](err)
 	return ok
 }
 
+// Gap is what is missing to prove what the response about an image seems to say.
+type Gap int
+
+// The gaps.
 const (
-	errPrivateUnknown = unprovenError("the image is private, and it is unknown whether private images of this API have members: " +
-		"allow rule get_members in policy.yaml of Glance, so that the members of a private image can be requested")
-	errOwnRowsHidden = unprovenError("the list is empty, and it is not proven that the credential can see rows of its own project's images: " +
-		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*, " +
-		"or create a proof: share an image of this project with another project of yours, and list that project in its expected_members")
-	errOthersRowsHidden = unprovenError("the list is empty, and it is not proven that the credential can see rows of other projects' images: " +
-		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*, or use a credential of the project that owns the image")
-	errEmptied = unprovenError("the list had members and is empty now, and it is not proven yet that rows are visible: " +
-		"allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*")
-	errOwnerUnknown = unprovenError("the list is empty and not proven complete, because the image's record was not read: " +
-		"allow the requests GET /v2/images and GET /v2/images/*")
+	NoGap            Gap = iota
+	OwnRowsHidden        // the list is empty, and rows of the project's own images may be hidden
+	OthersRowsHidden     // the list is empty, and rows of other projects' images may be hidden
+	PrivateUnknown       // private images may have members
+	OwnerUnknown         // the list is empty, and the record was not read
 )
+
+const (
+	allowRow   = "allow rule get_member in policy.yaml of Glance and the request GET /v2/images/*/members/*"
+	emptiedRow = "the list had members and is empty now, and it is not proven yet that rows are visible: " + allowRow
+)
+
+// unprovenErrs has the error of an image for each gap.
+var unprovenErrs = map[Gap]unprovenError{
+	PrivateUnknown: {"the image is private, and it is unknown whether private images of this API have members: " +
+		"allow rule get_members in policy.yaml of Glance, so that the members of a private image can be requested", PrivateUnknown},
+	OwnRowsHidden: {"the list is empty, and it is not proven that the credential can see rows of its own project's images: " + allowRow +
+		", or create a proof: share an image of this project with another project of yours, and list that project in its expected_members",
+		OwnRowsHidden},
+	OthersRowsHidden: {"the list is empty, and it is not proven that the credential can see rows of other projects' images: " + allowRow +
+		", or use a credential of the project that owns the image", OthersRowsHidden},
+	OwnerUnknown: {"the list is empty and not proven complete, because the image's record was not read: " +
+		"allow the requests GET /v2/images and GET /v2/images/*", OwnerUnknown},
+}
+
+// gap is what is missing where the verdict is unproven.
+func (e *imageEvidence) gap() Gap {
+	switch {
+	case e.applies() == membersUnknown:
+		return PrivateUnknown
+	case e.record == nil:
+		return OwnerUnknown
+	case e.ownImage():
+		return OwnRowsHidden
+	}
+	return OthersRowsHidden
+}
 
 // unprovenErr says why the verdict is unproven.
 func (e *imageEvidence) unprovenErr() error {
-	switch {
-	case e.applies() == membersUnknown:
-		return errPrivateUnknown
-	case e.record == nil:
-		return errOwnerUnknown
-	case !e.rowsVisible() && e.ownImage():
-		return errOwnRowsHidden
-	case !e.rowsVisible():
-		return errOthersRowsHidden
+	gap := e.gap()
+	if (gap == OwnRowsHidden || gap == OthersRowsHidden) && e.rowsVisible() {
+		return unprovenError{emptiedRow, gap}
 	}
-	return errEmptied
+	return unprovenErrs[gap]
+}
+
+// Gap returns what is missing to prove what the response about the image seems to say, NoGap where that is not why Coverage is
+// Unread.
+func (s *ImageSnapshot) Gap() Gap {
+	if err, ok := errors.AsType[unprovenError](s.Err); ok && s.Coverage == Unread {
+		return err.gap
+	}
+	return NoGap
+}
+
+// ViewOf returns the project in whose view an image was read, empty where it is not known.
+func (s *Snapshot) ViewOf(img *ImageSnapshot) string {
+	own := func(v ViewSnapshot) bool { return v.ProjectID == img.Record.Owner }
+	switch {
+	case img.Record == nil && len(s.Views) == 1:
+		return s.Views[0].ProjectID
+	case img.Record == nil:
+		return ""
+	case slices.ContainsFunc(s.Views, own):
+		return img.Record.Owner
+	}
+	return img.Record.View
 }
 
 // Doubt is why the members that were read may not be all.

@@ -47,6 +47,16 @@ const (
 	RuleIdle                      // a rule of discover matches no image
 )
 
+// Incomplete reports whether the problem keeps something from being seen: an image, a member, an owner. No other problem makes
+// preflight fail, or a cloud incomplete.
+func (p *Problem) Incomplete() bool {
+	switch p.Kind {
+	case InboundCut, PrivateMembers, RuleIdle:
+		return false
+	}
+	return true
+}
+
 // Problems are what is wrong with what a snapshot shows, each kind once, in a fixed order.
 func Problems(s *Snapshot) []Problem {
 	var list problems

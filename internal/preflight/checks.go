@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"glance_share_exporter/client"
@@ -164,17 +163,10 @@ func (e *evidence) clock() finding {
 
 // reason returns an error's text without the operation and the image, which the line names already.
 func reason(err error) string {
-	apiErr, ok := errors.AsType[*client.Error](err)
-	if !ok {
-		return err.Error()
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		return apiErr.Reason()
 	}
-	e := *apiErr
-	e.ImageID = ""
-	text := e.Error()
-	if _, rest, found := strings.Cut(text, ": "); found {
-		text = rest
-	}
-	return text
+	return err.Error()
 }
 
 func orElse(s, other string) string {

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -94,8 +95,8 @@ func (e *evidence) grant() grant {
 
 // refusal reports whether a login may have failed for lack of a right.
 func refusal(err error) bool {
-	text := reason(err)
-	return strings.HasPrefix(text, "401 ") || strings.HasPrefix(text, "403 ")
+	apiErr, ok := errors.AsType[*client.Error](err)
+	return ok && (apiErr.StatusCode == http.StatusUnauthorized || apiErr.StatusCode == http.StatusForbidden)
 }
 
 // owners returns the projects that own images whose lists are incomplete for that reason, sorted.

@@ -18,53 +18,16 @@ var probeRule = client.AccessRule{Service: "image", Method: "GET", Path: "/v2/im
 const seeProof = "see proof"
 
 // notProven reports whether the API responded for an image and the response is not proven.
-func notProven(img *collector.ImageSnapshot) bool {
-	return unread(img) && collector.IsUnproven(img.Err)
-}
-
-// gap is what is missing to prove a response about an image.
-type gap int
-
-const (
-	ownRows gap = iota // rows of the project's own images may be hidden
-	othersRows
-	privateMembers // private images may have members
-	ownerUnknown
-)
-
-func (e *evidence) gapOf(img *collector.ImageSnapshot) gap {
-	switch {
-	case img.Record == nil:
-		return ownerUnknown
-	case img.Record.Visibility == client.Private:
-		return privateMembers
-	case e.owns(img):
-		return ownRows
-	}
-	return othersRows
-}
-
-// viewOf returns the project in whose view an image was read, "" if unknown.
-func (e *evidence) viewOf(img *collector.ImageSnapshot) string {
-	switch {
-	case img.Record != nil && e.owns(img):
-		return img.Record.Owner
-	case img.Record != nil:
-		return img.Record.View
-	case len(e.snapshot.Views) == 1:
-		return e.snapshot.Views[0].ProjectID
-	}
-	return ""
-}
+func notProven(img *collector.ImageSnapshot) bool { return img.Gap() != collector.NoGap }
 
 // proofs returns the findings about what is not proven in the views of the projects. Each names the policy, access rule
 // or canary that proves it.
 func (e *evidence) proofs() (list []finding) {
 	for i := range e.snapshot.Views {
 		v := &e.snapshot.Views[i]
-		for _, g := range []gap{ownRows, othersRows, privateMembers} {
+		for _, g := range []collector.Gap{collector.OwnRowsHidden, collector.OthersRowsHidden, collector.PrivateUnknown} {
 			images := e.some(func(img *collector.ImageSnapshot) bool {
-				return notProven(img) && e.gapOf(img) == g && e.viewOf(img) == v.ProjectID
+				return img.Gap() == g && e.snapshot.ViewOf(img) == v.ProjectID
 			})
 			if len(images) > 0 {
 				list = append(list, e.memberProof(v, g, len(images)))
@@ -127,13 +90,13 @@ func (e *evidence) adminRolesIn(v *collector.ViewSnapshot) string {
 	return "the credential"
 }
 
-func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding {
+func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int) finding {
 	f := finding{status: fail, subject: "proof"}
 	lists := "1 empty list counts"
 	if n > 1 {
 		lists = fmt.Sprintf("%d empty lists count", n)
 	}
-	if g == privateMembers {
+	if g == collector.PrivateUnknown {
 		f.text = fmt.Sprintf("in the view of project %s: it is unknown whether private images can have members, so private images count as not read", e.inView(v))
 		f.more = []string{
 			"A request for the members of a private image decides: an API without such members responds with 403, Only shared images have members.",
@@ -146,7 +109,7 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 		return f
 	}
 	whose := "the project's own images"
-	if g == othersRows {
+	if g == collector.OthersRowsHidden {
 		whose = "other projects' images"
 	}
 	f.text = fmt.Sprintf("in the view of project %s: it is not proven that the credential can see members of %s, so %s as not read", e.inView(v), whose, lists)
@@ -167,7 +130,7 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g gap, n int) finding 
 		f.more = append(f.more, allow("get_member", e.rolesIn(v))+" Glance's default allows it.")
 		proof = "If the policy allows it and a proxy changes the response, create a proof instead: "
 	}
-	if g == othersRows {
+	if g == collector.OthersRowsHidden {
 		f.more = append(f.more, "Or use a credential of the project that owns the images.")
 		return f
 	}
@@ -220,13 +183,13 @@ func (e *evidence) allows(want client.AccessRule) bool {
 
 // whyNotProven says briefly why an image is not proven.
 func (e *evidence) whyNotProven(img *collector.ImageSnapshot) string {
-	switch e.gapOf(img) {
-	case ownerUnknown:
+	switch img.Gap() {
+	case collector.OwnerUnknown:
 		if img.RecordErr != nil {
 			return "empty member lists, not proven complete: their records were not read, so their owners are unknown. " + e.why(img.RecordErr)
 		}
 		return "empty member lists, not proven complete: their records were not read, so their owners are unknown"
-	case privateMembers:
+	case collector.PrivateUnknown:
 		return "private, and it is unknown whether private images can have members, " + seeProof
 	}
 	return "empty member lists, and it is not proven that rows are visible, " + seeProof

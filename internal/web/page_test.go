@@ -699,7 +699,18 @@ func TestWhatThePageSays(t *testing.T) {
 				if api.requests() != asked {
 					t.Error("the page asked the cloud")
 				}
-				golden(t, strings.NewReplacer(" ", "-", ",", "", "'", "").Replace(test.name)+".txt", words(t, page))
+				text := words(t, page)
+				for _, l := range s.clouds[0].Latest() {
+					if l.Snapshot == nil {
+						continue
+					}
+					for _, p := range collector.Problems(l.Snapshot) {
+						if p.Incomplete() && strings.Contains(text, "prod: Complete") {
+							t.Errorf("the page says that the cloud is complete, the log: %+v", p)
+						}
+					}
+				}
+				golden(t, strings.NewReplacer(" ", "-", ",", "", "'", "").Replace(test.name)+".txt", text)
 			})
 		})
 	}

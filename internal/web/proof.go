@@ -28,55 +28,20 @@ func seesNothing(s *collector.Snapshot, project string) bool {
 }
 
 // notProven reports whether the API responded for an image and the response is not proven.
-func notProven(img *collector.ImageSnapshot) bool {
-	return img.Coverage == collector.Unread && collector.IsUnproven(img.Err)
-}
-
-// missingProof is why an image is not proven.
-type missingProof int
-
-const (
-	ownRows missingProof = iota // rows of the project's own images may be hidden
-	othersRows
-	privateMembers // private images may have members
-	ownerUnknown
-	missingProofs // how many there are
-)
-
-// proofOf returns what is missing for an image that is not proven, and the project in whose view.
-func proofOf(s *collector.Snapshot, img *collector.ImageSnapshot) (project string, missing missingProof) {
-	r := img.Record
-	if r == nil {
-		if len(s.Views) == 1 {
-			project = s.Views[0].ProjectID
-		}
-		return project, ownerUnknown
-	}
-	own := slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.ProjectID == r.Owner })
-	if project = r.View; own {
-		project = r.Owner
-	}
-	switch {
-	case r.Visibility == "private":
-		return project, privateMembers
-	case own:
-		return project, ownRows
-	}
-	return project, othersRows
-}
+func notProven(img *collector.ImageSnapshot) bool { return img.Gap() != collector.NoGap }
 
 // proofs says what is not proven in the views of a shard, why, and what to do.
 func proofs(s *collector.Snapshot) (lines []string) {
-	counts := map[string]*[missingProofs]int{}
-	var recordErr error // of the first image whose owner is not known
+	counts := map[string]map[collector.Gap]int{} // of images, by the project of the view
+	var recordErr error                          // of the first image whose owner is not known
 	for i := range s.Images {
 		if img := &s.Images[i]; notProven(img) {
-			project, missing := proofOf(s, img)
+			project, gap := s.ViewOf(img), img.Gap()
 			if counts[project] == nil {
-				counts[project] = new([missingProofs]int)
+				counts[project] = map[collector.Gap]int{}
 			}
-			counts[project][missing]++
-			if missing == ownerUnknown && recordErr == nil {
+			counts[project][gap]++
+			if gap == collector.OwnerUnknown && recordErr == nil {
 				recordErr = img.RecordErr
 			}
 		}
@@ -114,10 +79,7 @@ const (
 )
 
 // memberProofs says what is missing to prove member lists in a view.
-func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingProofs]int, recordErr error) (lines []string) {
-	if counts == nil {
-		counts = &[missingProofs]int{}
-	}
+func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collector.Gap]int, recordErr error) (lines []string) {
 	refused := ""
 	if v.Refused != nil {
 		refused = "Response to the request for one member: " + sentence(visible(v.Refused.Error())) + " "
@@ -132,25 +94,24 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts *[missingPro
 	notRead := func(n int) string {
 		return count(n, "empty list counts", "empty lists count") + " as not read. "
 	}
-	rows := counts[ownRows] + counts[othersRows]
 	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and list that project in its expected_members."
-	if rows+counts[privateMembers]+counts[ownerUnknown] == 0 {
+	if len(counts) == 0 {
 		// In the background, what was read before is shown instead of the images that are not proven now.
 		lines = append(lines, subject+"it is not proven that the credential can see members of images. "+refused+allowRows+own)
 	}
-	if n := counts[ownRows]; n > 0 {
+	if n := counts[collector.OwnRowsHidden]; n > 0 {
 		lines = append(lines, subject+"it is not proven that the credential can see members of the project's own images. "+notRead(n)+refused+allowRows+own)
 	}
-	if n := counts[othersRows]; n > 0 {
+	if n := counts[collector.OthersRowsHidden]; n > 0 {
 		lines = append(lines, subject+"it is not proven that the credential can see members of other projects' images. "+notRead(n)+refused+allowRows+
 			"Or use a credential of the project that owns the image.")
 	}
-	if n := counts[privateMembers]; n > 0 {
+	if n := counts[collector.PrivateUnknown]; n > 0 {
 		lines = append(lines, subject+"it is unknown whether private images can have members, so "+
 			count(n, "private image counts", "private images count")+" as not read. In policy.yaml of Glance, allow rule get_members for the credential's role. "+
 			"If it has access rules, also allow GET /v2/images/*/members. Or also watch one shared image of this project.")
 	}
-	if n := counts[ownerUnknown]; n > 0 {
+	if n := counts[collector.OwnerUnknown]; n > 0 {
 		line := subject + count(n, "empty list is not proven complete, because its image's record was not read, so the owner is unknown.",
 			"empty lists are not proven complete, because their images' records were not read, so the owners are unknown.")
 		if recordErr != nil {
