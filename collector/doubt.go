@@ -40,9 +40,11 @@ const (
 var unprovenErrs = map[Gap]unprovenError{
 	PrivateUnknown: {"the image is private, and it is unknown whether private images of this API have members: " +
 		"allow rule get_members in policy.yaml of Glance, so that the members of a private image can be requested", PrivateUnknown},
-	OwnRowsHidden: {"the list is empty, and it is not proven that the credential can see rows of its own project's images: " + allowRow +
-		", or create a proof: share an image of this project with another project of yours, and list that project in its expected_members",
-		OwnRowsHidden},
+	OwnRowsHidden: {
+		"the list is empty, and it is not proven that the credential can see rows of its own project's images: " + allowRow +
+			", or create a proof: share an image of this project with another project of yours, and list that project in its expected_members",
+		OwnRowsHidden,
+	},
 	OthersRowsHidden: {"the list is empty, and it is not proven that the credential can see rows of other projects' images: " + allowRow +
 		", or use a credential of the project that owns the image", OthersRowsHidden},
 	OwnerUnknown: {"the list is empty and not proven complete, because the image's record was not read: " +
