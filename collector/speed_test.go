@@ -261,22 +261,31 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(int)             {}
 func (d *discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkWall: from request to last byte, over ceil(images/concurrency) x latency.
+// BenchmarkWall: from request to last byte, over ceil(images/concurrency) x latency, and over the plain loop.
 func BenchmarkWall(b *testing.B) {
 	const latency, workers = 20 * time.Millisecond, 32
 	ids := benchIDs(1000)
-	server := httptest.NewServer(stub(latency))
-	defer server.Close()
-	s := newScraped(b, ids, server.URL, workers)
+	base := stubProcess(b, latency)
+	s := newScraped(b, ids, base, workers)
 	defer s.close()
+	transport := &http.Transport{MaxIdleConnsPerHost: 1000}
+	defer transport.CloseIdleConnections()
+	hc := &http.Client{Transport: transport}
 	s.request(b)
-	var took time.Duration
+	var ours, plain time.Duration
 	for b.Loop() {
+		began := time.Now()
+		if n, err := loop(b.Context(), base, ids, workers, hc); n != len(ids) || err != nil {
+			b.Fatal(n, err)
+		}
+		plain += time.Since(began)
 		s.request(b)
-		took += s.took
+		ours += s.took
 	}
 	ideal := time.Duration((len(ids)+workers-1)/workers) * latency
-	b.ReportMetric(float64(took)/float64(b.N)/float64(ideal), "x-ideal")
+	b.ReportMetric(float64(ours)/float64(b.N)/float64(ideal), "x-ideal")
+	b.ReportMetric(float64(plain)/float64(b.N)/float64(ideal), "plain-x-ideal")
+	b.ReportMetric(float64(ours)/float64(plain), "x-plain-loop")
 	b.ReportMetric(float64(s.series), "series")
 }
 
