@@ -1,7 +1,9 @@
 package collector
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"glance_share_exporter/client"
@@ -108,3 +110,21 @@ func (s *Snapshot) OwnerName(img *InboundImage) string {
 
 // JudgesOwners reports whether anybody said who may share images with the credential's projects.
 func (s *Snapshot) JudgesOwners() bool { return s.opts.Inbound != nil && s.opts.Inbound.judged() }
+
+// Huawei reports whether the image API is Huawei Cloud's.
+func (s *Snapshot) Huawei() bool { return s.opts.API == client.IMS }
+
+// Why is why the image was not read, without its ID, so that it is the same for all images that fail alike; empty where it was
+// read.
+func (s *ImageSnapshot) Why() string {
+	if s.Err == nil {
+		return ""
+	}
+	err := s.Err
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		alike := *apiErr
+		alike.ImageID, alike.Message = "", strings.ReplaceAll(alike.Message, s.ID, "ID")
+		err = &alike
+	}
+	return err.Error()
+}

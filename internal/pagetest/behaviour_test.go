@@ -70,6 +70,27 @@ func TestLinkToAnImage(t *testing.T) {
 	p.quiet(e.url)
 }
 
+// The command that removes a member is copied by its button, where the browser has a clipboard for pages and where it has none.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	e := unexpected(t)
+	for name, script := range map[string]string{
+		"clipboard": `navigator.clipboard.writeText = async (text) => { window.copied = text; }; true`,
+		"none": `Object.defineProperty(navigator, 'clipboard', { value: undefined });
+			document.addEventListener('copy', () => { window.copied = document.activeElement.value; }); true`,
+	} {
+		p := newTab(t)
+		p.open(e.url + "/?cloud=prod-eu&image=" + debian)
+		eval[bool](p, script)
+		p.do(chromedp.Click(chromedp.CSS(".todo pre + .copy")))
+		p.await(`document.getElementById('announce').textContent === 'copied'`)
+		if got := eval[string](p, `window.copied`); !strings.HasPrefix(got, "openstack image remove project "+debian+" ") {
+			t.Errorf("%s: %q", name, got)
+		}
+		p.quiet(e.url)
+	}
+}
+
 // Without scripts the form is sent, and the answer is the same page.
 func TestWithoutScripts(t *testing.T) {
 	t.Parallel()
@@ -80,7 +101,7 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	scripts(false)
 	p.do(chromedp.Navigate(e.url + "/?problems=1"))
-	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 10)+"debian"), chromedp.KeyEvent(kb.Enter)) // skip, 5 pages, 2 of the verdict, clouds, filter
+	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 11)+"debian"), chromedp.KeyEvent(kb.Enter)) // skip, 6 pages, 2 of the verdict, clouds, filter
 	for end := time.Now().Add(patience); !p.asked("q=debian"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the form was not sent")

@@ -34,6 +34,7 @@ type cloudView struct {
 	Read      *moment // when its last collection began; of several parts, the oldest
 	Took      string  // the longest
 	Probe     string  // address of the page that reads it; empty where /metrics does
+	Scrape    string  // address of /metrics, where nothing has scraped it yet; else empty
 	Parts     []partView
 
 	background     bool // it is collected in the background
@@ -81,15 +82,15 @@ func (c *cloudView) Last() string {
 
 // State is the cloud's state in words.
 func (c *cloudView) State() string {
-	n := c.alike()
+	n := c.inWorst()
 	if n == len(c.Parts) {
 		return c.Condition.state()
 	}
 	return c.Condition.state() + " (" + number(n) + " of " + number(len(c.Parts)) + " shards)"
 }
 
-// alike returns how many shards are in the worst state.
-func (c *cloudView) alike() (n int) {
+// inWorst returns how many shards are in the worst state.
+func (c *cloudView) inWorst() (n int) {
 	for i := range c.Parts {
 		if c.Parts[i].Condition == c.Condition {
 			n++
@@ -101,8 +102,8 @@ func (c *cloudView) alike() (n int) {
 // State is the shard's state in words.
 func (p *partView) State() string { return p.Condition.state() }
 
-// newCloudView returns a view of a cloud's last collections.
-func newCloudView(c *collector.Cloud, probe string, now time.Time) *cloudView {
+// newCloudView returns a view of a cloud's last collections, with the addresses of pages that read it.
+func newCloudView(c *collector.Cloud, metrics, probe string, now time.Time) *cloudView {
 	v := &cloudView{Name: c.Name(), Condition: readWhole, background: c.Refreshes()}
 	latest := c.Latest()
 	if c.ByProbe() {
@@ -125,6 +126,9 @@ func newCloudView(c *collector.Cloud, probe string, now time.Time) *cloudView {
 		}
 		v.Condition = min(v.Condition, p.Condition)
 		v.Parts = append(v.Parts, p)
+	}
+	if v.Condition == notYet && v.Probe == "" && !v.background {
+		v.Scrape = metrics
 	}
 	v.explain(latest, yet)
 	if len(latest) == 1 && latest[0].Shard == (collector.Shard{}) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -12,7 +13,7 @@ import (
 func troubles(s *collector.Snapshot) (lines []string) {
 	if !s.Up && s.Err == nil && !s.NoImageAPI && !nothingToAsk(s) {
 		line := "No request to the image API succeeded"
-		if img := firstUnread(s); img != nil {
+		if img := firstUnread(s); img != nil && len(s.Images) < manyAlike {
 			line += ". First error: " + visible(img.Err.Error())
 		}
 		lines = append(lines, sentence(line))
@@ -124,12 +125,46 @@ func named(name, id string) string {
 	return strings.TrimSpace(visible(name) + " " + visible(id))
 }
 
+// notYet says that a cloud was never read.
+func (c *cloudView) notYet() string {
+	if c.background {
+		return "No background collection has finished since the exporter started or the cloud's configuration changed. Its images are unknown."
+	}
+	return "Nothing has scraped it since the exporter started or the cloud's configuration changed, or the first scrape is not finished. " +
+		"Its images are unknown."
+}
+
+// manyAlike is from how many images on the page says once why they were not read.
+const manyAlike = 3
+
+// alike says why images were not read, where many have one reason.
+func (c *cloudView) alike() (lines []string) {
+	count := map[string]int{}
+	unread := func(e *entry) bool {
+		return e.inbound == nil && e.img.Coverage == collector.Unread && !e.img.Waiting && !notProven(e.img)
+	}
+	for _, e := range c.entries {
+		if unread(e) {
+			count[e.img.Why()]++
+		}
+	}
+	for _, e := range c.entries {
+		e.alike = unread(e) && count[e.img.Why()] >= manyAlike
+	}
+	for _, why := range slices.Sorted(maps.Keys(count)) {
+		if count[why] >= manyAlike {
+			lines = append(lines, number(count[why])+" images were not read: "+sentence(visible(why)))
+		}
+	}
+	return lines
+}
+
 // explain says why the cloud was not read completely, and adds facts about it.
 func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	switch {
 	case yet == 0:
 	case len(latest) == 1:
-		c.Says = append(c.Says, "No collection has finished since the exporter started or the cloud's configuration changed. Its images are unknown.")
+		c.Says = append(c.Says, c.notYet())
 	default:
 		c.Says = append(c.Says, "Not read by this exporter: "+number(yet)+" of "+number(len(latest))+" shards. Another exporter may have read them. Their images are unknown here.")
 	}
@@ -153,6 +188,7 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 			said[line] = true
 		}
 	}
+	c.Says = append(c.Says, c.alike()...)
 	c.Says = append(c.Says, doubtful(c.doubts, c.administrator)...)
 	c.Says = append(c.Says, departed(c.left)...)
 	for i := range latest {

@@ -30,6 +30,9 @@ type imageView struct {
 	Address                            string // of the page with this image alone
 	Says                               []string
 	Facts                              []string
+	Owner                              *projectView
+	Remedy                             *remedy
+	Runbook                            string // the section about what is wrong
 	Open                               bool
 	Rows                               []rowView
 	RowsOf                             string
@@ -38,29 +41,54 @@ type imageView struct {
 
 type rowView struct {
 	Name, ID, Type, Verdict, Class, Status string
+	Address                                string // of the page with all that the member can use
 	Created, Updated                       *stamp
+}
+
+// projectView is a project. Its address is that of the page with all that it can use.
+type projectView struct{ Name, ID, Address string }
+
+func (p *statusPage) project(name, id string) *projectView {
+	return &projectView{visible(name), visible(id), p.search(id)}
+}
+
+// search is the page with what has a text.
+func (p *statusPage) search(text string) string {
+	return p.base + "/?" + url.Values{"q": {text}}.Encode()
 }
 
 func (p *statusPage) image(e *entry, most int) *imageView {
 	img, g := e.img, groups[e.severity]
 	v := &imageView{
 		Key: e.key, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
-		Address: p.address(e), Says: e.says(), Facts: recordFacts(e),
+		Address: p.address(e), Says: e.says(), Facts: recordFacts(e), Runbook: e.runbookOf(),
+	}
+	s := e.part.Snapshot
+	if r := img.Record; r != nil && r.Owner != "" {
+		v.Owner = p.project(projectName(s, r.Owner), r.Owner)
 	}
 	if e.inbound != nil {
+		v.Owner = p.project(s.OwnerName(e.inbound.img), img.Record.Owner)
 		return v
 	}
-	shown := img
 	if before, ok := e.before(); ok {
-		shown = &before.Image
 		v.RowsOf = "as last read, " + moment{before.At, e.now}.Ago()
 	}
-	rows, left := e.part.Snapshot.Rows(shown, most)
+	v.Remedy = remedyOf(s, e.shown())
+	rows, left := s.Rows(e.shown(), most)
 	v.Left = left
 	for i := range rows {
-		v.Rows = append(v.Rows, rowOf(&rows[i], e.now))
+		v.Rows = append(v.Rows, p.row(&rows[i], e.now))
 	}
 	return v
+}
+
+// shown is the image as its rows show it: as last read, where it is no longer.
+func (e *entry) shown() *collector.ImageSnapshot {
+	if before, ok := e.before(); ok {
+		return &before.Image
+	}
+	return e.img
 }
 
 // address is the page with one image alone.
@@ -75,7 +103,7 @@ func recordFacts(e *entry) (lines []string) {
 		if r.Name != img.Name {
 			lines = append(lines, "current name "+quoted(r.Name))
 		}
-		lines = append(lines, "visibility "+quotedWord(string(r.Visibility)), "status "+quotedWord(r.Status), "owner "+quotedWord(r.Owner))
+		lines = append(lines, "visibility "+quotedWord(string(r.Visibility)), "status "+quotedWord(r.Status))
 		if r.Hidden {
 			lines = append(lines, "hidden in listings")
 		}
@@ -92,6 +120,14 @@ func recordFacts(e *entry) (lines []string) {
 	return lines
 }
 
+// granted is a member's status in words.
+func granted(status string) string {
+	if status == "rejected" {
+		return "rejected, still has access"
+	}
+	return status
+}
+
 func quotedWord(s string) string {
 	if s == "" {
 		return "unknown"
@@ -99,8 +135,8 @@ func quotedWord(s string) string {
 	return visible(s)
 }
 
-func rowOf(r *collector.Row, now time.Time) rowView {
-	v := rowView{Name: visible(r.Name), ID: visible(r.ID), Status: r.Status}
+func (p *statusPage) row(r *collector.Row, now time.Time) rowView {
+	v := rowView{Name: visible(r.Name), ID: visible(r.ID), Status: granted(r.Status), Address: p.search(r.ID)}
 	if r.Type != "project" {
 		v.Type = visible(r.Type)
 	}

@@ -1,19 +1,15 @@
 package web
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
-	"fmt"
 	"html/template"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -39,43 +35,34 @@ var (
 	pageJS string
 )
 
-// How many pages are rendered at a time, and how many requests may wait: many or slow clients must not take CPU and
-// memory from scrapes. A page holds its place until it is written.
-const (
-	rendersAtOnce = 1
-	writesAtOnce  = 4
-	mostWait      = 8
-)
-
 // statusPage shows the results of the last scrapes. It sends no request to a cloud.
 type statusPage struct {
 	opts     Options
 	base     string // what people see before the path
+	metrics  string // what they see as the path of the metrics
 	links    []link
 	template *template.Template
 	policy   string
 	build    string
-	places   chan struct{} // of those who wait, or whose page is made or written
-	pages    chan struct{} // of those whose page is made or written
-	renders  chan struct{} // of those whose page is made
+	people   *people
 }
 
 type link struct{ Address, Text string }
 
-func newStatusPage(opts Options, prefix, telemetry string) (*statusPage, error) {
-	parsed, err := template.New("page").Parse(pageHTML)
+func newStatusPage(opts Options, prefix, telemetry string, people *people) (*statusPage, error) {
+	parsed, err := template.New("page").Funcs(template.FuncMap{"anchor": strings.ToLower}).Parse(pageHTML)
 	if err != nil {
 		return nil, err
 	}
 	all := sha256.Sum256([]byte(pageHTML + pageCSS + pageJS))
 	return &statusPage{
-		opts: opts, base: prefix, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]),
-		places: make(chan struct{}, writesAtOnce+mostWait), pages: make(chan struct{}, writesAtOnce), renders: make(chan struct{}, rendersAtOnce),
+		opts: opts, base: prefix, metrics: prefix + telemetry, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]), people: people,
 		policy: contentPolicy("style-src "+hashOf(pageCSS), "script-src "+hashOf(pageJS), "img-src data:", "connect-src 'self'", "form-action 'self'"),
 		links: []link{
 			{prefix + telemetry, "Metrics"},
 			{prefix + "/sd", "Targets"},
 			{prefix + "/config", "Configuration"},
+			{prefix + "/runbooks", "Runbooks"},
 			{prefix + "/-/healthy", "Health"},
 			{prefix + "/-/ready", "Readiness"},
 		},
@@ -107,56 +94,13 @@ type view struct {
 }
 
 func (p *statusPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case p.places <- struct{}{}:
-		defer func() { <-p.places }()
-	default:
-		w.Header().Set("Retry-After", "1")
-		http.Error(w, fmt.Sprintf("%d requests are already waiting for this page: try again later", mostWait), http.StatusServiceUnavailable)
-		return
-	}
-	if !enter(r.Context(), p.pages) {
-		return
-	}
-	defer func() { <-p.pages }()
-	page, err := p.make(r)
-	switch {
-	case r.Context().Err() != nil:
-		return
-	case err != nil:
-		_ = level.Error(p.opts.Logger).Log("msg", "rendering the status page", "err", err)
-		http.Error(w, "cannot render the page: see the log of the exporter", http.StatusInternalServerError)
-		return
-	}
-	h := w.Header()
-	maps.Copy(h, page.header)
-	h.Set("Content-Security-Policy", p.policy)
-	h.Set("Cache-Control", "no-store") // who can use what is no business of a cache
-	h.Set("Content-Length", strconv.Itoa(page.body.Len()))
-	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
-	_, _ = w.Write(page.body.Bytes())                             // whoever asked may have gone
-	_ = connection.Flush()                                        // what net/http keeps is written while the place is held
-	_ = connection.SetWriteDeadline(time.Time{})
-}
-
-// make waits for its turn and makes the page, compressed for who can read that.
-func (p *statusPage) make(r *http.Request) (*made, error) {
-	if !enter(r.Context(), p.renders) {
-		return nil, r.Context().Err()
-	}
-	defer func() { <-p.renders }()
-	var page bytes.Buffer
-	if err := p.render(r.Context(), &page, filterOf(r.URL.Query()), time.Now()); err != nil {
-		return nil, err
-	}
-	get := r.WithContext(r.Context()) // for HEAD too: it is told what GET would get
-	get.Method = http.MethodGet
-	m := &made{header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}}
-	compressed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(page.Bytes()) // memory takes all
-	})).ServeHTTP(m, get)
-	return m, nil
+	p.people.serve(w, r, p.policy, func(ctx context.Context, to io.Writer) error {
+		err := p.render(ctx, to, filterOf(r.URL.Query()), time.Now())
+		if err != nil && ctx.Err() == nil {
+			_ = level.Error(p.opts.Logger).Log("msg", "rendering the status page", "err", err)
+		}
+		return err
+	})
 }
 
 func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time.Time) error {
@@ -171,7 +115,7 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		v.Clouds = append(v.Clouds, newCloudView(c, p.base+"/probe", now))
+		v.Clouds = append(v.Clouds, newCloudView(c, p.metrics, p.base+"/probe", now))
 		v.Names = append(v.Names, c.Name())
 		known = known || c.Name() == f.Cloud
 	}

@@ -67,6 +67,7 @@
     $('asof').replaceChildren(...doc.getElementById('asof').childNodes);
     document.querySelector('link[rel=icon]').href = doc.querySelector('link[rel=icon]').href;
     title = document.title = doc.title;
+    addAll();
     putBack(stood);
     refocus(f);
     return before === $('title').textContent ? '' : $('title').textContent.trim();
@@ -116,6 +117,45 @@
     }
   }
 
+  // IDs and commands in an open block have a button that copies them. The clipboard needs https or localhost; the other way works
+  // everywhere.
+  async function copy(text) {
+    try {
+      return await navigator.clipboard.writeText(text);
+    } catch { /* not here */ }
+    const area = document.body.appendChild(document.createElement('textarea'));
+    area.value = text;
+    area.select();
+    const done = document.execCommand('copy');
+    area.remove();
+    if (!done) throw new Error('not copied');
+  }
+  function addButtons(details) {
+    if (!details.open) return;
+    for (const code of details.querySelectorAll('code')) {
+      const home = code.closest('a,pre') || code;
+      if (code.closest('details') !== details || code.closest('summary') || home.nextElementSibling?.classList.contains('copy')) continue;
+      const button = document.createElement('button');
+      button.type = 'button';
+      button.className = 'copy';
+      button.textContent = 'copy';
+      button.setAttribute('aria-label', 'Copy ' + (code.closest('pre') ? 'this' : code.textContent));
+      home.after(button);
+    }
+  }
+  const addAll = () => document.querySelectorAll('#list details[open]').forEach(addButtons);
+  document.addEventListener('toggle', (e) => {
+    if ($('list').contains(e.target)) addButtons(e.target);
+  }, true);
+  document.addEventListener('click', (e) => {
+    const button = e.target.closest('.copy');
+    if (!button) return;
+    e.preventDefault();
+    const home = button.previousElementSibling;
+    copy((home.querySelector('code') || home).textContent)
+      .then(() => { $('announce').textContent = button.textContent = 'copied'; }, () => { button.textContent = 'not copied'; });
+  });
+
   function next() {
     clearTimeout(timer);
     if (!document.hidden && box.checked) timer = setTimeout(load, Math.max(pause - (Date.now() - tried), 0), false);
@@ -156,6 +196,7 @@
     const old = Math.floor((Date.now() - shown) / 60000);
     if (old >= 2) trouble('it is ' + old + ' minutes old');
   }, 10000);
+  addAll();
   $('auto').hidden = false;
   next();
 })();

@@ -44,13 +44,9 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 			counts[r] += watched[r]
 			others[r] += shared[r]
 		}
-		for _, e := range c.entries {
-			if e.severity == critical && len(v.Worst) < maxWorst {
-				v.Worst = append(v.Worst, p.worst(e))
-			}
-		}
 		asksInbound = asksInbound || c.asksInbound
 	}
+	named := p.name(&v, clouds)
 	unseen := v.unseen(clouds, counts[unknown], others[unknown])
 	switch n := counts[critical] + others[critical]; {
 	case n > 0:
@@ -65,14 +61,15 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		if unseen {
 			v.Says = append([]string{"The view is also incomplete."}, v.Says...)
 		}
-		if n > len(v.Worst) {
-			v.Says = append([]string{count(n-len(v.Worst), "more image is", "more images are") + " listed below."}, v.Says...)
-		}
+		v.more(n - named)
 		return v
 	case unseen:
 		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[unknown], others[unknown])
 		if len(v.Says) == 1 && counts[unknown]+others[unknown] > 0 {
 			v.Says = nil // the title says it
+		}
+		if n := counts[unknown] + others[unknown]; n > 0 {
+			v.more(n - named)
 		}
 		switch {
 		case others[warning] > 0:
@@ -91,6 +88,7 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		default:
 			v.Title = "No unexpected access, but " + wrong + ", and " + offeredOf(others[warning])
 		}
+		v.more(counts[warning] + others[warning] - named)
 	case counts[unjudged]+others[unjudged] > 0:
 		v.Class, v.Symbol, v.Title = "unjudged", "–", "No unexpected access where expectations are configured"
 	case counts[expected]+others[expected] == 0 && !asksInbound:
@@ -113,6 +111,27 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you. There are no expected_owners, so owners are not checked.")
 	}
 	return v
+}
+
+// name names the most severe images, where they are not as expected, and returns how many.
+func (p *statusPage) name(v *verdict, clouds []*cloudView) int {
+	for s := critical; s <= warning && len(v.Worst) == 0; s++ {
+		for _, c := range clouds {
+			for _, e := range c.entries {
+				if e.severity == s && len(v.Worst) < maxWorst {
+					v.Worst = append(v.Worst, p.worst(e))
+				}
+			}
+		}
+	}
+	return len(v.Worst)
+}
+
+// more says how many images are not named.
+func (v *verdict) more(n int) {
+	if n > 0 {
+		v.Says = append([]string{count(n, "more image is", "more images are") + " listed below."}, v.Says...)
+	}
 }
 
 // unseen adds what is incomplete to the verdict, and reports whether anything is.
@@ -163,7 +182,7 @@ func lacking(clouds []*cloudView, images, others int) string {
 		}
 	}
 	switch {
-	case len(unread) == 1 && unread[0].alike() < len(unread[0].Parts):
+	case len(unread) == 1 && unread[0].inWorst() < len(unread[0].Parts):
 		return "shards of cloud " + unread[0].Name + " were not read"
 	case len(unread) == 1 && unread[0].Condition == outdated:
 		return "the data of cloud " + unread[0].Name + " is stale"
@@ -187,21 +206,13 @@ func lacking(clouds []*cloudView, images, others int) string {
 
 func (p *statusPage) worst(e *entry) worst {
 	w := worst{Address: p.address(e), Cloud: e.cloud, Name: cmp.Or(short(visible(e.img.Label())), e.img.ID), Word: e.word}
-	s, img := e.part.Snapshot, e.img
+	s, img := e.part.Snapshot, e.shown()
 	if e.inbound != nil {
 		w.Says = "owner " + short(e.inbound.owner)
 		return w
 	}
-	if before, ok := e.before(); ok {
-		img = &before.Image
-	}
 	if n := img.Unexpected(); n > 0 {
-		rows, _ := s.Rows(img, min(n, 3))
-		names := make([]string, len(rows))
-		for i := range rows {
-			names[i] = calledAs(&rows[i]) + " (" + rows[i].Status + ")"
-		}
-		w.Says = listed(names, n)
+		w.Says = listed(unexpectedRows(s, img), n)
 	}
 	return w
 }

@@ -32,6 +32,8 @@ type entry struct {
 	inbound *inbound // of an image that another project shares; nil: it is watched
 	key     string   // of the page's element
 
+	alike bool // the cloud says why it was not read, as for many others
+
 	severity severity
 	word     string
 }
@@ -159,6 +161,8 @@ func (e *entry) says() []string {
 		lines = append(lines, "It is not proven who can use it: "+sentence(visible(e.img.Err.Error())))
 	case e.img.Open():
 		lines = append(lines, openTo(e.img), "Its members were not read: "+why(e.img)+".")
+	case e.alike:
+		lines = append(lines, "It is unknown who can use it now; its cloud shows the reason.")
 	default:
 		lines = append(lines, "It is unknown who can use it now: "+why(e.img)+".")
 	}
@@ -247,22 +251,27 @@ func members(s *collector.Snapshot, img *collector.ImageSnapshot) string {
 	case n == 0:
 		return "Only its owner can use it. It has no expected_members."
 	case unexpected > 0:
-		rows, _ := s.Rows(img, min(unexpected, 3))
-		names := make([]string, len(rows))
-		for i := range rows {
-			names[i] = calledAs(&rows[i]) + " (" + rows[i].Status + ")"
-		}
 		are := " are unexpected: "
 		if unexpected == 1 {
 			are = " is unexpected: "
 		}
-		return number(unexpected) + " of " + count(n, "member", "members") + are + listed(names, unexpected) + "."
+		return number(unexpected) + " of " + count(n, "member", "members") + are + listed(unexpectedRows(s, img), unexpected) + "."
 	case !img.Judged():
 		return count(n, "member", "members") + ", not checked: no expected_members."
 	case n == 1:
 		return "1 member, expected."
 	}
 	return number(n) + " members, all expected."
+}
+
+// unexpectedRows are at most three of the unexpected members, with their statuses.
+func unexpectedRows(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
+	rows, _ := s.Rows(img, min(img.Unexpected(), 3))
+	names := make([]string, len(rows))
+	for i := range rows {
+		names[i] = calledAs(&rows[i]) + " (" + granted(rows[i].Status) + ")"
+	}
+	return names
 }
 
 // calledAs returns a member's name, else its ID.

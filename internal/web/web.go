@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"glance_share_exporter/collector"
+	"glance_share_exporter/dashboards"
 )
 
 // Options are what the pages show and do. All but Reload and the three paths are required.
@@ -54,13 +55,19 @@ func New(opts Options) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	status, err := newStatusPage(opts, external, telemetry)
+	people := newPeople()
+	status, err := newStatusPage(opts, external, telemetry, people)
+	if err != nil {
+		return nil, err
+	}
+	runbooks, err := newRunbooks(dashboards.Runbooks, external, people)
 	if err != nil {
 		return nil, err
 	}
 	scrapes := &scraper{opts: &opts, places: newPlaces(opts.MaxRequests), shared: newSharedSeries()}
 	mux := http.NewServeMux()
 	mux.Handle("GET "+prefix+"/{$}", status)
+	mux.Handle("GET "+prefix+"/runbooks", runbooks)
 	mux.Handle("GET "+prefix+telemetry, &metricsHandler{scraper: scrapes, probe: prefix + "/probe"})
 	mux.Handle("GET "+prefix+"/probe", &probeHandler{scraper: scrapes, took: map[string]*rendering{}})
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
@@ -117,7 +124,7 @@ func telemetryPath(p string) (string, error) {
 }
 
 func reserved(p string) bool {
-	return p == "/config" || p == "/probe" || p == "/sd" || strings.HasPrefix(p+"/", "/-/")
+	return p == "/config" || p == "/probe" || p == "/sd" || p == "/runbooks" || strings.HasPrefix(p+"/", "/-/")
 }
 
 // prefixes returns the path prefix that people see and the one that is served, both without a slash at the end.

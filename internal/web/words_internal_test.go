@@ -28,7 +28,7 @@ func TestAgesWhileAMachineSleeps(t *testing.T) {
 	began := time.Now()
 	c.Collect(t.Context(), collector.Limits{Timeout: time.Second})
 	now := time.Now()
-	if v := newCloudView(c, "", now); v.Condition != unreadable {
+	if v := newCloudView(c, "", "", now); v.Condition != unreadable {
 		t.Fatalf("before: %s", v.State())
 	}
 	seconds := (*uint64)(unsafe.Pointer(&now)) // since 1885, above 30 bits of nanoseconds
@@ -39,7 +39,7 @@ func TestAgesWhileAMachineSleeps(t *testing.T) {
 	if got := since(began, now).Round(time.Minute); got != 2*time.Hour {
 		t.Errorf("got %s, want 2h", got)
 	}
-	if v := newCloudView(c, "", now); v.Condition != outdated || v.Read.Ago() != "2 h ago" {
+	if v := newCloudView(c, "", "", now); v.Condition != outdated || v.Read.Ago() != "2 h ago" {
 		t.Errorf("%s, %s", v.State(), v.Read.Ago())
 	}
 	// A wall clock that is set back makes nothing young, and is no future.

@@ -1,0 +1,144 @@
+package web
+
+import (
+	"regexp"
+	"strings"
+
+	"glance_share_exporter/collector"
+)
+
+// remedy is what to do about the unexpected members of an image, ready to be copied.
+type remedy struct {
+	Remove string   // commands that remove them
+	Accept string   // the entry of the configuration that expects them
+	Not    []string // why some have none
+}
+
+// Bounds of a remedy.
+const (
+	maxRemoved  = 10 // members with a command
+	maxAccepted = 40 // members in an entry
+)
+
+// plainID is an ID that means nothing to a shell or to YAML. The owner of an image may add any text as a member.
+var plainID = regexp.MustCompile(`^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
+
+// remedyOf returns nil for an image without unexpected members.
+func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
+	unexpected := img.Unexpected()
+	if unexpected == 0 {
+		return nil
+	}
+	r := &remedy{}
+	if !plainID.MatchString(img.ID) {
+		r.Not = append(r.Not, "No command is shown, because the image's ID is not a UUID.")
+		return r
+	}
+	rows, _ := s.Rows(img, min(unexpected, maxAccepted))
+	var commands, accepted []string
+	for i := range rows {
+		row := &rows[i]
+		switch {
+		case !plainID.MatchString(row.ID):
+			r.Not = append(r.Not, "No command is shown for member "+quoted(row.ID)+": its ID is neither 32 hexadecimal digits nor a UUID, "+
+				"and could do harm in a shell. Remove it in the dashboard of the cloud.")
+			continue
+		case row.Type != "project" && row.Type != "domain" && row.Type != "organization":
+			r.Not = append(r.Not, "No command is shown for member "+row.ID+": its type "+quoted(row.Type)+" is not known.")
+			continue
+		case row.Type != "project":
+			r.Not = append(r.Not, "No command is shown for "+visible(row.Type)+" "+row.ID+": remove it in the console of the cloud.")
+		case len(commands) < maxRemoved:
+			commands = append(commands, removal(s, img.ID, row.ID))
+		}
+		accepted = append(accepted, listItem(row.ID, row.Type, row.Name))
+	}
+	if len(r.Not) > maxRemoved {
+		r.Not = append(r.Not[:maxRemoved], "And so for others.")
+	}
+	r.Remove = strings.Join(commands, "\n")
+	r.Accept = entryOf(img, accepted)
+	return r
+}
+
+// removal is the command that removes a project from the members of an image.
+func removal(s *collector.Snapshot, image, project string) string {
+	if s.Huawei() {
+		return `curl -X DELETE -H "X-Auth-Token: $T" "https://ims.REGION.myhuaweicloud.com/v2/images/` + image + "/members/" + project + `"`
+	}
+	return "openstack image remove project " + image + " " + project
+}
+
+// entryOf is an entry of images that expects what the image is expected to be and have now, and more. It is empty where that
+// has an ID that is not plain, or is too long.
+func entryOf(img *collector.ImageSnapshot, more []string) string {
+	var b strings.Builder
+	b.WriteString("- id: " + img.ID + "\n")
+	if visibilities := img.Policy.Visibility; len(visibilities) > 0 {
+		texts := make([]string, len(visibilities))
+		for i, v := range visibilities {
+			texts[i] = string(v)
+		}
+		b.WriteString("  expected_visibility: [" + strings.Join(texts, ", ") + "]\n")
+	}
+	b.WriteString("  expected_members:\n")
+	if len(more) == 0 || len(img.Policy.Members)+len(more) > maxAccepted {
+		return ""
+	}
+	for _, m := range img.Policy.Members {
+		if !plainID.MatchString(m.ID) {
+			return ""
+		}
+		b.WriteString("    - " + listItem(m.ID, string(m.Type), m.Name) + "\n")
+	}
+	for _, item := range more {
+		b.WriteString("    - " + item + "\n")
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// numeric are IDs that YAML takes for numbers.
+var numeric = regexp.MustCompile(`^[0-9]+([eE][0-9]+)?$`)
+
+// listItem is an entry of expected_members.
+func listItem(id, kind, name string) string {
+	item := id
+	if numeric.MatchString(id) {
+		item = `"` + id + `"`
+	}
+	if kind != "project" {
+		item = "{id: " + item + ", type: " + kind + "}"
+	}
+	if name != "" {
+		item += " # " + visible(name)
+	}
+	return item
+}
+
+// runbookOf is the section of the runbooks about what is wrong with an image, empty where nothing is.
+func (e *entry) runbookOf() string {
+	img := e.img
+	switch {
+	case e.severity >= unjudged:
+		return ""
+	case e.inbound != nil && e.severity == critical:
+		return "GlanceInboundUnknownOwner"
+	case e.inbound != nil && e.inbound.img.Unexpected:
+		return "GlanceInboundUnknownOwnerOffered"
+	case e.inbound != nil:
+		return "GlanceInboundIncomplete"
+	case e.severity == critical && e.shown().Unexpected() > 0:
+		return "GlanceImageUnexpectedMember"
+	case e.severity == critical:
+		return "GlanceImageExposedByVisibility"
+	case e.severity == warning && img.Misplaced(), e.severity == warning && img.Coverage == collector.NotApplicable:
+		return "GlanceImageLessVisibleThanExpected"
+	case e.severity == warning:
+		return "GlanceImageMemberMissing"
+	case notProven(img):
+		return "GlanceViewNotProven"
+	case img.Coverage == collector.Partial, img.Coverage == collector.Complete:
+		return "GlanceImageWatcherBlind"
+	}
+	return "GlanceImageNotRead"
+}

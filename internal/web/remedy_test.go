@@ -1,0 +1,192 @@
+package web_test
+
+import (
+	"html"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"glance_share_exporter/client"
+	"glance_share_exporter/collector"
+	"glance_share_exporter/dashboards"
+	"glance_share_exporter/internal/config"
+	"glance_share_exporter/internal/web"
+)
+
+var pre = regexp.MustCompile(`(?s)<pre[^>]*><code>(.*?)</code></pre>`)
+
+// copyable is what a page has to copy.
+func copyable(page string) (list []string) {
+	for _, found := range pre.FindAllStringSubmatch(page, -1) {
+		list = append(list, html.UnescapeString(found[1]))
+	}
+	return list
+}
+
+func TestRemedies(t *testing.T) {
+	const numeric = "12345678901234567890123456789012"
+	for _, test := range []struct {
+		name    string
+		opts    func(*collector.Options)
+		members []client.Member
+		want    []string
+		says    string
+	}{
+		{
+			name:    "a command and an entry",
+			opts:    func(o *collector.Options) { o.Images[0].Policy.Visibility = []client.Visibility{client.Shared} },
+			members: []client.Member{{Type: client.TypeProject, ID: numeric}, {Type: client.TypeProject, ID: payments}, {Type: client.TypeProject, ID: sandbox}},
+			want: []string{
+				"openstack image remove project " + debian + " " + numeric + "\nopenstack image remove project " + debian + " " + sandbox,
+				"- id: " + debian + "\n  expected_visibility: [shared]\n  expected_members:\n    - " + payments + "\n    - " + search +
+					"\n    - \"" + numeric + "\"\n    - " + sandbox + " # dev-sandbox",
+			},
+		},
+		{
+			name:    "Huawei Cloud",
+			opts:    func(o *collector.Options) { o.API = client.IMS },
+			members: []client.Member{{Type: client.TypeProject, ID: sandbox}},
+			want: []string{
+				`curl -X DELETE -H "X-Auth-Token: $T" "https://ims.REGION.myhuaweicloud.com/v2/images/` + debian + "/members/" + sandbox + `"`,
+				"- id: " + debian + "\n  expected_members:\n    - " + payments + "\n    - " + search + "\n    - " + sandbox + " # dev-sandbox",
+			},
+		},
+		{name: "an ID that a shell runs", members: []client.Member{{Type: client.TypeProject, ID: "$(reboot)"}}, says: "neither 32 hexadecimal digits nor a UUID"},
+		{name: "an ID that YAML reads", members: []client.Member{{Type: client.TypeProject, ID: "x}]\n"}}, says: "neither 32 hexadecimal digits nor a UUID"},
+		{name: "an unknown type", members: []client.Member{{Type: "x, id: *", ID: sandbox}}, says: "is not known"},
+		{
+			name: "a domain", members: []client.Member{{Type: client.TypeDomain, ID: sandbox}}, says: "No command is shown for domain",
+			want: []string{"- id: " + debian + "\n  expected_members:\n    - " + payments + "\n    - " + search + "\n    - {id: " + sandbox + ", type: domain} # dev-sandbox"},
+		},
+		{
+			name:    "an expected ID of another form",
+			opts:    func(o *collector.Options) { o.Images[0].Policy = expected("team-payments") },
+			members: []client.Member{{Type: client.TypeProject, ID: sandbox}},
+			want:    []string{"openstack image remove project " + debian + " " + sandbox},
+		},
+		{name: "nothing to do", members: []client.Member{{Type: client.TypeProject, ID: payments}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, api, opts := newSite(t, nil), stocked(), judged()
+			if test.opts != nil {
+				test.opts(&opts)
+			}
+			api.members[debian] = test.members
+			for i := range test.members {
+				test.members[i].Status = client.Accepted
+			}
+			s.add(t, api, opts)
+			s.scrape(t)
+			page := s.page(t, "/?image="+debian)
+			got := copyable(page)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+			if !strings.Contains(page, test.says) {
+				t.Errorf("no %q", test.says)
+			}
+			if i := slices.IndexFunc(got, func(s string) bool { return strings.HasPrefix(s, "- id:") }); i >= 0 {
+				checkEntry(t, got[i], opts.API, test.members)
+			}
+		})
+	}
+}
+
+// checkEntry loads an entry, which must expect the members.
+func checkEntry(t *testing.T, entry string, api client.API, members []client.Member) {
+	t.Helper()
+	text := "clouds:\n  - name: prod\n    api: " + string(api) + "\n    auth: {token: {token: t0ken-of-a-user, project_id: " + owner.ProjectID + "}}\n" +
+		"    endpoint: https://glance.example.com/\n    images:\n      " + strings.ReplaceAll(entry, "\n", "\n      ") + "\n"
+	loaded, err := config.Parse("exporter.yml", []byte(text))
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text)
+	}
+	policy := loaded.Clouds[0].Collector.Images[0].Policy
+	for _, m := range members {
+		if !slices.ContainsFunc(policy.Members, func(e collector.ExpectedMember) bool { return e.ID == m.ID && e.Type == m.Type }) {
+			t.Errorf("%s %s is not expected by\n%s", m.Type, m.ID, entry)
+		}
+	}
+}
+
+// An image that is linked to comes first, before the verdict about all clouds.
+func TestAnImageAloneComesFirst(t *testing.T) {
+	s := newSite(t, nil)
+	s.add(t, stocked(), judged())
+	s.scrape(t)
+	for path, want := range map[string]bool{"/": false, "/?q=golden": false, "/?image=" + debian: true} {
+		page := s.page(t, path)
+		if got := strings.Index(page, `<div id="list"`) < strings.Index(page, `<div id="top"`); got != want {
+			t.Errorf("%s: the list is first: %t, want %t", path, got, want)
+		}
+	}
+}
+
+// Every project is a link to all that it can use.
+func TestProjectsAreLinks(t *testing.T) {
+	s := newSite(t, func(o *web.Options) { o.ExternalURL = "https://monitoring.example.com/glance" })
+	s.add(t, stocked(), judged())
+	s.page(t, "/glance/metrics")
+	page := s.page(t, "/glance/")
+	for _, id := range []string{payments, search, owner.ProjectID} {
+		if !strings.Contains(page, `<a href="/glance/?q=`+id+`"><code>`+id+`</code></a>`) {
+			t.Errorf("no link for %s", id)
+		}
+	}
+	if page = s.page(t, "/glance/?q="+search); !strings.Contains(page, debian) || strings.Contains(page, ubuntu) {
+		t.Error("the link of a project shows other images than those that it can use")
+	}
+}
+
+func TestRunbooks(t *testing.T) {
+	s := newSite(t, func(o *web.Options) { o.ExternalURL = "https://monitoring.example.com/glance" })
+	page := s.page(t, "/glance/runbooks")
+	ids := map[string]bool{}
+	for _, found := range regexp.MustCompile(`<h[1-6] id="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		ids[found[1]] = true
+	}
+	alerts := regexp.MustCompile(`(?m)^## (Glance\w+)$`).FindAllStringSubmatch(string(dashboards.Runbooks), -1)
+	if len(alerts) < 20 {
+		t.Fatalf("%d alerts", len(alerts))
+	}
+	for _, alert := range alerts {
+		if !ids[strings.ToLower(alert[1])] {
+			t.Errorf("no section for %s", alert[1])
+		}
+	}
+	for _, found := range regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		to := found[1]
+		if section, local := strings.CutPrefix(to, "#"); local && !ids[section] || !local && to != "/glance/" && !strings.HasPrefix(to, "https://") {
+			t.Errorf("the link %s leads nowhere", to)
+		}
+	}
+	rec := httptest.NewRecorder()
+	s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/glance/runbooks", nil))
+	if policy := rec.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+		t.Errorf("policy %q", policy)
+	}
+}
+
+// The page links to sections of the runbooks that there are.
+func TestThePagesRunbooks(t *testing.T) {
+	s, api := newSite(t, nil), stocked()
+	api.add(debian, "golden-debian-12", client.Shared, sandbox)
+	api.add(alpine, "golden-alpine-3.20", client.Public)
+	api.errs[ubuntu] = status(client.OpListMembers, ubuntu, 500)
+	opts := judged()
+	opts.Images[4].Policy.Visibility = []client.Visibility{client.Shared}
+	s.add(t, api, opts)
+	s.scrape(t)
+	page, books := s.page(t, "/"), s.page(t, "/runbooks")
+	for _, alert := range []string{"GlanceImageUnexpectedMember", "GlanceImageExposedByVisibility", "GlanceImageNotRead", "GlanceImageLessVisibleThanExpected"} {
+		if !strings.Contains(page, `<a href="/runbooks#`+strings.ToLower(alert)+`">runbook `+alert+`</a>`) {
+			t.Errorf("no link to %s", alert)
+		}
+		if !strings.Contains(books, `<h2 id="`+strings.ToLower(alert)+`">`) {
+			t.Errorf("no section %s", alert)
+		}
+	}
+}

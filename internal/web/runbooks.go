@@ -1,0 +1,79 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"html/template"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	"github.com/yuin/goldmark/parser"
+	markdown "github.com/yuin/goldmark/text"
+	"github.com/yuin/goldmark/util"
+)
+
+//go:embed runbooks.html
+var runbooksHTML string
+
+// runbooks serves the runbooks of the alerts, so that the links of alerts and of the status page have a target.
+type runbooks struct {
+	people *people
+	policy string
+	page   []byte
+}
+
+func newRunbooks(source []byte, prefix string, people *people) (*runbooks, error) {
+	transform := parser.WithASTTransformers(util.Prioritized(withoutFiles{}, 100))
+	renderer := goldmark.New(goldmark.WithExtensions(extension.Table), goldmark.WithParserOptions(parser.WithAutoHeadingID(), transform))
+	var body, page bytes.Buffer
+	if err := renderer.Convert(source, &body); err != nil {
+		return nil, err
+	}
+	parsed, err := template.New("runbooks").Parse(runbooksHTML)
+	if err != nil {
+		return nil, err
+	}
+	err = parsed.Execute(&page, struct {
+		Base string
+		CSS  template.CSS
+		Body template.HTML // of the project's own text; goldmark leaves HTML in it out
+	}{prefix, template.CSS(pageCSS), template.HTML(body.String())})
+	return &runbooks{people, contentPolicy("style-src "+hashOf(pageCSS), "form-action 'none'"), page.Bytes()}, err
+}
+
+func (p *runbooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.people.serve(w, r, p.policy, func(_ context.Context, to io.Writer) error {
+		_, err := to.Write(p.page)
+		return err
+	})
+}
+
+// withoutFiles replaces links to other files of the project, which the exporter does not serve, by their texts.
+type withoutFiles struct{}
+
+// Transform implements parser.ASTTransformer.
+func (withoutFiles) Transform(document *ast.Document, _ markdown.Reader, _ parser.Context) {
+	var links []*ast.Link
+	_ = ast.Walk(document, func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+		if link, ok := n.(*ast.Link); ok && entering {
+			to := string(link.Destination)
+			if !slices.ContainsFunc([]string{"#", "https://", "http://"}, func(start string) bool { return strings.HasPrefix(to, start) }) {
+				links = append(links, link)
+			}
+		}
+		return ast.WalkContinue, nil
+	})
+	for _, link := range links {
+		parent := link.Parent()
+		for child := link.FirstChild(); child != nil; child = link.FirstChild() {
+			parent.InsertBefore(parent, link, child)
+		}
+		parent.RemoveChild(parent, link)
+	}
+}
