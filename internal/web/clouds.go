@@ -38,6 +38,8 @@ type cloudView struct {
 	Parts     []partView
 
 	background     bool // it is collected in the background
+	discovers      bool
+	shardsRead     int
 	entries        []*entry
 	images, unread int
 	inTurns        int                     // images that are read in turns
@@ -122,6 +124,8 @@ func newCloudView(c *collector.Cloud, metrics, probe string, now time.Time) *clo
 		if l.Snapshot == nil {
 			yet++
 		} else {
+			v.shardsRead++
+			v.discovers = v.discovers || l.Snapshot.Discovers
 			v.addShard(&p, l, now)
 		}
 		v.Condition = min(v.Condition, p.Condition)

@@ -22,6 +22,23 @@ func filterOf(query url.Values) filter {
 	return filter{Text: text("q"), Cloud: text("cloud"), Image: strings.ToLower(text("image")), Problems: query.Get("problems") == "1"}
 }
 
+// query is the filter as the end of an address.
+func (f filter) query() string {
+	values := url.Values{}
+	for name, value := range map[string]string{"q": f.Text, "cloud": f.Cloud, "image": f.Image} {
+		if value != "" {
+			values.Set(name, value)
+		}
+	}
+	if f.Problems {
+		values.Set("problems", "1")
+	}
+	if len(values) == 0 {
+		return ""
+	}
+	return "?" + values.Encode()
+}
+
 // Any reports whether something may be left out.
 func (f filter) Any() bool { return f != filter{} }
 

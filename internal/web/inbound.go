@@ -14,6 +14,9 @@ type inbound struct {
 	project string // it is shared with
 	owner   string // name and ID
 	judged  bool   // there are expected_owners
+
+	projectID, projectName, ownerName string
+	read                              time.Time
 }
 
 // takeInbound adds the images that other projects share with the projects of a shard.
@@ -21,13 +24,15 @@ func (c *cloudView) takeInbound(l *collector.Latest, now time.Time, old bool) {
 	s := l.Snapshot
 	for i := range s.Inbound {
 		in := &s.Inbound[i]
-		project := named(projectName(s, in.ProjectID), in.ProjectID)
+		name := projectName(s, in.ProjectID)
+		project := named(name, in.ProjectID)
 		for k := range in.Images {
 			img := &in.Images[k]
 			r := &img.Record
 			e := &entry{
 				cloud: c.Name, part: l, now: now, old: old, img: &collector.ImageSnapshot{ID: r.ID, Name: img.Name, Record: r},
-				inbound: &inbound{img, project, named(s.OwnerName(img), r.Owner), s.JudgesOwners()}, key: "inbound-" + c.Name + "-" + in.ProjectID + "-" + r.ID,
+				inbound: &inbound{img, project, named(s.OwnerName(img), r.Owner), s.JudgesOwners(), in.ProjectID, name, s.OwnerName(img), in.Read},
+				key:     "inbound-" + c.Name + "-" + in.ProjectID + "-" + r.ID,
 			}
 			e.classify()
 			c.entries = append(c.entries, e)

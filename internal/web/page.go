@@ -89,6 +89,7 @@ type view struct {
 	Verdict              verdict
 	Filter               filter
 	Shows                string
+	CSV, JSON            string // addresses of what is shown
 	Notes                []string
 	Groups               []*group
 }
@@ -107,19 +108,13 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 	v := &view{
 		Base: p.base, Version: p.opts.Version, Build: p.build, CSS: template.CSS(pageCSS), JS: template.JS(pageJS),
 		Now: moment{now, now}, Links: p.links, Filter: f,
+		CSV: p.base + "/shares.csv" + f.query(), JSON: p.base + "/shares.json" + f.query(),
 	}
-	clouds, release := p.opts.Clouds()
-	defer release()
-	known := false
-	for _, c := range clouds {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		v.Clouds = append(v.Clouds, newCloudView(c, p.metrics, p.base+"/probe", now))
-		v.Names = append(v.Names, c.Name())
-		known = known || c.Name() == f.Cloud
+	v.Clouds = p.clouds(ctx, now)
+	for _, c := range v.Clouds {
+		v.Names = append(v.Names, c.Name)
 	}
-	if f.Cloud != "" && !known {
+	if f.Cloud != "" && !slices.Contains(v.Names, f.Cloud) {
 		v.Notes = append(v.Notes, "The configuration has no cloud "+quoted(f.Cloud)+".")
 	}
 	v.Verdict = p.judge(v.Clouds)
@@ -131,6 +126,18 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Condition, b.Condition) })
 	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Condition < readWhole
 	return p.template.Execute(w, v)
+}
+
+// clouds are what the last scrapes read, as long as somebody wants to see it.
+func (p *statusPage) clouds(ctx context.Context, now time.Time) (views []*cloudView) {
+	clouds, release := p.opts.Clouds()
+	defer release()
+	for _, c := range clouds {
+		if ctx.Err() == nil {
+			views = append(views, newCloudView(c, p.metrics, p.base+"/probe", now))
+		}
+	}
+	return views
 }
 
 // list selects the images to show, as long as somebody wants to see them.

@@ -40,20 +40,32 @@ func enter(ctx context.Context, places chan struct{}) bool {
 	}
 }
 
-// serve renders a page and sends it under a Content-Security-Policy.
-func (p *people) serve(w http.ResponseWriter, r *http.Request, policy string, render func(context.Context, io.Writer) error) {
+// enter waits until a page may be written. leave must be called after that.
+func (p *people) enter(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
 	select {
 	case p.places <- struct{}{}:
-		defer func() { <-p.places }()
 	default:
 		w.Header().Set("Retry-After", "1")
 		http.Error(w, fmt.Sprintf("%d requests are already waiting for this page: try again later", mostWait), http.StatusServiceUnavailable)
-		return
+		return nil, false
 	}
 	if !enter(r.Context(), p.pages) {
+		<-p.places
+		return nil, false
+	}
+	return func() {
+		<-p.pages
+		<-p.places
+	}, true
+}
+
+// serve renders a page and sends it under a Content-Security-Policy.
+func (p *people) serve(w http.ResponseWriter, r *http.Request, policy string, render func(context.Context, io.Writer) error) {
+	leave, ok := p.enter(w, r)
+	if !ok {
 		return
 	}
-	defer func() { <-p.pages }()
+	defer leave()
 	page, err := p.make(r, render)
 	switch {
 	case r.Context().Err() != nil:

@@ -68,6 +68,8 @@ func New(opts Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+prefix+"/{$}", status)
 	mux.Handle("GET "+prefix+"/runbooks", runbooks)
+	mux.Handle("GET "+prefix+"/shares.csv", &sharesPage{status, false})
+	mux.Handle("GET "+prefix+"/shares.json", &sharesPage{status, true})
 	mux.Handle("GET "+prefix+telemetry, &metricsHandler{scraper: scrapes, probe: prefix + "/probe"})
 	mux.Handle("GET "+prefix+"/probe", &probeHandler{scraper: scrapes, took: map[string]*rendering{}})
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
@@ -124,7 +126,8 @@ func telemetryPath(p string) (string, error) {
 }
 
 func reserved(p string) bool {
-	return p == "/config" || p == "/probe" || p == "/sd" || p == "/runbooks" || strings.HasPrefix(p+"/", "/-/")
+	others := []string{"/config", "/probe", "/runbooks", "/sd", "/shares.csv", "/shares.json"}
+	return slices.Contains(others, p) || strings.HasPrefix(p+"/", "/-/")
 }
 
 // prefixes returns the path prefix that people see and the one that is served, both without a slash at the end.

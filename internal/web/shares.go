@@ -1,0 +1,254 @@
+package web
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"glance_share_exporter/collector"
+)
+
+// share is a row of an audit: what this process read of a cloud, of an image, or of a member.
+type share struct {
+	Row        string `json:"row"` // cloud, image, member, or inbound: an image that another project shares
+	Cloud      string `json:"cloud"`
+	ImageID    string `json:"image_id,omitempty"`
+	ImageName  string `json:"image_name,omitempty"`
+	OwnerID    string `json:"owner_id,omitempty"`
+	OwnerName  string `json:"owner_name,omitempty"`
+	Visibility string `json:"visibility,omitempty"`
+	MemberType string `json:"member_type,omitempty"` // everyone, of an image that is open
+	MemberID   string `json:"member_id,omitempty"`
+	MemberName string `json:"member_name,omitempty"`
+	Status     string `json:"status,omitempty"`
+	Expected   *bool  `json:"expected,omitempty"` // nil: not judged
+	Created    string `json:"created,omitempty"`
+	Updated    string `json:"updated,omitempty"`
+	ReadAt     string `json:"read_at,omitempty"`
+	Complete   bool   `json:"complete"` // whether this process read all of it
+	Discovery  *bool  `json:"discovery,omitempty"`
+	ShardsRead int    `json:"shards_read,omitempty"`
+	Shards     int    `json:"shards,omitempty"`
+	Problem    string `json:"problem,omitempty"`
+}
+
+// shareColumns are the head of the CSV.
+var shareColumns = []string{
+	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "visibility", "member_type", "member_id", "member_name", "status",
+	"expected", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
+}
+
+func (s *share) columns() []string {
+	number := func(n int) string {
+		if s.Row != "cloud" {
+			return ""
+		}
+		return strconv.Itoa(n)
+	}
+	return []string{
+		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.Visibility, s.MemberType, s.MemberID, s.MemberName, s.Status,
+		flag(s.Expected), s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
+		s.Problem,
+	}
+}
+
+func flag(b *bool) string {
+	if b == nil {
+		return ""
+	}
+	return strconv.FormatBool(*b)
+}
+
+// exactly is a time of a row, in UTC.
+func exactly(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.UTC().Format(time.RFC3339)
+}
+
+// sharesPage serves the rows as CSV or JSON, with the filter of the status page. It sends no request to a cloud.
+type sharesPage struct {
+	status *statusPage
+	json   bool
+}
+
+// flushEvery is after how many rows the time to write begins again.
+const flushEvery = 1000
+
+func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	leave, ok := p.status.people.enter(w, r)
+	if !ok {
+		return
+	}
+	defer leave()
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	name, kind := "shares.csv", "text/csv; charset=utf-8"
+	if p.json {
+		name, kind = "shares.json", "application/json"
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		connection := http.NewResponseController(w)
+		defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
+		write, end := csvRows(w)
+		if p.json {
+			write, end = jsonRows(w)
+		}
+		rows := 0
+		for _, c := range p.status.clouds(r.Context(), time.Now()) {
+			c.shares(filterOf(r.URL.Query()), func(s *share) bool {
+				if rows%flushEvery == 0 {
+					_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
+				}
+				rows++
+				return write(s) == nil && r.Context().Err() == nil
+			})
+		}
+		_ = end() // whoever asked may have gone
+	})).ServeHTTP(w, r)
+}
+
+// csvRows writes a head and rows. A text that a spreadsheet would take for a formula has a quote before it.
+func csvRows(w io.Writer) (write func(*share) error, end func() error) {
+	out := csv.NewWriter(w)
+	_ = out.Write(shareColumns)
+	write = func(s *share) error {
+		columns := s.columns()
+		for i, text := range columns {
+			if text != "" && strings.ContainsRune("=+-@\t\r", rune(text[0])) {
+				columns[i] = "'" + text
+			}
+		}
+		return out.Write(columns)
+	}
+	return write, func() error {
+		out.Flush()
+		return out.Error()
+	}
+}
+
+// jsonRows writes an array with a row a line.
+func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
+	before := "[\n"
+	write = func(s *share) error {
+		text, err := json.Marshal(s)
+		if err == nil {
+			_, err = w.Write(append([]byte(before), text...))
+		}
+		before = ",\n"
+		return err
+	}
+	return write, func() error {
+		if before == "[\n" {
+			_, _ = io.WriteString(w, before)
+		}
+		_, err := io.WriteString(w, "\n]\n")
+		return err
+	}
+}
+
+// shares yields the rows of a cloud: its own, and those of the images that the filter takes.
+func (c *cloudView) shares(f filter, yield func(*share) bool) {
+	if f.Cloud == "" || f.Cloud == c.Name {
+		row := &share{Row: "cloud", Cloud: c.Name, Complete: c.Condition == readWhole, Shards: max(len(c.Parts), 1), ShardsRead: c.shardsRead, Problem: strings.Join(c.Says, " ")}
+		if c.Read != nil {
+			row.ReadAt = exactly(c.Read.at)
+		}
+		if c.discovers {
+			found := !c.listing && !c.listingProof && c.shardsRead == row.Shards
+			row.Discovery = &found
+		}
+		if !yield(row) {
+			return
+		}
+	}
+	for _, e := range c.entries {
+		if !f.takes(e, e.part.Snapshot) {
+			continue
+		}
+		for _, row := range e.shares() {
+			if !yield(row) {
+				return
+			}
+		}
+	}
+}
+
+// shares are the rows of an image: one a member, one if it is open to everyone, and one where there is no other.
+func (e *entry) shares() (rows []*share) {
+	img, s := e.img, e.part.Snapshot
+	base := share{Row: "image", Cloud: e.cloud, ImageID: img.ID, ImageName: img.Label(), ReadAt: exactly(img.MembersRead), Complete: e.complete()}
+	if r := img.Record; r != nil {
+		base.OwnerID, base.OwnerName, base.Visibility = r.Owner, projectName(s, r.Owner), string(r.Visibility)
+	}
+	if img.Coverage == collector.Unread {
+		base.Problem = e.problem()
+	}
+	if e.inbound != nil {
+		return []*share{e.inbound.share(base)}
+	}
+	if img.Open() {
+		row, expected := base, !img.Misplaced()
+		row.Row, row.MemberType, row.Expected = "member", "everyone", &expected
+		rows = append(rows, &row)
+	}
+	members, _ := s.Rows(img, len(img.Members)+len(img.Policy.Members))
+	for i := range members {
+		m := &members[i]
+		if m.Judgement == collector.MissingMember {
+			continue
+		}
+		row := base
+		row.Row, row.MemberType, row.MemberID, row.MemberName, row.Status = "member", m.Type, m.ID, m.Name, m.Status
+		row.Created, row.Updated = exactly(m.Created), exactly(m.Updated)
+		if m.Judgement != collector.UnjudgedMember {
+			expected := m.Judgement == collector.ExpectedMemberSeen
+			row.Expected = &expected
+		}
+		rows = append(rows, &row)
+	}
+	if len(rows) == 0 {
+		rows = append(rows, &base)
+	}
+	return rows
+}
+
+// share is the row of an image that another project shares: who has it is the project that it is shared with.
+func (in *inbound) share(row share) *share {
+	row.Row, row.MemberType, row.MemberID, row.MemberName = "inbound", "project", in.projectID, in.projectName
+	row.OwnerName, row.Status, row.ReadAt, row.Problem = in.ownerName, string(in.img.Status), exactly(in.read), ""
+	if in.judged {
+		expected := !in.img.Unexpected
+		row.Expected = &expected
+	}
+	return &row
+}
+
+// complete reports whether all is known of who can use the image, as of the last scrape.
+func (e *entry) complete() bool {
+	img := e.img
+	switch {
+	case e.old, e.stale() && !img.InTurns:
+		return false
+	case e.inbound != nil:
+		return e.inbound.known()
+	case img.Coverage == collector.NotApplicable:
+		return !img.Unasked()
+	}
+	return img.Coverage == collector.Complete && !nameless(img) && knownVisibility(img)
+}
+
+// problem says why an image was not read.
+func (e *entry) problem() string {
+	if e.img.Err == nil {
+		return ""
+	}
+	return e.img.Err.Error()
+}
