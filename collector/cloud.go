@@ -40,6 +40,7 @@ type Cloud struct {
 	api     API
 	logger  log.Logger
 	access  accessLog
+	changes changeLog
 	history *History
 	slots   *slots
 
@@ -61,6 +62,7 @@ func New(api API, opts Options, logger log.Logger) *Cloud {
 		opts: &opts, states: map[Shard]*shardState{},
 	}
 	c.access.logger = c.logger
+	c.changes = changeLog{logger: c.logger, total: map[ChangeKind]uint64{}}
 	c.ended.L = &c.mu
 	return c
 }
@@ -212,6 +214,7 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 		told := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
 		r.queue.turn.Unlock()
 		r.shard.journal.reportLeft(r.departed) // no later run knows of them
+		c.changes.report(r.changes)
 		if told {
 			r.report()
 		}

@@ -27,12 +27,13 @@ type History struct {
 	inbound     *inboundHistory        // replaced, never changed
 	discovered  *discoveryResult       // nil: none
 	discovering *discoveryFlight       // a discovery that is under way; nil: none is
+	listed      map[Shard]bool         // of which a run had all listings, with the options at work
 }
 
 func newHistory(opts *Options) *History {
 	return &History{
 		opts: opts, images: map[string]seenImage{}, views: map[string]view{}, asked: map[question]time.Time{},
-		owners: map[string]int{}, inbound: &inboundHistory{},
+		owners: map[string]int{}, listed: map[Shard]bool{}, inbound: &inboundHistory{},
 	}
 }
 
@@ -113,7 +114,7 @@ func (h *History) setOptions(opts *Options) {
 			kept[id] = image
 		}
 	}
-	h.opts, h.images, h.inbound = opts, kept, h.inbound.withOptions(opts)
+	h.opts, h.images, h.inbound, h.listed = opts, kept, h.inbound.withOptions(opts), map[Shard]bool{}
 	if opts.RefreshInterval == 0 {
 		h.readings = nil
 	}
@@ -173,10 +174,14 @@ func (h *History) updateImages(r *run) {
 			h.forget(t, r)
 			continue
 		}
-		image := h.images[t.ID]
+		image, known := h.images[t.ID]
+		if !known && t.discovered && h.listed[r.shard.shard] {
+			r.changes = append(r.changes, change{kind: ImageAdded, id: t.ID, name: r.imageName(t)})
+		}
 		image.update(t, h.ended, r)
 		h.images[t.ID] = image
 	}
+	h.listed[r.shard.shard] = h.listed[r.shard.shard] || r.discovered()
 }
 
 // newer reports whether a run that began after r, and ended before it, has read an image.
@@ -194,5 +199,6 @@ func (h *History) forget(t *image, r *run) {
 		left.Reason = Unmatched
 	}
 	h.leave(left)
+	r.changes = append(r.changes, change{kind: ImageRemoved, id: left.ID, name: left.Name})
 	r.departed = append(r.departed, left)
 }

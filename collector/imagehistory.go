@@ -36,6 +36,7 @@ type seenImage struct {
 	unexpected  bool         // an unexpected member was seen when the list was last read
 	hadRow      bool         // it ever had a member
 	since       time.Time    // when it was first watched
+	lastRead    lastRead     // for changes
 }
 
 // missing is a run in which an image was not found.
@@ -121,6 +122,7 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	case m.former != "" && !m.emptied.made():
 		m.emptied = e.list
 	}
+	r.changes = append(r.changes, m.lastRead.changes(t, v, r.imageName(t))...)
 	if v != notRead && v != unproven {
 		img := ImageSnapshot{Policy: t.Policy, Members: t.members.Members}
 		m.unexpected = v != noMembers && img.Unexpected() > 0

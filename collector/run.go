@@ -34,6 +34,7 @@ type run struct {
 	discovery discovery
 	inbound   inboundRun
 	departed  []LeftImage // that are not watched any more since this run
+	changes   []change    // since earlier runs
 }
 
 // lifetime is when a run is at work, and who waits for it.

@@ -198,14 +198,24 @@ func (r *Runtime) Close() {
 	}
 }
 
+var changesDesc = prometheus.NewDesc("glance_image_share_changes_total",
+	"Changes of who can use an image, between two complete reads by this process. change is member_added, member_removed, "+
+		"status_changed, opened, closed, image_added or image_removed.", []string{"cloud", "change"}, nil)
+
 // Describe implements prometheus.Collector.
 func (r *Runtime) Describe(ch chan<- *prometheus.Desc) {
 	r.successful.Describe(ch)
 	r.successAt.Describe(ch)
+	ch <- changesDesc
 }
 
 // Collect implements prometheus.Collector.
 func (r *Runtime) Collect(ch chan<- prometheus.Metric) {
 	r.successful.Collect(ch)
 	r.successAt.Collect(ch)
+	for _, entry := range r.current.Load().clouds {
+		for kind, n := range entry.collector.Changes() {
+			ch <- prometheus.MustNewConstMetric(changesDesc, prometheus.CounterValue, float64(n), entry.config.Collector.Name, string(kind))
+		}
+	}
 }

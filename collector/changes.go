@@ -1,0 +1,153 @@
+package collector
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+
+	"glance_share_exporter/client"
+)
+
+// ChangeKind is what changed between two complete reads.
+type ChangeKind string
+
+// The kinds of changes.
+const (
+	MemberAdded   ChangeKind = "member_added"
+	MemberRemoved ChangeKind = "member_removed"
+	StatusChanged ChangeKind = "status_changed" // of a member
+	Opened        ChangeKind = "opened"         // to every project, by its visibility
+	Closed        ChangeKind = "closed"
+	ImageAdded    ChangeKind = "image_added" // that discover found
+	ImageRemoved  ChangeKind = "image_removed"
+)
+
+// ChangeKinds returns all kinds.
+func ChangeKinds() []ChangeKind {
+	return []ChangeKind{MemberAdded, MemberRemoved, StatusChanged, Opened, Closed, ImageAdded, ImageRemoved}
+}
+
+// change is one change of who can use an image.
+type change struct {
+	kind     ChangeKind
+	id, name string
+	member   client.Member // of changes of members; empty otherwise
+	expected *bool         // nil: not judged
+}
+
+// changeLog counts the changes of a cloud and logs them, each once: all shards of the cloud have the same one.
+type changeLog struct {
+	logger log.Logger
+
+	mu    sync.Mutex
+	total map[ChangeKind]uint64
+}
+
+// maxChanges is how many changes of one run have a line of their own.
+const maxChanges = 100
+
+func (l *changeLog) report(changes []change) {
+	l.mu.Lock()
+	for i := range changes {
+		l.total[changes[i].kind]++
+	}
+	l.mu.Unlock()
+	for i := range changes {
+		if i == maxChanges {
+			_ = level.Info(l.logger).Log("msg", "more images or members changed; all are counted", "changes", len(changes)-i)
+			return
+		}
+		c := &changes[i]
+		fields := []any{"msg", "image share changed", "change", c.kind, "image_id", c.id, "image_name", c.name}
+		if c.member.Type != "" {
+			fields = append(fields, "member_type", c.member.Type, "member_id", c.member.ID, "status", c.member.Status)
+		}
+		if c.expected != nil {
+			fields = append(fields, "expected", *c.expected)
+		}
+		_ = level.Info(l.logger).Log(fields...)
+	}
+}
+
+// Changes returns how many changes there were since the cloud was connected, by their kinds.
+func (c *Cloud) Changes() map[ChangeKind]uint64 {
+	c.changes.mu.Lock()
+	defer c.changes.mu.Unlock()
+	all := make(map[ChangeKind]uint64)
+	for _, kind := range ChangeKinds() {
+		all[kind] = c.changes.total[kind]
+	}
+	return all
+}
+
+// lastRead is what the last complete reads of an image showed. The zero value is nothing.
+type lastRead struct {
+	listed  bool // members are those of a complete list
+	members []client.Member
+	record  *client.Image // nil, or with a visibility that is known
+}
+
+// changes compares what a run read of an image with what was read before, and keeps it. A list that may be incomplete, and
+// what was not read, change nothing.
+func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
+	if record := t.record; record != nil && record.Visibility.Known() {
+		was, is := l.record != nil && (&ImageSnapshot{Record: l.record}).Open(), (&ImageSnapshot{Record: record}).Open()
+		if l.record != nil && was != is {
+			kind, expected := Closed, true
+			if is {
+				kind, expected = Opened, !(&ImageSnapshot{Record: record, Policy: t.Policy}).Misplaced()
+			}
+			list = append(list, change{kind: kind, id: t.ID, name: name, expected: &expected})
+		}
+		l.record = record
+	}
+	nameless := func(m client.Member) bool { return m.ID == "" }
+	if v != allMembers || slices.ContainsFunc(t.members.Members, nameless) {
+		return list
+	}
+	if l.listed {
+		list = append(list, memberChanges(t, l.members, t.members.Members, name)...)
+	}
+	l.listed, l.members = true, t.members.Members
+	return list
+}
+
+// memberChanges compares two lists, which are sorted.
+func memberChanges(t *image, before, after []client.Member, name string) (list []change) {
+	add := func(kind ChangeKind, m client.Member) {
+		c := change{kind: kind, id: t.ID, name: name, member: m}
+		if t.Policy.judged() {
+			expected := t.Policy.find(&m) != nil
+			c.expected = &expected
+		}
+		list = append(list, c)
+	}
+	for len(before) > 0 || len(after) > 0 {
+		order := 0
+		switch {
+		case len(before) == 0:
+			order = 1
+		case len(after) == 0:
+			order = -1
+		default:
+			order = cmp.Or(cmp.Compare(before[0].Type, after[0].Type), cmp.Compare(before[0].ID, after[0].ID))
+		}
+		switch {
+		case order < 0:
+			add(MemberRemoved, before[0])
+			before = before[1:]
+		case order > 0:
+			add(MemberAdded, after[0])
+			after = after[1:]
+		default:
+			if before[0].Status != after[0].Status {
+				add(StatusChanged, after[0])
+			}
+			before, after = before[1:], after[1:]
+		}
+	}
+	return list
+}
