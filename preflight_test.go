@@ -115,7 +115,9 @@ func TestTheDocumentedPreflight(t *testing.T) {
 		img.Owner = projectID
 		w.AddImage(img)
 	}
-	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", memberID)
+	for _, expected := range []string{"2c63888f28f04481be6ddce7a7ace732", "8a119b9e16bc47328f7b7676d015b0dc"} {
+		w.Share("5796a670-482c-490e-8d97-82bfcdc83011", expected)
+	}
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
 		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n", password)))
 	config := example(t, configurationPage, "exporter.yml") + serveNames(t, w)

@@ -33,6 +33,7 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.images()...)
 	list = append(list, e.turns()...)
 	list = append(list, e.lists())
+	list = append(list, e.missing()...)
 	list = append(list, e.records()...)
 	list = append(list, e.proofs()...)
 	return append(list, e.series())

@@ -25,20 +25,24 @@ type kind struct {
 // kinds groups images by their problem; "" is none.
 func kinds(images []*collector.ImageSnapshot, why func(*collector.ImageSnapshot) string) (list []kind) {
 	for _, img := range images {
-		text := why(img)
-		if text == "" {
-			continue
+		if text := why(img); text != "" {
+			list = addTo(list, text, img)
 		}
-		i := slices.IndexFunc(list, func(k kind) bool { return k.why == text })
-		if i < 0 {
-			i, list = len(list), append(list, kind{why: text})
-		}
-		shown := img.ID
-		if img.Name != "" {
-			shown = img.Name + " " + img.ID
-		}
-		list[i].images = append(list[i].images, shown)
 	}
+	return list
+}
+
+// addTo adds an image to the kind with this text.
+func addTo(list []kind, text string, img *collector.ImageSnapshot) []kind {
+	i := slices.IndexFunc(list, func(k kind) bool { return k.why == text })
+	if i < 0 {
+		i, list = len(list), append(list, kind{why: text})
+	}
+	shown := img.ID
+	if img.Name != "" {
+		shown = img.Name + " " + img.ID
+	}
+	list[i].images = append(list[i].images, shown)
 	return list
 }
 
@@ -128,16 +132,20 @@ func (e *evidence) discovery(besides bool) finding {
 	return f
 }
 
+// plural returns a number of things in words.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 // imageCount returns a number of images in words, perhaps of images besides others.
 func imageCount(n int, besides bool) string {
-	noun := "images"
-	if n == 1 {
-		noun = "image"
-	}
 	if besides {
-		noun = "more " + noun
+		return plural(n, "more image")
 	}
-	return fmt.Sprintf("%d %s", n, noun)
+	return plural(n, "image")
 }
 
 // whyUnread says why an image's members are unknown, "" if they are not.

@@ -1,6 +1,7 @@
 package preflight
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -56,6 +57,33 @@ func (e *evidence) lists() finding {
 		f.more = append(f.more, "without a member list: "+strings.Join(words, ", "))
 	}
 	return f
+}
+
+// missing is about the expected members that complete lists do not have. One of them may be a name in place of an ID.
+func (e *evidence) missing() []finding {
+	var members []kind
+	all := e.some(func(img *collector.ImageSnapshot) bool { return len(img.Missing()) > 0 })
+	for _, img := range all {
+		for _, m := range img.Missing() {
+			shown := m.ID
+			if name := cmp.Or(m.Name, e.Options.MemberNames[m.ID]); name != "" {
+				shown = name + " " + m.ID
+			}
+			if m.Type != client.TypeProject {
+				shown = fmt.Sprintf("%s %s", m.Type, shown)
+			}
+			members = addTo(members, shown+": expected, but not a member of", img)
+		}
+	}
+	if len(members) == 0 {
+		return nil
+	}
+	f := finding{status: warn, subject: "expected", text: plural(len(members), "expected member") + " missing from " + plural(len(all), "image")}
+	f.more = told(members[:min(len(members), maxListed)])
+	if rest := len(members) - maxListed; rest > 0 {
+		f.more = append(f.more, fmt.Sprintf("and %d other members", rest))
+	}
+	return []finding{f}
 }
 
 // awaitsListing reports whether an image is read in turns, and only a second record is missing, which the next listing has: a

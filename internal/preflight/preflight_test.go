@@ -201,6 +201,13 @@ func TestPages(t *testing.T) {
 		"owner-reader": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
+		"expected-members": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "watcher", "producer", three, "expected_members: ["+consumer+", team-payments]")}
+		}},
+		"expected-member-of-another-type": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "watcher", "producer", "images: [{id: "+golden+"}]",
+				"expected_members: [{id: "+consumer+", type: domain, name: consumers}]")}
+		}},
 		"owner-member": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "builder", "producer", three)}
 		}},
