@@ -72,10 +72,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		name, load = demo.name, demo.load
 	}
 	if flags.configCheck {
-		_, err := interruptible(ctx, load)
-		if err == nil {
-			_, err = fmt.Fprintf(stdout, "%s: good\n", name)
+		c, err := interruptible(ctx, load)
+		if err != nil {
+			return err
 		}
+		for _, text := range c.Warnings {
+			fmt.Fprintln(stdout, "warning:", text)
+		}
+		_, err = fmt.Fprintf(stdout, "%s: good\n", name)
 		return err
 	}
 	_ = level.Info(logger).Log("msg", "starting", "version", programVersion())

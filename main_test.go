@@ -640,6 +640,7 @@ func TestOneShots(t *testing.T) {
 	_, url := newWorld(t)
 	good := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
 	bad := writeFile(t, "bad.yml", "clouds: [{api: glance}]\n")
+	odd := writeFile(t, "odd.yml", fmt.Sprintf(configText, url)+"    expected_members: [team-payments]\n")
 	refused := writeFile(t, "refused.yml", strings.Replace(fmt.Sprintf(configText, url), password, "wrong", 1))
 	tests := []struct {
 		name   string
@@ -648,6 +649,11 @@ func TestOneShots(t *testing.T) {
 		err    string // all of it
 	}{
 		{name: "check a good file", args: []string{"--config.check", "--config.file=" + good}, stdout: good + ": good\n"},
+		{
+			name: "check an odd file", args: []string{"--config.check", "--config.file=" + odd},
+			stdout: "warning: " + odd + ":7: clouds[0].expected_members[0]: team-payments is not 32 hexadecimal digits as IDs of projects usually are, " +
+				"and would match nobody if it is a name: write the ID that `openstack project list` shows, or keep it if that shows it\n" + odd + ": good\n",
+		},
 		{
 			name: "check a bad file", args: []string{"--config.check", "--config.file=" + bad},
 			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",

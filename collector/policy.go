@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -108,8 +109,16 @@ func MemberIDProblem(id string) string {
 	case len(id) > maxMemberID:
 		return fmt.Sprintf("has %d characters, but an ID has at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
 	}
+	if plain := strings.ToLower(strings.ReplaceAll(id, "-", "")); plain != id && UsualID(plain) {
+		return fmt.Sprintf("%s has capitals or dashes, which IDs of members do not have: write %s", id, plain)
+	}
 	return ""
 }
+
+var usualID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+// UsualID reports whether an ID has the form that Keystone and Huawei Cloud give to IDs of projects and domains. Others exist.
+func UsualID(id string) bool { return usualID.MatchString(id) }
 
 // visibilities checks a list of visibilities.
 func visibilities(path string, list []client.Visibility) error {

@@ -59,6 +59,23 @@ func (a *auth) kinds() (kinds []authKind, names []string) {
 	return kinds, names
 }
 
+// projectID is the project_id that is written, if any.
+func (a *auth) projectID() field {
+	switch {
+	case a.Password != nil:
+		return field{"password.project_id", a.Password.ProjectID}
+	case a.Token != nil:
+		return field{"token.project_id", a.Token.ProjectID}
+	case a.AKSK != nil:
+		return field{"aksk.project_id", a.AKSK.ProjectID}
+	case a.ECSAgency != nil:
+		return field{"ecs_agency.project_id", a.ECSAgency.ProjectID}
+	case a.None != nil:
+		return field{"none.project_id", a.None.ProjectID}
+	}
+	return field{}
+}
+
 func (a *auth) credential(conn connection) (credential, *fault) {
 	kinds, names := a.kinds()
 	switch len(kinds) {

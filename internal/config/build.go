@@ -19,10 +19,26 @@ type builder struct {
 	doc      *document
 	dir      string // relative paths begin here
 	problems []*problem
+	warnings []*problem
+	unusual  map[string]bool // IDs that have a warning
 }
 
 func (b *builder) add(path, format string, args ...any) {
 	b.problems = append(b.problems, &problem{b.lineOf(path), path, fmt.Sprintf(format, args...)})
+}
+
+// warn is about something that may be right.
+func (b *builder) warn(path, format string, args ...any) {
+	b.warnings = append(b.warnings, &problem{b.lineOf(path), path, fmt.Sprintf(format, args...)})
+}
+
+// warningLines returns the warnings as lines about the file name, from its top to its bottom.
+func (b *builder) warningLines(name string) (lines []string) {
+	slices.SortStableFunc(b.warnings, func(p, q *problem) int { return p.line - q.line })
+	for _, w := range b.warnings {
+		lines = append(lines, name+":"+w.Error())
+	}
+	return lines
 }
 
 // first returns the mistake nearest to the top of the file, or nil.
@@ -97,6 +113,8 @@ func (b *builder) memberNames() {
 		switch {
 		case id == "" || strings.ContainsFunc(id, unicode.IsSpace):
 			b.add(path, "the key must be a project's ID, without blanks: write it as `openstack project list` shows it")
+		case collector.MemberIDProblem(id) != "":
+			b.add(path, "%s", collector.MemberIDProblem(id))
 		case strings.TrimSpace(name) == "":
 			b.add(path, "has an empty name: write the name to show for this member, or leave the line out")
 		}
@@ -113,7 +131,6 @@ func (b *builder) resolve() {
 }
 
 func (b *builder) cloud(path string, e *entry) Cloud {
-	b.checkEntry(path, e)
 	cred, bad := e.Auth.credential(connection{
 		endpoint: e.Endpoint, projects: e.Projects != nil,
 		tls: tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
@@ -122,6 +139,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		b.add(joinKey(path+".auth", bad.key), "%s", bad.text)
 		cred.auth = func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{}, bad } // so that the rest is checked
 	}
+	b.checkEntry(path, e)
 	if e.Region == "" {
 		e.Region = cred.region
 	}
@@ -181,66 +199,14 @@ func (b *builder) checkEntry(path string, e *entry) {
 		b.add(path+".api", "must be ims with access keys, which are Huawei Cloud's: write api: ims")
 	}
 	b.checkProjects(path, e)
+	if f := e.Auth.projectID(); f.value != "" {
+		b.checkID(path+".auth."+f.key, f.value)
+	}
 	for i, role := range e.AdminRoles {
 		if strings.TrimSpace(role) == "" {
 			b.add(fmt.Sprintf("%s.admin_roles[%d]", path, i), "is empty: write the name of a role, or leave the line out")
 		}
 	}
-}
-
-func (b *builder) checkProjects(path string, e *entry) {
-	b.checkExcept(path+".projects_except", e)
-	if e.Projects == nil {
-		return
-	}
-	path += ".projects"
-	switch {
-	case e.Auth.ApplicationCredential != nil:
-		b.add(path, "is not possible with an application credential, which is bound to one project: leave it out, or log in with password")
-	case e.Auth.Password == nil:
-		b.add(path, "is possible with auth password only: leave it out, or log in with password")
-	}
-	if i := slices.Index(e.Projects, allProjects); i >= 0 && len(e.Projects) > 1 {
-		b.add(fmt.Sprintf("%s[%d]", path, i), "all stands for every project: write projects: all")
-		return
-	}
-	b.checkIDs(path, e.Projects)
-}
-
-func (b *builder) checkExcept(path string, e *entry) {
-	switch _, given := b.lines[path]; {
-	case !given:
-	case e.Projects == nil:
-		b.add(path, "is possible beside projects: all only: leave it out")
-	case e.ids() != nil:
-		b.add(path, "is possible beside projects: all only: take the projects off the list projects instead")
-	case slices.Contains(e.ProjectsExcept, allProjects):
-		b.add(path, "all would leave out every project: write the IDs of those to leave out")
-	default:
-		b.checkIDs(path, e.ProjectsExcept)
-	}
-}
-
-// checkIDs checks a list of IDs of projects.
-func (b *builder) checkIDs(path string, ids []string) {
-	b.notEmpty(path, ids)
-	for i, id := range ids {
-		at := fmt.Sprintf("%s[%d]", path, i)
-		switch {
-		case collector.MemberIDProblem(id) != "":
-			b.add(at, "%s", collector.MemberIDProblem(id))
-		case slices.Contains(ids[:i], id):
-			b.add(at, "%s is a duplicate: remove one", id)
-		}
-	}
-}
-
-// ids are the projects' IDs; none: all of them.
-func (e *entry) ids() []string {
-	if slices.Contains(e.Projects, allProjects) {
-		return nil
-	}
-	return e.Projects
 }
 
 func (b *builder) collectorOptions(path string, e *entry) collector.Options {

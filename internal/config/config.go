@@ -24,6 +24,8 @@ type Config struct {
 	Clouds []Cloud
 	// Files are the paths of all files that it was made of, those of secrets too. A file need not exist.
 	Files []string
+	// Warnings are about what may be right or a mistake. Each is one line, as that of a [LoadError].
+	Warnings []string
 
 	doc document // with the defaults filled in
 }
@@ -75,7 +77,7 @@ func Parse(path string, text []byte) (*Config, error) {
 		return nil, &LoadError{path + ":" + bad.Error(), []string{path}}
 	}
 	w := newWalker()
-	b := &builder{walker: w, doc: &document{}, dir: filepath.Dir(path)}
+	b := &builder{walker: w, doc: &document{}, dir: filepath.Dir(path), unusual: map[string]bool{}}
 	var clouds []Cloud
 	if bad = w.value("", root.Line, root, reflect.ValueOf(b.doc).Elem()); bad == nil {
 		clouds = b.build()
@@ -85,7 +87,7 @@ func Parse(path string, text []byte) (*Config, error) {
 	if bad != nil {
 		return nil, &LoadError{path + ":" + bad.Error(), files}
 	}
-	return &Config{Clouds: clouds, Files: files, doc: *b.doc}, nil
+	return &Config{Clouds: clouds, Files: files, Warnings: b.warningLines(path), doc: *b.doc}, nil
 }
 
 // SameConnection reports whether name, auth, endpoint, region, interface and http are those of o, so that a client made

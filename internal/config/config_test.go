@@ -271,3 +271,27 @@ func TestExample(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// An ID of another form than Keystone's may be right, or a name that matches nobody.
+func TestWarnings(t *testing.T) {
+	cleanEnv(t)
+	c := load(t, "testdata/good/unusual.yml")
+	const text = " is not 32 hexadecimal digits as IDs of projects usually are, and would match nobody if it is a name: " +
+		"write the ID that `openstack project list` shows, or keep it if that shows it"
+	want := []string{
+		"testdata/good/unusual.yml:2: member_groups.platform[0]: team-payments" + text,
+		"testdata/good/unusual.yml:5: clouds[0].auth.password.project_id: default" + text,
+		"testdata/good/unusual.yml:9: clouds[0].images[0].expected_members[1].id: 2f9a" + text,
+		"testdata/good/unusual.yml:10: clouds[0].discover[0].owners[0]: team-a" + text,
+		"testdata/good/unusual.yml:11: clouds[0].inbound.expected_owners[0]: acme" + text,
+		"testdata/good/unusual.yml:15: clouds[1].projects[0]: team-c" + text,
+		"testdata/good/unusual.yml:21: clouds[2].projects_except[0]: team-d" + text,
+		"testdata/good/unusual.yml:28: clouds[3].expected_members[0].id: my-account" + text,
+	}
+	if diff := cmp.Diff(want, c.Warnings); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if c := load(t, "testdata/good/usual.yml"); len(c.Warnings) > 0 {
+		t.Errorf("without a reason: %q", c.Warnings)
+	}
+}

@@ -114,22 +114,26 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 
 // memberFits checks an entry that is no group.
 func (b *builder) memberFits(at string, m *member) bool {
-	if problem := collector.MemberIDProblem(m.ID); problem != "" {
-		if _, ok := b.lines[at+".id"]; ok {
-			at += ".id"
-		} else if m.ID == "" {
-			problem = "has no id: write " + m.wanted()
-		}
+	problem, entry := collector.MemberIDProblem(m.ID), at
+	if _, ok := b.lines[at+".id"]; ok {
+		at += ".id"
+	} else if m.ID == "" {
+		problem = "has no id: write " + m.wanted()
+	}
+	if problem != "" {
 		b.add(at, "%s", problem)
 		return false
 	}
 	if problem := b.nameForID(m.ID); problem != "" {
-		b.add(at, "%s", problem)
+		b.add(entry, "%s", problem)
 		return false
 	}
 	if m.Type != "" && !slices.Contains(client.MemberTypes(), client.MemberType(m.Type)) {
-		b.add(at+".type", "must be project, domain or organization, not %q", shorten(m.Type))
+		b.add(entry+".type", "must be project, domain or organization, not %q", shorten(m.Type))
 		return false
+	}
+	if m.Type != string(client.TypeOrganization) {
+		b.warnUnusual(at, m.ID)
 	}
 	return true
 }
@@ -200,6 +204,9 @@ func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember)
 		r, at := &e.Discover[i], fmt.Sprintf("%s[%d]", path, i)
 		b.notEmpty(at+".tags", r.Tags)
 		b.notEmpty(at+".owners", r.Owners)
+		for i, owner := range r.Owners {
+			b.warnUnusual(fmt.Sprintf("%s.owners[%d]", at, i), owner)
+		}
 		rules = append(rules, collector.Rule{
 			Tags: r.Tags, Name: r.Name, Visibility: b.visibilities(at+".visibility", r.Visibility), Owners: r.Owners,
 			Policy: b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, whole),

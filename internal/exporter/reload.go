@@ -137,6 +137,9 @@ func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 			rules += len(c.config.Collector.Discover)
 		}
 		_ = level.Info(r.opts.Logger).Log("msg", "configuration loaded", "clouds", len(a.next.clouds), "images", images, "discover_rules", rules)
+		for _, text := range a.next.config.Warnings {
+			_ = level.Warn(r.opts.Logger).Log("msg", "the configuration may have a mistake", "warning", text)
+		}
 	}
 	return a
 }

@@ -408,3 +408,27 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Each load logs its warnings once.
+func TestReloadLogsWarnings(t *testing.T) {
+	cleanEnv(t)
+	file := filepath.Join(t.TempDir(), "exporter.yml")
+	write(t, file, steadyCloud)
+	var logged strings.Builder
+	r, err := exporter.NewRuntime(exporter.RuntimeOptions{
+		Load: func() (*config.Config, error) { return config.Load(file) }, API: collector.NewAPIMetrics(), Logger: log.NewLogfmtLogger(&logged),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for loads := 1; loads <= 2; loads++ {
+		const warning = `level=warn msg="the configuration may have a mistake" warning="`
+		if got := strings.Count(logged.String(), warning+file+":2: clouds[0].auth.none.project_id: edc8 is not"); got != loads {
+			t.Errorf("%d warnings after %d loads:\n%s", got, loads, logged.String())
+		}
+		if err := r.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
