@@ -17,15 +17,15 @@ type credential struct {
 	metadata  *client.MetadataOptions
 	projectID string
 	// What is used where exporter.yml does not say it.
-	region, iface string
-	tls           tlsFiles
+	region, iface, endpoint string
+	tls                     tlsFiles
 }
 
 // connection is what a kind of auth may want to know of the rest of the entry.
 type connection struct {
-	endpoint string
-	projects bool // there are several
-	tls      tlsFiles
+	endpoint, region string
+	projects         bool // there are several
+	tls              tlsFiles
 }
 
 // authKind is one kind of auth. The keys of its faults are relative to auth.
@@ -122,9 +122,9 @@ func loginFunc(read func() (gophercloud.AuthOptions, *fault)) func() (gopherclou
 	}
 }
 
-// checkAuthURL returns what is wrong with Keystone's URL, or nothing.
-func checkAuthURL(raw string) string {
-	if bad, ok := errors.AsType[*client.OptionError](client.CheckURL("", raw)); ok {
+// checkURL returns what is wrong with a URL, or nothing. field is the key of exporter.yml that such a URL has.
+func checkURL(field, raw string) string {
+	if bad, ok := errors.AsType[*client.OptionError](client.CheckURL(field, raw)); ok {
 		return bad.Problem
 	}
 	return ""

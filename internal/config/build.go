@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -132,7 +133,7 @@ func (b *builder) resolve() {
 
 func (b *builder) cloud(path string, e *entry) Cloud {
 	cred, bad := e.Auth.credential(connection{
-		endpoint: e.Endpoint, projects: e.Projects != nil,
+		endpoint: e.Endpoint, region: e.Region, projects: e.Projects != nil,
 		tls: tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
 	})
 	if bad != nil {
@@ -140,15 +141,9 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		cred.auth = func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{}, bad } // so that the rest is checked
 	}
 	b.checkEntry(path, e)
-	if e.Region == "" {
-		e.Region = cred.region
-	}
-	if e.Interface == "" {
-		e.Interface = cred.iface
-	}
-	if e.Interface == "" {
-		e.Interface = "public"
-	}
+	e.Region = cmp.Or(e.Region, cred.region)
+	e.Interface = cmp.Or(e.Interface, cred.iface, "public")
+	e.Endpoint = cmp.Or(e.Endpoint, cred.endpoint)
 	options := b.collectorOptions(path, e)
 	options.ConfigHash = e.hash(&options)
 	c := Cloud{

@@ -75,7 +75,7 @@ func TestCloudsYAMLSecureAndProfile(t *testing.T) {
 	if _, err := os.Stat("/etc/openstack/clouds-public.yaml"); err != nil {
 		_, err := loadText(t, text)
 		want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + filepath.Join(dir, "clouds.yaml") +
-			": its profile vendor needs a clouds-public.yaml: write what the profile says into the cloud itself"
+			": profile vendor needs a clouds-public.yaml, and there is none: write its settings into the cloud itself"
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

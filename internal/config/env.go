@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/gophercloud/gophercloud/v2"
@@ -13,10 +14,11 @@ func (e *envAuth) credential(connection) (credential, *fault) {
 		return credential{}, bad
 	}
 	cred := credential{
-		auth:   loginFunc(envOptions),
-		region: os.Getenv("OS_REGION_NAME"),
-		iface:  interfaceName(env("OS_INTERFACE", "OS_ENDPOINT_TYPE")),
-		tls:    envTLS(),
+		auth:     loginFunc(envOptions),
+		region:   env("OS_IMAGE_REGION_NAME", "OS_REGION_NAME"),
+		iface:    interfaceName(env("OS_IMAGE_INTERFACE", "OS_INTERFACE", "OS_ENDPOINT_TYPE")),
+		endpoint: os.Getenv("OS_IMAGE_ENDPOINT_OVERRIDE"),
+		tls:      envTLS(),
 	}
 	for _, name := range []string{"OS_CACERT", "OS_CERT", "OS_KEY"} {
 		if path := os.Getenv(name); path != "" {
@@ -28,38 +30,39 @@ func (e *envAuth) credential(connection) (credential, *fault) {
 	if (cred.tls.cert == "") != (cred.tls.key == "") {
 		return credential{}, faultf("env", "OS_CERT and OS_KEY belong together: set both, or none")
 	}
-	if !knownInterface(cred.iface) {
-		return credential{}, faultf("env", "OS_INTERFACE must be public, internal or admin, not %q", shorten(cred.iface))
+	if insecure := os.Getenv("OS_INSECURE"); insecure != "" {
+		var err error
+		if cred.tls.insecure, err = strconv.ParseBool(insecure); err != nil {
+			return credential{}, faultf("env", "OS_INSECURE must be true or false, not %q", shorten(insecure))
+		}
+	}
+	for _, name := range []string{"OS_IMAGE_INTERFACE", "OS_INTERFACE", "OS_ENDPOINT_TYPE"} {
+		if iface := interfaceName(os.Getenv(name)); !knownInterface(iface) {
+			return credential{}, faultf("env", "%s must be public, internal or admin, not %q", name, shorten(iface))
+		}
+	}
+	if cred.endpoint != "" {
+		if text := checkURL("endpoint", cred.endpoint); text != "" {
+			return credential{}, faultf("env", "OS_IMAGE_ENDPOINT_OVERRIDE %s", text)
+		}
 	}
 	return cred, nil
 }
 
+// oldVariables have other names than the settings of clouds.yaml.
+var oldVariables = map[string][]string{
+	"user_id": {"OS_USERID"}, "token": {"OS_AUTH_TOKEN"}, "project_id": {"OS_TENANT_ID"}, "project_name": {"OS_TENANT_NAME"},
+}
+
 // envOptions reads the variables that other OpenStack clients read. gophercloud's own reader does not know the domains'.
 func envOptions() (gophercloud.AuthOptions, *fault) {
-	domainID := env("OS_DOMAIN_ID", "OS_DEFAULT_DOMAIN_ID", "OS_DEFAULT_DOMAIN")
-	domainName := env("OS_DOMAIN_NAME", "OS_DEFAULT_DOMAIN_NAME")
-	o := gophercloud.AuthOptions{
-		IdentityEndpoint: os.Getenv("OS_AUTH_URL"),
-		Username:         os.Getenv("OS_USERNAME"),
-		UserID:           env("OS_USER_ID", "OS_USERID"),
-		Password:         os.Getenv("OS_PASSWORD"),
-		DomainID:         os.Getenv("OS_USER_DOMAIN_ID"),
-		DomainName:       os.Getenv("OS_USER_DOMAIN_NAME"),
-		TokenID:          env("OS_TOKEN", "OS_AUTH_TOKEN"),
-		Scope: &gophercloud.AuthScope{
-			ProjectID:   env("OS_PROJECT_ID", "OS_TENANT_ID"),
-			ProjectName: env("OS_PROJECT_NAME", "OS_TENANT_NAME"),
-			DomainID:    os.Getenv("OS_PROJECT_DOMAIN_ID"),
-			DomainName:  os.Getenv("OS_PROJECT_DOMAIN_NAME"),
-			TrustID:     os.Getenv("OS_TRUST_ID"),
-		},
-		ApplicationCredentialID:     os.Getenv("OS_APPLICATION_CREDENTIAL_ID"),
-		ApplicationCredentialName:   os.Getenv("OS_APPLICATION_CREDENTIAL_NAME"),
-		ApplicationCredentialSecret: os.Getenv("OS_APPLICATION_CREDENTIAL_SECRET"),
-	}
-	if o.DomainID == "" && o.DomainName == "" {
-		o.DomainID, o.DomainName = domainID, domainName
-	}
+	o := loginOptions(func(names ...string) string {
+		var value string
+		for _, name := range names {
+			value = cmp.Or(value, os.Getenv("OS_"+strings.ToUpper(name)), env(oldVariables[name]...))
+		}
+		return value
+	})
 	if o.IdentityEndpoint == "" && os.Getenv("OS_CLOUD") != "" {
 		return o, faultf("env", "OS_CLOUD is set and OS_AUTH_URL is not: write clouds_yaml: {cloud: %s} instead of env", shorten(os.Getenv("OS_CLOUD")))
 	}
@@ -71,7 +74,7 @@ func envOptions() (gophercloud.AuthOptions, *fault) {
 	if len(missing) > 0 {
 		return o, faultf("env", "%s for the exporter, as an openrc file does, or use another kind of auth", variables(missing))
 	}
-	if text := checkAuthURL(o.IdentityEndpoint); text != "" {
+	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
 		return o, faultf("env", "OS_AUTH_URL %s", text)
 	}
 	return o, nil

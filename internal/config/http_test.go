@@ -30,7 +30,7 @@ func TestTransportTLS(t *testing.T) {
 	env := map[string]string{"OS_AUTH_URL": keystone, "OS_TOKEN": password}
 	for _, tc := range []struct {
 		name, auth, http string
-		cacert           string // OS_CACERT
+		cacert           string // OS_CACERT, or a value of OS_INSECURE
 		want             bool
 	}{
 		{"nothing", token, "", "", false},
@@ -39,11 +39,17 @@ func TestTransportTLS(t *testing.T) {
 		{"clouds.yaml", in("    cacert: " + ca + "\n"), "", "", true},
 		{"clouds.yaml beside a server name", in("    cacert: " + ca + "\n"), "http: {tls_config: {server_name: example.com}}", "", true},
 		{"clouds.yaml, insecure", in("    verify: false\n"), "", "", true},
+		{"clouds.yaml, insecure by the other key", in("    insecure: true\n"), "", "", true},
+		{"clouds.yaml, insecure before verify", in("    insecure: true\n    verify: true\n"), "", "", true},
+		{"clouds.yaml, not insecure", in("    insecure: false\n    verify: true\n"), "", "", false},
 		{"clouds.yaml, insecure, beside a tls_config", in("    verify: false\n"), "http: {tls_config: {server_name: example.com}}", "", false},
 		{"exporter.yml before clouds.yaml", in("    cacert: /nowhere/ca.pem\n"), "http: {tls_config: {ca_file: " + ca + "}}", "", true},
 		{"clouds.yaml before the environment", in("    cacert: " + ca + "\n"), "", other, true},
 		{"clouds.yaml, the environment", in(""), "", ca, true},
 		{"the environment", "env: {}", "", ca, true},
+		{"the environment, insecure", "env: {}", "", "True", true},
+		{"the environment, not insecure", "env: {}", "", "0", false},
+		{"the environment, insecure, with clouds.yaml", in(""), "", "True", false},
 		{"another CA in the environment", "env: {}", "", other, false},
 		{"exporter.yml before the environment", "env: {}", "http: {tls_config: {ca_file: " + ca + "}}", other, true},
 		{"the environment has no say with a written token", token, "", ca, false},
@@ -51,7 +57,11 @@ func TestTransportTLS(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			cleanEnv(t)
 			setenv(t, env)
-			t.Setenv("OS_CACERT", tc.cacert)
+			if _, err := strconv.ParseBool(tc.cacert); err == nil {
+				t.Setenv("OS_INSECURE", tc.cacert)
+			} else {
+				t.Setenv("OS_CACERT", tc.cacert)
+			}
 			c, err := loadText(t, oneCloud(tc.auth, tc.http))
 			if err != nil {
 				t.Fatal(err)

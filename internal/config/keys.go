@@ -63,7 +63,7 @@ func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
 func (a *agencyAuth) credential(connection) (credential, *fault) {
 	bad := projectFault("ecs_agency.project_id", a.ProjectID)
 	if bad == nil && a.MetadataURL != "" {
-		if text := checkAuthURL(a.MetadataURL); text != "" {
+		if text := checkURL("auth_url", a.MetadataURL); text != "" {
 			bad = faultf("ecs_agency.metadata_url", "must be a URL such as http://169.254.169.254, or be left out")
 		}
 	}

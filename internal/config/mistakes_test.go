@@ -295,7 +295,7 @@ var mistakes = []struct{ file, want string }{
 	{"clouds-yaml-cacert", "4: clouds[0].auth.clouds_yaml: cloud badca of testdata/files/clouds.yaml: cacert /nowhere/ca.pem cannot be read, no such file: correct the path, or write the file"},
 	{"clouds-yaml-cert-without-key", "4: clouds[0].auth.clouds_yaml: cloud certonly of testdata/files/clouds.yaml: cert /nowhere/cert.pem cannot be read, no such file: correct the path, or write the file"},
 	{"clouds-yaml-empty-auth", "4: clouds[0].auth.clouds_yaml: cloud nobody of testdata/files/clouds.yaml: auth lacks auth_url, username (or user_id), password and project_name (or project_id): write it there"},
-	{"clouds-yaml-empty", "4: clouds[0].auth.clouds_yaml: testdata/files/empty is empty: write clouds into it, or remove it"},
+	{"clouds-yaml-empty", "4: clouds[0].auth.clouds_yaml.cloud: testdata/files/empty has no clouds: write an entry under its key clouds"},
 	{"clouds-yaml-file-missing", "4: clouds[0].auth.clouds_yaml.file: testdata/bad/nowhere.yaml cannot be read, no such file: correct the path, or write the file"},
 	{"clouds-yaml-interface", `4: clouds[0].auth.clouds_yaml: cloud badinterface of testdata/files/clouds.yaml: interface must be public, internal or admin, not "extern"`},
 	{"clouds-yaml-kind", "4: clouds[0].auth.clouds_yaml: testdata/files/kind.yaml:3: a key that is there twice, or a list or mapping in place of a string: correct it there"},

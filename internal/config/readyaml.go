@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -76,26 +75,30 @@ func (e irregularError) Error() string {
 }
 
 // readYAML reads one of OpenStack's files, whose keys are not ours to check.
-func readYAML(path string, into any) ([]byte, *fault) {
+func readYAML(path string, into any) *fault {
 	text, err := ReadFile(path)
 	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
-		return nil, faultf("clouds_yaml", "%s %s: write it as a file of at most 16 MiB", path, err)
+		return faultf("clouds_yaml", "%s %s: write it as a file of at most 16 MiB", path, err)
 	}
 	if err != nil {
-		return nil, &fault{"clouds_yaml", unreadable(path, err).Error()}
-	}
-	if len(bytes.TrimSpace(text)) == 0 {
-		return nil, faultf("clouds_yaml", "%s is empty: write clouds into it, or remove it", path)
+		return &fault{"clouds_yaml", unreadable(path, err).Error()}
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		bad := syntax(text, err)
-		return nil, faultf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
+		return faultf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
+	}
+	if root.IsZero() {
+		return nil // empty, or comments alone
 	}
 	if err := root.Decode(into); err != nil {
-		return nil, faultf("clouds_yaml", "%s%s: a key that is there twice, or a list or mapping in place of a string: correct it there", path, lineIn(err))
+		return unusableYAML(path, err)
 	}
-	return text, nil
+	return nil
+}
+
+func unusableYAML(path string, err error) *fault {
+	return faultf("clouds_yaml", "%s%s: a key that is there twice, or a list or mapping in place of a string: correct it there", path, lineIn(err))
 }
 
 var typeErrorLine = regexp.MustCompile(`line (\d+): `)

@@ -39,6 +39,36 @@ func methodOf(authType string, o gophercloud.AuthOptions) (method, error) {
 	return byPassword, nil
 }
 
+// loginOptions returns the options of a login. get returns the first of OpenStack's settings that is there.
+func loginOptions(get func(names ...string) string) gophercloud.AuthOptions {
+	o := gophercloud.AuthOptions{
+		IdentityEndpoint: get("auth_url"),
+		Username:         get("username"),
+		UserID:           get("user_id"),
+		Password:         get("password"),
+		DomainID:         get("user_domain_id"),
+		DomainName:       get("user_domain_name"),
+		TokenID:          get("token"),
+		Scope: &gophercloud.AuthScope{
+			ProjectID:   get("project_id"),
+			ProjectName: get("project_name"),
+			DomainID:    get("project_domain_id"),
+			DomainName:  get("project_domain_name"),
+			TrustID:     get("trust_id"),
+		},
+		ApplicationCredentialID:     get("application_credential_id"),
+		ApplicationCredentialName:   get("application_credential_name"),
+		ApplicationCredentialSecret: get("application_credential_secret"),
+	}
+	if s := o.Scope; s.DomainID == "" && s.DomainName == "" {
+		s.DomainID, s.DomainName = get("domain_id"), get("domain_name")
+	}
+	if o.DomainID == "" && o.DomainName == "" {
+		o.DomainID, o.DomainName = get("domain_id", "default_domain_id", "default_domain"), get("domain_name", "default_domain_name")
+	}
+	return o
+}
+
 // need is a setting that is missing. Its names are those that OpenStack gives it.
 type need struct{ name, or string }
 

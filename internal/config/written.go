@@ -62,7 +62,7 @@ func authURLFault(key, raw string) *fault {
 	if raw == "" {
 		return &fault{key, wants["auth_url"]}
 	}
-	if text := checkAuthURL(raw); text != "" {
+	if text := checkURL("auth_url", raw); text != "" {
 		return &fault{key, text}
 	}
 	return nil

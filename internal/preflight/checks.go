@@ -90,7 +90,7 @@ func (e *evidence) imageAPI() finding {
 		origin += ", region " + e.ClientOptions.Region
 	}
 	if e.ClientOptions.Endpoint != "" {
-		origin = "from endpoint in exporter.yml"
+		origin = "from the configuration"
 	}
 	where := endpoint + " (" + origin + ")"
 	switch {
