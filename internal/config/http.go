@@ -2,6 +2,8 @@ package config
 
 import (
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 
 	promconfig "github.com/prometheus/common/config"
@@ -46,24 +48,37 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 			}
 		}
 	}
+	b.checkProxy(path+".proxy_url", h.ProxyURL.URL)
 	check("tls_config", h.TLSConfig.Validate())
 	if h.OAuth2 != nil {
+		b.checkProxy(path+".oauth2.proxy_url", h.OAuth2.ProxyURL.URL)
+		b.checkTokenURL(path+".oauth2.token_url", h.OAuth2.TokenURL)
 		check("oauth2.tls_config", h.OAuth2.TLSConfig.Validate())
 		check("oauth2", h.OAuth2.Validate())
 	}
 	check("", h.Validate())
-	if u := h.ProxyURL.URL; u != nil && (u.Hostname() == "" || u.Scheme == "") {
-		b.add(path+".proxy_url", "must be %s", wanted(urlType))
-	}
-	if h.OAuth2 != nil {
-		if u := h.OAuth2.ProxyURL.URL; u != nil && (u.Hostname() == "" || u.Scheme == "") {
-			b.add(path+".oauth2.proxy_url", "must be %s", wanted(urlType))
-		}
-	}
 	if !h.FollowRedirects {
 		b.add(path+".follow_redirects", "has no effect: leave it out; redirects are followed within the same host only")
 	}
 	return len(b.problems) == before
+}
+
+// checkProxy and checkTokenURL refuse a URL without a host, which would be this machine.
+func (b *builder) checkProxy(path string, u *url.URL) {
+	if u != nil && (u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)) {
+		b.add(path, "must be %s", wanted(urlType))
+	}
+}
+
+func (b *builder) checkTokenURL(path, raw string) {
+	const example = "a URL such as https://id.example.com/token"
+	u, err := url.Parse(raw)
+	switch {
+	case raw == "":
+		b.add(path, "is required: write %s", example)
+	case err != nil || u.Hostname() == "" || u.Scheme != "http" && u.Scheme != "https":
+		b.add(path, "must be %s", example)
+	}
 }
 
 // tlsFiles are the settings of TLS that clouds.yaml and the environment have.
