@@ -280,6 +280,11 @@ func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *fault) {
 	if e.Auth["system_scope"] != "" {
 		o.Scope = nil
 	}
+	for _, name := range slices.Sorted(maps.Keys(e.Auth)) {
+		if text := unusable("", e.Auth[name], false); text != "" {
+			return none, e.faultf("auth.%s %s", name, text)
+		}
+	}
 	m, err := methodOf(e.AuthType, o)
 	if err != nil {
 		return none, e.faultf("%s", err)

@@ -43,7 +43,7 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 	}
 	for _, f := range b.files {
 		if strings.HasPrefix(f.path, path+".") && f.value.String() != "" {
-			if err := readable(f.value.String()); err != nil {
+			if err := readableAs(lastKey(f.path), f.value.String()); err != nil {
 				b.add(f.path, "%s", err)
 			}
 		}
@@ -61,6 +61,16 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 		b.add(path+".follow_redirects", "has no effect: leave it out; redirects are followed within the same host only")
 	}
 	return len(b.problems) == before
+}
+
+// readableAs returns an error unless a file can be read as what a key of the http block names: PEM, or a secret.
+func readableAs(key, path string) error {
+	switch key {
+	case "ca_file", "cert_file", "key_file", "client_certificate_key_file":
+		return readable(path)
+	}
+	_, err := readSecret(path)
+	return err
 }
 
 // checkProxy and checkTokenURL refuse a URL without a host, which would be this machine.

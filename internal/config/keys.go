@@ -55,7 +55,7 @@ func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
 			return nil, faultf(f.key, "has no use beside credential_file, which holds the whole key: leave it out")
 		}
 	}
-	key := &keyFile{secret{key: "aksk.credential", file: a.CredentialFile}}
+	key := &keyFile{a.CredentialFile}
 	_, bad := key.parse()
 	return &keySource{read: key.read}, bad
 }
@@ -148,27 +148,27 @@ func (s *secret) blank(text string) *fault {
 }
 
 // keyFile is a file with a temporary key that something else renews.
-type keyFile struct{ file secret }
+type keyFile struct{ path string }
 
 func (k *keyFile) read() (client.Key, *fault) {
 	key, bad := k.parse()
 	if bad == nil && key.Ended() {
 		ended := key.Expires.UTC().Format(time.RFC3339)
-		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.file.file, ended)
+		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.path, ended)
 	}
 	return key, bad
 }
 
 // parse is read, but accepts a key that has expired.
 func (k *keyFile) parse() (client.Key, *fault) {
-	text, bad := k.file.read()
-	if bad != nil {
-		return client.Key{}, bad
+	text, err := readSmall(k.path)
+	if err != nil {
+		return client.Key{}, &fault{"aksk.credential_file", err.Error()}
 	}
 	key, err := client.ParseKey([]byte(text))
 	if err != nil {
 		const want = "%s has %v: write the answer of IAM or of the metadata service, %s"
-		return client.Key{}, faultf("aksk.credential_file", want, k.file.file, err, keyForm)
+		return client.Key{}, faultf("aksk.credential_file", want, k.path, err, keyForm)
 	}
 	return key, nil
 }

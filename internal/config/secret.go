@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	promconfig "github.com/prometheus/common/config"
 )
@@ -46,7 +48,24 @@ func (s secret) read() (string, *fault) {
 	return text, nil
 }
 
+// readSecret reads a file that has a secret in its only line.
 func readSecret(path string) (string, error) {
+	text, err := readSmall(path)
+	switch {
+	case err != nil:
+		return "", err
+	case strings.HasPrefix(text, "\ufeff"), strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"):
+		return "", fmt.Errorf("%s begins with a byte order mark: save it as UTF-8 without one", path)
+	case !utf8.ValidString(text):
+		return "", fmt.Errorf("%s is not UTF-8: save it as UTF-8", path)
+	case strings.ContainsAny(text, "\r\n"):
+		return "", fmt.Errorf("%s has more than one line: write the secret alone, in one line", path)
+	}
+	return text, nil
+}
+
+// readSmall returns the text of a file without the line breaks at its end.
+func readSmall(path string) (string, error) {
 	f, err := openFile(path)
 	if err != nil {
 		return "", unreadable(path, err)
@@ -64,6 +83,28 @@ func readSecret(path string) (string, error) {
 		return "", fmt.Errorf("%s is empty: write the secret into it", path)
 	}
 	return trimmed, nil
+}
+
+// placeholder matches what other programs replace by a variable's value.
+var placeholder = regexp.MustCompile(`^\s*(\$\{.+\}|\$\(.+\)|\$OS_[A-Z_]+|\{\{.+\}\})\s*$`)
+
+// unusable returns what is wrong with the value at path in exporter.yml, or "".
+func unusable(path, value string, secret bool) string {
+	switch {
+	case placeholder.MatchString(value):
+		instead := "the value itself"
+		if secret && !strings.HasSuffix(path, "]") {
+			instead = "the path of a file with the secret as " + lastKey(path) + "_file"
+		}
+		switch parent(pattern(path)) {
+		case "clouds[].auth.password", "clouds[].auth.application_credential", "clouds[].auth.token":
+			instead += ", or use auth: {env: {}}"
+		}
+		return "is a placeholder that nothing expands: write " + instead
+	case secret && strings.ContainsAny(value, "\r\n") && !strings.Contains(value, "PRIVATE KEY"):
+		return "has a line break: write it in the line of its key"
+	}
+	return ""
 }
 
 // readable returns an error unless path is a file that can be opened. A pipe is none: it could be read only once.

@@ -93,7 +93,7 @@ type secretFileTransport struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t *secretFileTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if secret, err := readSecret(t.path); err == nil { // Otherwise next returns the error.
+	if secret, err := readSmall(t.path); err == nil { // Otherwise next returns the error.
 		t.secrets.Add(secret, t.id+":"+secret)
 	}
 	return t.next.RoundTrip(req)

@@ -92,6 +92,11 @@ func (w *walker) value(path string, line int, n *yaml.Node, out reflect.Value) *
 		if err := n.Decode(out.Addr().Interface()); err != nil {
 			return bad("must be %s%s", wanted(out.Type()), insteadOf(n, out.Type()))
 		}
+		if out.Kind() == reflect.String {
+			if text := unusable(path, out.String(), out.Type() == secretType); text != "" {
+				return bad("%s", text)
+			}
+		}
 		return nil
 	case out.Kind() == reflect.Slice:
 		return w.list(path, n, out)
