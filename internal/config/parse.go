@@ -5,9 +5,8 @@ import (
 	"errors"
 	"io"
 	"regexp"
-	"strconv"
+	"sort"
 	"strings"
-	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
 )
@@ -29,127 +28,70 @@ func parse(text []byte) (*yaml.Node, *problem) {
 		}
 	}
 	if !errors.Is(err, io.EOF) {
-		return nil, syntax(text, err)
+		return nil, syntax(text)
 	}
 	return doc.Content[0], nil
 }
 
 func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// advice rewrites what yaml.v3 says of the syntax: it tells what the parser was doing, not what to do.
+// advice is what to do about what yaml.v3 says, which tells what the parser was doing.
 var advice = []struct{ says, text string }{
-	{"did not find expected key", "not valid YAML: indent this line like its neighbours, and put a value with quotes or brackets in quotes as a whole"},
-	{"did not find expected ',' or", "not valid YAML: a [ or { of this line is not closed: close it, or put the value in quotes"},
-	{"did not find expected '-'", "not valid YAML: indent this line like its neighbours, and begin each entry of a list with a dash"},
-	{"did not find expected node content", "not valid YAML: a value is missing, or begins with ] } or a comma: put it in quotes"},
-	{"found unexpected end of stream", "not valid YAML: a quote that opens in this line is not closed: close it"},
-	{"found unexpected document indicator", "not valid YAML: a quote that opens in this line is not closed: close it"},
-	{"found character that cannot start any token", "not valid YAML: a value begins with @, % or a backtick: put it in quotes"},
-	{"could not find expected ':'", "not valid YAML: a key without a colon and a blank after it: write it as key: value"},
-	{"mapping values are not allowed", "not valid YAML: a second colon in one line, or a line indented too far: put the value in quotes, or indent it like its neighbours"},
-	{"block sequence entries are not allowed", "not valid YAML: a list cannot begin in this line: begin it in the next one"},
-	{"unknown anchor", "not valid YAML: a * without an anchor of that name before it: put the value in quotes, or define the anchor with &"},
-	{"did not find expected alphabetic or numeric character", "not valid YAML: a value begins with * or &: put it in quotes, as in \"*\""},
-	{"found unknown escape character", "not valid YAML: a backslash in double quotes that escapes nothing: use single quotes"},
-	{"control characters are not allowed", "not valid YAML: a control character: remove it"},
-	{"UTF-8", "not valid YAML: not UTF-8: save the file as UTF-8"},
+	{"did not find expected key", "there is something behind a value in quotes or brackets, or the line is not indented as its neighbours: put the whole value in quotes, or indent the line"},
+	{"did not find expected ',' or", "a [ or { of this line is not closed: close it, or put the value in quotes"},
+	{"did not find expected node content", "a value is missing, or begins with ] } or a comma: put it in quotes"},
+	{"found unexpected end of stream", "a quote that opens in this line is not closed: close it"},
+	{"found unexpected document indicator", "a quote that opens in this line is not closed: close it"},
+	{"found character that cannot start any token", "a value begins with @, % or a backtick: put it in quotes"},
+	{"could not find expected ':'", "a key without a colon and a blank after it: write it as key: value"},
+	{"mapping values are not allowed", "a value has a colon with a blank after it: put it in quotes"},
+	{"block sequence entries are not allowed", "a list cannot begin in the line of its key: begin it in the next one"},
+	{"unknown anchor", "a * without an anchor of that name before it: put the value in quotes, or define the anchor with &"},
+	{"did not find expected alphabetic or numeric character", "a value begins with * or &: put it in quotes, as in \"*\""},
+	{"found unknown escape character", "a backslash in double quotes that escapes nothing: use single quotes"},
+	{"control characters are not allowed", "a control character: remove it"},
+	{"UTF-8", "not UTF-8: save the file as UTF-8"},
 }
 
-var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?`)
-
-// syntax makes a problem of a syntax error of yaml.v3. Of its texts only that about anchors quotes the file.
-func syntax(text []byte, err error) *problem {
-	says := oneLine(err.Error())
-	match := yamlLine.FindStringSubmatch(says)
-	says = says[len(match[0]):]
-	line, _ := strconv.Atoi(match[1])
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	switch {
-	case strings.HasPrefix(says, "did not find"):
-		line = brokenLine(lines)
-	case strings.HasPrefix(says, "unknown anchor"):
-		line = 1 + indexFunc(lines, func(l string) bool { return strings.Contains(l, "*"+quoted(says)) })
-	case strings.Contains(says, "control characters"):
-		line = 1 + indexFunc(lines, func(l string) bool { return strings.ContainsFunc(l, control) })
-	case strings.Contains(says, "UTF-8"):
-		line = 1 + indexFunc(lines, func(l string) bool { return !utf8.ValidString(l) })
+// syntax makes a problem of text that is not valid YAML. Of yaml.v3's texts only that about anchors quotes the file.
+func syntax(text []byte) *problem {
+	lines := strings.SplitAfter(strings.TrimRight(string(text), "\n"), "\n")
+	says := yamlError(lines)
+	// The parser names the line in which the block begins that it was in. The line that breaks it is the last of the first lines
+	// that have the same mistake.
+	i := min(sort.Search(len(lines), func(i int) bool { return yamlError(lines[:i+1]) == says }), len(lines)-1)
+	bad := func(what string) *problem { return &problem{line: i + 1, text: "not valid YAML: " + what} }
+	content := strings.TrimLeft(lines[i], " \t")
+	if strings.Contains(strings.TrimSuffix(lines[i], content), "\t") {
+		return bad("the line is indented with a tab: use blanks")
 	}
-	line = min(max(line, 1), len(lines))
-	if strings.Contains(leading(lines[line-1]), "\t") {
-		return &problem{line: line, text: "not valid YAML: the line is indented with a tab: use blanks"}
+	const indented = "the line is not indented as its neighbours: begin it in the column of the keys or dashes that it belongs to"
+	switch {
+	case strings.Contains(says, "did not find expected '-'"),
+		strings.Contains(says, "did not find expected key") && !strings.ContainsAny(content, `"'[]{}`),
+		strings.Contains(says, "mapping values are not allowed") && strings.Count(content, ": ") < 2:
+		return bad(indented)
 	}
 	for _, a := range advice {
 		if strings.Contains(says, a.says) {
-			return &problem{line: line, text: a.text}
+			return bad(a.text)
 		}
 	}
-	return &problem{line: line, text: "not valid YAML: " + says}
+	return bad(says)
 }
 
-// brokenLine finds the line in which the structure breaks, for the parser tells where the block began that it was in.
-// The lines above that line are valid, with it they are not; and the parser has not read much further.
-func brokenLine(lines []string) int {
-	read := &lineReader{lines: lines}
-	_ = whole(read)
-	line := read.next
-	for range 100 {
-		if line <= 1 || whole(&lineReader{lines: lines[:line-1]}) {
-			return line
-		}
-		line--
-	}
-	return read.next
-}
+var yamlLine = regexp.MustCompile(`^yaml: (line \d+: )?`)
 
-// whole reports whether r has valid documents and nothing else.
-func whole(r io.Reader) bool {
-	dec := yaml.NewDecoder(r)
+// yamlError is what yaml.v3 says of lines, without the line that it names, or "".
+func yamlError(lines []string) string {
+	dec := yaml.NewDecoder(strings.NewReader(strings.Join(lines, "")))
 	for {
 		var doc yaml.Node
-		if err := dec.Decode(&doc); err != nil {
-			return errors.Is(err, io.EOF)
+		switch err := dec.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return ""
+		case err != nil:
+			return yamlLine.ReplaceAllString(oneLine(err.Error()), "")
 		}
 	}
 }
-
-// lineReader hands out one line at a time.
-type lineReader struct {
-	lines []string
-	next  int
-	rest  string
-}
-
-func (r *lineReader) Read(p []byte) (int, error) {
-	if r.rest == "" {
-		if r.next == len(r.lines) {
-			return 0, io.EOF
-		}
-		r.rest = r.lines[r.next] + "\n"
-		r.next++
-	}
-	n := copy(p, r.rest)
-	r.rest = r.rest[n:]
-	return n, nil
-}
-
-func indexFunc(lines []string, f func(string) bool) int {
-	for i, l := range lines {
-		if f(l) {
-			return i
-		}
-	}
-	return 0
-}
-
-// quoted returns what stands between the first pair of single quotes.
-func quoted(s string) string {
-	_, s, _ = strings.Cut(s, "'")
-	s, _, _ = strings.Cut(s, "'")
-	return s
-}
-
-func control(r rune) bool {
-	return (r < ' ' && r != '\t' && r != '\r') || (r >= 0x7f && r < 0xa0 && r != 0x85)
-}
-
-func leading(line string) string { return line[:len(line)-len(strings.TrimLeft(line, " \t"))] }

@@ -85,7 +85,7 @@ func readYAML(path string, into any) *fault {
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
-		bad := syntax(text, err)
+		bad := syntax(text)
 		return faultf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
 	}
 	if root.IsZero() {
