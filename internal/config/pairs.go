@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -82,60 +81,9 @@ func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *proble
 	return all, nil
 }
 
-// unknownKey says which keys there are. Not all of a key is quoted: "password:hunter2", without a blank, is one.
-func unknownKey(path string, key *yaml.Node, known []string) *problem {
-	name, _, colon := strings.Cut(key.Value, ":")
-	text := fmt.Sprintf("unknown key %q", shorten(name))
-	near, distance := "", 3
-	for _, k := range known {
-		if d := editDistance(name, k); d < distance && d < len(k) {
-			near, distance = k, d
-		}
-	}
-	switch {
-	case colon && slices.Contains(known, name):
-		text = fmt.Sprintf("the colon after %q has no blank after it: write %s: and then the value", name, name)
-	case near != "":
-		text += fmt.Sprintf(": did you mean %q?", near)
-	case len(known) == 0:
-		text += ": nothing is known here, write {}"
-	default:
-		text += "; known here are: " + strings.Join(known, ", ")
-	}
-	return &problem{key.Line, path, text}
-}
-
 func shorten(s string) string {
 	if r := []rune(s); len(r) > 40 {
 		return string(r[:40]) + "..."
 	}
 	return s
-}
-
-// editDistance counts the insertions, deletions and substitutions that make b of a, with a swap of neighbours as one.
-func editDistance(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	rows := [3][]int{}
-	for i := range len(a) + 1 {
-		row := make([]int, len(b)+1)
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			if i == 0 {
-				row[j] = j
-				continue
-			}
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(rows[2][j]+1, row[j-1]+1, rows[2][j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], rows[1][j-2]+1)
-			}
-		}
-		rows = [3][]int{rows[1], rows[2], row}
-	}
-	return rows[2][len(b)]
 }

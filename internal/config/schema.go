@@ -74,8 +74,8 @@ type entry struct {
 	Auth            auth                        `yaml:"auth"`
 	MembersAPI      string                      `yaml:"members_api,omitempty"`
 	Projects        projectList                 `yaml:"projects,omitempty"`
-	ProjectsExcept  []string                    `yaml:"projects_except,omitempty"`
-	AdminRoles      []string                    `yaml:"admin_roles"`
+	ProjectsExcept  idList                      `yaml:"projects_except,omitempty"`
+	AdminRoles      roleList                    `yaml:"admin_roles"`
 	Region          string                      `yaml:"region,omitempty"`
 	Interface       string                      `yaml:"interface,omitempty"`
 	Endpoint        string                      `yaml:"endpoint,omitempty"`
@@ -83,7 +83,7 @@ type entry struct {
 	Scrape          scrape                      `yaml:"scrape"`
 	ScrapeVia       string                      `yaml:"scrape_via"`
 	Shards          *int                        `yaml:"shards,omitempty"`
-	MembersFor      []string                    `yaml:"members_for"`
+	MembersFor      visibilityList              `yaml:"members_for"`
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`
 	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
@@ -117,23 +117,36 @@ func (p *projectList) setWord(word string) { *p = projectList{word} }
 
 const allProjects = "all"
 
+// Lists of words, which say what to write.
+type (
+	visibilityList []string
+	tagList        []string
+	idList         []string
+	roleList       []string
+)
+
+func (visibilityList) wanted() string { return "a list such as [shared, private]" }
+func (tagList) wanted() string        { return "a list such as [golden]" }
+func (idList) wanted() string         { return "a list such as [" + member{}.example() + "]" }
+func (roleList) wanted() string       { return "a list such as [admin]" }
+
 type image struct {
-	ID                 string      `yaml:"id"`
-	Name               string      `yaml:"name,omitempty"`
-	ExpectedMembers    *memberList `yaml:"expected_members,omitempty"`
-	ExpectedVisibility []string    `yaml:"expected_visibility,omitempty"`
+	ID                 string         `yaml:"id"`
+	Name               string         `yaml:"name,omitempty"`
+	ExpectedMembers    *memberList    `yaml:"expected_members,omitempty"`
+	ExpectedVisibility visibilityList `yaml:"expected_visibility,omitempty"`
 }
 
 func (image) example() string { return "{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}" }
 
 // rule is one of discover.
 type rule struct {
-	Tags               []string    `yaml:"tags,omitempty"`
-	Name               string      `yaml:"name,omitempty"`
-	Visibility         []string    `yaml:"visibility,omitempty"`
-	Owners             []string    `yaml:"owners,omitempty"`
-	ExpectedMembers    *memberList `yaml:"expected_members,omitempty"`
-	ExpectedVisibility []string    `yaml:"expected_visibility,omitempty"`
+	Tags               tagList        `yaml:"tags,omitempty"`
+	Name               string         `yaml:"name,omitempty"`
+	Visibility         visibilityList `yaml:"visibility,omitempty"`
+	Owners             idList         `yaml:"owners,omitempty"`
+	ExpectedMembers    *memberList    `yaml:"expected_members,omitempty"`
+	ExpectedVisibility visibilityList `yaml:"expected_visibility,omitempty"`
 }
 
 func (rule) example() string { return "{tags: [golden]}" }

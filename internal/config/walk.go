@@ -166,7 +166,7 @@ func (w *walker) object(path string, n *yaml.Node, out reflect.Value) *problem {
 				return bad
 			}
 		default:
-			return unknownKey(path, p.key, fields.names)
+			return w.unknownKey(path, p.key, out.Type())
 		}
 	}
 	return nil
