@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if flags.configCheck {
 		c, err := interruptible(ctx, load)
 		if err != nil {
-			return err
+			return withoutFile(err)
 		}
 		for _, text := range c.Warnings {
 			fmt.Fprintln(stdout, "warning:", text)
@@ -91,7 +92,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		})
 	})
 	if err != nil {
-		return err
+		return withoutFile(err)
 	}
 	defer runtime.Close()
 	registry := prometheus.NewRegistry()
@@ -149,6 +150,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer stop()
 	}
 	return serve(ctx, server, listen, events, logger)
+}
+
+// withoutFile adds to an error how to start without a configuration, if that is what is missing.
+func withoutFile(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w; try --demo without one, or see --help", err)
 }
 
 // once collects every cloud one time and prints the page.

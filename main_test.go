@@ -642,6 +642,9 @@ func TestOneShots(t *testing.T) {
 	bad := writeFile(t, "bad.yml", "clouds: [{api: glance}]\n")
 	odd := writeFile(t, "odd.yml", fmt.Sprintf(configText, url)+"    expected_members: [team-payments]\n")
 	refused := writeFile(t, "refused.yml", strings.Replace(fmt.Sprintf(configText, url), password, "wrong", 1))
+	dir := t.TempDir()
+	t.Chdir(dir)
+	missing := "exporter.yml: no such file in " + dir + ": write it, or name another one with --config.file; try --demo without one, or see --help"
 	tests := []struct {
 		name   string
 		args   []string
@@ -662,6 +665,8 @@ func TestOneShots(t *testing.T) {
 			name: "start with a bad file", args: []string{"--config.file=" + bad},
 			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
 		},
+		{name: "start without a file", args: nil, err: missing},
+		{name: "check without a file", args: []string{"--config.check"}, err: missing},
 		{name: "once", args: []string{"--once", "--config.file=" + good}, stdout: `glance_up{cloud="prod"} 1`},
 		{name: "once, refused", args: []string{"--once", "--config.file=" + refused}, stdout: `glance_up{cloud="prod"} 0`, err: "cloud prod could not be read; the log says why"},
 		{name: "once in the demo", args: []string{"--once", "--demo"}, stdout: `glance_up{cloud="demo"} 1`},

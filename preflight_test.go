@@ -159,7 +159,7 @@ func TestPreflight(t *testing.T) {
 		"all is well":            {[]string{good}, "ok: the exporter can read everything in 1 cloud.\n", ""},
 		"another project's":      {[]string{strange}, "FAIL: the exporter cannot read everything in prod.\n", "preflight failed"},
 		"the demo":               {[]string{"--demo"}, "ok: the exporter can read everything in 1 cloud.\n", ""},
-		"no such file":           {[]string{"--config.file=/nonexistent/exporter.yml"}, "", "/nonexistent/exporter.yml: no such file: write it as a file, or name another one with --config.file"},
+		"no such file":           {[]string{"--config.file=/nonexistent/exporter.yml"}, "", "/nonexistent/exporter.yml: no such file: write it, or name another one with --config.file; try --demo without one, or see --help"},
 		"and --once":             {[]string{good, "--once"}, "", "--preflight and --once: write one of them, and run the other one after it"},
 		"and --config.check too": {[]string{good, "--config.check"}, "", "--preflight and --config.check: write one of them, and run the other one after it"},
 	} {

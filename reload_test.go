@@ -223,7 +223,7 @@ func TestReloadOfAPipe(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	want := path + ": is a pipe, not a regular file: write it as a file, or name another one with --config.file"
+	want := path + ": is a pipe, not a regular file: write the configuration into a file, and name that with --config.file"
 	if status, body := post(t, e, "/-/reload"); status != http.StatusBadRequest || body != want+"\n" {
 		t.Errorf("got %d %s", status, body)
 	}

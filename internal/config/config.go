@@ -9,7 +9,7 @@ package config
 
 import (
 	"errors"
-	"fmt"
+	"io/fs"
 	"path/filepath"
 	"reflect"
 
@@ -35,9 +35,14 @@ type LoadError struct {
 	text string
 	// Files are the files that were looked at, as [Config].Files.
 	Files []string
+	// Err is why exporter.yml itself could not be read; nil if it was.
+	Err error
 }
 
 func (e *LoadError) Error() string { return e.text }
+
+// Unwrap returns e.Err.
+func (e *LoadError) Unwrap() error { return e.Err }
 
 // Cloud is one entry of clouds.
 type Cloud struct {
@@ -60,21 +65,31 @@ type Cloud struct {
 // decoded is told before what does not fit together.
 func Load(path string) (*Config, error) {
 	text, err := ReadFile(path)
-	if errors.Is(err, errTooLarge) {
-		const text = ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters"
-		return nil, &LoadError{path + text, []string{path}}
+	var instead string
+	switch {
+	case err == nil:
+		return Parse(path, text)
+	case errors.Is(err, errTooLarge):
+		instead = "has more than 16 MiB: use discover instead of a list of images, or split it between several exporters"
+	case errors.Is(err, fs.ErrPermission):
+		instead = "permission denied: let the exporter's user read it"
+	case errors.Is(err, fs.ErrNotExist):
+		instead = "no such file"
+		if dir, err := filepath.Abs(filepath.Dir(path)); err == nil && !filepath.IsAbs(path) {
+			instead += " in " + dir
+		}
+		instead += ": write it, or name another one with --config.file"
+	default:
+		instead = reason(err) + ": write the configuration into a file, and name that with --config.file"
 	}
-	if err != nil {
-		return nil, &LoadError{fmt.Sprintf("%s: %s: write it as a file, or name another one with --config.file", path, reason(err)), []string{path}}
-	}
-	return Parse(path, text)
+	return nil, &LoadError{path + ": " + instead, []string{path}, err}
 }
 
 // Parse does what Load does, for a text that was read from path.
 func Parse(path string, text []byte) (*Config, error) {
 	root, bad := parse(text)
 	if bad != nil {
-		return nil, &LoadError{path + ":" + bad.Error(), []string{path}}
+		return nil, &LoadError{path + ":" + bad.Error(), []string{path}, nil}
 	}
 	w := newWalker()
 	b := &builder{walker: w, doc: &document{}, dir: filepath.Dir(path), unusual: map[string]bool{}}
@@ -85,7 +100,7 @@ func Parse(path string, text []byte) (*Config, error) {
 	}
 	files := append([]string{path}, b.sources()...)
 	if bad != nil {
-		return nil, &LoadError{path + ":" + bad.Error(), files}
+		return nil, &LoadError{path + ":" + bad.Error(), files, nil}
 	}
 	return &Config{Clouds: clouds, Files: files, Warnings: b.warningLines(path), doc: *b.doc}, nil
 }

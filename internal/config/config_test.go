@@ -193,11 +193,20 @@ func TestInbound(t *testing.T) {
 	}
 }
 
-func TestLoadMissingFile(t *testing.T) {
-	_, err := config.Load("testdata/nowhere.yml")
-	want := "testdata/nowhere.yml: no such file: write it as a file, or name another one with --config.file"
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v, want %s", err, want)
+func TestLoadNoFile(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	const instead = ": write it, or name another one with --config.file"
+	for path, want := range map[string]string{
+		"exporter.yml":              "no such file in " + dir + instead,
+		"etc/exporter.yml":          "no such file in " + filepath.Join(dir, "etc") + instead,
+		"/nonexistent/exporter.yml": "no such file" + instead,
+		dir:                         "is a directory: write the configuration into a file, and name that with --config.file",
+		"/dev/null":                 "is a device, not a regular file: write the configuration into a file, and name that with --config.file",
+	} {
+		if _, err := config.Load(path); err == nil || err.Error() != path+": "+want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
 }
 

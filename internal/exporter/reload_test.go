@@ -370,7 +370,7 @@ func TestIrregularFiles(t *testing.T) {
 	if err := syscall.Mkfifo(at("secure.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const instead = ": write it as a file, or name another one with --config.file"
+	const instead = ": write the configuration into a file, and name that with --config.file"
 	for path, want := range map[string]string{
 		at("fifo"):         ": is a pipe, not a regular file" + instead,
 		at("link-to-fifo"): ": is a pipe, not a regular file" + instead,
