@@ -654,8 +654,8 @@ func TestOneShots(t *testing.T) {
 		{name: "check a good file", args: []string{"--config.check", "--config.file=" + good}, stdout: good + ": good\n"},
 		{
 			name: "check an odd file", args: []string{"--config.check", "--config.file=" + odd},
-			stdout: "warning: " + odd + ":7: clouds[0].expected_members[0]: team-payments is not 32 hexadecimal digits as IDs of projects usually are, " +
-				"and would match nobody if it is a name: write the ID that `openstack project list` shows, or keep it if that shows it\n" + odd + ": good\n",
+			stdout: "warning: " + odd + ":7: clouds[0].expected_members[0]: team-payments is not 32 hexadecimal digits, so it may be a name, " +
+				"which matches nobody: write the ID that `openstack project list` shows; if it is this one, ignore the warning\n" + odd + ": good\n",
 		},
 		{
 			name: "check a bad file", args: []string{"--config.check", "--config.file=" + bad},

@@ -153,7 +153,7 @@ func CheckURL(field, raw string) error {
 	case u.Hostname() == "": // A port alone is this machine's.
 		return &OptionError{field, "has no host: write a URL such as " + example}
 	case u.User != nil:
-		return &OptionError{field, "must not carry a user name or password: put them under auth"}
+		return &OptionError{field, "must not contain a user name or password: put them under auth"}
 	case u.RawQuery != "" || u.Fragment != "" || strings.ContainsAny(raw, "?#"):
 		return &OptionError{field, "must not have a query or fragment: end it at the path"}
 	}

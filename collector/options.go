@@ -116,7 +116,7 @@ func (o Options) Validate() error {
 	bad := optionError
 	switch {
 	case o.Name == "":
-		return bad("name", "is required: set the value of the label cloud")
+		return bad("name", "is required: write a name, the value of the label cloud")
 	case !cloudName.MatchString(o.Name):
 		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit, as in prod-eu1", o.Name)
 	case o.Timeout < 0:

@@ -110,7 +110,7 @@ func MemberIDProblem(id string) string {
 		return fmt.Sprintf("has %d characters, but an ID has at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
 	}
 	if plain := strings.ToLower(strings.ReplaceAll(id, "-", "")); plain != id && UsualID(plain) {
-		return fmt.Sprintf("%s has capitals or dashes, which IDs of members do not have: write %s", id, plain)
+		return fmt.Sprintf("%s has capitals or dashes, but IDs have neither: write %s", id, plain)
 	}
 	return ""
 }

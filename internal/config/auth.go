@@ -84,7 +84,7 @@ func (a *auth) credential(conn connection) (credential, *fault) {
 	case 1:
 		return kinds[0].credential(conn)
 	}
-	return credential{}, faultf("", "has %s: write one of them", enumerate(names, "and"))
+	return credential{}, faultf("", "has %s: keep only one", enumerate(names, "and"))
 }
 
 func (a *auth) setDirectory(dir string) {

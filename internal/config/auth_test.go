@@ -246,7 +246,7 @@ func TestAuthEnvMistakes(t *testing.T) {
 			"OS_AUTH_URL has no host: write a URL such as https://cloud.example.com:5000/v3",
 		},
 		{"interface", "OS_INTERFACE", "extern", `OS_INTERFACE must be public, internal or admin, not "extern"`},
-		{"CA", "OS_CACERT", "/nowhere/ca.pem", "OS_CACERT: /nowhere/ca.pem cannot be read, no such file: correct the path, or write the file"},
+		{"CA", "OS_CACERT", "/nowhere/ca.pem", "OS_CACERT: /nowhere/ca.pem cannot be read, no such file: correct the path, or create the file"},
 		{"certificate without key", "OS_CERT", "testdata/files/password", "OS_CERT and OS_KEY belong together: set both, or none"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -70,9 +70,9 @@ func (b *builder) sources() []string {
 func (b *builder) build() []Cloud {
 	if len(b.doc.Clouds) == 0 {
 		if _, ok := b.lines["clouds"]; ok {
-			b.add("clouds", "is empty: write at least one, as in %s", minimal)
+			b.add("clouds", "is empty: add at least one cloud, as in %s", minimal)
 		} else {
-			b.add("clouds", "is required: write at least one, as in %s", minimal)
+			b.add("clouds", "is required: write at least one cloud, as in %s", minimal)
 		}
 	}
 	b.memberNames()
@@ -85,7 +85,7 @@ func (b *builder) build() []Cloud {
 		e := &b.doc.Clouds[i]
 		clouds[i] = b.cloud(fmt.Sprintf("clouds[%d]", i), e)
 		if first, ok := names[e.Name]; ok && e.Name != "" {
-			b.add(fmt.Sprintf("clouds[%d].name", i), "%s is already the name of clouds[%d]: rename one of them", e.Name, first)
+			b.add(fmt.Sprintf("clouds[%d].name", i), "%s is also the name of clouds[%d]: rename one of them", e.Name, first)
 			continue
 		}
 		names[e.Name] = i
@@ -113,11 +113,11 @@ func (b *builder) memberNames() {
 		path := below("member_names", id)
 		switch {
 		case id == "" || strings.ContainsFunc(id, unicode.IsSpace):
-			b.add(path, "the key must be a project's ID, without blanks: write it as `openstack project list` shows it")
+			b.add(path, "the key must be a project's ID, without spaces: write it as `openstack project list` shows it")
 		case collector.MemberIDProblem(id) != "":
 			b.add(path, "%s", collector.MemberIDProblem(id))
 		case strings.TrimSpace(name) == "":
-			b.add(path, "has an empty name: write the name to show for this member, or leave the line out")
+			b.add(path, "has an empty name: write the name to show for this member, or remove the line")
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 			if given {
 				at = path + ".http.tls_config"
 			}
-			b.add(at, "%s: correct the file", oneLine(err.Error()))
+			b.add(at, "%s", httpProblem(err))
 		}
 	}
 	return c
@@ -191,7 +191,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 		b.add(path+".scrape_via", "must be metrics or probe, not %q", shorten(e.ScrapeVia))
 	}
 	if signs := e.Auth.AKSK != nil || e.Auth.ECSAgency != nil; signs && e.API != string(client.IMS) {
-		b.add(path+".api", "must be ims with access keys, which are Huawei Cloud's: write api: ims")
+		b.add(path+".api", "must be ims, because access keys are Huawei Cloud's: write api: ims")
 	}
 	b.checkProjects(path, e)
 	if f := e.Auth.projectID(); f.value != "" {
@@ -199,7 +199,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 	}
 	for i, role := range e.AdminRoles {
 		if strings.TrimSpace(role) == "" {
-			b.add(fmt.Sprintf("%s.admin_roles[%d]", path, i), "is empty: write the name of a role, or leave the line out")
+			b.add(fmt.Sprintf("%s.admin_roles[%d]", path, i), "is empty: write the name of a role, or remove the line")
 		}
 	}
 }

@@ -118,13 +118,13 @@ func readLayers(path, name string) ([]layer, *fault) {
 	if !ok {
 		names := slices.Sorted(maps.Keys(all))
 		if len(names) == 0 {
-			return nil, faultf("clouds_yaml.cloud", "%s has no clouds: write an entry under its key clouds", path)
+			return nil, faultf("clouds_yaml.cloud", "%s has no clouds: add one under the key clouds", path)
 		}
 		more := ""
 		if len(names) > 20 {
 			names, more = names[:20], " and others"
 		}
-		return nil, faultf("clouds_yaml.cloud", "%s has no cloud %q: write one of those it has: %s%s", path, name, strings.Join(names, ", "), more)
+		return nil, faultf("clouds_yaml.cloud", "%s has no cloud %q: write one of %s%s", path, name, strings.Join(names, ", "), more)
 	}
 	layers := []layer{{path, &node}}
 	secure := filepath.Join(filepath.Dir(path), "secure.yaml")
@@ -195,7 +195,7 @@ func (e *cloudsEntry) chooseRegion(name string) *fault {
 	case name == "":
 		at = 0
 	case at < 0:
-		return e.faultf("has no region %q, which exporter.yml names: write one of %s there", shorten(name), choices)
+		return e.faultf("has no region %q, which exporter.yml names in region: write one of %s", shorten(name), choices)
 	}
 	e.RegionName = names[at]
 	values := e.Regions[at].Values
@@ -265,7 +265,7 @@ func (e *cloudsEntry) checkTLS(tls tlsFiles) *fault {
 func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *fault) {
 	none := gophercloud.AuthOptions{}
 	if e.Auth == nil {
-		return none, e.faultf("has no auth: write it there")
+		return none, e.faultf("has no auth: add it")
 	}
 	if bad := e.checkTLS(tls.or(e.tls())); bad != nil {
 		return none, bad
@@ -296,7 +296,7 @@ func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *fault) {
 	}
 	o, missing := settle(m, o)
 	if len(missing) > 0 {
-		return none, e.faultf("auth lacks %s: write it there", settings(missing))
+		return none, e.faultf("auth has no %s: add it", settings(missing))
 	}
 	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
 		return none, e.faultf("auth_url %s", text)

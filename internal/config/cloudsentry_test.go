@@ -120,7 +120,7 @@ func TestCloudsYAMLEntryMistakes(t *testing.T) {
 		},
 		{
 			"no such region", twoRegions, "region: regiontwo",
-			`has no region "regiontwo", which exporter.yml names: write one of RegionOne, RegionTwo there`,
+			`has no region "regiontwo", which exporter.yml names in region: write one of RegionOne, RegionTwo`,
 		},
 		{
 			"another region for images", twoRegions + "    image_region_name: RegionTwo\n", "region: RegionOne",

@@ -108,9 +108,9 @@ func TestCloudsYAMLReadAnew(t *testing.T) {
 	}
 	in := "auth.clouds_yaml: "
 	for _, tc := range []struct{ text, want string }{
-		{strings.Replace(regionFile("one"), password, "*hunter2", 1), in + file + ":8: not valid YAML: a * without an anchor of that name before it: put the value in quotes, or define the anchor with &"},
-		{strings.Replace(regionFile("one"), password, "[hunter2]", 1), in + file + ":8: a key that is there twice, or a list or mapping in place of a string: correct it there"},
-		{strings.Replace(regionFile("one"), "prod:", "test:", 1), "auth.clouds_yaml.cloud: " + file + ` has no cloud "prod": write one of those it has: test`},
+		{strings.Replace(regionFile("one"), password, "*hunter2", 1), in + file + ":8: not valid YAML: a * refers to an anchor that is not defined: put the value in quotes, or define the anchor with &"},
+		{strings.Replace(regionFile("one"), password, "[hunter2]", 1), in + file + ":8: a duplicate key, or a list or mapping where a string is expected: correct it"},
+		{strings.Replace(regionFile("one"), "prod:", "test:", 1), "auth.clouds_yaml.cloud: " + file + ` has no cloud "prod": write one of test`},
 	} {
 		write(t, file, tc.text)
 		if _, err := auth(); err == nil || err.Error() != tc.want {
@@ -120,7 +120,7 @@ func TestCloudsYAMLReadAnew(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	want := in + file + " cannot be read, no such file: correct the path, or write the file"
+	want := in + file + " cannot be read, no such file: correct the path, or create the file"
 	if _, err := auth(); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -285,8 +285,8 @@ func TestExample(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	cleanEnv(t)
 	c := load(t, "testdata/good/unusual.yml")
-	const text = " is not 32 hexadecimal digits as IDs of projects usually are, and would match nobody if it is a name: " +
-		"write the ID that `openstack project list` shows, or keep it if that shows it"
+	const text = " is not 32 hexadecimal digits, so it may be a name, which matches nobody: " +
+		"write the ID that `openstack project list` shows; if it is this one, ignore the warning"
 	want := []string{
 		"testdata/good/unusual.yml:2: member_groups.platform[0]: team-payments" + text,
 		"testdata/good/unusual.yml:5: clouds[0].auth.password.project_id: default" + text,

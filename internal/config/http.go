@@ -3,6 +3,7 @@ package config
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,7 +39,7 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 	before := len(b.problems)
 	check := func(key string, err error) {
 		if err != nil && len(b.problems) == before {
-			b.add(joinKey(path, key), "%s", oneLine(err.Error()))
+			b.add(joinKey(path, key), "%s", httpProblem(err))
 		}
 	}
 	for _, f := range b.files {
@@ -58,9 +59,38 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 	}
 	check("", h.Validate())
 	if !h.FollowRedirects {
-		b.add(path+".follow_redirects", "has no effect: leave it out; redirects are followed within the same host only")
+		b.add(path+".follow_redirects", "has no effect: remove it; redirects are followed within the same host only")
 	}
 	return len(b.problems) == before
+}
+
+// httpTexts are what prometheus/common says, which has no remedy, and what is said instead.
+var httpTexts = []struct{ says, text string }{
+	{`, (\S+) & \S+_ref\b`, " & $1"},
+	{`^at most one of (.*) must be configured.*$`, "has more than one of $1: keep only one"},
+	{`^exactly one of (\w+) or (\w+) must be configured when a client (\w+) is configured$`, "has a client $3 without its $1: write $2"},
+	{`^if (.*) is configured, (.*) must also be configured$`, "has $1 without $2: write $2, or remove $1"},
+	{`^if (.*) is configured, (.*) must not be configured$`, "has $1 and $2: keep only one"},
+	{`^(.*) is not compatible with (.*)$`, "has $1 and $2: keep only one"},
+	{`^(oauth2) (.*) must be configured$`, "$1 has no $2: add it"},
+	{`^setting header (".*") is not allowed$`, "the header $1 is reserved: remove it"},
+	{`^valid signature algorithms are (.*)$`, "signature_algorithm must be one of $1"},
+	{`^unable to use specified CA cert (?:file )?(.*)$`, "$1 has no certificate in PEM format: write the CA's certificate into it"},
+	{`^unable to use specified client cert .*failed to find any PEM data.*$`, "cert_file or key_file has no PEM data: write the certificate and its key there"},
+	{` & `, " and "},
+}
+
+// httpProblem says what is wrong with an http block, and what to do.
+func httpProblem(err error) string {
+	says := oneLine(err.Error())
+	text := says
+	for _, t := range httpTexts {
+		text = regexp.MustCompile(t.says).ReplaceAllString(text, t.text)
+	}
+	if text == says {
+		text += ": correct it"
+	}
+	return text
 }
 
 // readableAs returns an error unless a file can be read as what a key of the http block names: PEM, or a secret.

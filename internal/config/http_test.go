@@ -97,7 +97,7 @@ func TestTransportNotPEM(t *testing.T) {
 	write(t, file, password)
 	setenv(t, map[string]string{"OS_AUTH_URL": keystone, "OS_TOKEN": password, "OS_CACERT": file})
 	_, err := loadText(t, oneCloud("env: {}"))
-	want := ":3: clouds[0].auth: unable to use specified CA cert file " + file + ": correct the file"
+	want := ":3: clouds[0].auth: " + file + " has no certificate in PEM format: write the CA's certificate into it"
 	if err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

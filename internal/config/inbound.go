@@ -34,7 +34,7 @@ func (b *builder) inbound(path string, i *inbound) *collector.Inbound {
 	}
 	_, limited := b.lines[path+".max_images"]
 	if i.word == "" && i.ExpectedOwners == nil && !limited {
-		b.add(path, "has no expected_owners: write inbound: true to watch images that anybody may share, or {expected_owners: []} where nobody may")
+		b.add(path, "has no expected_owners: add them, [] for nobody, or write inbound: true if any project may share images")
 		return nil
 	}
 	o := &collector.Inbound{MaxImages: i.MaxImages}

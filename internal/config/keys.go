@@ -52,7 +52,7 @@ func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
 		{"aksk.security_token_file", a.SecurityTokenFile},
 	} {
 		if f.value != "" {
-			return nil, faultf(f.key, "has no use beside credential_file, which holds the whole key: leave it out")
+			return nil, faultf(f.key, "has no effect with credential_file, which contains the whole key: remove it")
 		}
 	}
 	key := &keyFile{a.CredentialFile}
@@ -64,7 +64,7 @@ func (a *agencyAuth) credential(connection) (credential, *fault) {
 	bad := projectFault("ecs_agency.project_id", a.ProjectID)
 	if bad == nil && a.MetadataURL != "" {
 		if text := checkURL("auth_url", a.MetadataURL); text != "" {
-			bad = faultf("ecs_agency.metadata_url", "must be a URL such as http://169.254.169.254, or be left out")
+			bad = faultf("ecs_agency.metadata_url", "must be a URL such as http://169.254.169.254: correct it, or remove the key")
 		}
 	}
 	return credential{metadata: &client.MetadataOptions{URL: a.MetadataURL}, projectID: a.ProjectID}, bad
@@ -72,9 +72,9 @@ func (a *agencyAuth) credential(connection) (credential, *fault) {
 
 func projectFault(key, id string) *fault {
 	if regionName.MatchString(id) {
-		return faultf(key, "%s is the name of a region or of its project: write the project's ID, as the console shows it under My Credentials", shorten(id))
+		return faultf(key, "%s is the name of a region: write the ID of its project, which the console shows under My Credentials", shorten(id))
 	}
-	return wordFault(key, id, "the ID of the project whose images are watched, as the console shows it under My Credentials")
+	return wordFault(key, id, "the ID of the project that owns the images, which the console shows under My Credentials")
 }
 
 // regionName matches names of regions, such as cn-north-4 and eu-de, and those of projects in them, such as cn-north-4_images.
@@ -86,7 +86,7 @@ func wordFault(key, value, what string) *fault {
 	case value == "":
 		return faultf(key, "is required: write %s", what)
 	case strings.ContainsFunc(value, unicode.IsSpace):
-		return faultf(key, "has a blank in it: copy it again")
+		return faultf(key, "contains whitespace: copy it again")
 	}
 	return nil
 }
@@ -142,7 +142,7 @@ func (s *secret) blank(text string) *fault {
 		key += "_file"
 	}
 	if strings.ContainsFunc(text, unicode.IsSpace) {
-		return faultf(key, "has a blank in it: copy the %s again", strings.ReplaceAll(lastKey(s.key), "_", " "))
+		return faultf(key, "contains whitespace: copy the %s again", strings.ReplaceAll(lastKey(s.key), "_", " "))
 	}
 	return nil
 }
@@ -167,7 +167,7 @@ func (k *keyFile) parse() (client.Key, *fault) {
 	}
 	key, err := client.ParseKey([]byte(text))
 	if err != nil {
-		const want = "%s has %v: write the answer of IAM or of the metadata service, %s"
+		const want = "%s has %v: write the response of IAM or of the metadata service into it, %s"
 		return client.Key{}, faultf("aksk.credential_file", want, k.path, err, keyForm)
 	}
 	return key, nil

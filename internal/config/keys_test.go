@@ -133,7 +133,7 @@ func TestCredentialFile(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	is("", "logging in: auth.aksk.credential_file: "+file+" cannot be read, no such file: correct the path, or write the file")
+	is("", "logging in: auth.aksk.credential_file: "+file+" cannot be read, no such file: correct the path, or create the file")
 }
 
 // A day in which something writes the next key 10 minutes before the last one ends, the file being cut for a moment, and is away for

@@ -60,7 +60,7 @@ func (b *builder) memberGroups() {
 		}
 		for i, m := range list {
 			if m.Group != "" {
-				b.add(fmt.Sprintf("%s[%d].group", path, i), "a group has no groups in it: list its members")
+				b.add(fmt.Sprintf("%s[%d].group", path, i), "a group cannot contain groups: list the members")
 			}
 		}
 		b.members(path, list)
@@ -83,7 +83,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 			}
 			e := m.expected()
 			if first, ok := places[key{e.Type, e.ID}]; ok {
-				b.add(at, "%s is already %s[%d]: leave one out", e.ID, lastKey(path), first)
+				b.add(at, "%s duplicates %s[%d]: remove one", e.ID, lastKey(path), first)
 				continue
 			}
 			places[key{e.Type, e.ID}] = i
@@ -94,7 +94,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 			continue
 		}
 		if first, ok := groups[m.Group]; ok {
-			b.add(at, "group %s is already %s[%d]: leave one out", m.Group, lastKey(path), first)
+			b.add(at, "group %s duplicates %s[%d]: remove one", m.Group, lastKey(path), first)
 			continue
 		}
 		groups[m.Group] = i
@@ -104,7 +104,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 		for _, g := range b.doc.MemberGroups[name] {
 			e := g.expected()
 			if i, ok := places[key{e.Type, e.ID}]; ok {
-				b.add(fmt.Sprintf("%s[%d]", path, i), "%s is in group %s too: leave it out here", e.ID, name)
+				b.add(fmt.Sprintf("%s[%d]", path, i), "%s is also in group %s: remove it here", e.ID, name)
 			}
 			all = append(all, e)
 		}
@@ -157,7 +157,7 @@ func (b *builder) nameForID(id string) string {
 func (b *builder) groupFits(at string, m *member) bool {
 	switch _, ok := b.doc.MemberGroups[m.Group]; {
 	case m.ID != "" || m.Type != "" || m.Name != "":
-		b.add(at, "has group beside other keys: write {group: %s} alone", m.Group)
+		b.add(at, "has group and other keys: write {group: %s} alone", m.Group)
 	case ok:
 		return true
 	case len(b.doc.MemberGroups) == 0:
@@ -190,14 +190,14 @@ func (b *builder) visibilities(path string, words []string) []client.Visibility 
 
 func (b *builder) notEmpty(path string, words []string) {
 	if words != nil && len(words) == 0 {
-		b.add(path, "must not be empty: leave the key out")
+		b.add(path, "must not be empty: remove the key")
 	}
 }
 
 // rules returns what discover says.
 func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember) []collector.Rule {
 	if e.Discover != nil && len(e.Discover) == 0 {
-		b.add(path, "is empty: write [{}] for all images of the credential's project, or leave the key out")
+		b.add(path, "is empty: write [{}] for all images of the credential's project, or remove the key")
 	}
 	var rules []collector.Rule
 	for i := range e.Discover {

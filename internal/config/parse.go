@@ -24,7 +24,7 @@ func parse(text []byte) (*yaml.Node, *problem) {
 	if err == nil {
 		err = dec.Decode(&second)
 		if err == nil {
-			return nil, &problem{line: second.Line, text: "a second document begins here: write one document, without a line of ---"}
+			return nil, &problem{line: second.Line, text: "a second YAML document begins here: write one document, without ---"}
 		}
 	}
 	if !errors.Is(err, io.EOF) {
@@ -37,18 +37,18 @@ func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() 
 
 // advice is what to do about what yaml.v3 says, which tells what the parser was doing.
 var advice = []struct{ says, text string }{
-	{"did not find expected key", "there is something behind a value in quotes or brackets, or the line is not indented as its neighbours: put the whole value in quotes, or indent the line"},
-	{"did not find expected ',' or", "a [ or { of this line is not closed: close it, or put the value in quotes"},
+	{"did not find expected key", "text after a value in quotes or brackets, or wrong indentation: put the whole value in quotes, or align the line with the keys it belongs to"},
+	{"did not find expected ',' or", "a [ or { in this line is not closed: close it, or put the value in quotes"},
 	{"did not find expected node content", "a value is missing, or begins with ] } or a comma: put it in quotes"},
-	{"found unexpected end of stream", "a quote that opens in this line is not closed: close it"},
-	{"found unexpected document indicator", "a quote that opens in this line is not closed: close it"},
+	{"found unexpected end of stream", "a quote in this line is not closed: close it"},
+	{"found unexpected document indicator", "a quote in this line is not closed: close it"},
 	{"found character that cannot start any token", "a value begins with @, % or a backtick: put it in quotes"},
-	{"could not find expected ':'", "a key without a colon and a blank after it: write it as key: value"},
-	{"mapping values are not allowed", "a value has a colon with a blank after it: put it in quotes"},
-	{"block sequence entries are not allowed", "a list cannot begin in the line of its key: begin it in the next one"},
-	{"unknown anchor", "a * without an anchor of that name before it: put the value in quotes, or define the anchor with &"},
+	{"could not find expected ':'", "a key has no colon and space after it: write key: value"},
+	{"mapping values are not allowed", "a value contains a colon and a space: put it in quotes"},
+	{"block sequence entries are not allowed", "a list cannot begin in the line of its key: begin it in the next line"},
+	{"unknown anchor", "a * refers to an anchor that is not defined: put the value in quotes, or define the anchor with &"},
 	{"did not find expected alphabetic or numeric character", "a value begins with * or &: put it in quotes, as in \"*\""},
-	{"found unknown escape character", "a backslash in double quotes that escapes nothing: use single quotes"},
+	{"found unknown escape character", "a backslash in double quotes escapes nothing here: use single quotes"},
 	{"control characters are not allowed", "a control character: remove it"},
 	{"UTF-8", "not UTF-8: save the file as UTF-8"},
 }
@@ -63,9 +63,9 @@ func syntax(text []byte) *problem {
 	bad := func(what string) *problem { return &problem{line: i + 1, text: "not valid YAML: " + what} }
 	content := strings.TrimLeft(lines[i], " \t")
 	if strings.Contains(strings.TrimSuffix(lines[i], content), "\t") {
-		return bad("the line is indented with a tab: use blanks")
+		return bad("the line is indented with a tab: use spaces")
 	}
-	const indented = "the line is not indented as its neighbours: begin it in the column of the keys or dashes that it belongs to"
+	const indented = "the indentation does not match the lines above: align the line with the keys or dashes that it belongs to"
 	switch {
 	case strings.Contains(says, "did not find expected '-'"),
 		strings.Contains(says, "did not find expected key") && !strings.ContainsAny(content, `"'[]{}`),

@@ -15,15 +15,15 @@ func (b *builder) checkProjects(path string, e *entry) {
 	path += ".projects"
 	switch {
 	case e.Auth.ApplicationCredential != nil:
-		b.add(path, "is not possible with an application credential, which is bound to one project: leave it out, or log in with password")
+		b.add(path, "is not supported with an application credential, which belongs to one project: remove it, or use auth password")
 	case e.Auth.Password == nil:
-		b.add(path, "is possible with auth password only: leave it out, or log in with password")
+		b.add(path, "is supported only with auth password: remove it, or use that")
 	}
 	switch i := slices.Index(e.Projects, allProjects); {
 	case i < 0:
 		b.checkIDs(path, e.Projects)
 	case len(e.Projects) > 1:
-		b.add(fmt.Sprintf("%s[%d]", path, i), "all stands for every project: write projects: all")
+		b.add(fmt.Sprintf("%s[%d]", path, i), "all means every project: write projects: all, without a list")
 	}
 }
 
@@ -31,11 +31,11 @@ func (b *builder) checkExcept(path string, e *entry) {
 	switch _, given := b.lines[path]; {
 	case !given:
 	case e.Projects == nil:
-		b.add(path, "is possible beside projects: all only: leave it out")
+		b.add(path, "is supported only with projects: all: remove it")
 	case e.ids() != nil:
-		b.add(path, "is possible beside projects: all only: take the projects off the list projects instead")
+		b.add(path, "is supported only with projects: all: remove the projects from the list projects instead")
 	case slices.Contains(e.ProjectsExcept, allProjects):
-		b.add(path, "all would leave out every project: write the IDs of those to leave out")
+		b.add(path, "all would exclude every project: write the IDs of the projects to exclude")
 	default:
 		b.checkIDs(path, e.ProjectsExcept)
 	}
@@ -66,8 +66,8 @@ func (b *builder) warnUnusual(at, id string) {
 		return
 	}
 	b.unusual[id] = true
-	b.warn(at, "%s is not 32 hexadecimal digits as IDs of projects usually are, and would match nobody if it is a name: "+
-		"write the ID that `openstack project list` shows, or keep it if that shows it", shorten(id))
+	b.warn(at, "%s is not 32 hexadecimal digits, so it may be a name, which matches nobody: "+
+		"write the ID that `openstack project list` shows; if it is this one, ignore the warning", shorten(id))
 }
 
 // ids are the projects' IDs; none: all of them.

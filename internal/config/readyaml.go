@@ -78,7 +78,7 @@ func (e irregularError) Error() string {
 func readYAML(path string, into any) *fault {
 	text, err := ReadFile(path)
 	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
-		return faultf("clouds_yaml", "%s %s: write it as a file of at most 16 MiB", path, err)
+		return faultf("clouds_yaml", "%s %s: name a regular file of at most 16 MiB", path, err)
 	}
 	if err != nil {
 		return &fault{"clouds_yaml", unreadable(path, err).Error()}
@@ -98,7 +98,7 @@ func readYAML(path string, into any) *fault {
 }
 
 func unusableYAML(path string, err error) *fault {
-	return faultf("clouds_yaml", "%s%s: a key that is there twice, or a list or mapping in place of a string: correct it there", path, lineIn(err))
+	return faultf("clouds_yaml", "%s%s: a duplicate key, or a list or mapping where a string is expected: correct it", path, lineIn(err))
 }
 
 var typeErrorLine = regexp.MustCompile(`line (\d+): `)

@@ -28,7 +28,7 @@ func (s secret) check() *fault {
 	short := lastKey(s.key)
 	switch {
 	case s.value != "" && s.file != "":
-		return faultf(s.key+"_file", "is there beside %s: write one of them", short)
+		return faultf(s.key+"_file", "is set together with %s: keep only one", short)
 	case s.value == "" && s.file == "":
 		return faultf(s.key, "is required: write %s or %s_file", short, short)
 	}
@@ -100,9 +100,9 @@ func unusable(path, value string, secret bool) string {
 		case "clouds[].auth.password", "clouds[].auth.application_credential", "clouds[].auth.token":
 			instead += ", or use auth: {env: {}}"
 		}
-		return "is a placeholder that nothing expands: write " + instead
+		return "is a placeholder, which is not expanded: write " + instead
 	case secret && strings.ContainsAny(value, "\r\n") && !strings.Contains(value, "PRIVATE KEY"):
-		return "has a line break: write it in the line of its key"
+		return "contains a line break: write it in the line of its key"
 	}
 	return ""
 }
@@ -124,7 +124,7 @@ func unreadable(path string, err error) error {
 	what := "correct the path"
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		what = "correct the path, or write the file"
+		what = "correct the path, or create the file"
 	case errors.Is(err, fs.ErrPermission):
 		what = "let the exporter's user read it"
 	}

@@ -43,7 +43,7 @@ func TestAuthSecretFile(t *testing.T) {
 	if err := os.Remove(secret); err != nil {
 		t.Fatal(err)
 	}
-	refuse("auth.token.token_file: " + secret + " cannot be read, no such file: correct the path, or write the file")
+	refuse("auth.token.token_file: " + secret + " cannot be read, no such file: correct the path, or create the file")
 	write(t, secret, password)
 	expect(password)
 }

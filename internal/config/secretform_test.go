@@ -56,7 +56,7 @@ func TestSecretThatIsNone(t *testing.T) {
 func TestUnexpanded(t *testing.T) {
 	cleanEnv(t)
 	const base = "auth_url: " + keystone + ", project_id: edc89b490d7d4392898e19b2deb34797, "
-	const what = ": is a placeholder that nothing expands: write "
+	const what = ": is a placeholder, which is not expanded: write "
 	for _, tc := range []struct{ auth, more, want string }{
 		{"password: {" + base + "user_id: abc, password: '${OS_PASSWORD}'}", "", "auth.password.password" + what + "the path of a file with the secret as password_file, or use auth: {env: {}}"},
 		{"password: {" + base + "user_id: abc, password: $OS_PASSWORD}", "", "auth.password.password" + what + "the path of a file with the secret as password_file, or use auth: {env: {}}"},
@@ -81,7 +81,7 @@ func TestUnexpanded(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "clouds.yaml")
 	write(t, file, strings.Replace(cloudEntry(""), password, "${OS_PASSWORD}", 1))
 	_, err := loadText(t, oneCloud("clouds_yaml: {cloud: prod, file: "+file+"}"))
-	want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": auth.password is a placeholder that nothing expands: write the value itself"
+	want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": auth.password is a placeholder, which is not expanded: write the value itself"
 	if err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -92,7 +92,7 @@ func TestSecretWithLineBreak(t *testing.T) {
 	cleanEnv(t)
 	for _, block := range []string{"|", ">"} {
 		_, err := loadText(t, "clouds:\n  - name: prod\n    auth:\n      token:\n        auth_url: "+keystone+"\n        token: "+block+"\n          hunter2\n    discover: [{}]\n")
-		const want = ":6: clouds[0].auth.token.token: has a line break: write it in the line of its key"
+		const want = ":6: clouds[0].auth.token.token: contains a line break: write it in the line of its key"
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}

@@ -25,9 +25,9 @@ func (w *walker) unknownKey(path string, key *yaml.Node, t reflect.Type) *proble
 	text := fmt.Sprintf("unknown key %q: ", shorten(name))
 	switch {
 	case colon && slices.Contains(known, name):
-		text = fmt.Sprintf("the colon after %q has no blank after it: write %s: and then the value", name, name)
+		text = fmt.Sprintf("no space after the colon of %q: write %s: VALUE", name, name)
 	case len(known) == 0:
-		text += "it has no keys, write {}"
+		text += "there are no keys here, write {}"
 	case len(below) > 0 && len(below) <= 3:
 		text += "write " + enumerate(below, "or") + " instead"
 	case w.has(t, elsewhere[name]):

@@ -69,7 +69,7 @@ func (w *walker) value(path string, line int, n *yaml.Node, out reflect.Value) *
 		return bad("has no value: write %s%s", wanted(out.Type()), orNothing(path))
 	}
 	if tag := n.ShortTag(); !strings.HasPrefix(tag, "!!") {
-		return bad("has a YAML tag, a word that begins with !: put the value in quotes")
+		return bad("begins with !, which marks a tag in YAML: put the value in quotes")
 	}
 	for out.Kind() == reflect.Pointer {
 		if out.IsNil() {

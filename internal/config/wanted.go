@@ -111,7 +111,7 @@ func orNothing(path string) string {
 	if required[path] || strings.HasSuffix(path, "[]") || parent(path) == "clouds[].auth" {
 		return ""
 	}
-	return ", or leave the key out"
+	return ", or remove the key"
 }
 
 func found(n *yaml.Node) string {

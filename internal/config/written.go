@@ -15,7 +15,7 @@ type field struct{ key, value string }
 // onlyOne refuses two keys that say the same.
 func onlyOne(a, b field) *fault {
 	if a.value != "" && b.value != "" {
-		return faultf(b.key, "is there beside %s: write one of them", lastKey(a.key))
+		return faultf(b.key, "is set together with %s: keep only one", lastKey(a.key))
 	}
 	return nil
 }
@@ -36,13 +36,13 @@ func firstFault(faults ...*fault) *fault {
 var wants = map[string]string{
 	"auth_url":                  "is required: write Keystone's URL, such as https://cloud.example.com:5000/v3",
 	"username":                  "is required: write username or user_id",
-	"user_domain_name":          "is required beside username: write user_domain_name or user_domain_id, as in user_domain_name: Default",
-	"project_name":              "is required: write project_name or project_id, the project whose view of the images is wanted",
-	"project_domain_name":       "is required beside project_name: write project_domain_name or project_domain_id, or a project_id instead of the name",
+	"user_domain_name":          "is required with username: write user_domain_name or user_domain_id, as in user_domain_name: Default",
+	"project_name":              "is required: write project_name or project_id, the project that owns the images",
+	"project_domain_name":       "is required with project_name: write project_domain_name or project_domain_id, or a project_id instead of the name",
 	"application_credential_id": "is required: write id, or name with username and user_domain_name",
 
-	"application_credential.username":         "is required beside name: write the name of the user who made the application credential, or its id instead of name",
-	"application_credential.user_domain_name": "is required beside username: write the name of the user's domain, as in user_domain_name: Default",
+	"application_credential.username":         "is required with name: write the name of the user who made the application credential, or its id instead of name",
+	"application_credential.user_domain_name": "is required with username: write the name of the user's domain, as in user_domain_name: Default",
 }
 
 // lacking is the fault of what settle found missing below kind.
@@ -102,7 +102,7 @@ func (p *passwordAuth) credential(conn connection) (credential, *fault) {
 			{"password.project_domain_id", p.ProjectDomainID},
 		} {
 			if f.value != "" {
-				return credential{}, faultf(f.key, "has no use beside projects: leave it out")
+				return credential{}, faultf(f.key, "has no effect with projects: remove it")
 			}
 		}
 	}
@@ -137,7 +137,7 @@ func (a *appCredAuth) credential(connection) (credential, *fault) {
 		return credential{}, bad
 	}
 	if a.ID != "" && a.Username != "" {
-		return credential{}, faultf(kind+".username", "has no use beside id: leave it out")
+		return credential{}, faultf(kind+".username", "has no effect with id: remove it")
 	}
 	opts := gophercloud.AuthOptions{
 		IdentityEndpoint:          a.AuthURL,

@@ -379,7 +379,7 @@ func TestIrregularFiles(t *testing.T) {
 		"/dev/zero":           ": is a device, not a regular file" + instead,
 		dir:                   ": is a directory" + instead,
 		at("large.yml"):       ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters",
-		at("clouds-fifo.yml"): ":2: clouds[0].auth.clouds_yaml: " + at("secure.yaml") + " is a pipe, not a regular file: write it as a file of at most 16 MiB",
+		at("clouds-fifo.yml"): ":2: clouds[0].auth.clouds_yaml: " + at("secure.yaml") + " is a pipe, not a regular file: name a regular file of at most 16 MiB",
 		at("good.yml"):        "",
 		at("link.yml"):        "",
 	} {
