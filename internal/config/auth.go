@@ -12,7 +12,7 @@ import (
 
 // credential is what a kind of auth comes to.
 type credential struct {
-	auth      func() (gophercloud.AuthOptions, error) // nil: no token is sent
+	login     login // nil: no token is sent
 	keys      client.KeySource
 	metadata  *client.MetadataOptions
 	projectID string
@@ -28,9 +28,35 @@ type connection struct {
 	tls              tlsFiles
 }
 
-// authKind is one kind of auth. The keys of its faults are relative to auth.
+// login reads what the next login sends: a secret may have changed.
+type login interface {
+	options() (gophercloud.AuthOptions, *problem)
+}
+
+// failed is the login of a kind of auth with a mistake.
+type failed struct{ *problem }
+
+func (f failed) options() (gophercloud.AuthOptions, *problem) {
+	return gophercloud.AuthOptions{}, f.problem
+}
+
+// auth is c's login for [client.Options].
+func (c credential) auth() func() (gophercloud.AuthOptions, error) {
+	if c.login == nil {
+		return nil
+	}
+	return func() (gophercloud.AuthOptions, error) {
+		opts, bad := c.login.options()
+		if bad != nil {
+			return gophercloud.AuthOptions{}, fmt.Errorf("auth.%w", bad)
+		}
+		return opts, nil
+	}
+}
+
+// authKind is one kind of auth. The paths of its problems begin below auth.
 type authKind interface {
-	credential(connection) (credential, *fault)
+	credential(connection) (credential, *problem)
 }
 
 const kindsOfAuth = "clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none"
@@ -76,50 +102,19 @@ func (a *auth) projectID() field {
 	return field{}
 }
 
-func (a *auth) credential(conn connection) (credential, *fault) {
+func (a *auth) credential(conn connection) (credential, *problem) {
 	kinds, names := a.kinds()
 	switch len(kinds) {
 	case 0:
-		return credential{}, faultf("", "is required: write one of %s, as in auth: %s", kindsOfAuth, a.example())
+		return credential{}, problemf("", "is required: write one of %s, as in auth: %s", kindsOfAuth, a.example())
 	case 1:
 		return kinds[0].credential(conn)
 	}
-	return credential{}, faultf("", "has %s: keep only one", enumerate(names, "and"))
+	return credential{}, problemf("", "has %s: keep only one", enumerate(names, "and"))
 }
 
-func (a *auth) setDirectory(dir string) {
-	if a.CloudsYAML != nil {
-		a.CloudsYAML.File = expand(dir, a.CloudsYAML.File)
-	}
-	if a.Password != nil {
-		a.Password.PasswordFile = expand(dir, a.Password.PasswordFile)
-	}
-	if a.ApplicationCredential != nil {
-		a.ApplicationCredential.SecretFile = expand(dir, a.ApplicationCredential.SecretFile)
-	}
-	if a.Token != nil {
-		a.Token.TokenFile = expand(dir, a.Token.TokenFile)
-	}
-	if a.AKSK != nil {
-		a.AKSK.SecretKeyFile = expand(dir, a.AKSK.SecretKeyFile)
-		a.AKSK.SecurityTokenFile = expand(dir, a.AKSK.SecurityTokenFile)
-		a.AKSK.CredentialFile = expand(dir, a.AKSK.CredentialFile)
-	}
-}
-
-func (n *noneAuth) credential(connection) (credential, *fault) {
+func (n *noneAuth) credential(connection) (credential, *problem) {
 	return credential{projectID: n.ProjectID}, nil
-}
-
-// loginFunc is what client.Options wants, made of a function that tells its mistake.
-func loginFunc(read func() (gophercloud.AuthOptions, *fault)) func() (gophercloud.AuthOptions, error) {
-	return func() (gophercloud.AuthOptions, error) {
-		opts, bad := read()
-		if bad != nil {
-			return gophercloud.AuthOptions{}, fmt.Errorf("auth.%w", bad)
-		}
-		return opts, nil
-	}
 }
 
 // checkURL returns what is wrong with a URL, or nothing. field is the key of exporter.yml that such a URL has.

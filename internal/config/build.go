@@ -124,10 +124,8 @@ func (b *builder) memberNames() {
 
 // resolve makes the paths of files begin at the file's directory.
 func (b *builder) resolve() {
-	for i := range b.doc.Clouds {
-		e := &b.doc.Clouds[i]
-		e.HTTP.SetDirectory(b.dir)
-		e.Auth.setDirectory(b.dir)
+	for _, f := range b.files {
+		f.value.SetString(expand(b.dir, f.value.String()))
 	}
 }
 
@@ -137,8 +135,8 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		tls: tlsFiles{ca: e.HTTP.TLSConfig.CAFile, cert: e.HTTP.TLSConfig.CertFile, key: e.HTTP.TLSConfig.KeyFile},
 	})
 	if bad != nil {
-		b.add(joinKey(path+".auth", bad.key), "%s", bad.text)
-		cred.auth = func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{}, bad } // so that the rest is checked
+		b.add(joinKey(path+".auth", bad.path), "%s", bad.text)
+		cred.login = failed{bad} // so that the rest is checked
 	}
 	b.checkEntry(path, e)
 	e.Region = cmp.Or(e.Region, cred.region)
@@ -153,7 +151,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), Except: e.ProjectsExcept, AdminRoles: e.AdminRoles,
 				RequestsPerSecond: *e.Scrape.PerSecond,
 			},
-			Auth: cred.auth, Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
+			Auth: cred.auth(), Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
 		},
 		auth: e.Auth, secrets: transportSecrets(&e.HTTP), Projects: e.Projects != nil,

@@ -57,12 +57,12 @@ func (r *cloudsRegion) UnmarshalYAML(n *yaml.Node) error {
 	return n.Decode((*plain)(r))
 }
 
-func (e *cloudsEntry) faultf(format string, args ...any) *fault {
-	return faultf("clouds_yaml", "cloud %s of %s: %s", e.name, e.path, fmt.Sprintf(format, args...))
+func (e *cloudsEntry) problemf(format string, args ...any) *problem {
+	return problemf("clouds_yaml", "cloud %s of %s: %s", e.name, e.path, fmt.Sprintf(format, args...))
 }
 
 // readCloudsEntry reads an entry and the files beside it. region is what exporter.yml says of it.
-func readCloudsEntry(path, name, region string) (*cloudsEntry, *fault) {
+func readCloudsEntry(path, name, region string) (*cloudsEntry, *problem) {
 	layers, bad := readLayers(path, name)
 	if bad != nil {
 		return nil, bad
@@ -101,7 +101,7 @@ type layer struct {
 	node *yaml.Node
 }
 
-func (l layer) decode(e *cloudsEntry) *fault {
+func (l layer) decode(e *cloudsEntry) *problem {
 	if err := l.node.Decode(e); err != nil {
 		return unusableYAML(l.path, err)
 	}
@@ -109,7 +109,7 @@ func (l layer) decode(e *cloudsEntry) *fault {
 }
 
 // readLayers returns what clouds.yaml and the secure.yaml beside it say of a cloud.
-func readLayers(path, name string) ([]layer, *fault) {
+func readLayers(path, name string) ([]layer, *problem) {
 	all, bad := readClouds(path, "clouds")
 	if bad != nil {
 		return nil, bad
@@ -118,13 +118,13 @@ func readLayers(path, name string) ([]layer, *fault) {
 	if !ok {
 		names := slices.Sorted(maps.Keys(all))
 		if len(names) == 0 {
-			return nil, faultf("clouds_yaml.cloud", "%s has no clouds: add one under the key clouds", path)
+			return nil, problemf("clouds_yaml.cloud", "%s has no clouds: add one under the key clouds", path)
 		}
 		more := ""
 		if len(names) > 20 {
 			names, more = names[:20], " and others"
 		}
-		return nil, faultf("clouds_yaml.cloud", "%s has no cloud %q: write one of %s%s", path, name, strings.Join(names, ", "), more)
+		return nil, problemf("clouds_yaml.cloud", "%s has no cloud %q: write one of %s%s", path, name, strings.Join(names, ", "), more)
 	}
 	layers := []layer{{path, &node}}
 	secure := filepath.Join(filepath.Dir(path), "secure.yaml")
@@ -141,7 +141,7 @@ func readLayers(path, name string) ([]layer, *fault) {
 }
 
 // readClouds returns the clouds of a file, which are under key.
-func readClouds(path, key string) (map[string]yaml.Node, *fault) {
+func readClouds(path, key string) (map[string]yaml.Node, *problem) {
 	var file map[string]yaml.Node
 	if bad := readYAML(path, &file); bad != nil {
 		return nil, bad
@@ -158,11 +158,11 @@ func readClouds(path, key string) (map[string]yaml.Node, *fault) {
 }
 
 // readProfile returns the settings of a public cloud, which those of the entry override.
-func (e *cloudsEntry) readProfile(profile string) (*layer, *fault) {
+func (e *cloudsEntry) readProfile(profile string) (*layer, *problem) {
 	const instead = "write its settings into the cloud itself"
 	path, bad := locate("clouds-public.yaml", "")
 	if bad != nil {
-		return nil, e.faultf("profile %s needs a clouds-public.yaml, and there is none: %s", shorten(profile), instead)
+		return nil, e.problemf("profile %s needs a clouds-public.yaml, and there is none: %s", shorten(profile), instead)
 	}
 	public, bad := readClouds(path, "public-clouds")
 	if bad != nil {
@@ -170,32 +170,32 @@ func (e *cloudsEntry) readProfile(profile string) (*layer, *fault) {
 	}
 	node, ok := public[profile]
 	if !ok {
-		return nil, e.faultf("profile %s is not in %s: %s", shorten(profile), path, instead)
+		return nil, e.problemf("profile %s is not in %s: %s", shorten(profile), path, instead)
 	}
 	return &layer{path, &node}, nil
 }
 
 // chooseRegion applies the settings of the region. openstacksdk takes the first where none is chosen, but then the password would go
 // to the Keystone of a region that nobody named.
-func (e *cloudsEntry) chooseRegion(name string) *fault {
+func (e *cloudsEntry) chooseRegion(name string) *problem {
 	if len(e.Regions) == 0 {
 		return nil
 	}
 	var names []string
 	for i, r := range e.Regions {
 		if r.Name == "" {
-			return e.faultf("regions[%d] has no name: write regions: [{name: RegionOne, values: {...}}]", i)
+			return e.problemf("regions[%d] has no name: write regions: [{name: RegionOne, values: {...}}]", i)
 		}
 		names = append(names, r.Name)
 	}
 	at, choices := slices.Index(names, name), strings.Join(names, ", ")
 	switch {
 	case name == "" && len(names) > 1:
-		return e.faultf("has several regions: write one of %s as region in exporter.yml", choices)
+		return e.problemf("has several regions: write one of %s as region in exporter.yml", choices)
 	case name == "":
 		at = 0
 	case at < 0:
-		return e.faultf("has no region %q, which exporter.yml names in region: write one of %s", shorten(name), choices)
+		return e.problemf("has no region %q, which exporter.yml names in region: write one of %s", shorten(name), choices)
 	}
 	e.RegionName = names[at]
 	values := e.Regions[at].Values
@@ -206,32 +206,32 @@ func (e *cloudsEntry) chooseRegion(name string) *fault {
 }
 
 // check refuses what would be ignored, and what cannot be used. region is what exporter.yml says.
-func (e *cloudsEntry) check(region string) *fault {
+func (e *cloudsEntry) check(region string) *problem {
 	switch {
 	case e.ImageEndpoint != "" && e.ImageEndpointOverride == "":
-		return e.faultf("image_endpoint is not read: write image_endpoint_override")
+		return e.problemf("image_endpoint is not read: write image_endpoint_override")
 	case e.ImageRegionName != "" && region != "" && e.ImageRegionName != region:
-		return e.faultf("image_region_name is %s, but region in exporter.yml is %s: write the same region in both", shorten(e.ImageRegionName), shorten(region))
+		return e.problemf("image_region_name is %s, but region in exporter.yml is %s: write the same region in both", shorten(e.ImageRegionName), shorten(region))
 	case !knownInterface(e.iface()):
 		key := "interface"
 		if e.ImageInterface != "" || e.ImageEndpointType != "" {
 			key = "image_interface"
 		}
-		return e.faultf("%s must be public, internal or admin, not %q", key, shorten(e.iface()))
+		return e.problemf("%s must be public, internal or admin, not %q", key, shorten(e.iface()))
 	case e.ImageEndpointOverride != "":
 		if text := checkURL("endpoint", e.ImageEndpointOverride); text != "" {
-			return e.faultf("image_endpoint_override %s", text)
+			return e.problemf("image_endpoint_override %s", text)
 		}
 	}
 	var b bool
 	const want = "must be true or false, without quotes"
 	switch {
 	case e.Verify.Decode(&b) != nil && strings.Contains(e.Verify.Value, "/"):
-		return e.faultf("verify %s; write the path of a CA's certificate as cacert", want)
+		return e.problemf("verify %s; write the path of a CA's certificate as cacert", want)
 	case e.Verify.Decode(&b) != nil:
-		return e.faultf("verify %s", want)
+		return e.problemf("verify %s", want)
 	case e.Insecure.Decode(&b) != nil:
-		return e.faultf("insecure %s", want)
+		return e.problemf("insecure %s", want)
 	}
 	return nil
 }
@@ -246,26 +246,26 @@ func (e *cloudsEntry) tls() tlsFiles {
 	return tlsFiles{ca: home(e.CACert), cert: home(e.Cert), key: home(e.Key), insecure: insecure || !verify}.or(envTLS())
 }
 
-func (e *cloudsEntry) checkTLS(tls tlsFiles) *fault {
+func (e *cloudsEntry) checkTLS(tls tlsFiles) *problem {
 	for _, file := range []struct{ key, path string }{{"cacert", tls.ca}, {"cert", tls.cert}, {"key", tls.key}} {
 		if file.path == "" {
 			continue
 		}
 		if err := readable(file.path); err != nil {
-			return e.faultf("%s %s", file.key, err)
+			return e.problemf("%s %s", file.key, err)
 		}
 	}
 	if (tls.cert == "") != (tls.key == "") {
-		return e.faultf("cert and key belong together: write both, or none")
+		return e.problemf("cert and key belong together: write both, or none")
 	}
 	return nil
 }
 
 // options are those of the login.
-func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *fault) {
+func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *problem) {
 	none := gophercloud.AuthOptions{}
 	if e.Auth == nil {
-		return none, e.faultf("has no auth: add it")
+		return none, e.problemf("has no auth: add it")
 	}
 	if bad := e.checkTLS(tls.or(e.tls())); bad != nil {
 		return none, bad
@@ -282,24 +282,24 @@ func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *fault) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Auth)) {
 		if text := unusable("", e.Auth[name], false); text != "" {
-			return none, e.faultf("auth.%s %s", name, text)
+			return none, e.problemf("auth.%s %s", name, text)
 		}
 	}
 	m, err := methodOf(e.AuthType, o)
 	if err != nil {
-		return none, e.faultf("%s", err)
+		return none, e.problemf("%s", err)
 	}
 	for old, name := range map[string]string{"tenant_name": "project_name", "tenant_id": "project_id"} {
 		if e.Auth[old] != "" && e.Auth["project_id"]+e.Auth["project_name"] == "" {
-			return none, e.faultf("auth has %s, which is not read: write %s", old, name)
+			return none, e.problemf("auth has %s, which is not read: write %s", old, name)
 		}
 	}
 	o, missing := settle(m, o)
 	if len(missing) > 0 {
-		return none, e.faultf("auth has no %s: add it", settings(missing))
+		return none, e.problemf("auth has no %s: add it", settings(missing))
 	}
 	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
-		return none, e.faultf("auth_url %s", text)
+		return none, e.problemf("auth_url %s", text)
 	}
 	return o, nil
 }

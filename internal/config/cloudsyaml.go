@@ -13,7 +13,7 @@ import (
 func (c *cloudsYAMLAuth) files() []string {
 	path := c.File
 	if path == "" {
-		var bad *fault
+		var bad *problem
 		if path, bad = locate("clouds.yaml", os.Getenv("OS_CLIENT_CONFIG_FILE")); bad != nil {
 			return nil
 		}
@@ -27,44 +27,53 @@ func (c *cloudsYAMLAuth) files() []string {
 
 // credential reads the cloud's entry of clouds.yaml. The environment has no say in it, but for OS_CACERT, OS_CERT and OS_KEY
 // where no file has such a thing.
-func (c *cloudsYAMLAuth) credential(conn connection) (credential, *fault) {
+func (c *cloudsYAMLAuth) credential(conn connection) (credential, *problem) {
 	if c.Cloud == "" {
-		return credential{}, faultf("clouds_yaml.cloud", "is required: write the name of a cloud in clouds.yaml")
+		return credential{}, problemf("clouds_yaml.cloud", "is required: write the name of a cloud in clouds.yaml")
 	}
 	key, path := "clouds_yaml.file", c.File
 	if path == "" {
 		key = "clouds_yaml"
-		var bad *fault
+		var bad *problem
 		if path, bad = locate("clouds.yaml", os.Getenv("OS_CLIENT_CONFIG_FILE")); bad != nil {
 			return credential{}, bad
 		}
 	}
 	if err := readable(path); err != nil {
-		return credential{}, &fault{key, err.Error()}
+		return credential{}, problemf(key, "%s", err)
 	}
-	read := func() (*cloudsEntry, gophercloud.AuthOptions, *fault) { // anew each time, for that is how a password changes
-		e, bad := readCloudsEntry(path, c.Cloud, conn.region)
-		if bad != nil {
-			return nil, gophercloud.AuthOptions{}, bad
-		}
-		o, bad := e.options(conn.tls)
-		return e, o, bad
-	}
-	e, _, bad := read()
+	l := cloudsLogin{path, c.Cloud, conn.region, conn.tls}
+	e, bad := l.read()
 	if bad != nil {
 		return credential{}, bad
 	}
+	_, bad = e.options(conn.tls)
 	return credential{
-		auth: loginFunc(func() (gophercloud.AuthOptions, *fault) {
-			_, o, bad := read()
-			return o, bad
-		}),
+		login:  l,
 		region: cmp.Or(e.ImageRegionName, e.RegionName), iface: e.iface(), endpoint: e.ImageEndpointOverride, tls: e.tls(),
-	}, nil
+	}, bad
+}
+
+// cloudsLogin is the login of a cloud of clouds.yaml.
+type cloudsLogin struct {
+	path, name, region string
+	tls                tlsFiles // of exporter.yml
+}
+
+func (l cloudsLogin) read() (*cloudsEntry, *problem) {
+	return readCloudsEntry(l.path, l.name, l.region)
+}
+
+func (l cloudsLogin) options() (gophercloud.AuthOptions, *problem) {
+	e, bad := l.read()
+	if bad != nil {
+		return gophercloud.AuthOptions{}, bad
+	}
+	return e.options(l.tls)
 }
 
 // locate finds a file where other OpenStack clients look for it.
-func locate(name, only string) (string, *fault) {
+func locate(name, only string) (string, *problem) {
 	places := []string{only}
 	if only == "" {
 		places = nil
@@ -81,6 +90,6 @@ func locate(name, only string) (string, *fault) {
 			return place, nil
 		}
 	}
-	return "", faultf("clouds_yaml", "no %s in the places searched, %s: write the file, or name one, as in file: /etc/openstack/clouds.yaml",
+	return "", problemf("clouds_yaml", "no %s in the places searched, %s: write the file, or name one, as in file: /etc/openstack/clouds.yaml",
 		name, strings.Join(places, ", "))
 }

@@ -9,12 +9,12 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-func (e *envAuth) credential(connection) (credential, *fault) {
-	if _, bad := envOptions(); bad != nil {
+func (e *envAuth) credential(connection) (credential, *problem) {
+	if _, bad := e.options(); bad != nil {
 		return credential{}, bad
 	}
 	cred := credential{
-		auth:     loginFunc(envOptions),
+		login:    e,
 		region:   env("OS_IMAGE_REGION_NAME", "OS_REGION_NAME"),
 		iface:    interfaceName(env("OS_IMAGE_INTERFACE", "OS_INTERFACE", "OS_ENDPOINT_TYPE")),
 		endpoint: os.Getenv("OS_IMAGE_ENDPOINT_OVERRIDE"),
@@ -23,27 +23,27 @@ func (e *envAuth) credential(connection) (credential, *fault) {
 	for _, name := range []string{"OS_CACERT", "OS_CERT", "OS_KEY"} {
 		if path := os.Getenv(name); path != "" {
 			if err := readable(home(path)); err != nil {
-				return credential{}, faultf("env", "%s: %s", name, err)
+				return credential{}, problemf("env", "%s: %s", name, err)
 			}
 		}
 	}
 	if (cred.tls.cert == "") != (cred.tls.key == "") {
-		return credential{}, faultf("env", "OS_CERT and OS_KEY belong together: set both, or none")
+		return credential{}, problemf("env", "OS_CERT and OS_KEY belong together: set both, or none")
 	}
 	if insecure := os.Getenv("OS_INSECURE"); insecure != "" {
 		var err error
 		if cred.tls.insecure, err = strconv.ParseBool(insecure); err != nil {
-			return credential{}, faultf("env", "OS_INSECURE must be true or false, not %q", shorten(insecure))
+			return credential{}, problemf("env", "OS_INSECURE must be true or false, not %q", shorten(insecure))
 		}
 	}
 	for _, name := range []string{"OS_IMAGE_INTERFACE", "OS_INTERFACE", "OS_ENDPOINT_TYPE"} {
 		if iface := interfaceName(os.Getenv(name)); !knownInterface(iface) {
-			return credential{}, faultf("env", "%s must be public, internal or admin, not %q", name, shorten(iface))
+			return credential{}, problemf("env", "%s must be public, internal or admin, not %q", name, shorten(iface))
 		}
 	}
 	if cred.endpoint != "" {
 		if text := checkURL("endpoint", cred.endpoint); text != "" {
-			return credential{}, faultf("env", "OS_IMAGE_ENDPOINT_OVERRIDE %s", text)
+			return credential{}, problemf("env", "OS_IMAGE_ENDPOINT_OVERRIDE %s", text)
 		}
 	}
 	return cred, nil
@@ -54,8 +54,8 @@ var oldVariables = map[string][]string{
 	"user_id": {"OS_USERID"}, "token": {"OS_AUTH_TOKEN"}, "project_id": {"OS_TENANT_ID"}, "project_name": {"OS_TENANT_NAME"},
 }
 
-// envOptions reads the variables that other OpenStack clients read. gophercloud's own reader does not know the domains'.
-func envOptions() (gophercloud.AuthOptions, *fault) {
+// options reads the variables that other OpenStack clients read. gophercloud's own reader does not know the domains'.
+func (*envAuth) options() (gophercloud.AuthOptions, *problem) {
 	o := loginOptions(func(names ...string) string {
 		var value string
 		for _, name := range names {
@@ -64,18 +64,18 @@ func envOptions() (gophercloud.AuthOptions, *fault) {
 		return value
 	})
 	if o.IdentityEndpoint == "" && os.Getenv("OS_CLOUD") != "" {
-		return o, faultf("env", "OS_CLOUD is set and OS_AUTH_URL is not: write clouds_yaml: {cloud: %s} instead of env", shorten(os.Getenv("OS_CLOUD")))
+		return o, problemf("env", "OS_CLOUD is set and OS_AUTH_URL is not: write clouds_yaml: {cloud: %s} instead of env", shorten(os.Getenv("OS_CLOUD")))
 	}
 	m, err := methodOf(os.Getenv("OS_AUTH_TYPE"), o)
 	if err != nil {
-		return o, faultf("env", "OS_AUTH_TYPE: %s", err)
+		return o, problemf("env", "OS_AUTH_TYPE: %s", err)
 	}
 	o, missing := settle(m, o)
 	if len(missing) > 0 {
-		return o, faultf("env", "%s for the exporter, as an openrc file does, or use another kind of auth", variables(missing))
+		return o, problemf("env", "%s for the exporter, as an openrc file does, or use another kind of auth", variables(missing))
 	}
 	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
-		return o, faultf("env", "OS_AUTH_URL %s", text)
+		return o, problemf("env", "OS_AUTH_URL %s", text)
 	}
 	return o, nil
 }

@@ -13,16 +13,16 @@ import (
 
 // The kinds of auth that sign every request instead of sending a token.
 
-func (a *akskAuth) credential(connection) (credential, *fault) {
+func (a *akskAuth) credential(connection) (credential, *problem) {
 	keys, bad := a.keys()
 	if bad == nil {
-		bad = projectFault("aksk.project_id", a.ProjectID)
+		bad = checkProjectID("aksk.project_id", a.ProjectID)
 	}
 	return credential{keys: keys, projectID: a.ProjectID}, bad
 }
 
 // keys are the source of the keys, and the first mistake in what is written about it.
-func (a *akskAuth) keys() (client.KeySource, *fault) {
+func (a *akskAuth) keys() (client.KeySource, *problem) {
 	if a.CredentialFile != "" {
 		return a.keysOfFile()
 	}
@@ -33,17 +33,17 @@ func (a *akskAuth) keys() (client.KeySource, *fault) {
 	if a.SecurityToken != "" || a.SecurityTokenFile != "" {
 		key.token = &secret{"aksk.security_token", a.SecurityToken, a.SecurityTokenFile}
 	}
-	bad := firstFault(wordFault("aksk.access_key", a.AccessKey, "the access key's ID, or credential_file instead"), key.secret.check())
+	bad := firstProblem(checkWord("aksk.access_key", a.AccessKey, "the access key's ID, or credential_file instead"), key.secret.check())
 	if bad == nil && key.token != nil {
 		bad = key.token.check()
 	}
 	if bad == nil {
 		_, bad = key.read()
 	}
-	return &keySource{read: key.read}, bad
+	return &keySource{keyReader: key}, bad
 }
 
-func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
+func (a *akskAuth) keysOfFile() (client.KeySource, *problem) {
 	for _, f := range []field{
 		{"aksk.access_key", a.AccessKey},
 		{"aksk.secret_key", string(a.SecretKey)},
@@ -52,49 +52,54 @@ func (a *akskAuth) keysOfFile() (client.KeySource, *fault) {
 		{"aksk.security_token_file", a.SecurityTokenFile},
 	} {
 		if f.value != "" {
-			return nil, faultf(f.key, "has no effect with credential_file, which contains the whole key: remove it")
+			return nil, problemf(f.key, "has no effect with credential_file, which contains the whole key: remove it")
 		}
 	}
 	key := &keyFile{a.CredentialFile}
 	_, bad := key.parse()
-	return &keySource{read: key.read}, bad
+	return &keySource{keyReader: key}, bad
 }
 
-func (a *agencyAuth) credential(connection) (credential, *fault) {
-	bad := projectFault("ecs_agency.project_id", a.ProjectID)
+func (a *agencyAuth) credential(connection) (credential, *problem) {
+	bad := checkProjectID("ecs_agency.project_id", a.ProjectID)
 	if bad == nil && a.MetadataURL != "" {
 		if text := checkURL("auth_url", a.MetadataURL); text != "" {
-			bad = faultf("ecs_agency.metadata_url", "must be a URL such as http://169.254.169.254: correct it, or remove the key")
+			bad = problemf("ecs_agency.metadata_url", "must be a URL such as http://169.254.169.254: correct it, or remove the key")
 		}
 	}
 	return credential{metadata: &client.MetadataOptions{URL: a.MetadataURL}, projectID: a.ProjectID}, bad
 }
 
-func projectFault(key, id string) *fault {
+func checkProjectID(key, id string) *problem {
 	if regionName.MatchString(id) {
-		return faultf(key, "%s is the name of a region: write the ID of its project, which the console shows under My Credentials", shorten(id))
+		return problemf(key, "%s is the name of a region: write the ID of its project, which the console shows under My Credentials", shorten(id))
 	}
-	return wordFault(key, id, "the ID of the project that owns the images, which the console shows under My Credentials")
+	return checkWord(key, id, "the ID of the project that owns the images, which the console shows under My Credentials")
 }
 
 // regionName matches names of regions, such as cn-north-4 and eu-de, and those of projects in them, such as cn-north-4_images.
 var regionName = regexp.MustCompile(`^[a-z]+-[a-z]+(-[0-9]+)?(_.*)?$`)
 
-// wordFault refuses an empty value and one with blanks in it.
-func wordFault(key, value, what string) *fault {
+// checkWord refuses an empty value and one with spaces in it.
+func checkWord(key, value, what string) *problem {
 	switch {
 	case value == "":
-		return faultf(key, "is required: write %s", what)
+		return problemf(key, "is required: write %s", what)
 	case strings.ContainsFunc(value, unicode.IsSpace):
-		return faultf(key, "contains whitespace: copy it again")
+		return problemf(key, "contains whitespace: copy it again")
 	}
 	return nil
+}
+
+// keyReader reads a key as it is now.
+type keyReader interface {
+	read() (client.Key, *problem)
 }
 
 // keySource is a client.KeySource that reads exporter.yml's key, or the files with it, at each request. While there is no good one, it
 // returns the last one, as long as that has not expired.
 type keySource struct {
-	read func() (client.Key, *fault)
+	keyReader
 
 	mu   sync.Mutex
 	last client.Key
@@ -121,9 +126,9 @@ type writtenKey struct {
 	token  *secret // nil: a permanent key
 }
 
-func (k *writtenKey) read() (client.Key, *fault) {
+func (k *writtenKey) read() (client.Key, *problem) {
 	key := client.Key{Access: k.access}
-	var bad *fault
+	var bad *problem
 	if key.Secret, bad = k.secret.read(); bad == nil {
 		bad = k.secret.blank(key.Secret)
 	}
@@ -135,14 +140,14 @@ func (k *writtenKey) read() (client.Key, *fault) {
 	return key, bad
 }
 
-// blank refuses a value with blanks in it.
-func (s *secret) blank(text string) *fault {
+// blank refuses a value with spaces in it.
+func (s *secret) blank(text string) *problem {
 	key := s.key
 	if s.file != "" {
 		key += "_file"
 	}
 	if strings.ContainsFunc(text, unicode.IsSpace) {
-		return faultf(key, "contains whitespace: copy the %s again", strings.ReplaceAll(lastKey(s.key), "_", " "))
+		return problemf(key, "contains whitespace: copy the %s again", strings.ReplaceAll(lastKey(s.key), "_", " "))
 	}
 	return nil
 }
@@ -150,25 +155,25 @@ func (s *secret) blank(text string) *fault {
 // keyFile is a file with a temporary key that something else renews.
 type keyFile struct{ path string }
 
-func (k *keyFile) read() (client.Key, *fault) {
+func (k *keyFile) read() (client.Key, *problem) {
 	key, bad := k.parse()
 	if bad == nil && key.Ended() {
 		ended := key.Expires.UTC().Format(time.RFC3339)
-		bad = faultf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.path, ended)
+		bad = problemf("aksk.credential_file", "%s has a key that ended at %s: write the next one before that", k.path, ended)
 	}
 	return key, bad
 }
 
 // parse is read, but accepts a key that has expired.
-func (k *keyFile) parse() (client.Key, *fault) {
+func (k *keyFile) parse() (client.Key, *problem) {
 	text, err := readSmall(k.path)
 	if err != nil {
-		return client.Key{}, &fault{"aksk.credential_file", err.Error()}
+		return client.Key{}, problemf("aksk.credential_file", "%s", err)
 	}
 	key, err := client.ParseKey([]byte(text))
 	if err != nil {
 		const want = "%s has %v: write the response of IAM or of the metadata service into it, %s"
-		return client.Key{}, faultf("aksk.credential_file", want, k.path, err, keyForm)
+		return client.Key{}, problemf("aksk.credential_file", want, k.path, err, keyForm)
 	}
 	return key, nil
 }

@@ -8,35 +8,26 @@ import (
 	"syscall"
 )
 
-// problem is one mistake in exporter.yml. Its text says what is wrong and what to write instead.
+// problem is one mistake. Its text says what is wrong and what to write instead.
 type problem struct {
-	line int
-	path string // empty: the file as a whole
+	line int    // in exporter.yml; 0: not known yet, and path begins at the part that was looked at
+	path string // empty: the part as a whole
 	text string
 }
 
 func (p *problem) Error() string {
-	if p.path == "" {
-		return fmt.Sprintf("%d: %s", p.line, p.text)
+	text := p.text
+	if p.path != "" {
+		text = p.path + ": " + text
 	}
-	return fmt.Sprintf("%d: %s: %s", p.line, p.path, p.text)
-}
-
-// fault is a problem that does not know yet where in exporter.yml it is.
-type fault struct {
-	key  string // below the part that was looked at; empty: that part itself
-	text string
-}
-
-func (f *fault) Error() string {
-	if f.key == "" {
-		return f.text
+	if p.line > 0 {
+		text = fmt.Sprintf("%d: %s", p.line, text)
 	}
-	return f.key + ": " + f.text
+	return text
 }
 
-func faultf(key, format string, args ...any) *fault {
-	return &fault{key, fmt.Sprintf(format, args...)}
+func problemf(path, format string, args ...any) *problem {
+	return &problem{path: path, text: fmt.Sprintf(format, args...)}
 }
 
 // reason says why a file could not be read, without the path that an *fs.PathError repeats.

@@ -75,18 +75,18 @@ func (e irregularError) Error() string {
 }
 
 // readYAML reads one of OpenStack's files, whose keys are not ours to check.
-func readYAML(path string, into any) *fault {
+func readYAML(path string, into any) *problem {
 	text, err := ReadFile(path)
 	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
-		return faultf("clouds_yaml", "%s %s: name a regular file of at most 16 MiB", path, err)
+		return problemf("clouds_yaml", "%s %s: name a regular file of at most 16 MiB", path, err)
 	}
 	if err != nil {
-		return &fault{"clouds_yaml", unreadable(path, err).Error()}
+		return problemf("clouds_yaml", "%s", unreadable(path, err))
 	}
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
 		bad := syntax(text)
-		return faultf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
+		return problemf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
 	}
 	if root.IsZero() {
 		return nil // empty, or comments alone
@@ -97,8 +97,8 @@ func readYAML(path string, into any) *fault {
 	return nil
 }
 
-func unusableYAML(path string, err error) *fault {
-	return faultf("clouds_yaml", "%s%s: a duplicate key, or a list or mapping where a string is expected: correct it", path, lineIn(err))
+func unusableYAML(path string, err error) *problem {
+	return problemf("clouds_yaml", "%s%s: a duplicate key, or a list or mapping where a string is expected: correct it", path, lineIn(err))
 }
 
 var typeErrorLine = regexp.MustCompile(`line (\d+): `)

@@ -24,26 +24,26 @@ type secret struct {
 }
 
 // check finds out whether there is exactly one of value and file, and whether the file can be read.
-func (s secret) check() *fault {
+func (s secret) check() *problem {
 	short := lastKey(s.key)
 	switch {
 	case s.value != "" && s.file != "":
-		return faultf(s.key+"_file", "is set together with %s: keep only one", short)
+		return problemf(s.key+"_file", "is set together with %s: keep only one", short)
 	case s.value == "" && s.file == "":
-		return faultf(s.key, "is required: write %s or %s_file", short, short)
+		return problemf(s.key, "is required: write %s or %s_file", short, short)
 	}
 	_, bad := s.read()
 	return bad
 }
 
 // read returns the secret as it is now.
-func (s secret) read() (string, *fault) {
+func (s secret) read() (string, *problem) {
 	if s.file == "" {
 		return string(s.value), nil
 	}
 	text, err := readSecret(s.file)
 	if err != nil {
-		return "", &fault{s.key + "_file", err.Error()}
+		return "", problemf(s.key+"_file", "%s", err)
 	}
 	return text, nil
 }

@@ -56,6 +56,19 @@ func TestAuthRelativeFile(t *testing.T) {
 	}
 }
 
+// ~/ is the home, in every key that names a file.
+func TestFilesOfTheHome(t *testing.T) {
+	cleanEnv(t)
+	write(t, filepath.Join(os.Getenv("HOME"), "secret"), password)
+	c, err := loadText(t, oneCloud("token: {auth_url: "+keystone+", token_file: ~/secret}", "http: {http_headers: {X-Zone: {files: [~/secret]}}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o, err := c.Clouds[0].Client.Auth(); err != nil || o.TokenID != password {
+		t.Errorf("got %q, %v", o.TokenID, err)
+	}
+}
+
 func TestAliases(t *testing.T) {
 	cleanEnv(t)
 	type seen struct {

@@ -23,7 +23,7 @@ type walker struct {
 	aliased int
 }
 
-// fileRef is a path to a file, in a field called something_file.
+// fileRef is a path to a file, in a field called file or something_file, or in the list files.
 type fileRef struct {
 	path  string
 	value reflect.Value
@@ -175,7 +175,7 @@ func (w *walker) object(path string, n *yaml.Node, out reflect.Value) *problem {
 // noteFiles remembers the paths in a field.
 func (w *walker) noteFiles(path, key string, field reflect.Value) {
 	switch {
-	case strings.HasSuffix(key, "_file") && field.Kind() == reflect.String:
+	case (key == "file" || strings.HasSuffix(key, "_file")) && field.Kind() == reflect.String:
 		w.files = append(w.files, fileRef{path, field})
 	case key == "files" && field.Kind() == reflect.Slice:
 		for i := range field.Len() {

@@ -13,9 +13,9 @@ import (
 type field struct{ key, value string }
 
 // onlyOne refuses two keys that say the same.
-func onlyOne(a, b field) *fault {
+func onlyOne(a, b field) *problem {
 	if a.value != "" && b.value != "" {
-		return faultf(b.key, "is set together with %s: keep only one", lastKey(a.key))
+		return problemf(b.key, "is set together with %s: keep only one", lastKey(a.key))
 	}
 	return nil
 }
@@ -23,8 +23,8 @@ func onlyOne(a, b field) *fault {
 // lastKey returns c of a.b.c.
 func lastKey(path string) string { return path[strings.LastIndexByte(path, '.')+1:] }
 
-func firstFault(faults ...*fault) *fault {
-	for _, f := range faults {
+func firstProblem(problems ...*problem) *problem {
+	for _, f := range problems {
 		if f != nil {
 			return f
 		}
@@ -45,8 +45,8 @@ var wants = map[string]string{
 	"application_credential.user_domain_name": "is required with username: write the name of the user's domain, as in user_domain_name: Default",
 }
 
-// lacking is the fault of what settle found missing below kind.
-func lacking(kind string, missing []need) *fault {
+// lacking is the problem with what settle found missing below kind.
+func lacking(kind string, missing []need) *problem {
 	if len(missing) == 0 {
 		return nil
 	}
@@ -55,42 +55,57 @@ func lacking(kind string, missing []need) *fault {
 	if name == "application_credential_id" {
 		name = "id"
 	}
-	return &fault{kind + "." + name, text}
+	return problemf(kind+"."+name, "%s", text)
 }
 
-func authURLFault(key, raw string) *fault {
+func checkAuthURL(key, raw string) *problem {
 	if raw == "" {
-		return &fault{key, wants["auth_url"]}
+		return problemf(key, "%s", wants["auth_url"])
 	}
 	if text := checkURL("auth_url", raw); text != "" {
-		return &fault{key, text}
+		return problemf(key, "%s", text)
 	}
 	return nil
 }
 
-// written makes a credential of options without their secret, which put adds.
-func written(kind string, m method, opts gophercloud.AuthOptions, s secret, put func(*gophercloud.AuthOptions, string)) (credential, *fault) {
-	read := func() (gophercloud.AuthOptions, *fault) {
-		text, bad := s.read()
-		if bad != nil {
-			return gophercloud.AuthOptions{}, bad
-		}
-		o := opts
-		put(&o, text)
-		if m == byToken && o.IdentityEndpoint == "" {
-			return o, nil
-		}
-		o, missing := settle(m, o)
-		return o, lacking(kind, missing)
-	}
-	if bad := s.check(); bad != nil {
-		return credential{}, bad
-	}
-	_, bad := read()
-	return credential{auth: loginFunc(read)}, bad
+// written is a login that is written out, with its secret beside the other options.
+type written struct {
+	kind   string
+	method method
+	opts   gophercloud.AuthOptions
+	secret secret
 }
 
-func (p *passwordAuth) credential(conn connection) (credential, *fault) {
+func (w written) options() (gophercloud.AuthOptions, *problem) {
+	o := w.opts
+	text, bad := w.secret.read()
+	if bad != nil {
+		return o, bad
+	}
+	switch w.method {
+	case byToken:
+		o.TokenID = text
+	case byApplicationCredential:
+		o.ApplicationCredentialSecret = text
+	default:
+		o.Password = text
+	}
+	if w.method == byToken && o.IdentityEndpoint == "" {
+		return o, nil
+	}
+	o, missing := settle(w.method, o)
+	return o, lacking(w.kind, missing)
+}
+
+func (w written) credential() (credential, *problem) {
+	bad := w.secret.check()
+	if bad == nil {
+		_, bad = w.options()
+	}
+	return credential{login: w}, bad
+}
+
+func (p *passwordAuth) credential(conn connection) (credential, *problem) {
 	const kind = "password"
 	m := byPassword
 	if conn.projects {
@@ -102,12 +117,12 @@ func (p *passwordAuth) credential(conn connection) (credential, *fault) {
 			{"password.project_domain_id", p.ProjectDomainID},
 		} {
 			if f.value != "" {
-				return credential{}, faultf(f.key, "has no effect with projects: remove it")
+				return credential{}, problemf(f.key, "has no effect with projects: remove it")
 			}
 		}
 	}
-	if bad := firstFault(
-		authURLFault("password.auth_url", p.AuthURL),
+	if bad := firstProblem(
+		checkAuthURL("password.auth_url", p.AuthURL),
 		onlyOne(field{"password.username", p.Username}, field{"password.user_id", p.UserID}),
 		onlyOne(field{"password.user_domain_name", p.UserDomainName}, field{"password.user_domain_id", p.UserDomainID}),
 		onlyOne(field{"password.project_name", p.ProjectName}, field{"password.project_id", p.ProjectID}),
@@ -124,20 +139,19 @@ func (p *passwordAuth) credential(conn connection) (credential, *fault) {
 			DomainName: p.ProjectDomainName, DomainID: p.ProjectDomainID,
 		},
 	}
-	return written(kind, m, opts, secret{"password.password", p.Password, p.PasswordFile},
-		func(o *gophercloud.AuthOptions, text string) { o.Password = text })
+	return written{kind, m, opts, secret{"password.password", p.Password, p.PasswordFile}}.credential()
 }
 
-func (a *appCredAuth) credential(connection) (credential, *fault) {
+func (a *appCredAuth) credential(connection) (credential, *problem) {
 	const kind = "application_credential"
-	if bad := firstFault(
-		authURLFault(kind+".auth_url", a.AuthURL),
+	if bad := firstProblem(
+		checkAuthURL(kind+".auth_url", a.AuthURL),
 		onlyOne(field{kind + ".id", a.ID}, field{kind + ".name", a.Name}),
 	); bad != nil {
 		return credential{}, bad
 	}
 	if a.ID != "" && a.Username != "" {
-		return credential{}, faultf(kind+".username", "has no effect with id: remove it")
+		return credential{}, problemf(kind+".username", "has no effect with id: remove it")
 	}
 	opts := gophercloud.AuthOptions{
 		IdentityEndpoint:          a.AuthURL,
@@ -146,30 +160,28 @@ func (a *appCredAuth) credential(connection) (credential, *fault) {
 		Username:                  a.Username,
 		DomainName:                a.UserDomainName,
 	}
-	return written(kind, byApplicationCredential, opts, secret{kind + ".secret", a.Secret, a.SecretFile},
-		func(o *gophercloud.AuthOptions, text string) { o.ApplicationCredentialSecret = text })
+	return written{kind, byApplicationCredential, opts, secret{kind + ".secret", a.Secret, a.SecretFile}}.credential()
 }
 
-func (t *tokenAuth) credential(conn connection) (credential, *fault) {
+func (t *tokenAuth) credential(conn connection) (credential, *problem) {
 	const kind = "token"
 	asIs := t.AuthURL == "" && conn.endpoint != ""
 	switch {
 	case asIs && t.ProjectID == "":
-		return credential{}, faultf("token.project_id", "is required without auth_url: write the ID of the project that the token is for")
+		return credential{}, problemf("token.project_id", "is required without auth_url: write the ID of the project that the token is for")
 	case !asIs && t.AuthURL == "":
-		return credential{}, faultf("token.auth_url", "is required: write Keystone's URL, or set endpoint to use the token as it is")
+		return credential{}, problemf("token.auth_url", "is required: write Keystone's URL, or set endpoint to use the token as it is")
 	}
 	opts := gophercloud.AuthOptions{IdentityEndpoint: t.AuthURL}
 	if !asIs {
-		if bad := authURLFault("token.auth_url", t.AuthURL); bad != nil {
+		if bad := checkAuthURL("token.auth_url", t.AuthURL); bad != nil {
 			return credential{}, bad
 		}
 		if t.ProjectID != "" {
 			opts.Scope = &gophercloud.AuthScope{ProjectID: t.ProjectID}
 		}
 	}
-	cred, bad := written(kind, byToken, opts, secret{"token.token", t.Token, t.TokenFile},
-		func(o *gophercloud.AuthOptions, text string) { o.TokenID = text })
+	cred, bad := written{kind, byToken, opts, secret{"token.token", t.Token, t.TokenFile}}.credential()
 	if asIs {
 		cred.projectID = t.ProjectID
 	}
