@@ -644,7 +644,8 @@ func TestOneShots(t *testing.T) {
 	refused := writeFile(t, "refused.yml", strings.Replace(fmt.Sprintf(configText, url), password, "wrong", 1))
 	dir := t.TempDir()
 	t.Chdir(dir)
-	missing := "exporter.yml: no such file in " + dir + ": write it, or name another one with --config.file; try --demo without one, or see --help"
+	missing := "exporter.yml: no such file in " + dir +
+		": write it, or name another one with --config.file; try --demo without one, or see --help"
 	tests := []struct {
 		name   string
 		args   []string

@@ -211,7 +211,8 @@ func (e *cloudsEntry) check(region string) *problem {
 	case e.ImageEndpoint != "" && e.ImageEndpointOverride == "":
 		return e.problemf("image_endpoint is not read: write image_endpoint_override")
 	case e.ImageRegionName != "" && region != "" && e.ImageRegionName != region:
-		return e.problemf("image_region_name is %s, but region in exporter.yml is %s: write the same region in both", shorten(e.ImageRegionName), shorten(region))
+		const text = "image_region_name is %s, but region in exporter.yml is %s: write the same region in both"
+		return e.problemf(text, shorten(e.ImageRegionName), shorten(region))
 	case !knownInterface(e.iface()):
 		key := "interface"
 		if e.ImageInterface != "" || e.ImageEndpointType != "" {
@@ -296,22 +297,10 @@ func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *problem) 
 	}
 	o, missing := settle(m, o)
 	if len(missing) > 0 {
-		return none, e.problemf("auth has no %s: add it", settings(missing))
+		return none, e.problemf("auth has no %s: add it", enumerate(missing.names(func(name string) string { return name }), "and"))
 	}
 	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
 		return none, e.problemf("auth_url %s", text)
 	}
 	return o, nil
-}
-
-func settings(missing []need) string {
-	var names []string
-	for _, n := range missing {
-		name := n.name
-		if n.or != "" {
-			name += " (or " + n.or + ")"
-		}
-		names = append(names, name)
-	}
-	return enumerate(names, "and")
 }

@@ -44,7 +44,8 @@ func TestCloudsYAMLEntry(t *testing.T) {
 			result{"https://two.example.com/v3", "other2", "", "RegionTwo", "internal"},
 		},
 		{
-			"one region with values", "    regions: [{name: RegionTwo, values: {image_endpoint_override: 'https://image.two.example.com/v2'}}]\n", "",
+			"one region with values",
+			"    regions: [{name: RegionTwo, values: {image_endpoint_override: 'https://image.two.example.com/v2'}}]\n", "",
 			changed(func(r *result) { r.Region, r.Endpoint = "RegionTwo", "https://image.two.example.com/v2" }),
 		},
 		{
@@ -126,12 +127,21 @@ func TestCloudsYAMLEntryMistakes(t *testing.T) {
 			"another region for images", twoRegions + "    image_region_name: RegionTwo\n", "region: RegionOne",
 			"image_region_name is RegionTwo, but region in exporter.yml is RegionOne: write the same region in both",
 		},
-		{"a region without a name", "    regions: [{values: {interface: internal}}]\n", "", "regions[0] has no name: write regions: [{name: RegionOne, values: {...}}]"},
-		{"an endpoint without a host", "    image_endpoint_override: http://:9292\n", "", "image_endpoint_override has no host: write a URL such as https://image.example.com"},
+		{
+			"a region without a name", "    regions: [{values: {interface: internal}}]\n", "",
+			"regions[0] has no name: write regions: [{name: RegionOne, values: {...}}]",
+		},
+		{
+			"an endpoint without a host", "    image_endpoint_override: http://:9292\n", "",
+			"image_endpoint_override has no host: write a URL such as https://image.example.com",
+		},
 		{"interface", "    image_interface: extern\n", "", `image_interface must be public, internal or admin, not "extern"`},
 		{"an old name", "    image_endpoint: https://image.example.com\n", "", "image_endpoint is not read: write image_endpoint_override"},
 		{"verify in quotes", "    verify: \"False\"\n", "", "verify must be true or false, without quotes"},
-		{"verify with a CA", "    verify: /etc/ssl/ca.pem\n", "", "verify must be true or false, without quotes; write the path of a CA's certificate as cacert"},
+		{
+			"verify with a CA", "    verify: /etc/ssl/ca.pem\n", "",
+			"verify must be true or false, without quotes; write the path of a CA's certificate as cacert",
+		},
 		{"insecure", "    insecure: sure\n", "", "insecure must be true or false, without quotes"},
 		{"profile", "    profile: vendor\n", "", "profile vendor is not in clouds-public.yaml: write its settings into the cloud itself"},
 	} {
@@ -143,7 +153,8 @@ func TestCloudsYAMLEntryMistakes(t *testing.T) {
 			write(t, file, cloudEntry(tc.entry))
 			write(t, "clouds-public.yaml", "public-clouds: {other: {}}\n")
 			_, err := loadText(t, oneCloud("clouds_yaml: {cloud: prod, file: "+file+"}", tc.more))
-			want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": " + strings.Replace(tc.want, "clouds-public", filepath.Join(dir, "clouds-public"), 1)
+			want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": " +
+				strings.Replace(tc.want, "clouds-public", filepath.Join(dir, "clouds-public"), 1)
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
@@ -155,7 +166,7 @@ func TestCloudsYAMLEntryMistakes(t *testing.T) {
 		for _, key := range []string{"name", "id"} {
 			write(t, file, strings.Replace(cloudEntry(""), "project_name", "tenant_"+key, 1))
 			_, err := loadText(t, oneCloud("clouds_yaml: {cloud: prod, file: "+file+"}"))
-			want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": auth has tenant_" + key + ", which is not read: write project_" + key
+			want := ": cloud prod of " + file + ": auth has tenant_" + key + ", which is not read: write project_" + key
 			if err == nil || !strings.HasSuffix(err.Error(), want) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}

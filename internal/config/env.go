@@ -59,12 +59,13 @@ func (*envAuth) options() (gophercloud.AuthOptions, *problem) {
 	o := loginOptions(func(names ...string) string {
 		var value string
 		for _, name := range names {
-			value = cmp.Or(value, os.Getenv("OS_"+strings.ToUpper(name)), env(oldVariables[name]...))
+			value = cmp.Or(value, os.Getenv(variable(name)), env(oldVariables[name]...))
 		}
 		return value
 	})
 	if o.IdentityEndpoint == "" && os.Getenv("OS_CLOUD") != "" {
-		return o, problemf("env", "OS_CLOUD is set and OS_AUTH_URL is not: write clouds_yaml: {cloud: %s} instead of env", shorten(os.Getenv("OS_CLOUD")))
+		const text = "OS_CLOUD is set and OS_AUTH_URL is not: write clouds_yaml: {cloud: %s} instead of env"
+		return o, problemf("env", text, shorten(os.Getenv("OS_CLOUD")))
 	}
 	m, err := methodOf(os.Getenv("OS_AUTH_TYPE"), o)
 	if err != nil {
@@ -72,7 +73,12 @@ func (*envAuth) options() (gophercloud.AuthOptions, *problem) {
 	}
 	o, missing := settle(m, o)
 	if len(missing) > 0 {
-		return o, problemf("env", "%s for the exporter, as an openrc file does, or use another kind of auth", variables(missing))
+		verb := "are not set: set them"
+		if len(missing) == 1 {
+			verb = "is not set: set it"
+		}
+		const text = "%s %s for the exporter, as an openrc file does, or use another kind of auth"
+		return o, problemf("env", text, enumerate(missing.names(variable), "and"), verb)
 	}
 	if text := checkURL("auth_url", o.IdentityEndpoint); text != "" {
 		return o, problemf("env", "OS_AUTH_URL %s", text)
@@ -80,20 +86,7 @@ func (*envAuth) options() (gophercloud.AuthOptions, *problem) {
 	return o, nil
 }
 
-func variables(missing []need) string {
-	var names []string
-	for _, n := range missing {
-		name := "OS_" + strings.ToUpper(n.name)
-		if n.or != "" {
-			name += " (or OS_" + strings.ToUpper(n.or) + ")"
-		}
-		names = append(names, name)
-	}
-	if len(names) == 1 {
-		return names[0] + " is not set: set it"
-	}
-	return enumerate(names, "and") + " are not set: set them"
-}
+func variable(setting string) string { return "OS_" + strings.ToUpper(setting) }
 
 func envTLS() tlsFiles {
 	return tlsFiles{ca: home(os.Getenv("OS_CACERT")), cert: home(os.Getenv("OS_CERT")), key: home(os.Getenv("OS_KEY"))}

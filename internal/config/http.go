@@ -76,7 +76,10 @@ var httpTexts = []struct{ says, text string }{
 	{`^setting header (".*") is not allowed$`, "the header $1 is reserved: remove it"},
 	{`^valid signature algorithms are (.*)$`, "signature_algorithm must be one of $1"},
 	{`^unable to use specified CA cert (?:file )?(.*)$`, "$1 has no certificate in PEM format: write the CA's certificate into it"},
-	{`^unable to use specified client cert .*failed to find any PEM data.*$`, "cert_file or key_file has no PEM data: write the certificate and its key there"},
+	{
+		`^unable to use specified client cert .*failed to find any PEM data.*$`,
+		"cert_file or key_file has no PEM data: write the certificate and its key there",
+	},
 	{` & `, " and "},
 }
 

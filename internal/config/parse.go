@@ -37,7 +37,10 @@ func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() 
 
 // advice is what to do about what yaml.v3 says, which tells what the parser was doing.
 var advice = []struct{ says, text string }{
-	{"did not find expected key", "text after a value in quotes or brackets, or wrong indentation: put the whole value in quotes, or align the line with the keys it belongs to"},
+	{
+		"did not find expected key", "text after a value in quotes or brackets, or wrong indentation: " +
+			"put the whole value in quotes, or align the line with the keys it belongs to",
+	},
 	{"did not find expected ',' or", "a [ or { in this line is not closed: close it, or put the value in quotes"},
 	{"did not find expected node content", "a value is missing, or begins with ] } or a comma: put it in quotes"},
 	{"found unexpected end of stream", "a quote in this line is not closed: close it"},

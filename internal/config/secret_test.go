@@ -60,7 +60,8 @@ func TestAuthRelativeFile(t *testing.T) {
 func TestFilesOfTheHome(t *testing.T) {
 	cleanEnv(t)
 	write(t, filepath.Join(os.Getenv("HOME"), "secret"), password)
-	c, err := loadText(t, oneCloud("token: {auth_url: "+keystone+", token_file: ~/secret}", "http: {http_headers: {X-Zone: {files: [~/secret]}}}"))
+	token := "token: {auth_url: " + keystone + ", token_file: ~/secret}"
+	c, err := loadText(t, oneCloud(token, "http: {http_headers: {X-Zone: {files: [~/secret]}}}"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -57,14 +57,16 @@ func TestUnexpanded(t *testing.T) {
 	cleanEnv(t)
 	const base = "auth_url: " + keystone + ", project_id: edc89b490d7d4392898e19b2deb34797, "
 	const what = ": is a placeholder, which is not expanded: write "
+	const inFile = what + "the path of a file with the secret as "
+	const user = base + "user_id: abc, password: "
 	for _, tc := range []struct{ auth, more, want string }{
-		{"password: {" + base + "user_id: abc, password: '${OS_PASSWORD}'}", "", "auth.password.password" + what + "the path of a file with the secret as password_file, or use auth: {env: {}}"},
-		{"password: {" + base + "user_id: abc, password: $OS_PASSWORD}", "", "auth.password.password" + what + "the path of a file with the secret as password_file, or use auth: {env: {}}"},
-		{"password: {" + base + "user_id: abc, password: '{{ vault.password }}'}", "", "auth.password.password" + what + "the path of a file with the secret as password_file, or use auth: {env: {}}"},
+		{"password: {" + user + "'${OS_PASSWORD}'}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
+		{"password: {" + user + "$OS_PASSWORD}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
+		{"password: {" + user + "'{{ vault.password }}'}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
 		{"password: {" + base + "user_id: $(OS_USER_ID), password: hunter2}", "", "auth.password.user_id" + what + "the value itself, or use auth: {env: {}}"},
 		{"token: {auth_url: '${OS_AUTH_URL}', token: hunter2}", "", "auth.token.auth_url" + what + "the value itself, or use auth: {env: {}}"},
-		{"aksk: {access_key: AK, project_id: edc8, secret_key: '${SK}'}", "api: ims", "auth.aksk.secret_key" + what + "the path of a file with the secret as secret_key_file"},
-		{"env: {}", "http: {basic_auth: {username: u, password: '${P}'}}", "http.basic_auth.password" + what + "the path of a file with the secret as password_file"},
+		{"aksk: {access_key: AK, project_id: edc8, secret_key: '${SK}'}", "api: ims", "auth.aksk.secret_key" + inFile + "secret_key_file"},
+		{"env: {}", "http: {basic_auth: {username: u, password: '${P}'}}", "http.basic_auth.password" + inFile + "password_file"},
 		{"env: {}", "http: {http_headers: {X-Zone: {secrets: ['${P}']}}}", "http.http_headers.X-Zone.secrets[0]" + what + "the value itself"},
 		{"env: {}", "region: '${OS_REGION_NAME}'", "region" + what + "the value itself"},
 	} {
@@ -74,14 +76,14 @@ func TestUnexpanded(t *testing.T) {
 		}
 	}
 	for _, secret := range []string{"$hunter2", "'hunter${2}'", "'{hunter2}'", "$HUNTER2", "'${'"} {
-		if _, err := loadText(t, oneCloud("password: {"+base+"user_id: abc, password: "+secret+"}")); err != nil {
+		if _, err := loadText(t, oneCloud("password: {"+user+secret+"}")); err != nil {
 			t.Errorf("%s: %v", secret, err)
 		}
 	}
 	file := filepath.Join(t.TempDir(), "clouds.yaml")
 	write(t, file, strings.Replace(cloudEntry(""), password, "${OS_PASSWORD}", 1))
 	_, err := loadText(t, oneCloud("clouds_yaml: {cloud: prod, file: "+file+"}"))
-	want := ":3: clouds[0].auth.clouds_yaml: cloud prod of " + file + ": auth.password is a placeholder, which is not expanded: write the value itself"
+	want := ": cloud prod of " + file + ": auth.password is a placeholder, which is not expanded: write the value itself"
 	if err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -91,7 +93,8 @@ func TestUnexpanded(t *testing.T) {
 func TestSecretWithLineBreak(t *testing.T) {
 	cleanEnv(t)
 	for _, block := range []string{"|", ">"} {
-		_, err := loadText(t, "clouds:\n  - name: prod\n    auth:\n      token:\n        auth_url: "+keystone+"\n        token: "+block+"\n          hunter2\n    discover: [{}]\n")
+		token := "      token:\n        auth_url: " + keystone + "\n        token: " + block + "\n          hunter2\n"
+		_, err := loadText(t, "clouds:\n  - name: prod\n    auth:\n"+token+"    discover: [{}]\n")
 		const want = ":6: clouds[0].auth.token.token: contains a line break: write it in the line of its key"
 		if err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)

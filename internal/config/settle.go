@@ -72,11 +72,25 @@ func loginOptions(get func(names ...string) string) gophercloud.AuthOptions {
 // need is a setting that is missing. Its names are those that OpenStack gives it.
 type need struct{ name, or string }
 
+type needs []need
+
+// names returns the names as they are written where the settings are missing.
+func (n needs) names(written func(string) string) (names []string) {
+	for _, m := range n {
+		name := written(m.name)
+		if m.or != "" {
+			name += " (or " + written(m.or) + ")"
+		}
+		names = append(names, name)
+	}
+	return names
+}
+
 // settle returns the options of one method, without what other methods would use: gophercloud refuses a user beside a
 // token, both an ID and a name of a domain, and more. The scope is told explicitly, for what gophercloud would make up
 // itself takes the user's domain for the project's. The second result is what is missing.
-func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, []need) {
-	var missing []need
+func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, needs) {
+	var missing needs
 	require := func(there bool, name, or string) {
 		if !there {
 			missing = append(missing, need{name, or})

@@ -34,19 +34,21 @@ func firstProblem(problems ...*problem) *problem {
 
 // wants says what to write for a setting that is missing.
 var wants = map[string]string{
-	"auth_url":                  "is required: write Keystone's URL, such as https://cloud.example.com:5000/v3",
-	"username":                  "is required: write username or user_id",
-	"user_domain_name":          "is required with username: write user_domain_name or user_domain_id, as in user_domain_name: Default",
-	"project_name":              "is required: write project_name or project_id, the project that owns the images",
-	"project_domain_name":       "is required with project_name: write project_domain_name or project_domain_id, or a project_id instead of the name",
+	"auth_url":         "is required: write Keystone's URL, such as https://cloud.example.com:5000/v3",
+	"username":         "is required: write username or user_id",
+	"user_domain_name": "is required with username: write user_domain_name or user_domain_id, as in user_domain_name: Default",
+	"project_name":     "is required: write project_name or project_id, the project that owns the images",
+	"project_domain_name": "is required with project_name: " +
+		"write project_domain_name or project_domain_id, or a project_id instead of the name",
 	"application_credential_id": "is required: write id, or name with username and user_domain_name",
 
-	"application_credential.username":         "is required with name: write the name of the user who made the application credential, or its id instead of name",
+	"application_credential.username": "is required with name: " +
+		"write the name of the user who made the application credential, or its id instead of name",
 	"application_credential.user_domain_name": "is required with username: write the name of the user's domain, as in user_domain_name: Default",
 }
 
 // lacking is the problem with what settle found missing below kind.
-func lacking(kind string, missing []need) *problem {
+func lacking(kind string, missing needs) *problem {
 	if len(missing) == 0 {
 		return nil
 	}

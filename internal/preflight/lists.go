@@ -78,7 +78,8 @@ func (e *evidence) missing() []finding {
 	if len(members) == 0 {
 		return nil
 	}
-	f := finding{status: warn, subject: "expected", text: plural(len(members), "expected member") + " missing from " + plural(len(all), "image")}
+	f := finding{status: warn, subject: "expected"}
+	f.text = plural(len(members), "expected member") + " missing from " + plural(len(all), "image")
 	f.more = told(members[:min(len(members), maxListed)])
 	if rest := len(members) - maxListed; rest > 0 {
 		f.more = append(f.more, fmt.Sprintf("and %d other members", rest))
