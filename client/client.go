@@ -61,7 +61,7 @@ func newClient(opts Options, limits *limiter, unscoped bool) (*Client, error) {
 	}
 	c.tokens = newTokenSource(opts, &keystone{opts: opts, http: c.http, unscoped: unscoped})
 	c.bodies.New = func() any { return new(bytes.Buffer) }
-	c.Set(opts.Settings)
+	c.set(opts.Settings)
 	return c, nil
 }
 
@@ -69,12 +69,16 @@ func (c *Client) newHTTPClient(transport http.RoundTripper) *http.Client {
 	return &http.Client{Transport: c.signer.transport(c.secrets.watch(transport)), CheckRedirect: checkRedirect}
 }
 
-// Set replaces the settings. Requests in flight keep the old ones. The delays after refused and failed logins end, because
-// the reason may have been corrected.
+// Set replaces the settings. Requests in flight keep the old ones. The delay after failed logins ends, because the reason may
+// have been corrected. So does that after refused logins, once a minute: Keystone locks accounts after some of them.
 func (c *Client) Set(s Settings) {
+	c.set(s)
+	c.tokens.resume()
+}
+
+func (c *Client) set(s Settings) {
 	c.settings.Store(&s)
 	c.limiter.set(s.RequestsPerSecond)
-	c.tokens.resume()
 }
 
 // Close cancels a login in flight, waits for its end, and closes the idle connections.

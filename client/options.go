@@ -77,6 +77,9 @@ type Options struct {
 	// that was used before.
 	Fresh http.RoundTripper
 
+	// Pause, if set, is that of the client which this one replaces.
+	Pause *LoginPause
+
 	// Secrets, if set, has the secrets that Transport adds to the requests. The client adds its own.
 	Secrets *Secrets
 

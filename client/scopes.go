@@ -185,6 +185,7 @@ func exclusionHint(settings Settings) string {
 // password is not sent once for each project.
 func (p *Projects) newScopeClient(id string, settings Settings) *Client {
 	opts := p.opts
+	opts.Pause = nil // That is the user's own.
 	opts.Settings, opts.Observer = settings, refusedAsForbidden(p.opts.Observer)
 	opts.Auth = func() (gophercloud.AuthOptions, error) {
 		tok, err := p.user.tokens.get(context.Background()) // There is one: otherwise Enter had failed.

@@ -1,11 +1,10 @@
 package client
 
 import (
+	"cmp"
 	"context"
-	"fmt"
 	"net/http"
 	"reflect"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,9 +12,7 @@ import (
 )
 
 const (
-	loginTimeout = 30 * time.Second
-	// firstLoginDelay is long because Keystone locks accounts after some refused logins.
-	firstLoginDelay   = 30 * time.Second
+	loginTimeout      = 30 * time.Second
 	firstRenewalDelay = 5 * time.Second
 )
 
@@ -32,11 +29,11 @@ type tokenSource struct {
 	// the project, and Keystone calls the old token invalid too.
 	oneOfMany bool
 
-	logins flight[*loginResult]
+	logins  flight[*loginResult]
+	refused *LoginPause
 
 	mu        sync.Mutex
-	token     *token // nil: there is none
-	refused   failedLogin
+	token     *token      // nil: there is none
 	failed    failedLogin // without a refusal
 	ambiguous *Error      // of the last login, if its catalog has two image endpoints
 	denials   denials
@@ -48,26 +45,9 @@ type loginResult struct {
 	token *token
 }
 
-// failedLogin is how the last login failed. While its backoff is active, the same credential is not sent again.
-type failedLogin struct {
-	backoff
-	auth gophercloud.AuthOptions
-	err  *Error
-}
-
-func (f *failedLogin) record(auth gophercloud.AuthOptions, err *Error, first time.Duration) {
-	f.auth, f.err = auth, err
-	f.extend(first)
-}
-
-// prevents reports whether a login with a credential must wait.
-func (f *failedLogin) prevents(auth gophercloud.AuthOptions) bool {
-	return f.active() && reflect.DeepEqual(f.auth, auth)
-}
-
 func newTokenSource(opts Options, k *keystone) *tokenSource {
 	s := &tokenSource{
-		auth: opts.Auth, secrets: opts.Secrets, login: k.login, denials: newDenials(),
+		auth: opts.Auth, secrets: opts.Secrets, login: k.login, refused: cmp.Or(opts.Pause, &LoginPause{}), denials: newDenials(),
 		unchecked: Access{ProjectID: opts.ProjectID, Endpoint: imageEndpoint(opts.Endpoint), Confirmed: opts.signed()},
 	}
 	if s.auth == nil {
@@ -79,11 +59,11 @@ func newTokenSource(opts Options, k *keystone) *tokenSource {
 // close cancels a login in flight and waits for its end.
 func (s *tokenSource) close() { s.logins.close() }
 
-// resume ends the delays after refused and failed logins.
+// resume ends the delays after refused logins, as far as it may, and after failed ones.
 func (s *tokenSource) resume() {
+	s.refused.resume()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.refused.reset()
 	s.failed.reset()
 }
 
@@ -275,13 +255,10 @@ func (s *tokenSource) startLogin(auth gophercloud.AuthOptions, old *token) (*tok
 	if login := s.logins.current(); login != nil {
 		return nil, login, nil
 	}
-	switch {
-	case s.refused.prevents(auth):
-		e := *s.refused.err
-		e.Message = strings.TrimPrefix(fmt.Sprintf("%s; logins are paused until %s, or until the credential changes",
-			e.Message, s.refused.until.UTC().Format(time.RFC3339)), "; ")
-		return nil, nil, &e
-	case s.token != nil && s.failed.prevents(auth):
+	if err := s.refused.refusal(auth); err != nil {
+		return nil, nil, err
+	}
+	if s.token != nil && s.failed.prevents(auth) {
 		return nil, nil, s.failed.err
 	}
 	return nil, s.logins.start(loginTimeout, func(ctx context.Context) (*loginResult, error) { return s.logIn(ctx, auth) }), nil
@@ -293,7 +270,8 @@ func (s *tokenSource) logIn(ctx context.Context, auth gophercloud.AuthOptions) (
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err == nil {
-		s.token, s.refused, s.failed, s.ambiguous = tok, failedLogin{}, failedLogin{}, nil
+		s.refused.reset()
+		s.token, s.failed, s.ambiguous = tok, failedLogin{}, nil
 		s.denials.newToken()
 		return &loginResult{auth, tok}, nil
 	}
@@ -305,7 +283,7 @@ func (s *tokenSource) logIn(ctx context.Context, auth gophercloud.AuthOptions) (
 		s.denials.renewals.extend(firstRenewalDelay)
 	case err.StatusCode == http.StatusUnauthorized, err.StatusCode == http.StatusForbidden, err.Code == CodeConfig:
 		// A token that cannot be used counts as refused: the next one would be the same.
-		s.refused.record(auth, err, firstLoginDelay)
+		s.refused.record(auth, err)
 		if s.oneOfMany && err.StatusCode != 0 {
 			s.token = nil
 		}

@@ -288,6 +288,36 @@ func TestSettingsEndThePauseOfLogins(t *testing.T) {
 	})
 }
 
+// However often the settings change, they end a pause once a minute, and the next pause is longer.
+func TestSettingsEndThePauseOfLoginsOnceAMinute(t *testing.T) {
+	locked := fakecloud.Fault{Match: isLogin, Status: http.StatusUnauthorized}
+	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
+		unlock := w.Inject(locked)
+		_ = scrape(t, c, golden)
+		for i, want := range []int{2, 4, 5, 6, 7} { // In the second minute, a pause of a minute ends by itself.
+			for range 60 {
+				c.Set(client.Settings{})
+				_ = scrape(t, c, golden)
+				time.Sleep(time.Second)
+			}
+			if got := w.Count("authenticate"); got != want {
+				t.Fatalf("%d logins after minute %d, want %d", got, i+1, want)
+			}
+		}
+		time.Sleep(time.Second)
+		for range 5 {
+			_ = scrape(t, c, golden)
+			time.Sleep(time.Minute)
+		}
+		wantLogins(t, w, 8)
+		unlock()
+		c.Set(client.Settings{})
+		if err := scrape(t, c, golden); err != nil {
+			t.Errorf("more than a minute later: %v", err)
+		}
+	})
+}
+
 func TestKeystoneAway(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
 		if err := scrape(t, c, golden); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-kit/log/level"
 
+	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/config"
 )
@@ -260,6 +261,9 @@ func (r *Runtime) prepare(loaded *config.Config, err error) attempt {
 		}
 		a.next.clouds = append(a.next.clouds, entry)
 	}
+	maps.DeleteFunc(r.pauses, func(name string, p *client.LoginPause) bool {
+		return p.Over() && !slices.ContainsFunc(loaded.Clouds, func(c config.Cloud) bool { return c.Collector.Name == name })
+	})
 	return a
 }
 

@@ -24,6 +24,7 @@ type Runtime struct {
 	closed  bool
 	retired sync.WaitGroup
 	watch   watch
+	pauses  map[string]*client.LoginPause // by cloud; the slot of watch guards it
 
 	successful prometheus.Gauge
 	successAt  prometheus.Gauge
@@ -64,7 +65,7 @@ type connected interface {
 func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
 	r := &Runtime{
 		opts:  opts,
-		watch: watch{slot: make(chan struct{}, 1)},
+		watch: watch{slot: make(chan struct{}, 1)}, pauses: map[string]*client.LoginPause{},
 		successful: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "glance_exporter_config_last_reload_successful",
 			Help: "Whether the last attempt to load the configuration succeeded: 1 yes, 0 no.",
@@ -92,6 +93,7 @@ func (s *running) find(cloud config.Cloud) *runningCloud {
 	return nil
 }
 
+// connect makes a client for a cloud. The caller holds the slot.
 func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 	transport, err := cloud.NewTransport()
 	if err != nil {
@@ -101,13 +103,17 @@ func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts := cloud.Client
+	opts, name := cloud.Client, cloud.Collector.Name
+	if r.pauses[name] == nil {
+		r.pauses[name] = &client.LoginPause{}
+	}
+	opts.Pause = r.pauses[name]
 	opts.Transport, opts.Fresh, opts.Secrets, opts.UserAgent = transport, fresh, cloud.Secrets(), r.opts.UserAgent
 	if cloud.Projects {
-		opts.Observer = r.opts.API.Observer(cloud.Collector.Name, client.OpListProjects)
+		opts.Observer = r.opts.API.Observer(name, client.OpListProjects)
 		return client.NewProjects(opts)
 	}
-	opts.Observer = r.opts.API.Observer(cloud.Collector.Name)
+	opts.Observer = r.opts.API.Observer(name)
 	return client.New(opts)
 }
 

@@ -24,8 +24,8 @@ func troubles(s *collector.Snapshot) (lines []string) {
 		}
 	}
 	if s.State.Paused {
-		lines = append(lines, "Logins are paused because the last one was refused. "+
-			"The exporter retries within 5 minutes, or at once when the credential or the configuration changes.")
+		lines = append(lines, "Logins are paused because the last one was refused. The exporter retries within 5 minutes, "+
+			"at once when the credential changes, and after a reload once a minute at most.")
 	}
 	if s.Err == nil && !s.NoImageAPI {
 		lines = append(lines, proofs(s)...)
