@@ -40,7 +40,6 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	printed := false
 	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
 	app.Version(versionText())
-	app.UsageFuncs(manFuncs)
 	app.HelpFlag.Short('h')
 	f := &flags{}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +19,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"glance_share_exporter/internal/fakecloud"
 )
@@ -406,5 +409,104 @@ func disturb(w *fakecloud.Cloud, r *rand.Rand, ids []string) {
 		w.KeystoneDown(r.IntN(4) == 0)
 	case 9:
 		w.ClearFaults()
+	}
+}
+
+// command runs the program as it is installed: Kingpin prints some answers past run's stdout.
+func command(t *testing.T, args ...string) (stdout string, code int) {
+	t.Helper()
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return execute(t, path, args...)
+}
+
+func execute(t *testing.T, name string, args ...string) (stdout string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1795651200")
+	out, err := cmd.Output()
+	if _, exited := errors.AsType[*exec.ExitError](err); err != nil && !exited {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// helpFlags returns the flags in --help.
+func helpFlags(t *testing.T) []string {
+	t.Helper()
+	var help output
+	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, found := range regexp.MustCompile(`(?m)^\s+(?:-h, )?--(?:\[no-\])?([a-z.-]+)`).FindAllStringSubmatch(help.String(), -1) {
+		if !strings.HasPrefix(found[1], "help-") { // Kingpin's own, in the help of --help.
+			names = append(names, found[1])
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func TestManPage(t *testing.T) {
+	path, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page, code := execute(t, "deploy/manpage.sh", path, "1.2.3-rc.1")
+	const want = `.TH GLANCE_SHARE_EXPORTER 1 "2026-11-26" "glance_share_exporter 1.2.3\-rc.1" "User Commands"` + "\n"
+	if code != 0 || !strings.HasPrefix(page, want) || strings.Contains(page, "@") {
+		t.Fatalf("exit %d, does not begin with %s, or has an @:\n%s", code, want, page)
+	}
+	var names []string
+	for _, found := range regexp.MustCompile(`(?m)^\.TP\n\\fB(?:\\-h, )?\\-\\-([^\n]*?)(?:\\fR=\\fI[^\n]+)?\\fR\n.`).FindAllStringSubmatch(page, -1) {
+		names = append(names, strings.ReplaceAll(found[1], `\-`, "-"))
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(helpFlags(t), names); diff != "" {
+		t.Errorf("--help against the man page:\n%s", diff)
+	}
+	requests := []string{".B", ".I", ".PP", ".RE", ".RS", ".SH", ".TH", ".TP", ".fi", ".nf"}
+	escape := regexp.MustCompile(`\\(-|f[BIR])`)
+	for line := range strings.Lines(page) {
+		if request, _, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(line, ".") && !slices.Contains(requests, request) || line[0] == '\'' {
+			t.Errorf("text that roff takes for a request: %s", line)
+		}
+		if rest := escape.ReplaceAllString(line, ""); strings.Contains(rest, `\`) {
+			t.Errorf("a backslash that is not escaped: %s", line)
+		} else if strings.Contains(rest, "-") && !strings.HasPrefix(line, ".TH") {
+			t.Errorf("a hyphen instead of a minus: %s", line)
+		}
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	words := func(args ...string) []string {
+		text, code := command(t, append([]string{"--completion-bash"}, args...)...)
+		if code != 0 {
+			t.Errorf("%v: exit %d", args, code)
+		}
+		return strings.Fields(text)
+	}
+	flags := words("--")
+	for i := range flags {
+		flags[i] = strings.TrimPrefix(flags[i], "--")
+	}
+	slices.Sort(flags)
+	if diff := cmp.Diff(helpFlags(t), flags); diff != "" {
+		t.Errorf("--help against the completion:\n%s", diff)
+	}
+	if got, want := words("--log.level", ""), []string{"debug", "info", "warn", "error"}; !slices.Equal(got, want) {
+		t.Errorf("log levels: got %v, want %v", got, want)
+	}
+	script, code := command(t, "--completion-script-bash")
+	if want := "complete -F _glance_share_exporter_bash_autocomplete"; code != 0 || !strings.Contains(script, want) {
+		t.Errorf("exit %d, no %q in\n%s", code, want, script)
+	}
+	const zsh = "deploy/completion/_glance_share_exporter"
+	if text := readText(t, zsh); !strings.HasPrefix(text, "#compdef glance_share_exporter\n") || !strings.Contains(text, "--completion-bash") {
+		t.Errorf("%s does not ask glance_share_exporter:\n%s", zsh, text)
 	}
 }

@@ -38,9 +38,9 @@ for arch in amd64 arm64; do
   cp docs/zh-CN/*.md "$dir/docs/zh-CN/"
   cp dashboards/{README.md,alerts.rules.yml,alertmanager.yml,image-sharing.json,mixin.libsonnet,runbooks.md,*.png} "$dir/dashboards/"
   cp deploy/systemd/* "$dir/deploy/systemd/"
-  "$work/host" --help-man >"$dir/$name.1"
+  deploy/manpage.sh "$work/host" "$version" >"$dir/$name.1"
   "$work/host" --completion-script-bash >"$dir/completion/$name.bash"
-  "$work/host" --completion-script-zsh >"$dir/completion/_$name"
+  cp "deploy/completion/_$name" "$dir/completion/"
   find "$dir" -type f -exec chmod 644 {} +
   chmod 755 "$dir/$name"
   tar --create --directory "$work" --format gnu --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner "$base" |
