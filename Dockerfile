@@ -12,7 +12,7 @@ ARG TARGETARCH
 ARG VERSION=unknown
 ARG REVISION=unknown
 RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X main.version=$VERSION -X github.com/prometheus/common/version.Revision=$REVISION" \
+    -ldflags "-s -w -X github.com/prometheus/common/version.Version=$VERSION -X github.com/prometheus/common/version.Revision=$REVISION" \
     -o /glance_share_exporter .
 
 FROM scratch

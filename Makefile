@@ -3,7 +3,7 @@ GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 .PHONY: build test mutations soak chaos bench race lint alerts e2e page demo docker release release-check clean
 
-build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o glance_share_exporter .
+build: ; CGO_ENABLED=0 go build -trimpath -ldflags "-X github.com/prometheus/common/version.Version=$(VERSION)" -o glance_share_exporter .
 test: ; go test ./...
 mutations: ; GLANCE_MUTATIONS=1 go test ./internal/mutate -count=1 -v
 soak: ; GLANCE_SOAK=$${GLANCE_SOAK:-30m} go test -count=1 -timeout 0 -run TestSoak -v .

@@ -11,6 +11,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"glance_share_exporter/internal/version"
 	"glance_share_exporter/internal/web"
 )
 
@@ -39,7 +40,7 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app := kingpin.New("glance_share_exporter", "Tells Prometheus who can use which OpenStack image: on every scrape it reads the images' members from the image API.")
 	printed := false
 	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
-	app.Version(versionText())
+	app.Version(version.Text())
 	app.HelpFlag.Short('h')
 	f := &flags{}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)

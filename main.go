@@ -29,6 +29,7 @@ import (
 	"glance_share_exporter/internal/exporter"
 	"glance_share_exporter/internal/preflight"
 	"glance_share_exporter/internal/signals"
+	"glance_share_exporter/internal/version"
 	"glance_share_exporter/internal/web"
 )
 
@@ -83,12 +84,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err = fmt.Fprintf(stdout, "%s: good\n", name)
 		return err
 	}
-	_ = level.Info(logger).Log("msg", "starting", "version", programVersion())
+	_ = level.Info(logger).Log("msg", "starting", "version", version.Version())
 
 	api := collector.NewAPIMetrics()
 	runtime, err := interruptible(ctx, func() (*exporter.Runtime, error) {
 		return exporter.NewRuntime(exporter.RuntimeOptions{
-			Load: load, API: api, UserAgent: "glance_share_exporter/" + programVersion(), Logger: logger,
+			Load: load, API: api, UserAgent: "glance_share_exporter/" + version.Version(), Logger: logger,
 		})
 	})
 	if err != nil {
@@ -108,7 +109,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	}
 	pages := web.Options{
 		Clouds: runtime.Clouds, Config: runtime.Redacted, Gatherer: registry,
-		Logger: log.With(logger, "component", "web"), Version: programVersion(),
+		Logger: log.With(logger, "component", "web"), Version: version.Version(),
 		TelemetryPath: flags.telemetryPath, ExternalURL: flags.externalURL, RoutePrefix: flags.routePrefix,
 		MaxRequests: flags.maxRequests, Pprof: flags.enablePprof,
 	}

@@ -23,7 +23,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 build() { # GOARCH OUTPUT
   GOOS=linux GOARCH=$1 go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X main.version=$version -X github.com/prometheus/common/version.Revision=$revision" -o "$2" .
+    -ldflags "-s -w -X github.com/prometheus/common/version.Version=$version -X github.com/prometheus/common/version.Revision=$revision" -o "$2" .
 }
 
 go build -C deploy/tools -buildvcs=false -o "$work/sbom" ./sbom
