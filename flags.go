@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"glance_share_exporter/internal/serve"
 	"glance_share_exporter/internal/version"
 	"glance_share_exporter/internal/web"
 )
@@ -92,10 +95,19 @@ func (f *flags) validate() error {
 	if _, err := web.MetricsPath(f.externalURL, f.routePrefix, f.telemetryPath); err != nil {
 		return err
 	}
-	if path := *f.toolkit.WebConfigFile; path != "" {
-		if err := toolkit.Validate(path); err != nil {
-			return webConfigError(path, err)
-		}
+	if file := *f.toolkit.WebConfigFile; file != "" {
+		return serve.CheckFile(file)
 	}
 	return nil
+}
+
+// serves reports whether the program goes on to serve.
+func (f *flags) serves() bool { return !f.configCheck && !f.once && !f.preflight }
+
+// withoutFile adds to an error how to start without a configuration, if that is what is missing.
+func withoutFile(err error) error {
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return fmt.Errorf("%w; try --demo without one, or see --help", err)
 }

@@ -4,29 +4,35 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"go.uber.org/goleak"
 
 	"glance_share_exporter/internal/fakecloud"
+	"glance_share_exporter/internal/tlstest"
 )
 
 func TestMain(m *testing.M) {
@@ -280,114 +286,6 @@ func pageOfAShortScrape(t *testing.T) string {
     discover: [{}]
 `)).get(t, "/metrics")
 	return page
-}
-
-// The pages of the documentation that tests compare with the program.
-const (
-	readmePage          = "README.md"
-	installPage         = "docs/install.md"
-	configurationPage   = "docs/configuration.md"
-	credentialsPage     = "docs/credentials.md"
-	metricsPage         = "docs/metrics.md"
-	prometheusPage      = "docs/prometheus.md"
-	troubleshootingPage = "docs/troubleshooting.md"
-)
-
-func documentedMetrics(t *testing.T) (names []string) {
-	t.Helper()
-	for _, row := range regexp.MustCompile("(?m)^\\| `(glance_[a-z_]+)` ").FindAllStringSubmatch(readText(t, metricsPage), -1) {
-		names = append(names, row[1])
-	}
-	if len(names) < 20 {
-		t.Fatalf("the metrics table of %s has %d rows", metricsPage, len(names))
-	}
-	return names
-}
-
-// example returns a block of a page, without its fences.
-func example(t *testing.T, page, name string) string {
-	t.Helper()
-	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readText(t, page))
-	if block == nil {
-		t.Fatalf("%s has no example %s", page, name)
-	}
-	return block[1]
-}
-
-// The example configuration, as documented, gives the metrics that are documented.
-func TestTheDocumentedExample(t *testing.T) {
-	const (
-		golden, appliance, rescue = "5796a670-482c-490e-8d97-82bfcdc83011", "3c3ae353-fb14-428e-90b4-01a6c1cc0aff", "e179f773-a6e0-43c0-9514-b7dde2ad0478"
-		payments, sandbox         = "2c63888f28f04481be6ddce7a7ace732", "ac8efe121c5949f1ba2dde83458bfed0"
-	)
-	w, url := newWorld(t)
-	for _, img := range []fakecloud.Image{{ID: golden, Name: "debian-12"}, {ID: appliance, Name: "appliance"}, {ID: rescue, Name: "rescue", Visibility: "public"}} {
-		img.Owner = projectID
-		w.AddImage(img)
-	}
-	day := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
-	w.AddMember(golden, fakecloud.Member{MemberID: payments, Status: "accepted", CreatedAt: day, UpdatedAt: day.Add(25 * time.Minute)})
-	w.AddMember(golden, fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
-	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
-	var stdout, stderr output
-	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))}, &stdout, &stderr); err != nil {
-		t.Fatal(err, stderr.String())
-	}
-	for _, test := range []struct{ page, name, pattern string }{
-		{configurationPage, "judgements", `(?m)^glance_image.*(expected|missing).*\n`},
-		{metricsPage, "page", `(?m)^glance_image.*\n`},
-	} {
-		command, want, _ := strings.Cut(example(t, test.page, test.name), "\n")
-		if !strings.HasPrefix(command, "$ glance_share_exporter --once") {
-			t.Errorf("%s of %s begins with %s", test.name, test.page, command)
-		}
-		got := strings.Join(regexp.MustCompile(test.pattern).FindAllString(stdout.String(), -1), "")
-		got = regexp.MustCompile(`(?m)^.*read_timestamp.*\n`).ReplaceAllString(got, "")
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("%s (-%s +got):\n%s\nin full:\n%s", test.name, test.page, diff, got)
-		}
-	}
-}
-
-// The quick start of the README finds a member that nobody expects.
-func TestTheReadmesQuickStart(t *testing.T) {
-	w, url := newWorld(t)
-	w.AddImage(fakecloud.Image{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12", Owner: projectID})
-	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", "ac8efe121c5949f1ba2dde83458bfed0")
-	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
-	var stdout, stderr output
-	config := "--config.file=" + writeFile(t, "exporter.yml", example(t, readmePage, "quick start"))
-	if err := run(t.Context(), []string{"--once", config}, &stdout, &stderr); err != nil {
-		t.Fatal(err, stderr.String())
-	}
-	const want = `glance_image_unexpected_members{cloud="prod",image_id="5796a670-482c-490e-8d97-82bfcdc83011",image_name="debian-12"} 1`
-	if !strings.Contains(stdout.String(), "\n"+want+"\n") {
-		t.Errorf("the metrics do not have %s:\n%s", want, stdout.String())
-	}
-}
-
-func TestTheDocsHaveEveryFlag(t *testing.T) {
-	var help output
-	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
-		t.Fatal(err)
-	}
-	flags := func(pattern, text string) []string {
-		var names []string
-		for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
-			names = append(names, found[1])
-		}
-		slices.Sort(names)
-		return slices.Compact(names)
-	}
-	_, table, _ := strings.Cut(readText(t, configurationPage), "## Flags")
-	table, _, _ = strings.Cut(table, "## ")
-	want := flags(`(?m)^\s+(?:-h, )?--(?:\[no-\])?([a-z.-]+)`, help.String())
-	want = slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, "help-") }) // kingpin's own
-	if diff := cmp.Diff(want, flags("`--([a-z.-]+)`(?:,? | \\|)", table)); diff != "" {
-		t.Errorf("--help against %s:\n%s", configurationPage, diff)
-	}
 }
 
 func TestManyScrapesMakeOneLogin(t *testing.T) {
@@ -736,9 +634,9 @@ func TestLogLines(t *testing.T) {
 
 func TestTLSAndBasicAuth(t *testing.T) {
 	_, url := newWorld(t)
-	cert, key, pool := selfSigned(t)
+	cert, key, pool := tlstest.SelfSigned(t)
 	// bcrypt of "guess"
-	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s}\nbasic_auth_users: {prometheus: %s}\n", cert, key, bcryptOf(t, "guess")))
+	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s}\nbasic_auth_users: {prometheus: %s}\n", cert, key, tlstest.Bcrypt(t, "guess")))
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)), "--web.config.file="+web)
 	e.url = strings.Replace(e.url, "http:", "https:", 1)
 	e.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
@@ -761,19 +659,19 @@ func TestTLSAndBasicAuth(t *testing.T) {
 // Where client certificates are asked for, one that has ended, one of another authority and none at all are refused.
 func TestClientCertificates(t *testing.T) {
 	_, url := newWorld(t)
-	cert, key, pool := selfSigned(t)
-	ca := newAuthority(t)
-	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s, client_auth_type: RequireAndVerifyClientCert, client_ca_file: %s}\n", cert, key, ca.file))
+	cert, key, pool := tlstest.SelfSigned(t)
+	ca := tlstest.NewAuthority(t)
+	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s, client_auth_type: RequireAndVerifyClientCert, client_ca_file: %s}\n", cert, key, ca.File))
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)), "--web.config.file="+web)
 	now := time.Now()
 	for name, test := range map[string]struct {
 		certificate []tls.Certificate
 		ok          bool
 	}{
-		"good":              {ca.issue(t, now.Add(-time.Hour), now.Add(time.Hour)), true},
-		"ended":             {ca.issue(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), false},
-		"not yet":           {ca.issue(t, now.Add(time.Hour), now.Add(2*time.Hour)), false},
-		"another authority": {newAuthority(t).issue(t, now.Add(-time.Hour), now.Add(time.Hour)), false},
+		"good":              {ca.Issue(t, now.Add(-time.Hour), now.Add(time.Hour)), true},
+		"ended":             {ca.Issue(t, now.Add(-2*time.Hour), now.Add(-time.Hour)), false},
+		"not yet":           {ca.Issue(t, now.Add(time.Hour), now.Add(2*time.Hour)), false},
+		"another authority": {tlstest.NewAuthority(t).Issue(t, now.Add(-time.Hour), now.Add(time.Hour)), false},
 		"none":              {nil, false},
 	} {
 		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, Certificates: test.certificate}}
@@ -790,5 +688,472 @@ func TestClientCertificates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		transport.CloseIdleConnections()
+	}
+}
+
+// By an agency: temporary keys from the metadata service, whose security token the signature covers, and the least right.
+func TestAgencyOfHuaweiCloud(t *testing.T) {
+	world := fakecloud.New(fakecloud.Options{Huawei: true})
+	world.AddProjectID(projectID, "cn-north-4")
+	world.AddAccessKey(fakecloud.AccessKey{
+		Access: "AK", Secret: "secret-key", SecurityToken: "security-token", ProjectID: projectID,
+		Rights: []string{fakecloud.RightGet, fakecloud.RightList},
+	})
+	world.AddImage(fakecloud.Image{ID: imageID, Name: "golden", Owner: projectID, Whole: true})
+	world.Share(imageID, "fb0d5993e8f14ca887876f3d14abb39d")
+	ims := httptest.NewServer(world)
+	defer ims.Close()
+	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut:
+			_, _ = w.Write([]byte("metadata-token"))
+		case r.Header.Get("X-Metadata-Token") == "metadata-token":
+			_, _ = fmt.Fprintf(w, `{"credential": {"access": "AK", "secret": "secret-key", "securitytoken": "security-token", "expires_at": %q}}`,
+				time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer metadata.Close()
+	text := fmt.Sprintf(`clouds:
+  - name: huawei
+    api: ims
+    members_api: v1
+    endpoint: %s/ims
+    auth: {ecs_agency: {project_id: %s, metadata_url: %s}}
+    discover: [{expected_members: []}]
+`, ims.URL, projectID, metadata.URL)
+	var page, lines bytes.Buffer
+	err := run(context.WithoutCancel(t.Context()), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", text)}, &page, &lines)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, &lines)
+	}
+	labels := `{cloud="huawei",image_id="` + imageID + `",image_name="golden"}`
+	for _, want := range []string{
+		`glance_up{cloud="huawei"} 1`, "glance_image_members_complete" + labels + " 1", "glance_image_unexpected_members" + labels + " 1",
+		"glance_image_members_limit" + labels + " 10", `glance_api_requests_total{cloud="huawei",operation="authenticate"} 2`,
+		"glance_token_expiry_timestamp_seconds{",
+	} {
+		if !strings.Contains(page.String(), "\n"+want) {
+			t.Errorf("no %s in\n%s", want, &page)
+		}
+	}
+	for _, secret := range []string{"secret-key", "security-token", "metadata-token"} {
+		if strings.Contains(page.String()+lines.String(), secret) {
+			t.Errorf("%s is told", secret)
+		}
+	}
+}
+
+// A named pipe in the place of exporter.yml would hold up whoever opens it until somebody writes to it.
+func TestReloadOfAPipe(t *testing.T) {
+	_, url := newWorld(t)
+	path := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
+	e := startExporter(t, "--config.file="+path, "--web.enable-lifecycle", "--config.auto-reload-interval=10ms")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := path + ": is a pipe, not a regular file: write the configuration into a file, and name that with --config.file"
+	if status, body := post(t, e, "/-/reload"); status != http.StatusBadRequest || body != want+"\n" {
+		t.Errorf("got %d %s", status, body)
+	}
+	said := strings.Count(e.stderr.String(), want)
+	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, func() bool { return strings.Count(e.stderr.String(), want) > said })
+	if err := e.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	w, url := newWorld(t)
+	w.AddUser("stranger", password, "", "")
+	w.AddProjectID(memberID, "consumer")
+	w.AddUser("stranger", password, memberID, "reader")
+	good := "--config.file=" + writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
+	strange := "--config.file=" + writeFile(t, "exporter.yml",
+		strings.NewReplacer("username: watcher", "username: stranger", "producer", "consumer").Replace(fmt.Sprintf(configText, url)))
+	for name, test := range map[string]struct {
+		args       []string
+		last, fail string
+	}{
+		"all is well":            {[]string{good}, "ok: the exporter can read everything in 1 cloud.\n", ""},
+		"another project's":      {[]string{strange}, "FAIL: the exporter cannot read everything in prod.\n", "preflight failed"},
+		"the demo":               {[]string{"--demo"}, "ok: the exporter can read everything in 1 cloud.\n", ""},
+		"no such file":           {[]string{"--config.file=/nonexistent/exporter.yml"}, "", "/nonexistent/exporter.yml: no such file: write it, or name another one with --config.file; try --demo without one, or see --help"},
+		"and --once":             {[]string{good, "--once"}, "", "--preflight and --once: write one of them, and run the other one after it"},
+		"and --config.check too": {[]string{good, "--config.check"}, "", "--preflight and --config.check: write one of them, and run the other one after it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr output
+			err := run(context.WithoutCancel(t.Context()), append(test.args, "--preflight"), &stdout, &stderr)
+			if text := fmt.Sprint(err); err == nil && test.fail != "" || err != nil && text != test.fail {
+				t.Errorf("error %v, want %s", err, test.fail)
+			}
+			if !strings.HasSuffix(stdout.String(), test.last) || (stdout.String() == "") != (test.last == "") {
+				t.Errorf("want %s at the end of\n%s", test.last, &stdout)
+			}
+			if stderr.String() != "" {
+				t.Errorf("the log says\n%s", &stderr)
+			}
+			if strings.Contains(stdout.String(), "\x1b") {
+				t.Error("there are colours in what is no terminal")
+			}
+		})
+	}
+}
+
+// The series that are told are as many as a scrape has.
+func TestPreflightCountsWhatAScrapeHas(t *testing.T) {
+	w, url := newWorld(t)
+	for i := range 7 {
+		w.Share(imageID, fmt.Sprintf("%032d", i))
+	}
+	text := fmt.Sprintf(configText, url) + "        expected_members: [" + memberID + ", 61c9216745884e7782dc16e5123a5fc0]\n    discover: [{}]\n"
+	config := "--config.file=" + writeFile(t, "exporter.yml", text)
+	var stdout output
+	if err := run(t.Context(), []string{"--preflight", config}, &stdout, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	_, page := startExporter(t, config).get(t, "/metrics")
+	all := regexp.MustCompile(`(?m)^[a-z].*\n`).FindAllString(page, -1)
+	clouds := regexp.MustCompile(`(?m)^glance_[a-z_]+\{cloud="prod".*\n`).FindAllString(page, -1)
+	requests := regexp.MustCompile(`(?m)^glance_api_.*\n`).FindAllString(page, -1)
+	for _, want := range []string{
+		fmt.Sprintf("info  series      %d now\n", len(clouds)-len(requests)),
+		fmt.Sprintf("info  /metrics    %d series: %d of prod, %d of the exporter process", len(all), len(clouds)-len(requests), len(all)-len(clouds)+len(requests)),
+	} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %q in\n%s", want, &stdout)
+		}
+	}
+}
+
+// spellings are the ways in which a server writes what it got.
+var spellings = map[string]func(string) string{
+	"as it is":    func(s string) string { return s },
+	"form":        url.QueryEscape,
+	"path":        url.PathEscape,
+	"lower hex":   func(s string) string { return strings.ToLower(percent(s)) },
+	"upper hex":   percent,
+	"Python":      func(s string) string { return strings.ReplaceAll(url.PathEscape(s), "%2F", "/") },
+	"percent 2":   func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+	"base64":      func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+	"base64 raw":  func(s string) string { return base64.RawStdEncoding.EncodeToString([]byte(s)) },
+	"base64 URL":  func(s string) string { return base64.URLEncoding.EncodeToString([]byte(s)) },
+	"base64 line": func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s + "\n")) },
+	"Basic":       func(s string) string { return base64.StdEncoding.EncodeToString([]byte("user:" + s)) },
+	"Basic, form": func(s string) string {
+		return base64.StdEncoding.EncodeToString([]byte("exporter:" + url.QueryEscape(s)))
+	},
+	"JSON":         func(s string) string { return inJSON(s) },
+	"JSON 2":       func(s string) string { return inJSON(inJSON(s)) },
+	"ASCII":        func(s string) string { return strings.Trim(fmt.Sprintf("%+q", s), `"`) },
+	"HTML":         html.EscapeString,
+	"HTML 2":       func(s string) string { return html.EscapeString(html.EscapeString(s)) },
+	"HTML numbers": func(s string) string { return entities(s, "&#%d;") },
+	"HTML hex":     func(s string) string { return entities(s, "&#x%X;") },
+	"HTML in JSON": func(s string) string { return inJSON(html.EscapeString(s)) },
+}
+
+func percent(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		fmt.Fprintf(&b, "%%%02X", s[i])
+	}
+	return b.String()
+}
+
+func entities(s, format string) string {
+	var b strings.Builder
+	for _, r := range s {
+		fmt.Fprintf(&b, format, r)
+	}
+	return b.String()
+}
+
+func inJSON(s string) string {
+	text, _ := json.Marshal(s) // a string can be encoded
+	return strings.Trim(string(text), `"`)
+}
+
+// leak is a cloud whose server echoes one secret.
+type leak struct {
+	kind   string
+	server string // who echoes it: keystone, glance, gateway, redirect, name, catalog, proxy, connect, oauth2 or metadata
+	yaml   string // of the cloud, with the secret and the server's URL in it
+	secret string
+	// unsent is whether the server need not have got the secret itself.
+	unsent bool
+	// few is whether some spellings are enough: another server echoes the same secret in all of them.
+	few bool
+}
+
+// secretNumber is a secret with what each encoding changes, and letters and digits at both ends that are its own.
+func secretNumber(n int) string {
+	own := fmt.Sprintf("%x", sha256.Sum256([]byte(strconv.Itoa(n))))
+	return own[:12] + `"b&c<d>e%f+g/h=i\j` + own[12:24]
+}
+
+// leaks are the kinds of secrets. In yaml, SECRET is the secret in quotes, FILE a file with it, and URL the server.
+func leaks() []leak {
+	const (
+		none     = "    auth: {none: {project_id: " + projectID + "}}\n    endpoint: URL/image\n"
+		keystone = "    auth: {password: {auth_url: URL/identity/v3, username: u, user_domain_name: Default, " +
+			"password: SECRET, project_name: p, project_domain_name: Default}}\n"
+		image  = "    endpoint: URL/image\n"
+		aksk   = "    api: ims\n    auth: {aksk: {access_key: AK, project_id: " + projectID + ", "
+		agency = "    api: ims\n    auth: {ecs_agency: {metadata_url: URL/metadata, project_id: " + projectID + "}}\n" + image
+	)
+	login := strings.ReplaceAll(keystone, "SECRET", "other-password")
+	list := []leak{
+		{kind: "catalog", server: "catalog", unsent: true, yaml: login},
+		{kind: "two endpoints", server: "catalog", unsent: true, yaml: login},
+		{kind: "password", server: "keystone", yaml: keystone},
+		{kind: "application credential", server: "keystone", yaml: "    auth: " +
+			"{application_credential: {auth_url: URL/identity/v3, id: abc, secret: SECRET}}\n"},
+		{kind: "token", server: "keystone", yaml: "    auth: {token: {auth_url: URL/identity/v3, token: SECRET}}\n"},
+		{kind: "Keystone's token", server: "glance", yaml: login + image},
+		{kind: "token as it is", server: "glance", yaml: "    auth: {token: {token: SECRET, project_id: " + projectID + "}}\n" + image},
+		{kind: "security token", server: "glance", yaml: aksk + "secret_key: other-secret-key, security_token: SECRET}}\n" + image},
+		{kind: "secret key", server: "glance", unsent: true, yaml: aksk + "secret_key: SECRET}}\n" + image},
+		{kind: "metadata token", server: "metadata", unsent: true, yaml: agency},
+		{kind: "temporary key", server: "glance", yaml: agency},
+	}
+	for kind, block := range map[string]string{
+		"authorization":      "{authorization: {credentials: SECRET}}",
+		"authorization file": "{authorization: {type: Token, credentials_file: FILE}}",
+		"basic_auth":         "{basic_auth: {username: user, password: SECRET}}",
+		"basic_auth file":    "{basic_auth: {username: user, password_file: FILE}}",
+		"bearer_token":       "{bearer_token: SECRET}", "bearer_token file": "{bearer_token_file: FILE}",
+		"http_headers":        "{http_headers: {X-Api-Key: {secrets: [SECRET]}}}",
+		"http_headers values": "{http_headers: {X-Api-Key: {values: [SECRET]}}}",
+		"http_headers file":   "{http_headers: {X-Api-Key: {files: [FILE]}}}",
+	} {
+		for _, server := range []string{"keystone", "glance", "gateway", "redirect", "name"} {
+			yaml := none
+			if server == "keystone" {
+				yaml = login
+			}
+			list = append(list, leak{kind: kind, server: server, few: server != "glance", yaml: yaml + "    http: " + block + "\n"})
+		}
+	}
+	for kind, block := range map[string]string{
+		"client_secret": "client_secret: SECRET", "client_secret file": "client_secret_file: FILE",
+		"endpoint_params": "client_secret: other-client-secret, endpoint_params: {assertion: SECRET}",
+	} {
+		list = append(list, leak{kind: kind, server: "oauth2", yaml: none +
+			"    http: {oauth2: {client_id: exporter, token_url: URL/oauth2, " + block + "}}\n"})
+	}
+	list = append(list, leak{
+		kind: "OAuth2's token", server: "glance",
+		yaml: none + "    http: {oauth2: {client_id: exporter, client_secret: other-client-secret, token_url: URL/oauth2}}\n",
+	})
+	for kind, user := range map[string]string{"proxy password": "user:USERINFO", "proxy token": "USERINFO"} {
+		list = append(list,
+			leak{kind: kind, server: "proxy", yaml: none + "    http: {proxy_url: 'http://" + user + "@HOST'}\n"},
+			leak{kind: kind, server: "connect", yaml: strings.ReplaceAll(none, "URL/image", "https://image.example.com") +
+				"    http: {proxy_url: 'http://" + user + "@HOST'}\n"},
+		)
+	}
+	slices.SortFunc(list, func(a, b leak) int { return strings.Compare(a.kind+a.server, b.kind+b.server) })
+	return list
+}
+
+// echo is a server that writes one secret in one way into everything that it returns.
+type echo struct {
+	leak
+	spelling string
+	spell    func(string) string
+	mu       sync.Mutex
+	received bool
+}
+
+// note records whether a request carries the secret.
+func (e *echo) note(r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	form, _ := url.ParseQuery(string(body))
+	texts := []string{string(body), strings.Join(form["assertion"], " "), strings.Join(form["client_secret"], " ")}
+	for _, values := range r.Header {
+		for _, v := range values {
+			texts = append(texts, v)
+			_, coded, _ := strings.Cut(v, "Basic ")
+			if plain, err := base64.StdEncoding.DecodeString(coded); err == nil {
+				unquoted, _ := url.QueryUnescape(string(plain))
+				texts = append(texts, string(plain), unquoted)
+			}
+		}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, text := range texts {
+		e.received = e.received || strings.Contains(text, e.secret) || strings.Contains(text, inJSON(e.secret))
+	}
+}
+
+func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.note(r)
+	text := e.spell(e.secret)
+	answer := func(status int, body any) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body)
+	}
+	service := strings.Split(r.URL.Path, "/")[1]
+	switch {
+	case e.server == "connect":
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 407 denied "+text+"\r\n\r\n")
+			conn.Close()
+		}
+	case e.server == "proxy":
+		http.Error(w, "denied: "+text, http.StatusForbidden)
+	case service == "oauth2" && e.server == "oauth2":
+		answer(http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "got " + text})
+	case service == "oauth2":
+		answer(http.StatusOK, map[string]any{"access_token": e.secret, "token_type": "Bearer", "expires_in": 3600})
+	case strings.HasSuffix(r.URL.Path, "/api/token") && e.server == "metadata":
+		_, _ = io.WriteString(w, e.secret)
+	case strings.HasSuffix(r.URL.Path, "/api/token"):
+		_, _ = io.WriteString(w, "another-metadata-token")
+	case service == "metadata" && e.server == "metadata": // a header that cannot be read, which the transport's error quotes
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nbroken "+text+"\r\n\r\n")
+			conn.Close()
+		}
+	case service == "metadata":
+		answer(http.StatusOK, map[string]any{"credential": map[string]any{
+			"access": "AK", "secret": "other-secret-key", "securitytoken": e.secret,
+			"expires_at": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+		}})
+	case service == "identity" && e.server == "keystone":
+		answer(http.StatusUnauthorized, map[string]any{"error": map[string]any{"code": 401, "message": "got " + text}})
+	case service == "identity" && e.server == "catalog":
+		endpoints := []map[string]string{{"interface": "public", "url": "https://user:" + text + "@image.example.com/v2"}}
+		if e.kind == "two endpoints" {
+			endpoints = append(endpoints, map[string]string{"interface": "public", "url": "https://image.example.org/?key=" + text})
+		}
+		w.Header().Set("X-Subject-Token", "another-token")
+		answer(http.StatusCreated, map[string]any{"token": map[string]any{
+			"project": map[string]any{"id": projectID, "name": "p"},
+			"catalog": []any{map[string]any{"type": "image", "endpoints": endpoints}},
+		}})
+	case service == "identity":
+		w.Header().Set("X-Subject-Token", e.secret)
+		answer(http.StatusCreated, map[string]any{"token": map[string]any{"project": map[string]any{"id": projectID, "name": "p"}}})
+	case e.server == "gateway":
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = fmt.Fprintf(w, "<html><body><h1>403</h1><pre>X-Got: %s</pre></body></html>", text)
+	case e.server == "redirect":
+		w.Header().Set("Location", "/elsewhere/"+text)
+		w.WriteHeader(http.StatusFound)
+	case e.server == "name" && !strings.HasSuffix(r.URL.Path, "/members"):
+		record := map[string]any{"id": imageID, "name": "golden " + text, "owner": projectID, "visibility": "shared", "status": "active"}
+		if strings.HasSuffix(r.URL.Path, "/images") {
+			answer(http.StatusOK, map[string]any{"images": []any{record}})
+			return
+		}
+		answer(http.StatusOK, record)
+	case e.server == "name":
+		answer(http.StatusOK, map[string]any{"members": []any{map[string]any{"member_id": memberID, "image_id": imageID, "status": "accepted"}}})
+	default:
+		answer(http.StatusForbidden, map[string]any{"message": "got " + text, "code": "403 Forbidden", "title": "Forbidden"})
+	}
+}
+
+// windows are the parts of a text that count as leaked.
+func windows(text string, see func(string)) {
+	for i := range max(0, len(text)-7) {
+		see(text[i : i+8])
+	}
+}
+
+// No output has a part of a secret in it, whatever kind of secret it is, which server echoes it, and how it writes it.
+func TestNoOutputHasASecret(t *testing.T) {
+	var config strings.Builder
+	config.WriteString("clouds:\n")
+	var echoes []*echo
+	for _, l := range leaks() {
+		for i, name := range slices.Sorted(maps.Keys(spellings)) {
+			spell := spellings[name]
+			if l.few && (i+len(l.kind))%4 != 0 {
+				continue // Each combination takes its time.
+			}
+			l.secret = secretNumber(len(echoes))
+			e := &echo{leak: l, spelling: name, spell: spell}
+			server := httptest.NewUnstartedServer(e)
+			server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+			server.Start()
+			t.Cleanup(server.Close)
+			userInfo := url.UserPassword("", l.secret).String()[1:]
+			yaml := strings.NewReplacer("SECRET", "'"+l.secret+"'", "FILE", writeFile(t, "secret", l.secret+"\n"), "URL", server.URL,
+				"USERINFO", userInfo, "HOST", server.Listener.Addr().String()).Replace(l.yaml)
+			fmt.Fprintf(&config, "  - name: c%d\n%s    images: [{id: %s}]\n", len(echoes), yaml, imageID)
+			echoes = append(echoes, e)
+		}
+	}
+	file := "--config.file=" + writeFile(t, "exporter.yml", config.String())
+	outputs := map[string]string{}
+	p := startExporter(t, file, "--log.level=debug")
+	for _, path := range []string{"/metrics", "/", "/config", "/sd"} {
+		status, text := p.get(t, path)
+		if status.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d", path, status.StatusCode)
+		}
+		outputs[path] = text
+	}
+	var preflight, once, log output
+	outputs["errors"] = fmt.Sprint(run(t.Context(), []string{"--preflight", file}, &preflight, io.Discard)) +
+		fmt.Sprint(run(t.Context(), []string{"--once", file}, &once, &log))
+	outputs["preflight"], outputs["once"], outputs["log"] = preflight.String(), once.String(), p.stderr.String()+log.String()
+	found, shared := map[string]map[string]bool{}, map[string]*echo{}
+	for name, text := range outputs {
+		if !strings.Contains(text, "<secret>") && !strings.Contains(text, "&lt;secret&gt;") && name != "/sd" && name != "errors" {
+			t.Errorf("%s shows nothing of an echo", name)
+		}
+		found[name] = map[string]bool{}
+		windows(text, func(part string) { found[name][part] = true })
+	}
+	for _, e := range echoes { // A part of several secrets is one of none.
+		for _, text := range []string{e.secret, e.spell(e.secret)} {
+			windows(text, func(part string) {
+				if other, ok := shared[part]; ok && other != e {
+					shared[part] = nil
+				} else {
+					shared[part] = e
+				}
+			})
+		}
+	}
+	leaked := map[string][]string{}
+	for _, e := range echoes {
+		if !e.received && !e.unsent {
+			t.Errorf("%s to %s: never sent", e.kind, e.server)
+		}
+		for name := range outputs {
+			seen := ""
+			for _, text := range []string{e.secret, e.spell(e.secret)} {
+				windows(text, func(part string) {
+					if found[name][part] && shared[part] == e && !strings.Contains(part, "amp;") { // which the page writes too
+						seen = part
+					}
+				})
+			}
+			if seen != "" {
+				at := fmt.Sprintf("%s, echoed by %s, is in %s", e.kind, e.server, name)
+				leaked[at] = append(leaked[at], e.spelling+" ("+seen+")")
+			}
+		}
+	}
+	for _, at := range slices.Sorted(maps.Keys(leaked)) {
+		t.Errorf("%s: %s", at, strings.Join(leaked[at], ", "))
 	}
 }

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -508,5 +511,224 @@ func TestCompletion(t *testing.T) {
 	const zsh = "deploy/completion/_glance_share_exporter"
 	if text := readText(t, zsh); !strings.HasPrefix(text, "#compdef glance_share_exporter\n") || !strings.Contains(text, "--completion-bash") {
 		t.Errorf("%s does not ask glance_share_exporter:\n%s", zsh, text)
+	}
+}
+
+// A SIGHUP before the flags are read ends nothing.
+func TestSIGHUPAtTheStart(t *testing.T) {
+	_, url := newWorld(t)
+	fifo := filepath.Join(t.TempDir(), "web.yml")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
+	p := newProcess(t, 0, "--config.file="+file, "--web.config.file="+fifo)
+	p.start(t)
+	// The program reads its flags now, and waits for what is written here.
+	web, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.signal(t, syscall.SIGHUP)
+	time.Sleep(100 * time.Millisecond) // for what would end it
+	if err := os.Remove(fifo); err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, fifo, "{}\n") // which is read again later
+	if _, err := io.WriteString(web, "{}\n"); err != nil {
+		t.Fatal(err)
+	}
+	if err := web.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.listen(t)
+	if _, page := p.get(t, "/metrics"); !strings.Contains(page, `glance_up{cloud="prod"} 1`) {
+		t.Errorf("it does not serve:\n%s", page)
+	}
+}
+
+// The program goes on when nobody reads its log any more, as with "2>&1 | head -1".
+func TestAClosedLogPipe(t *testing.T) {
+	_, url := newWorld(t)
+	file := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
+	p := newProcess(t, 0, "--config.file="+file, "--web.enable-lifecycle")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = writer, writer
+	p.start(t)
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(reader); !strings.Contains(p.stderr.String(), "TLS is disabled") && lines.Scan(); {
+		_, _ = fmt.Fprintln(p.stderr, lines.Text()) // in memory
+	}
+	p.listen(t)
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		p.signal(t, syscall.SIGHUP) // the log has a line about it
+		if status, body := post(t, p.program, "/-/reload"); status != http.StatusOK {
+			t.Errorf("%d %s", status, body)
+		}
+		if _, page := p.get(t, "/metrics"); !strings.Contains(page, `glance_up{cloud="prod"} 1`) {
+			t.Errorf("it does not serve:\n%s", page)
+		}
+	}
+	p.client.CloseIdleConnections()
+	p.signal(t, syscall.SIGTERM)
+	if err := p.wait(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// Who closes the pipe of --once needs no error message about it, but is told by the exit code.
+func TestOnceIntoAClosedPipe(t *testing.T) {
+	p := newProcess(t, 0, "--once", "--demo", "--log.level=error")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stdout = writer
+	p.start(t)
+	if err := writer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = p.wait(t)
+	exit, ok := errors.AsType[*exec.ExitError](err)
+	if !ok || exit.ExitCode() != 1 || p.stderr.String() != "" {
+		t.Errorf("got %v\n%s", err, p.stderr)
+	}
+}
+
+// hangingScrape starts the program and a scrape of it that hangs. The returned function waits for the scrape.
+func hangingScrape(t *testing.T) (p *process, wait func() error) {
+	t.Helper()
+	w, url := newWorld(t)
+	w.Inject(fakecloud.Fault{Hang: true, Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers }})
+	p = startProcess(t, 0, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)))
+	ended := make(chan error, 1)
+	go func() {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.url+"/metrics", nil)
+		if err == nil {
+			req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "60")
+			var resp *http.Response
+			if resp, err = p.client.Do(req); err == nil {
+				_ = resp.Body.Close()
+			}
+		}
+		ended <- err
+	}()
+	waitFor(t, func() bool { return w.Count(fakecloud.OpListMembers) > 0 })
+	return p, func() error { return <-ended }
+}
+
+// A scrape that hangs is not waited for until its own end, and makes no error of the program's end.
+func TestSIGTERMWhileAScrapeHangs(t *testing.T) {
+	p, wait := hangingScrape(t)
+	began := time.Now()
+	p.signal(t, syscall.SIGTERM)
+	if err := p.wait(t); err != nil {
+		t.Errorf("%v\n%s", err, p.stderr)
+	}
+	took := time.Since(began)
+	t.Logf("ended after %s", took.Round(time.Millisecond))
+	if took > 20*time.Second { // 5, on a machine that is busy with other things, too; see TestDrain for the exact time
+		t.Errorf("ended after %s", took)
+	}
+	if err := wait(); err == nil {
+		t.Error("the scrape was answered")
+	}
+}
+
+func TestASecondSIGTERM(t *testing.T) {
+	p, wait := hangingScrape(t)
+	p.signal(t, syscall.SIGTERM)
+	waitFor(t, func() bool { return strings.Contains(p.stderr.String(), "msg=stopping") })
+	p.signal(t, syscall.SIGTERM)
+	err := p.wait(t)
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || strings.Contains(p.stderr.String(), "msg=stopped") {
+		t.Errorf("got %v\n%s", err, p.stderr)
+	}
+	if err := wait(); err == nil {
+		t.Error("the scrape was answered")
+	}
+}
+
+// TestManyProjects measures the program with as many projects as GLANCE_PROJECTS says, of which one in a hundred has an
+// image. In the second run Keystone refuses a token for each.
+func TestManyProjects(t *testing.T) {
+	projects, err := strconv.Atoi(os.Getenv("GLANCE_PROJECTS"))
+	if err != nil {
+		t.Skip("set GLANCE_PROJECTS to a number such as 20000")
+	}
+	for name, enabled := range map[string]bool{"entered": true, "refused": false} {
+		t.Run(name, func(t *testing.T) {
+			w := fakecloud.New(fakecloud.Options{})
+			for i := range projects {
+				id := fmt.Sprintf("%032x", i)
+				w.AddProjectIn("d0", id, fmt.Sprint("project-", i))
+				w.AddUser("watcher", password, id, "reader")
+				if i%100 == 0 {
+					w.AddImage(fakecloud.Image{Name: fmt.Sprint("image-", i), Owner: id, Visibility: "shared"})
+				}
+			}
+			w.Enable("d0", enabled)
+			server := httptest.NewServer(w)
+			t.Cleanup(server.Close)
+			text, _, _ := strings.Cut(fmt.Sprintf(configText, server.URL), "    images:\n")
+			text = strings.Replace(text, ", project_name: producer}", "}\n    projects: all\n    discover: [{}]", 1)
+			p := startProcess(t, 0, "--config.file="+writeFile(t, "exporter.yml", text))
+			for range 4 {
+				began := time.Now()
+				answer, page := p.get(t, "/metrics", "X-Prometheus-Scrape-Timeout-Seconds", "10")
+				took := time.Since(began)
+				t.Logf("%d after %s, %d KiB; %d logins, %d projects, %d entered, %d images, VmHWM %d MiB", answer.StatusCode,
+					took.Round(time.Millisecond), len(page)>>10, w.Count(fakecloud.OpAuthenticate),
+					strings.Count(page, "\nglance_project_success{"), strings.Count(page, "\nglance_project_info{"),
+					strings.Count(page, "\nglance_image_scrape_success{"), p.status(t, "VmHWM")>>10)
+				if answer.StatusCode != http.StatusOK || took > 10*time.Second {
+					t.Errorf("%d after %s", answer.StatusCode, took)
+				}
+				if strings.Contains(page, `glance_discovery_success{cloud="prod"} 1`) {
+					t.Error("all images are said to be known")
+				}
+			}
+			began := time.Now()
+			_, page := p.get(t, "/")
+			t.Logf("the status page: %d KiB after %s", len(page)>>10, time.Since(began).Round(time.Millisecond))
+			t.Logf("%d lines of the log", strings.Count(p.stderr.String(), "\n"))
+			began = time.Now()
+			p.signal(t, syscall.SIGTERM)
+			if err := p.wait(t); err != nil {
+				t.Error(err)
+			}
+			t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
+		})
+	}
+}
+
+// address returns the address of a URL.
+func address(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+// Against the program as it is installed, by itself: exit codes.
+func TestHealthcheckExits(t *testing.T) {
+	p := startProcess(t, 0, "--demo")
+	for listen, want := range map[string]int{address(t, p.url): 0, "127.0.0.1:1": 1} {
+		if _, got := command(t, "--healthcheck", "--web.listen-address="+listen); got != want {
+			t.Errorf("%s: exit %d, want %d", listen, got, want)
+		}
 	}
 }

@@ -1,18 +1,31 @@
 package main
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"io/fs"
 	"maps"
+	"math/big"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -21,7 +34,116 @@ import (
 	"github.com/prometheus/common/model"
 
 	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/fakecloud"
 )
+
+// The pages of the documentation that tests compare with the program.
+const (
+	readmePage          = "README.md"
+	installPage         = "docs/install.md"
+	configurationPage   = "docs/configuration.md"
+	credentialsPage     = "docs/credentials.md"
+	metricsPage         = "docs/metrics.md"
+	prometheusPage      = "docs/prometheus.md"
+	troubleshootingPage = "docs/troubleshooting.md"
+)
+
+func documentedMetrics(t *testing.T) (names []string) {
+	t.Helper()
+	for _, row := range regexp.MustCompile("(?m)^\\| `(glance_[a-z_]+)` ").FindAllStringSubmatch(readText(t, metricsPage), -1) {
+		names = append(names, row[1])
+	}
+	if len(names) < 20 {
+		t.Fatalf("the metrics table of %s has %d rows", metricsPage, len(names))
+	}
+	return names
+}
+
+// example returns a block of a page, without its fences.
+func example(t *testing.T, page, name string) string {
+	t.Helper()
+	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readText(t, page))
+	if block == nil {
+		t.Fatalf("%s has no example %s", page, name)
+	}
+	return block[1]
+}
+
+// The example configuration, as documented, gives the metrics that are documented.
+func TestTheDocumentedExample(t *testing.T) {
+	const (
+		golden, appliance, rescue = "5796a670-482c-490e-8d97-82bfcdc83011", "3c3ae353-fb14-428e-90b4-01a6c1cc0aff", "e179f773-a6e0-43c0-9514-b7dde2ad0478"
+		payments, sandbox         = "2c63888f28f04481be6ddce7a7ace732", "ac8efe121c5949f1ba2dde83458bfed0"
+	)
+	w, url := newWorld(t)
+	for _, img := range []fakecloud.Image{{ID: golden, Name: "debian-12"}, {ID: appliance, Name: "appliance"}, {ID: rescue, Name: "rescue", Visibility: "public"}} {
+		img.Owner = projectID
+		w.AddImage(img)
+	}
+	day := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
+	w.AddMember(golden, fakecloud.Member{MemberID: payments, Status: "accepted", CreatedAt: day, UpdatedAt: day.Add(25 * time.Minute)})
+	w.AddMember(golden, fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
+	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+	var stdout, stderr output
+	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))}, &stdout, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	for _, test := range []struct{ page, name, pattern string }{
+		{configurationPage, "judgements", `(?m)^glance_image.*(expected|missing).*\n`},
+		{metricsPage, "page", `(?m)^glance_image.*\n`},
+	} {
+		command, want, _ := strings.Cut(example(t, test.page, test.name), "\n")
+		if !strings.HasPrefix(command, "$ glance_share_exporter --once") {
+			t.Errorf("%s of %s begins with %s", test.name, test.page, command)
+		}
+		got := strings.Join(regexp.MustCompile(test.pattern).FindAllString(stdout.String(), -1), "")
+		got = regexp.MustCompile(`(?m)^.*read_timestamp.*\n`).ReplaceAllString(got, "")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-%s +got):\n%s\nin full:\n%s", test.name, test.page, diff, got)
+		}
+	}
+}
+
+// The quick start of the README finds a member that nobody expects.
+func TestTheReadmesQuickStart(t *testing.T) {
+	w, url := newWorld(t)
+	w.AddImage(fakecloud.Image{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12", Owner: projectID})
+	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", "ac8efe121c5949f1ba2dde83458bfed0")
+	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+	var stdout, stderr output
+	config := "--config.file=" + writeFile(t, "exporter.yml", example(t, readmePage, "quick start"))
+	if err := run(t.Context(), []string{"--once", config}, &stdout, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	const want = `glance_image_unexpected_members{cloud="prod",image_id="5796a670-482c-490e-8d97-82bfcdc83011",image_name="debian-12"} 1`
+	if !strings.Contains(stdout.String(), "\n"+want+"\n") {
+		t.Errorf("the metrics do not have %s:\n%s", want, stdout.String())
+	}
+}
+
+func TestTheDocsHaveEveryFlag(t *testing.T) {
+	var help output
+	if err := run(t.Context(), []string{"--help"}, &help, io.Discard); err != nil {
+		t.Fatal(err)
+	}
+	flags := func(pattern, text string) []string {
+		var names []string
+		for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names = append(names, found[1])
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	_, table, _ := strings.Cut(readText(t, configurationPage), "## Flags")
+	table, _, _ = strings.Cut(table, "## ")
+	want := flags(`(?m)^\s+(?:-h, )?--(?:\[no-\])?([a-z.-]+)`, help.String())
+	want = slices.DeleteFunc(want, func(name string) bool { return strings.HasPrefix(name, "help-") }) // kingpin's own
+	if diff := cmp.Diff(want, flags("`--([a-z.-]+)`(?:,? | \\|)", table)); diff != "" {
+		t.Errorf("--help against %s:\n%s", configurationPage, diff)
+	}
+}
 
 // tableRows returns the cells of the tables that a page has below a heading, whose first cell is code.
 func tableRows(t *testing.T, page, heading string) (rows [][]string) {
@@ -377,5 +499,167 @@ func TestContributingHasTheTargetsAndPackages(t *testing.T) {
 	}
 	if diff := cmp.Diff(strings.Fields(packages[1]), strings.Fields(strings.ReplaceAll(install[1], "\\\n", " "))); diff != "" {
 		t.Errorf("packages for e2e (-.ci/run +CONTRIBUTING.md):\n%s", diff)
+	}
+}
+
+// tunnel is a proxy through which every name is one server.
+type tunnel struct {
+	to    string
+	conns sync.WaitGroup
+}
+
+func (p *tunnel) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	there, err := (&net.Dialer{}).DialContext(r.Context(), "tcp", p.to)
+	if err != nil || r.Method != http.MethodConnect {
+		w.WriteHeader(http.StatusBadGateway)
+		return
+	}
+	here, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		there.Close()
+		return
+	}
+	_, _ = io.WriteString(here, "HTTP/1.1 200 OK\r\n\r\n")
+	pipe := func(to, from net.Conn) {
+		_, _ = io.Copy(to, from)
+		to.Close()
+		from.Close()
+	}
+	p.conns.Go(func() { pipe(there, here) })
+	p.conns.Go(func() { pipe(here, there) })
+}
+
+// serveNames serves a world as keystone.example.com and image.example.com, over TLS, and returns the exporter.yml's http
+// block to get there by.
+func serveNames(t *testing.T, w *fakecloud.Cloud) (httpBlock string) {
+	t.Helper()
+	w.SetCatalog(fakecloud.Catalog{ImageURL: func(_, _, _ string) string { return "https://image.example.com" }})
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"keystone.example.com", "image.example.com"}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(300*24*time.Hour + time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		service := "/image"
+		if strings.HasPrefix(r.Host, "keystone.") {
+			service = "/identity"
+		}
+		r.URL.Path = service + r.URL.Path
+		w.ServeHTTP(out, r)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+	server.StartTLS()
+	through := &tunnel{to: server.Listener.Addr().String()}
+	proxy := httptest.NewServer(through)
+	t.Cleanup(func() {
+		proxy.Close()
+		server.Close()
+		through.conns.Wait()
+	})
+	ca := writeFile(t, "ca.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+	return fmt.Sprintf("    http: {proxy_url: %s, tls_config: {ca_file: %s}}\n", proxy.URL, ca)
+}
+
+var (
+	aDate       = regexp.MustCompile(`\b20\d\d-\d\d-\d\d\b`)
+	aTime       = regexp.MustCompile(`\b\d\d:\d\d\b`)
+	ofTheSystem = regexp.MustCompile(`\d\d\d (series|of the process)`)
+)
+
+// withoutTimes is a page without what is another time or on another system different.
+func withoutTimes(page string) string {
+	page = ofTheSystem.ReplaceAllString(page, "100 $1")
+	return aTime.ReplaceAllString(aDate.ReplaceAllString(page, "2026-03-09"), "08:00")
+}
+
+// What the documentation shows of a preflight is what the configuration that stands there comes to, for a user who is a member.
+func TestTheDocumentedPreflight(t *testing.T) {
+	w := fakecloud.New(fakecloud.Options{})
+	w.AddProjectID(projectID, "images")
+	w.AddUser("glance-share-exporter", password, projectID, "member")
+	for _, img := range []fakecloud.Image{
+		{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12"},
+		{ID: "3c3ae353-fb14-428e-90b4-01a6c1cc0aff", Name: "appliance"},
+		{ID: "e179f773-a6e0-43c0-9514-b7dde2ad0478", Name: "rescue", Visibility: "public"},
+	} {
+		img.Owner = projectID
+		w.AddImage(img)
+	}
+	for _, expected := range []string{"2c63888f28f04481be6ddce7a7ace732", "8a119b9e16bc47328f7b7676d015b0dc"} {
+		w.Share("5796a670-482c-490e-8d97-82bfcdc83011", expected)
+	}
+	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
+		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n", password)))
+	config := example(t, configurationPage, "exporter.yml") + serveNames(t, w)
+	var stdout, stderr output
+	if err := run(t.Context(), []string{"--preflight", "--config.file=" + writeFile(t, "exporter.yml", config)}, &stdout, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	command, want, _ := strings.Cut(example(t, credentialsPage, "preflight"), "\n")
+	if command != "$ glance_share_exporter --preflight" {
+		t.Errorf("the command is %s", command)
+	}
+	got := withoutTimes(stdout.String())
+	begin, end, cut := strings.Cut(withoutTimes(want), "...\n") // the recommendation follows further below
+	if !cut || !strings.HasPrefix(got, begin) || !strings.HasSuffix(got, "\n\n"+end) {
+		t.Errorf("-%s +got:\n%s\nin full:\n%s", credentialsPage, cmp.Diff(withoutTimes(want), got), stdout.String())
+	}
+	_, rules, _ := strings.Cut(readText(t, credentialsPage), "```json\n")
+	rules, _, _ = strings.Cut(rules, "```")
+	if !strings.HasPrefix(rules, "[\n  {\"service\"") || !strings.Contains(got, rules) {
+		t.Errorf("the access rules are not those of %s:\n%s", credentialsPage, rules)
+	}
+	if strings.Contains(stdout.String()+stderr.String(), password) {
+		t.Error("the password is told")
+	}
+}
+
+// What the program is made of, embedded files too, is let through to the image's build, and what lies beside it is not.
+func TestDockerignoreLetsTheSourcesThrough(t *testing.T) {
+	text, err := os.ReadFile(".dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patterns []string
+	for line := range strings.Lines(string(text)) {
+		if pattern, ok := strings.CutPrefix(strings.TrimSpace(line), "!"); ok {
+			patterns = append(patterns, pattern)
+		}
+	}
+	through := func(name string) bool {
+		for _, pattern := range patterns {
+			if ok, err := path.Match(pattern, name); ok || err != nil {
+				return ok
+			}
+		}
+		return false
+	}
+	const format = `{{if .Module}}{{if .Module.Main}}{{$d := slice .ImportPath (len .Module.Path)}}{{range .GoFiles}}{{$d}}/{{.}}
+{{end}}{{range .EmbedFiles}}{{$d}}/{{.}}
+{{end}}{{end}}{{end}}`
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", format, ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := strings.Fields(string(out))
+	if len(files) < 50 {
+		t.Fatalf("the program has %d files", len(files))
+	}
+	for _, file := range files {
+		if name := strings.TrimPrefix(file, "/"); !through(name) {
+			t.Errorf("%s is needed, and no line of .dockerignore lets it through", name)
+		}
+	}
+	for _, name := range []string{"exporter.yml", "secret", "clouds.yaml", ".env", "client/secret", "internal/config/key.pem", "internal/config/testdata/files/password", ".git/config", "dist/secret"} {
+		if through(name) {
+			t.Errorf(".dockerignore lets %s through", name)
+		}
 	}
 }

@@ -30,7 +30,7 @@ var describing = regexp.MustCompile(`fqName: "([^"]*)".*variableLabels: \{([^}]*
 // knownMetrics are those of the exporter's registry, and those that Prometheus makes itself.
 func knownMetrics(t *testing.T) known {
 	t.Helper()
-	runtime, err := exporter.NewRuntime(exporter.RuntimeOptions{
+	runtime, err := exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) {
 			return config.Parse("exporter.yml", []byte("clouds: [{name: prod, auth: {none: {project_id: x}}, endpoint: 'http://localhost', discover: [{}]}]"))
 		},

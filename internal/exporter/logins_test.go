@@ -87,7 +87,7 @@ func TestReloadsDoNotRepeatRefusedLogins(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "exporter.yml")
 			text := strings.Replace(lockedCloud, "URL", server.URL+"/identity/v3", 1)
 			write(t, file, test.change(text, 0))
-			runtime, err := exporter.NewRuntime(exporter.RuntimeOptions{
+			runtime, err := exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 				Load: func() (*config.Config, error) { return config.Load(file) },
 				API:  collector.NewAPIMetrics(), Logger: log.NewNopLogger(),
 			})

@@ -55,10 +55,11 @@ type attempt struct {
 	err    error
 }
 
-// Reload loads the configuration again at once, all or nothing: after an error everything goes on as before. A cloud whose
-// connection is unchanged keeps its token, its connections and its counters. Reload returns after 10 seconds, or when ctx
-// is done, even if it hangs on a file. It applies nothing after that.
-func (r *Runtime) Reload(ctx context.Context) error {
+// Reload loads the configuration again at once, all or nothing: after an error, which it logs, everything goes on as before. A
+// cloud whose connection is unchanged keeps its token, its connections and its counters. Reload returns after 10 seconds, or
+// when ctx is done, even if it hangs on a file. It applies nothing after that.
+func (r *Runtime) Reload(ctx context.Context) (err error) {
+	defer func() { r.report(err) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, loadTimeout, errLoadTimeout)
 	defer cancel()
 	select {
@@ -74,6 +75,7 @@ func (r *Runtime) Reload(ctx context.Context) error {
 // valid YAML. If it returns wait, it found a change that it may load after that time. It is bounded as Reload is. While
 // another reload is under way, it does nothing.
 func (r *Runtime) ReloadIfChanged(ctx context.Context) (wait time.Duration, err error) {
+	defer func() { r.report(err) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, loadTimeout, errLoadTimeout)
 	defer cancel()
 	select {
@@ -82,6 +84,13 @@ func (r *Runtime) ReloadIfChanged(ctx context.Context) (wait time.Duration, err 
 		return a.wait, a.err
 	default:
 		return 0, nil
+	}
+}
+
+// report logs why a reload failed, unless the program ends.
+func (r *Runtime) report(err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		_ = level.Error(r.opts.Logger).Log("msg", "reload refused, the old configuration stays", "err", err)
 	}
 }
 

@@ -47,7 +47,7 @@ func newReloads(t *testing.T, text string) *reloads {
 		return c, err
 	}
 	var err error
-	r.runtime, err = exporter.NewRuntime(exporter.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
+	r.runtime, err = exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -415,7 +415,7 @@ func TestReloadLogsWarnings(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "exporter.yml")
 	write(t, file, steadyCloud)
 	var logged strings.Builder
-	r, err := exporter.NewRuntime(exporter.RuntimeOptions{
+	r, err := exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) { return config.Load(file) }, API: collector.NewAPIMetrics(), Logger: log.NewLogfmtLogger(&logged),
 	})
 	if err != nil {

@@ -61,8 +61,13 @@ type connected interface {
 	Close()
 }
 
-// NewRuntime loads the configuration for the first time. It sends no request to a cloud. Close must be called in the end.
-func NewRuntime(opts RuntimeOptions) (*Runtime, error) {
+// NewRuntime loads the configuration for the first time. It sends no request to a cloud. Close must be called in the end. It
+// fails a second after ctx is done, even if a file hangs.
+func NewRuntime(ctx context.Context, opts RuntimeOptions) (*Runtime, error) {
+	return interruptible(ctx, func() (*Runtime, error) { return newRuntime(opts) })
+}
+
+func newRuntime(opts RuntimeOptions) (*Runtime, error) {
 	r := &Runtime{
 		opts:  opts,
 		watch: watch{slot: make(chan struct{}, 1)}, pauses: map[string]*client.LoginPause{},

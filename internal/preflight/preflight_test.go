@@ -141,7 +141,7 @@ func run(ctx context.Context, t *testing.T, clouds ...string) (page string, fail
 	t.Helper()
 	text := "clouds:\n" + strings.Join(clouds, "")
 	api := collector.NewAPIMetrics()
-	runtime, err := exporter.NewRuntime(exporter.RuntimeOptions{
+	runtime, err := exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) { return config.Parse("exporter.yml", []byte(text)) },
 		API:  api, UserAgent: "test", Logger: log.NewNopLogger(),
 	})

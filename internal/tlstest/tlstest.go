@@ -1,4 +1,5 @@
-package main
+// Package tlstest makes certificates and password hashes for tests.
+package tlstest
 
 import (
 	"crypto/ecdsa"
@@ -10,14 +11,16 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
 
-// selfSigned returns the files of a certificate for 127.0.0.1, and a pool that trusts it.
-func selfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
+// SelfSigned returns the files of a certificate for 127.0.0.1, and a pool that trusts it.
+func SelfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -38,11 +41,12 @@ func selfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	pool = x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
-	return writeFile(t, "cert.pem", string(cert)),
-		writeFile(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))), pool
+	return write(t, "cert.pem", string(cert)),
+		write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}))), pool
 }
 
-func bcryptOf(t *testing.T, password string) string {
+// Bcrypt returns a hash of a password.
+func Bcrypt(t *testing.T, password string) string {
 	t.Helper()
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
 	if err != nil {
@@ -51,21 +55,23 @@ func bcryptOf(t *testing.T, password string) string {
 	return string(hash)
 }
 
-// authority signs certificates of clients.
-type authority struct {
-	file string
+// Authority signs certificates of clients.
+type Authority struct {
+	File string // its own certificate
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-func newAuthority(t *testing.T) *authority {
+// NewAuthority returns an authority.
+func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "clients"}, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "clients"},
+		NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -76,11 +82,11 @@ func newAuthority(t *testing.T) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{writeFile(t, "clients.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))), cert, key}
+	return &Authority{write(t, "clients.pem", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))), cert, key}
 }
 
-// issue returns a client's certificate that is good from one time to another.
-func (a *authority) issue(t *testing.T, from, to time.Time) []tls.Certificate {
+// Issue returns a client's certificate that is good from one time to another.
+func (a *Authority) Issue(t *testing.T, from, to time.Time) []tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -95,4 +101,13 @@ func (a *authority) issue(t *testing.T, from, to time.Time) []tls.Certificate {
 		t.Fatal(err)
 	}
 	return []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}
+}
+
+func write(t *testing.T, name, text string) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -1,26 +1,53 @@
-package main
+package serve
 
 import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
+	"os"
 	"regexp"
 	"strings"
 
 	"github.com/go-kit/log"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+	"gopkg.in/yaml.v3"
 )
 
-// webConfigError returns exporter-toolkit's error about the file of --web.config.file, without what it quotes from there: a
-// password or a key may stand in the wrong place.
-func webConfigError(file string, err error) error {
-	if err == nil {
-		return nil
+// CheckFile returns what is wrong with a file of --web.config.file.
+func CheckFile(name string) error {
+	if err := toolkit.Validate(name); err != nil {
+		return fileError(name, err)
 	}
+	return nil
+}
+
+// UsesTLS reports whether the file of --web.config.file makes the server use TLS.
+func UsesTLS(name string) (bool, error) {
+	if name == "" {
+		return false, nil
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return false, fileError(name, err)
+	}
+	var config struct {
+		TLS toolkit.TLSConfig `yaml:"tls_server_config"`
+	}
+	if err := yaml.Unmarshal(text, &config); err != nil {
+		return false, fileError(name, err)
+	}
+	return config.TLS.IsEnabled(), nil
+}
+
+// fileError returns exporter-toolkit's error about the file of --web.config.file without what it quotes from there: a
+// password or a key may stand in the wrong place.
+func fileError(name string, err error) error {
 	const remedy = "correct it as https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md shows it"
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return fmt.Errorf("--web.config.file=%s: %w", file, err)
+		return fmt.Errorf("--web.config.file=%s: %w", name, err)
 	}
-	return fmt.Errorf("--web.config.file=%s: %s: %s", file, withoutQuotes(err.Error()), remedy)
+	return fmt.Errorf("--web.config.file=%s: %s: %s", name, withoutQuotes(err.Error()), remedy)
 }
 
 // quotes are the texts of exporter-toolkit and its YAML library that quote the file.
@@ -61,4 +88,13 @@ func withoutQuotedValues(next log.Logger) log.Logger {
 		}
 		return next.Log(clean...)
 	})
+}
+
+// LocalAddress is where the server is reached from this machine, as far as the flags show it.
+func LocalAddress(flags *toolkit.FlagConfig) string {
+	host, port, err := net.SplitHostPort((*flags.WebListenAddresses)[0])
+	if err != nil || host == "" {
+		host = "localhost"
+	}
+	return net.JoinHostPort(host, port)
 }

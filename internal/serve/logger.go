@@ -1,4 +1,4 @@
-package main
+package serve
 
 import (
 	"io"
@@ -11,9 +11,9 @@ import (
 	sloggokit "github.com/tjhop/slog-gokit"
 )
 
-// newLoggers returns the program's logger and the same for exporter-toolkit, which speaks slog. Both write one line per
-// message with one ts and one caller.
-func newLoggers(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) {
+// NewLoggers returns the program's logger and that of [Options].ServerLogger. Both write one line per message with one ts and
+// one caller.
+func NewLoggers(w io.Writer, minimum, format string) (log.Logger, *slog.Logger) {
 	lines := log.NewLogfmtLogger(log.NewSyncWriter(w))
 	if format == "json" {
 		lines = log.NewJSONLogger(log.NewSyncWriter(w))

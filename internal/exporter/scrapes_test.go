@@ -1,7 +1,6 @@
-package main
+package exporter_test
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -12,9 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
@@ -33,17 +30,17 @@ const (
 	otherImage      = "2c30e81a-4cb8-4510-bff2-a16f3b5f9769"
 )
 
-// reloads is an exporter whose file is written anew again and again.
-type reloads struct {
+// scrapes are of an exporter whose file is written again and again.
+type scrapes struct {
 	file    string
 	urls    map[string]string // of the clouds' Keystones
 	runtime *exporter.Runtime
 	page    http.Handler
 }
 
-func newReloads(t *testing.T, clouds map[string]*fakecloud.Cloud) *reloads {
+func newScrapes(t *testing.T, clouds map[string]*fakecloud.Cloud) *scrapes {
 	t.Helper()
-	r := &reloads{file: filepath.Join(t.TempDir(), "exporter.yml"), urls: map[string]string{}}
+	r := &scrapes{file: filepath.Join(t.TempDir(), "exporter.yml"), urls: map[string]string{}}
 	for name, cloud := range clouds {
 		cloud.AddProjectID(reloadedProject, "images")
 		cloud.AddUser("watcher", "hunter2", reloadedProject, "reader")
@@ -58,7 +55,7 @@ func newReloads(t *testing.T, clouds map[string]*fakecloud.Cloud) *reloads {
 	r.write(t, r.cloud("steady", steadyImage))
 	api := collector.NewAPIMetrics()
 	var err error
-	r.runtime, err = exporter.NewRuntime(exporter.RuntimeOptions{
+	r.runtime, err = exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) { return config.Load(r.file) }, API: api, Logger: log.NewNopLogger(),
 	})
 	if err != nil {
@@ -78,7 +75,7 @@ func newReloads(t *testing.T, clouds map[string]*fakecloud.Cloud) *reloads {
 }
 
 // cloud is an entry of clouds.
-func (r *reloads) cloud(name, more string, images ...string) string {
+func (r *scrapes) cloud(name, more string, images ...string) string {
 	return fmt.Sprintf(`  - name: %s
     auth: {password: {auth_url: %s, username: watcher, user_domain_name: Default, password: hunter2, project_name: images}}
     images: [{id: %s}]
@@ -86,7 +83,7 @@ func (r *reloads) cloud(name, more string, images ...string) string {
 }
 
 // write replaces the file at once, as a careful operator does.
-func (r *reloads) write(t *testing.T, clouds ...string) {
+func (r *scrapes) write(t *testing.T, clouds ...string) {
 	t.Helper()
 	text := "clouds:\n" + strings.Join(clouds, "")
 	if err := os.WriteFile(r.file+".new", []byte(text), 0o600); err != nil {
@@ -97,7 +94,7 @@ func (r *reloads) write(t *testing.T, clouds ...string) {
 	}
 }
 
-func (r *reloads) scrape(t *testing.T) (int, string) {
+func (r *scrapes) scrape(t *testing.T) (int, string) {
 	req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
 	rec := httptest.NewRecorder()
 	r.page.ServeHTTP(rec, req)
@@ -108,7 +105,7 @@ var seriesOf = regexp.MustCompile(`(?m)^glance_(image_scrape_success|up)\{cloud=
 
 // A scrape that took its clouds before a reload reads all of them, although the reload removes one.
 func TestAReloadLeavesTheCloudsOfAScrapeOpen(t *testing.T) {
-	r := newReloads(t, map[string]*fakecloud.Cloud{"steady": fakecloud.New(fakecloud.Options{}), "fleeting": fakecloud.New(fakecloud.Options{})})
+	r := newScrapes(t, map[string]*fakecloud.Cloud{"steady": fakecloud.New(fakecloud.Options{}), "fleeting": fakecloud.New(fakecloud.Options{})})
 	reload := func(clouds ...string) {
 		t.Helper()
 		r.write(t, clouds...)
@@ -142,12 +139,12 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 	steady, fleeting := fakecloud.New(fakecloud.Options{}), fakecloud.New(fakecloud.Options{})
 	steady.SetLatency(2 * time.Millisecond)
 	fleeting.SetLatency(2 * time.Millisecond)
-	r := newReloads(t, map[string]*fakecloud.Cloud{"steady": steady, "fleeting": fleeting})
+	r := newScrapes(t, map[string]*fakecloud.Cloud{"steady": steady, "fleeting": fleeting})
 
 	stop := make(chan struct{})
 	var scrapers sync.WaitGroup
-	scrapes := make([]int, 2)
-	for i := range scrapes {
+	count := make([]int, 2)
+	for i := range count {
 		scrapers.Go(func() {
 			for {
 				select {
@@ -162,7 +159,7 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 					t.Errorf("%d\n%s", code, body)
 					return
 				}
-				scrapes[i]++
+				count[i]++
 			}
 		})
 	}
@@ -192,7 +189,7 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 	}
 	close(stop)
 	scrapers.Wait()
-	t.Logf("%d and %d scrapes", scrapes[0], scrapes[1])
+	t.Logf("%d and %d scrapes", count[0], count[1])
 	if got := steady.Count("authenticate"); got != 1 {
 		t.Errorf("%d logins to the cloud that never changed", got)
 	}
@@ -210,107 +207,4 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 	}
 	_, body := r.scrape(t)
 	t.Errorf("a removed cloud is still there:\n%s", body)
-}
-
-// A named pipe in the place of exporter.yml would hold up whoever opens it until somebody writes to it.
-func TestReloadOfAPipe(t *testing.T) {
-	_, url := newWorld(t)
-	path := writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
-	e := startExporter(t, "--config.file="+path, "--web.enable-lifecycle", "--config.auto-reload-interval=10ms")
-	if err := os.Remove(path); err != nil {
-		t.Fatal(err)
-	}
-	if err := syscall.Mkfifo(path, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	want := path + ": is a pipe, not a regular file: write the configuration into a file, and name that with --config.file"
-	if status, body := post(t, e, "/-/reload"); status != http.StatusBadRequest || body != want+"\n" {
-		t.Errorf("got %d %s", status, body)
-	}
-	said := strings.Count(e.stderr.String(), want)
-	if err := syscall.Kill(syscall.Getpid(), syscall.SIGHUP); err != nil {
-		t.Fatal(err)
-	}
-	waitFor(t, func() bool { return strings.Count(e.stderr.String(), want) > said })
-	if err := e.stop(); err != nil {
-		t.Error(err)
-	}
-}
-
-// A reload that hangs holds up neither the end nor, once it returned, the next reload.
-func TestReloadThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := &http.Server{ReadHeaderTimeout: time.Minute}
-		shut := make(chan struct{})
-		server.RegisterOnShutdown(func() { close(shut) })
-		hup, check := make(chan os.Signal, 1), make(chan time.Time, 1)
-		var mu sync.Mutex
-		var did []string
-		note := func(what string) int {
-			mu.Lock()
-			defer mu.Unlock()
-			did = append(did, what)
-			return len(did)
-		}
-		events := events{
-			hup: hup, reload: func(ctx context.Context) error {
-				note("reload")
-				select {
-				case <-ctx.Done():
-				case <-time.After(time.Minute):
-				}
-				return ctx.Err()
-			},
-			check: check, reloadIfChanged: func(context.Context) time.Duration {
-				return time.Duration(2-note("check")) * time.Second
-			},
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- serve(ctx, server, func() error { <-shut; return http.ErrServerClosed }, events, log.NewNopLogger())
-		}()
-		expect := func(want ...string) {
-			t.Helper()
-			synctest.Wait()
-			mu.Lock()
-			defer mu.Unlock()
-			if !slices.Equal(did, want) {
-				t.Errorf("got %q, want %q", did, want)
-			}
-		}
-		check <- time.Now()
-		expect("check")
-		time.Sleep(time.Second) // it asked for another one
-		expect("check", "check")
-		hup <- syscall.SIGHUP
-		expect("check", "check", "reload")
-		hup <- syscall.SIGHUP // waits for its turn
-		expect("check", "check", "reload")
-		time.Sleep(time.Minute)
-		expect("check", "check", "reload", "reload")
-
-		began := time.Now()
-		cancel()
-		if err := <-ended; err != nil || time.Since(began) > time.Second {
-			t.Errorf("ended after %s: %v", time.Since(began), err)
-		}
-	})
-}
-
-// A first load that hangs does not keep the program from ending either.
-func TestLoadThatHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		hang := make(chan struct{})
-		time.AfterFunc(time.Hour, cancel)
-		_, err := interruptible(ctx, func() (int, error) { <-hang; return 0, nil })
-		if err == nil || err.Error() != "loading the configuration: context canceled" {
-			t.Error(err)
-		}
-		close(hang)
-		if got, err := interruptible(ctx, func() (int, error) { return 5, nil }); got != 5 || err != nil {
-			t.Errorf("one that does not hang is finished: %d, %v", got, err)
-		}
-	})
 }
