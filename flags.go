@@ -40,47 +40,54 @@ type flags struct {
 
 // parseFlags returns nil without an error where only help or the version was asked for, and printed.
 func parseFlags(args []string, stdout io.Writer) (*flags, error) {
-	app := kingpin.New("glance_share_exporter", "Tells Prometheus who can use which OpenStack image: on every scrape it reads the images' members from the image API.")
+	app := kingpin.New("glance_share_exporter",
+		"Tells Prometheus who can use which OpenStack image: on every scrape it reads the images' members from the image API.")
 	printed := false
 	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
 	app.Version(version.Text())
 	app.HelpFlag.Short('h')
-	f := &flags{}
+	f, levels, formats := &flags{}, []string{"debug", "info", "warn", "error"}, []string{"logfmt", "json"}
 	app.Flag("config.file", "Path to the configuration.").Default("exporter.yml").StringVar(&f.configFile)
 	app.Flag("config.check", "Check the configuration and exit.").BoolVar(&f.configCheck)
-	app.Flag("config.auto-reload-interval", "How often to check the configuration and the files it refers to for changes, and to reload then; 0s: never. A change is loaded when two checks at least 1s apart found the same content.").Default("0s").DurationVar(&f.autoReload)
+	app.Flag("config.auto-reload-interval", "How often to check the configuration and the files it refers to for changes, "+
+		"and to reload then; 0s: never. A change is loaded when two checks at least 1s apart found the same content.").
+		Default("0s").DurationVar(&f.autoReload)
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
-	app.Flag("preflight", "Log in to each cloud, report what the exporter can read there and which rights it needs, and exit: with 1 if it cannot read everything.").BoolVar(&f.preflight)
+	app.Flag("preflight", "Log in to each cloud, report what the exporter can read there and which rights it needs, and exit: "+
+		"with 1 if it cannot read everything.").BoolVar(&f.preflight)
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
-	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
+	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: "+
+		"with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&f.telemetryPath)
-	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. Its path becomes the route prefix.").StringVar(&f.externalURL)
+	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. "+
+		"Its path becomes the route prefix.").StringVar(&f.externalURL)
 	app.Flag("web.route-prefix", "Path prefix of all pages, if it is not the path of --web.external-url.").StringVar(&f.routePrefix)
 	app.Flag("web.enable-lifecycle", "Allow a reload by POST /-/reload. SIGHUP reloads always.").BoolVar(&f.enableLifecycle)
 	app.Flag("web.enable-pprof", "Serve profiles of the process on /debug/pprof/.").BoolVar(&f.enablePprof)
 	app.Flag("web.max-requests", "How many pages of metrics may be collected at once; 0: any number.").Default("40").IntVar(&f.maxRequests)
-	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").BoolVar(&f.disableExporterMetrics)
-	app.Flag("log.level", "Only log messages of this severity or above: debug, info, warn, error.").Default("info").HintOptions("debug", "info", "warn", "error").StringVar(&f.logLevel)
-	app.Flag("log.format", "Format of log messages: logfmt, json.").Default("logfmt").HintOptions("logfmt", "json").StringVar(&f.logFormat)
+	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the process itself (go_*, process_*).").
+		BoolVar(&f.disableExporterMetrics)
+	app.Flag("log.level", "Only log messages of this severity or above: "+strings.Join(levels, ", ")+".").
+		Default("info").HintOptions(levels...).StringVar(&f.logLevel)
+	app.Flag("log.format", "Format of log messages: "+strings.Join(formats, ", ")+".").
+		Default("logfmt").HintOptions(formats...).StringVar(&f.logFormat)
 	_, err := app.Parse(args)
-	if printed {
+	switch {
+	case printed:
 		return nil, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
+	case !slices.Contains(levels, f.logLevel):
+		return nil, fmt.Errorf("--log.level=%s: must be one of %s", f.logLevel, strings.Join(levels, ", "))
+	case !slices.Contains(formats, f.logFormat):
+		return nil, fmt.Errorf("--log.format=%s: must be one of %s", f.logFormat, strings.Join(formats, ", "))
 	}
 	return f, f.validate()
 }
 
 // validate returns an error that names the flag, which kingpin's own do not.
 func (f *flags) validate() error {
-	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.logLevel) {
-		return fmt.Errorf("--log.level=%s: must be one of %s", f.logLevel, strings.Join(levels, ", "))
-	}
-	if formats := []string{"logfmt", "json"}; !slices.Contains(formats, f.logFormat) {
-		return fmt.Errorf("--log.format=%s: must be one of %s", f.logFormat, strings.Join(formats, ", "))
-	}
 	for name, other := range map[string]bool{"--once": f.once, "--config.check": f.configCheck} {
 		if f.preflight && other {
 			return fmt.Errorf("--preflight and %s: write one of them, and run the other one after it", name)

@@ -92,13 +92,17 @@ func document(info *debug.BuildInfo, version string, sum [32]byte, at time.Time)
 	bom.Components = &components
 	// Who needs whom among them, a program does not tell.
 	bom.Dependencies = &dependencies
-	bom.Compositions = &[]cdx.Composition{{Aggregate: cdx.CompositionAggregateComplete, Assemblies: &[]cdx.BOMReference{cdx.BOMReference(program.BOMRef)}}}
+	bom.Compositions = &[]cdx.Composition{{
+		Aggregate: cdx.CompositionAggregateComplete, Assemblies: &[]cdx.BOMReference{cdx.BOMReference(program.BOMRef)},
+	}}
 	return bom
 }
 
 func component(module, version, sum string) cdx.Component {
 	purl := "pkg:golang/" + module + "@" + url.PathEscape(version)
-	c := cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: purl, Name: module, Version: version, Scope: cdx.ScopeRequired, PackageURL: purl}
+	c := cdx.Component{
+		Type: cdx.ComponentTypeLibrary, BOMRef: purl, Name: module, Version: version, Scope: cdx.ScopeRequired, PackageURL: purl,
+	}
 	if sum != "" {
 		// Of go.sum: no hash of any one file.
 		c.Properties = &[]cdx.Property{{Name: "go:sum", Value: sum}}
