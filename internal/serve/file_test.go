@@ -25,15 +25,15 @@ func TestWebConfigErrorsQuoteNothing(t *testing.T) {
 	certFile, keyFile, _ := tlstest.SelfSigned(t)
 	pair := fmt.Sprintf("cert_file: %s, key_file: %s", certFile, keyFile)
 	for text, want := range map[string]string{
-		"basic_auth_users: SECRET":                                         "line 1: cannot unmarshal !!str into map[string]config.Secret",
-		"basic_auth_users: {admin: {SECRET: x}}":                           "line 1: cannot unmarshal !!map into config.plain",
+		"basic_auth_users: SECRET":                                         "line 1: cannot unmarshal !!str into map[string]secret.Secret",
+		"basic_auth_users: {admin: {SECRET: x}}":                           "line 1: cannot unmarshal !!map into secret.plain",
 		"basic_auth_users:\n  admin: SECRET":                               "a password of basic_auth_users is not a bcrypt hash",
 		"basic_auth_users: {admin: SECRET" + strings.Repeat("x", 60) + "}": "a password of basic_auth_users is not a bcrypt hash",
 		"SECRET: x":       "line 1: a key is not found in type web.Config",
 		"? SECRET a\n: x": "a key is not found in type web.Config",
 		"basic_auth_users: {SECRET: a, SECRET: b}":                      "a key is already set in map",
 		"basic_auth_users: *SECRET":                                     "unknown anchor referenced",
-		"basic_auth_users: &SECRET {a: *SECRET}":                        "line 1: cannot unmarshal !!map into config.plain",
+		"basic_auth_users: &SECRET {a: *SECRET}":                        "line 1: cannot unmarshal !!map into secret.plain",
 		"http_server_config: {headers: {SECRET: x}}":                    "HTTP header can not be configured",
 		"http_server_config: {headers: {X-Frame-Options: SECRET}}":      "invalid value for X-Frame-Options",
 		"http_server_config: {http2: SECRET}":                           "cannot unmarshal !!str into bool",
