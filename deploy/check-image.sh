@@ -31,7 +31,7 @@ fail() { echo "$*" >&2; exit 1; }
 same() { if [ "$2" != "$3" ]; then fail "$1: $3, want $2"; fi; printf '%s: %s\n' "$1" "$3"; }
 
 printf -- '-- base image\n'
-base=$(sed -n 's/^FROM --platform=\$BUILDPLATFORM \([^ ]*\) AS build$/\1/p' Dockerfile)
+base=$(sed -n 's/^ARG GO_IMAGE=//p' Dockerfile)
 goroot=$(go env GOROOT)
 mkdir -p "$dir/root"/{bin,lib64,etc/ssl/certs,tmp,usr/local/go,root}
 cp -L /bin/sh "$dir/root/bin/"
@@ -76,7 +76,11 @@ for platform in amd64 arm64; do
   done
   container=$(B from --pull-never "localhost/exporter:$platform")
   mounted=$(B mount "$container")
-  same 'files' './bin/glance_share_exporter ./etc/ssl/certs/ca-certificates.crt' "$(cd "$mounted" && find . -type f | sort | xargs)"
+  doc=./usr/share/doc/glance_share_exporter
+  same 'files' "./bin/glance_share_exporter ./etc/ssl/certs/ca-certificates.crt $doc/LICENSE $doc/NOTICES.txt" \
+    "$(cd "$mounted" && find . -type f | LC_ALL=C sort | xargs)"
+  same 'modules in NOTICES.txt' "$(go version -m "$mounted/bin/glance_share_exporter" | grep -c '^\sdep\s')" \
+    "$(grep -A1 '^=\{80\}$' "$mounted/$doc/NOTICES.txt" | sed -n 's/^\([^ ]* v[^ ]*\): .*/\1/p' | sort -u | wc -l)"
   same 'built for' "linux/$platform, CGO_ENABLED=0, -trimpath=true" \
     "$(go version -m "$mounted/bin/glance_share_exporter" | awk -F'\t' '$2=="build"{split($3,a,"="); v[a[1]]=$3} END{sub("GOOS=","",v["GOOS"]); sub("GOARCH=","",v["GOARCH"]); print v["GOOS"] "/" v["GOARCH"] ", " v["CGO_ENABLED"] ", " v["-trimpath"]}')"
   printf 'size: %s bytes, %s of them the program\n' "$(find "$mounted" -type f -printf '%s\n' | awk '{n+=$1} END{print n}')" "$(stat -c %s "$mounted/bin/glance_share_exporter")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes dist/: per platform an archive with the program and what belongs to it, and a list of what it was built from
-# (SBOM, CycloneDX); and the SHA-256 checksums of all. The same sources, Go and version make the same bytes.
+# Makes dist/: per platform an archive with the program, its documents and the licences of all that it is linked with, and a
+# list of what it was built from (SBOM, CycloneDX); and the SHA-256 checksums of all. The same sources, Go and version make the same bytes.
 #
 #     deploy/release.sh 1.2.3
 #
@@ -10,6 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 version=${1:?usage: deploy/release.sh VERSION}
 version=${version#v}
 name=glance_share_exporter
+package=github.com/prometheus/common/version # where the program has its version
 revision=$(git rev-parse HEAD)
 [ -z "$(git status --porcelain --untracked-files=no)" ] || revision+=-dirty
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)} CGO_ENABLED=0 LC_ALL=C TZ=UTC
@@ -23,10 +24,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 build() { # GOARCH OUTPUT
   GOOS=linux GOARCH=$1 go build -trimpath -buildvcs=false \
-    -ldflags "-s -w -X github.com/prometheus/common/version.Version=$version -X github.com/prometheus/common/version.Revision=$revision" -o "$2" .
+    -ldflags "-s -w -X $package.Version=$version -X $package.Revision=$revision" -o "$2" .
 }
 
 go build -C deploy/tools -buildvcs=false -o "$work/sbom" ./sbom
+go build -buildvcs=false -o "$work/notices" ./deploy/notices
 build "$(go env GOHOSTARCH)" "$work/host"
 for arch in amd64 arm64; do
   base=$name-$version.linux-$arch
@@ -34,6 +36,7 @@ for arch in amd64 arm64; do
   mkdir -p "$dir"/{dashboards,deploy/systemd,docs/zh-CN,completion}
   build "$arch" "$dir/$name"
   cp LICENSE README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md exporter.yml "$dir/"
+  "$work/notices" "$dir/$name" >"$dir/NOTICES.txt"
   cp docs/*.md "$dir/docs/"
   cp docs/zh-CN/*.md "$dir/docs/zh-CN/"
   cp dashboards/{README.md,alerts.rules.yml,alertmanager.yml,image-sharing.json,mixin.libsonnet,runbooks.md,*.png} "$dir/dashboards/"
