@@ -107,7 +107,10 @@ func linked(ctx context.Context, env []string) (map[string]*module, error) {
 	}
 }
 
-var legal = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-._].*)?$`)
+var (
+	license = regexp.MustCompile(`(?i)^(licen[cs]e|copying)([-._].*)?$`)
+	legal   = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)([-._].*)?$`)
+)
 
 // write writes the files of a module. One without a licence is an error: somebody has to look at it.
 func (m *module) write(w io.Writer) error {
@@ -129,7 +132,7 @@ func (m *module) write(w io.Writer) error {
 			if err != nil {
 				return err
 			}
-			licensed = licensed || !strings.HasPrefix(strings.ToLower(entry.Name()), "notice")
+			licensed = licensed || license.MatchString(entry.Name())
 			line := strings.Repeat("=", 80)
 			fmt.Fprintf(w, "\n%s\n%s: %s\n%s\n\n%s\n", line, m.title, filepath.ToSlash(name), line, bytes.TrimSpace(text))
 		}

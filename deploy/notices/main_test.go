@@ -66,9 +66,11 @@ func TestAModuleWithoutALicense(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "sub"), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	want := "example.com/module v1.2.3: no licence in " + root + ": do not link it, or add its licence to deploy/notices"
 	for _, test := range []struct{ file, err string }{
-		{"NOTICE", "example.com/module v1.2.3: no licence in " + root + ": do not link it, or add its licence to deploy/notices"},
-		{"licence.go", "example.com/module v1.2.3: no licence in " + root + ": do not link it, or add its licence to deploy/notices"},
+		{"NOTICE", want},
+		{"PATENTS", want},
+		{"license.go", want},
 		{"sub/LICENSE-MIT.txt", ""},
 	} {
 		if err := os.WriteFile(filepath.Join(root, test.file), []byte("a text\n"), 0o600); err != nil {
