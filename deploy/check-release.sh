@@ -32,7 +32,7 @@ same 'files of a release' 5 "$(find "$dir/second" -type f | wc -l)"
 docs=$(git ls-files --cached --others --exclude-standard docs | LC_ALL=C sort | xargs)
 for archive in "$dir"/first/*.tar.gz; do
   printf '%s: %s bytes\n' "${archive##*/}" "$(stat -c %s "$archive")"
-  same "files" "CHANGELOG.md CONTRIBUTING.md LICENSE NOTICES.txt README.md README.zh-CN.md completion/_$name completion/$name.bash dashboards/README.md dashboards/alertmanager.yml dashboards/alerts.rules.yml dashboards/image-sharing-api-away.png dashboards/image-sharing.json dashboards/image-sharing.png dashboards/mixin.libsonnet dashboards/runbooks.md dashboards/status-page-phone.png dashboards/status-page.png deploy/systemd/$name.service deploy/systemd/override.conf $docs exporter.yml $name $name.1" \
+  same "files" "CHANGELOG.md CONTRIBUTING.md LICENSE NOTICES.txt README.md README.zh-CN.md SECURITY.md completion/_$name completion/$name.bash dashboards/README.md dashboards/alertmanager.yml dashboards/alerts.rules.yml dashboards/image-sharing-api-away.png dashboards/image-sharing.json dashboards/image-sharing.png dashboards/mixin.libsonnet dashboards/runbooks.md dashboards/status-page-phone.png dashboards/status-page.png deploy/systemd/$name.service deploy/systemd/override.conf $docs exporter.yml $name $name.1" \
     "$(LC_ALL=C tar tzf "$archive" | sed "s#^[^/]*/##; /^\$/d; /\/\$/d" | LC_ALL=C sort | xargs)"
   same 'owners and times' "0/0 $(date -u -d "@$SOURCE_DATE_EPOCH" +'%F %H:%M')" "$(TZ=UTC tar tzvf "$archive" --numeric-owner | awk '{print $2, $4, $5}' | sort -u)"
 done

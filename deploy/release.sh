@@ -35,7 +35,7 @@ for arch in amd64 arm64; do
   dir=$work/$base
   mkdir -p "$dir"/{dashboards,deploy/systemd,docs/zh-CN,completion}
   build "$arch" "$dir/$name"
-  cp LICENSE README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md exporter.yml "$dir/"
+  cp LICENSE README.md README.zh-CN.md CHANGELOG.md CONTRIBUTING.md SECURITY.md exporter.yml "$dir/"
   "$work/notices" "$dir/$name" >"$dir/NOTICES.txt"
   cp docs/*.md "$dir/docs/"
   cp docs/zh-CN/*.md "$dir/docs/zh-CN/"
