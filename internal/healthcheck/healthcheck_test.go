@@ -98,12 +98,16 @@ func TestHealthcheck(t *testing.T) {
 		want   string
 		err    string
 	}{
-		"plain":                        {want: "http://ADDRESS/-/healthy: healthy\n"},
-		"route prefix":                 {serves: flags{routePrefix: "/glance"}, want: "http://ADDRESS/glance/-/healthy: healthy\n"},
-		"external URL":                 {serves: flags{externalURL: "https://example.com/images/"}, want: "http://ADDRESS/images/-/healthy: healthy\n"},
-		"TLS":                          {serves: flags{config: secure}, want: "https://ADDRESS/-/healthy: healthy\n"},
-		"TLS without its file":         {serves: flags{config: secure}, asks: &flags{}, want: "http://ADDRESS/-/healthy: healthy, by TLS\n"},
-		"basic auth":                   {serves: flags{config: password}, want: "http://ADDRESS/-/healthy: healthy (it answers 401 Unauthorized)\n"},
+		"plain":        {want: "http://ADDRESS/-/healthy: healthy\n"},
+		"route prefix": {serves: flags{routePrefix: "/glance"}, want: "http://ADDRESS/glance/-/healthy: healthy\n"},
+		"external URL": {
+			serves: flags{externalURL: "https://example.com/images/"}, want: "http://ADDRESS/images/-/healthy: healthy\n",
+		},
+		"TLS":                  {serves: flags{config: secure}, want: "https://ADDRESS/-/healthy: healthy\n"},
+		"TLS without its file": {serves: flags{config: secure}, asks: &flags{}, want: "http://ADDRESS/-/healthy: healthy, by TLS\n"},
+		"basic auth": {
+			serves: flags{config: password}, want: "http://ADDRESS/-/healthy: healthy (it answers 401 Unauthorized)\n",
+		},
 		"client certificates":          {serves: flags{config: mutual("")}, want: certificate},
 		"client certificates, TLS 1.3": {serves: flags{config: mutual(", min_version: TLS13")}, want: certificate},
 		"client certificates, TLS 1.2": {serves: flags{config: mutual(", max_version: TLS12")}, want: certificate},
@@ -126,7 +130,8 @@ func TestHealthcheck(t *testing.T) {
 			if want := strings.ReplaceAll(test.want, "ADDRESS", asks.address); got != want {
 				t.Errorf("got  %swant %s", got, want)
 			}
-			if want := strings.ReplaceAll(test.err, "ADDRESS", asks.address); want != "" && (err == nil || err.Error() != want) || want == "" && err != nil {
+			want := strings.ReplaceAll(test.err, "ADDRESS", asks.address)
+			if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
 				t.Errorf("got  %v\nwant %s", err, want)
 			}
 		})
