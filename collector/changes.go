@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-kit/log"
 	"github.com/go-kit/log/level"
@@ -117,10 +118,11 @@ func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 
 // memberChanges compares two lists, which are sorted.
 func memberChanges(t *image, before, after []client.Member, name string) (list []change) {
+	policy := t.Policy.At(time.Now())
 	add := func(kind ChangeKind, m client.Member) {
 		c := change{kind: kind, id: t.ID, name: name, member: m}
-		if t.Policy.judged() {
-			expected := t.Policy.find(&m) != nil
+		if policy.judged() {
+			expected := policy.find(&m) != nil
 			c.expected = &expected
 		}
 		list = append(list, c)

@@ -124,7 +124,7 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	}
 	r.changes = append(r.changes, m.lastRead.changes(t, v, r.imageName(t))...)
 	if v != notRead && v != unproven {
-		img := ImageSnapshot{Policy: t.Policy, Members: t.members.Members}
+		img := ImageSnapshot{Policy: t.Policy.At(time.Now()), Members: t.members.Members}
 		m.unexpected = v != noMembers && img.Unexpected() > 0
 	}
 }

@@ -55,15 +55,6 @@ func OwnerIDProblem(id string) string {
 
 func (i *Inbound) judged() bool { return i.Owners != nil }
 
-// Expects reports whether a project may share images, as all may where nobody is judged.
-func (i *Inbound) Expects(owner string) bool { return !i.judged() || i.find(owner) != nil }
-
-// find returns the expected owner that owns an image, or nil.
-func (i *Inbound) find(owner string) *ExpectedMember {
-	p := Policy{Members: i.Owners}
-	return p.find(&client.Member{Type: client.TypeProject, ID: owner})
-}
-
 // InboundSnapshot is what was seen of the images that others share with a project.
 type InboundSnapshot struct {
 	// ProjectID is empty as long as there was no login to tell it, and for the projects that may be missing from a list that was not
@@ -86,6 +77,8 @@ type InboundImage struct {
 	Record client.Image
 	// Status is what the project made of the offer; empty: that was not read.
 	Status client.Status
+	// Owner is what the configuration has of the owner, even if its approval has ended; nil: nothing.
+	Owner *ExpectedMember
 	// Unexpected is whether owners are judged, and this one is not expected.
 	Unexpected bool
 
@@ -118,6 +111,9 @@ func (i *Inbound) MaxSeries() int {
 	if i.judged() {
 		each++
 	}
+	if slices.ContainsFunc(i.Owners, func(m ExpectedMember) bool { return !m.Until.IsZero() }) {
+		each++
+	}
 	return i.maxImages() * each
 }
 
@@ -139,7 +135,7 @@ func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options)
 		if k := slices.Index(statuses, img.Status); k >= 0 {
 			counts[k]++
 		}
-		if opts.Inbound.find(img.Record.Owner) == nil {
+		if img.Unexpected {
 			unexpected++
 		}
 		if img.shown {
@@ -161,9 +157,8 @@ func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options)
 
 func (img *InboundImage) print(p *printer, cloud, project *dto.LabelPair, opts *Options) {
 	r := &img.Record
-	expected := opts.Inbound.find(r.Owner)
 	id, name := p.label(imageIDLabel, r.ID), p.label(imageNameLabel, img.Name)
-	owner, ownerName := p.label(ownerIDLabel, r.Owner), p.label(ownerNameLabel, opts.memberName(r.Owner, expected))
+	owner, ownerName := p.label(ownerIDLabel, r.Owner), p.label(ownerNameLabel, opts.memberName(r.Owner, img.Owner))
 	p.gauge(inboundInfoDesc, p.labels(
 		cloud, p.label(currentNameLabel, r.Name), p.label(hiddenLabel, strconv.FormatBool(r.Hidden)), id, name,
 		p.label(imageStatusLabel, r.Status), owner, ownerName, project,
@@ -175,6 +170,9 @@ func (img *InboundImage) print(p *printer, cloud, project *dto.LabelPair, opts *
 		}
 	}
 	if opts.Inbound.judged() {
-		p.flag(inboundExpectedDesc, labels, expected != nil)
+		p.flag(inboundExpectedDesc, labels, !img.Unexpected)
+		if img.Owner != nil && !img.Owner.Until.IsZero() {
+			p.time(inboundUntilDesc, labels, img.Owner.Until)
+		}
 	}
 }

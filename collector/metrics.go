@@ -98,6 +98,8 @@ var (
 		"Whether the member has this status: 1 yes, 0 no.", memberLabels, "status")
 	memberExpectedDesc = newDesc("image_member_expected",
 		"Whether the configuration expects the member: 1 yes, even if it is not a member; 0 no, an unexpected member.", memberLabels)
+	memberUntilDesc = newDesc("image_member_expected_until_timestamp_seconds",
+		"When the configuration's approval of the member ends, in seconds since 1970; it stays after that. Absent if it does not end.", memberLabels)
 	memberCreatedDesc = newDesc("image_member_created_timestamp_seconds",
 		"created_at of the member, in seconds since 1970: when the image was first shared with it. A share that is removed and created again keeps it.", memberLabels)
 	memberUpdatedDesc = newDesc("image_member_updated_timestamp_seconds",
@@ -117,6 +119,8 @@ var (
 		[]string{"cloud", "current_name", "hidden", "image_id", "image_name", "image_status", "owner_id", "owner_name", "project_id"})
 	inboundStatusDesc = newDesc("inbound_image_status",
 		"Whether the project gave the image this status: 1 yes, 0 no.", inboundLabels, "status")
+	inboundUntilDesc = newDesc("inbound_image_expected_until_timestamp_seconds",
+		"When the configuration's approval of the owner ends, in seconds since 1970; it stays after that. Absent if it does not end.", inboundLabels)
 	inboundExpectedDesc = newDesc("inbound_image_expected",
 		"Whether the configuration expects the owner of the image: 1 yes, 0 no. Absent without expected_owners.", inboundLabels)
 )
@@ -126,8 +130,8 @@ var allDescs = []*desc{
 	discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
 	successDesc, statusCodeDesc, waitingDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc, visibilityExpectedDesc,
 	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
-	memberStatusDesc, memberExpectedDesc, memberCreatedDesc, memberUpdatedDesc,
-	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc,
+	memberStatusDesc, memberExpectedDesc, memberUntilDesc, memberCreatedDesc, memberUpdatedDesc,
+	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc, inboundExpectedDesc, inboundUntilDesc,
 }
 
 func init() {
@@ -285,13 +289,16 @@ func (s *ImageSnapshot) printMembers(p *printer, image []*dto.LabelPair, opts *O
 		if m.ID == "" {
 			continue // it is in the counts, and members_complete is 0
 		}
-		expected := s.Policy.find(m)
-		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, expected))
+		expected, entry := s.Policy.find(m), s.Policy.entry(m)
+		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, entry))
 		for i, status := range statuses {
 			p.flag(memberStatusDesc, p.with(labels, statusPairs[i]), m.Status == status)
 		}
 		if s.Policy.judged() {
 			p.flag(memberExpectedDesc, labels, expected != nil)
+		}
+		if entry != nil && !entry.Until.IsZero() {
+			p.time(memberUntilDesc, labels, entry.Until)
 		}
 		if !m.Created.IsZero() {
 			p.gauge(memberCreatedDesc, labels, float64(m.Created.Unix()))
@@ -301,7 +308,11 @@ func (s *ImageSnapshot) printMembers(p *printer, image []*dto.LabelPair, opts *O
 		}
 	}
 	for _, m := range s.Missing() {
-		p.gauge(memberExpectedDesc, p.member(image, m.Type, m.ID, opts.memberName(m.ID, &m)), 1)
+		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, &m))
+		p.gauge(memberExpectedDesc, labels, 1)
+		if !m.Until.IsZero() {
+			p.time(memberUntilDesc, labels, m.Until)
+		}
 	}
 }
 

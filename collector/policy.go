@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 	"unicode"
 
 	"glance_share_exporter/client"
@@ -18,6 +19,27 @@ type Policy struct {
 	Members []ExpectedMember
 	// Visibility has the visibilities that the image may have; empty: not judged.
 	Visibility []client.Visibility
+	// Ended are those whose approval has ended, sorted like Members. Nobody expects them. Options have none: see [Policy.At].
+	Ended []ExpectedMember
+}
+
+// At returns the policy as it is at a time: without those whose approval has ended by then.
+func (p Policy) At(now time.Time) Policy {
+	ended := func(m ExpectedMember) bool { return !m.Until.IsZero() && !now.Before(m.Until) }
+	if !slices.ContainsFunc(p.Members, ended) {
+		return p
+	}
+	all := p.Members
+	p.Members, p.Ended = []ExpectedMember{}, slices.Clone(p.Ended)
+	for _, m := range all {
+		if ended(m) {
+			p.Ended = append(p.Ended, m)
+		} else {
+			p.Members = append(p.Members, m)
+		}
+	}
+	slices.SortFunc(p.Ended, ExpectedMember.compare)
+	return p
 }
 
 // ExpectedMember is one who is meant to have an image.
@@ -26,11 +48,15 @@ type ExpectedMember struct {
 	ID   string
 	// Name is shown as member_name; empty: that of [Options].MemberNames.
 	Name string
+	// Until is when the approval ends, the first moment after its last day; zero: never.
+	Until time.Time
+	// Note is for people, such as the number of a change request.
+	Note string
 }
 
-// SortMembers sorts expected members as [Policy] wants them, and removes repeated ones.
+// SortMembers sorts expected members as [Policy] wants them. Of repeated ones it keeps the one whose approval ends last.
 func SortMembers(members []ExpectedMember) []ExpectedMember {
-	slices.SortStableFunc(members, ExpectedMember.compare)
+	slices.SortStableFunc(members, func(a, b ExpectedMember) int { return cmp.Or(a.compare(b), -compareEnds(a.Until, b.Until)) })
 	return slices.CompactFunc(members, func(a, b ExpectedMember) bool { return a.compare(b) == 0 })
 }
 
@@ -38,16 +64,31 @@ func (m ExpectedMember) compare(o ExpectedMember) int {
 	return cmp.Or(cmp.Compare(m.Type, o.Type), cmp.Compare(m.ID, o.ID))
 }
 
+// compareEnds compares the ends of two approvals. Never is the last one.
+func compareEnds(a, b time.Time) int {
+	if a.IsZero() || b.IsZero() {
+		return compareBools(a.IsZero(), b.IsZero())
+	}
+	return a.Compare(b)
+}
+
 // find returns the expected member that m is, or nil.
-func (p *Policy) find(m *client.Member) *ExpectedMember {
+func (p *Policy) find(m *client.Member) *ExpectedMember { return findIn(p.Members, m) }
+
+// entry returns what the configuration has of m, even if its approval has ended, or nil.
+func (p *Policy) entry(m *client.Member) *ExpectedMember {
+	return cmp.Or(p.find(m), findIn(p.Ended, m))
+}
+
+func findIn(list []ExpectedMember, m *client.Member) *ExpectedMember {
 	if m.ID == "" {
 		return nil
 	}
-	i, ok := slices.BinarySearchFunc(p.Members, ExpectedMember{Type: m.Type, ID: m.ID}, ExpectedMember.compare)
+	i, ok := slices.BinarySearchFunc(list, ExpectedMember{Type: m.Type, ID: m.ID}, ExpectedMember.compare)
 	if !ok {
 		return nil
 	}
-	return &p.Members[i]
+	return &list[i]
 }
 
 // judged reports whether anybody said who may have the image.

@@ -31,6 +31,9 @@ type Row struct {
 	Created        time.Time
 	Updated        time.Time
 	Judgement      Judgement
+	// Until and Note are of the configuration's entry, even if its approval has ended.
+	Until time.Time
+	Note  string
 }
 
 // Rows returns at most so many of an image's members and of those that are missing, in the order of the judgements, and how many it
@@ -45,20 +48,25 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 				m := &missing[i]
 				rows = append(rows, Row{
 					ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, m)), Type: string(m.Type), Judgement: judgement,
+					Until: m.Until, Note: m.Note,
 				})
 			}
 			continue
 		}
 		for i := 0; i < len(img.Members) && len(rows) < most; i++ {
 			m := &img.Members[i]
-			expected := img.Policy.find(m)
-			if img.judge(expected) != judgement {
+			if img.judge(img.Policy.find(m)) != judgement {
 				continue
 			}
-			rows = append(rows, Row{
-				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, expected)), Type: labelValue(string(m.Type)),
+			entry := img.Policy.entry(m)
+			row := Row{
+				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, entry)), Type: labelValue(string(m.Type)),
 				Status: string(m.Status), Created: m.Created, Updated: m.Updated, Judgement: judgement,
-			})
+			}
+			if entry != nil {
+				row.Until, row.Note = entry.Until, entry.Note
+			}
+			rows = append(rows, row)
 		}
 	}
 	return rows, total - len(rows)
@@ -105,7 +113,7 @@ func (s *Snapshot) MembersLimit(img *ImageSnapshot) int { return s.opts.membersL
 
 // OwnerName is the name of the project that shares an image, as the label owner_name has it: empty where nobody named it.
 func (s *Snapshot) OwnerName(img *InboundImage) string {
-	return labelValue(s.opts.memberName(img.Record.Owner, s.opts.Inbound.find(img.Record.Owner)))
+	return labelValue(s.opts.memberName(img.Record.Owner, img.Owner))
 }
 
 // JudgesOwners reports whether anybody said who may share images with the credential's projects.

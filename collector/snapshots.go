@@ -42,7 +42,7 @@ func (r *run) head() Snapshot {
 
 // imageSnapshots are those of a snapshot, each as it is to be seen.
 func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
-	images := make([]ImageSnapshot, 0, len(r.images))
+	images, now := make([]ImageSnapshot, 0, len(r.images)), time.Now()
 	for _, t := range r.images {
 		if r.hasLeft(t) {
 			continue
@@ -50,6 +50,7 @@ func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 		s := see(t)
 		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t), first: t.seen.answered == 0}
 		s.image.classify(&s.evidence, &img)
+		img.Policy = img.Policy.At(now)
 		images = append(images, img)
 	}
 	if r.opts.MemberDetails {
@@ -93,6 +94,7 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 		return nil
 	}
 	list := make([]InboundSnapshot, 0, len(r.inbound.projects))
+	owners := Policy{Members: r.opts.Inbound.Owners}.At(time.Now())
 	for _, in := range r.inbound.projects {
 		past := r.inbound.seen.projects[in.project]
 		s := InboundSnapshot{ProjectID: in.project, Err: in.err, Read: in.read(), Images: make([]InboundImage, 0, len(in.images))}
@@ -104,8 +106,10 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 		}
 		for _, id := range slices.Sorted(maps.Keys(in.images)) {
 			if img := in.images[id]; !img.conflicting {
+				owner := &client.Member{Type: client.TypeProject, ID: img.record.Owner}
 				s.Images = append(s.Images, InboundImage{
-					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status, Unexpected: !r.opts.Inbound.Expects(img.record.Owner),
+					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status,
+					Owner: owners.entry(owner), Unexpected: owners.judged() && owners.find(owner) == nil,
 					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
 				})
 			}

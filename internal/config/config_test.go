@@ -262,7 +262,10 @@ func TestExample(t *testing.T) {
 	want.MemberNames = map[string]string{"edc89b490d7d4392898e19b2deb34797": "team-a"}
 	want.Images = []collector.Image{
 		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden-debian-12", Policy: collector.Policy{
-			Members: []collector.ExpectedMember{teamB, project("8f1d0e6c5b7a49d2a3c4e5f60718293a", ""), teamA},
+			Members: []collector.ExpectedMember{
+				{Type: client.TypeProject, ID: "19ea119fd1694653936fb429216988df", Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), Note: "CHG-1234"},
+				teamB, project("8f1d0e6c5b7a49d2a3c4e5f60718293a", ""), teamA,
+			},
 		}},
 		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d", Policy: collector.Policy{Visibility: []client.Visibility{client.Community, client.Public}}},
 	}

@@ -14,7 +14,7 @@ import (
 const hashBits = 53
 
 // hash is a hash of what a cloud's configuration watches and expects, for [collector.Options].ConfigHash. It is the same after a restart.
-// Names of images and members, and secrets, are no part of it.
+// Names of images and members, notes, and secrets are no part of it.
 func (e *entry) hash(o *collector.Options) uint64 {
 	watched := struct {
 		Scope                  string
@@ -51,11 +51,11 @@ func (e *entry) scope() string {
 	return string(text)
 }
 
-// nameless returns a copy of expected members without their names. nil stays nil, which is not an empty list.
+// nameless returns a copy of expected members without their names and notes. nil stays nil, which is not an empty list.
 func nameless(list []collector.ExpectedMember) []collector.ExpectedMember {
 	list = slices.Clone(list)
 	for i := range list {
-		list[i].Name = ""
+		list[i].Name, list[i].Note = "", ""
 	}
 	return list
 }

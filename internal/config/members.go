@@ -5,6 +5,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
@@ -16,6 +19,8 @@ type member struct {
 	ID    string `yaml:"id,omitempty"`
 	Type  string `yaml:"type,omitempty"`
 	Name  string `yaml:"name,omitempty"`
+	Until string `yaml:"until,omitempty"` // a day, which is the last one
+	Note  string `yaml:"note,omitempty"`
 }
 
 // memberList is a list of members. An empty one says that nobody is expected.
@@ -42,13 +47,53 @@ func (m member) MarshalYAML() (any, error) {
 	return plain(m), nil
 }
 
+// ends returns when the entry's approval ends: after its last day, in UTC. The zero time is never.
+func (m *member) ends() time.Time {
+	day, err := time.Parse(time.DateOnly, m.Until)
+	if err != nil {
+		return time.Time{}
+	}
+	return day.AddDate(0, 0, 1)
+}
+
 // expected returns the entry as the collector wants it, if it is no group.
 func (m *member) expected() collector.ExpectedMember {
 	kind := client.MemberType(m.Type)
 	if kind == "" {
 		kind = client.TypeProject
 	}
-	return collector.ExpectedMember{Type: kind, ID: m.ID, Name: m.Name}
+	return collector.ExpectedMember{Type: kind, ID: m.ID, Name: m.Name, Until: m.ends(), Note: m.Note}
+}
+
+// within returns an entry of a group as it is expected by an entry that names the group: until the earlier one of both ends.
+func (m *member) within(group *member) collector.ExpectedMember {
+	e := m.expected()
+	if end := group.ends(); !end.IsZero() && (e.Until.IsZero() || end.Before(e.Until)) {
+		e.Until = end
+	}
+	e.Note = strings.Join(slices.DeleteFunc([]string{group.Note, e.Note}, func(s string) bool { return s == "" }), "; ")
+	return e
+}
+
+// maxNote is how many characters a note has at most.
+const maxNote = 200
+
+// approval checks until and note of an entry.
+func (b *builder) approval(at string, m *member) bool {
+	if m.Until != "" {
+		if _, err := time.Parse(time.DateOnly, m.Until); err != nil {
+			b.add(at+".until", "must be the last day of the approval, such as 2027-01-31, not %q", shorten(m.Until))
+			return false
+		}
+		if !m.ends().After(time.Now()) {
+			b.warn(at+".until", "the approval has ended: renew it, or remove the entry")
+		}
+	}
+	if n := utf8.RuneCountInString(m.Note); n > maxNote || strings.ContainsFunc(m.Note, unicode.IsControl) {
+		b.add(at+".note", "must be one line of at most %d characters, such as CHG-1234", maxNote)
+		return false
+	}
+	return true
 }
 
 // memberGroups checks the groups, whether they are used or not.
@@ -81,6 +126,9 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 			if !b.memberFits(at, m) {
 				continue
 			}
+			if !b.approval(at, m) {
+				continue
+			}
 			e := m.expected()
 			if first, ok := places[key{e.Type, e.ID}]; ok {
 				b.add(at, "%s duplicates %s[%d]: remove one", e.ID, lastKey(path), first)
@@ -90,7 +138,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 			all = append(all, e)
 			continue
 		}
-		if !b.groupFits(at, m) {
+		if !b.groupFits(at, m) || !b.approval(at, m) {
 			continue
 		}
 		if first, ok := groups[m.Group]; ok {
@@ -102,7 +150,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 	// A member may be in several groups, but not beside a group that has it.
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		for _, g := range b.doc.MemberGroups[name] {
-			e := g.expected()
+			e := g.within(&list[groups[name]])
 			if i, ok := places[key{e.Type, e.ID}]; ok {
 				b.add(fmt.Sprintf("%s[%d]", path, i), "%s is also in group %s: remove it here", e.ID, name)
 			}
@@ -157,7 +205,7 @@ func (b *builder) nameForID(id string) string {
 func (b *builder) groupFits(at string, m *member) bool {
 	switch _, ok := b.doc.MemberGroups[m.Group]; {
 	case m.ID != "" || m.Type != "" || m.Name != "":
-		b.add(at, "has group and other keys: write {group: %s} alone", m.Group)
+		b.add(at, "has group and other keys than until and note: write {group: %s}", m.Group)
 	case ok:
 		return true
 	case len(b.doc.MemberGroups) == 0:

@@ -64,8 +64,8 @@ func Start(ctx context.Context, logger log.Logger) (*Demo, error) {
 	var text bytes.Buffer
 	err = configuration.Execute(&text, struct {
 		*fakecloud.Demo
-		URL string
-	}{d.cloud, d.url})
+		URL, Until string
+	}{d.cloud, d.url, time.Now().AddDate(0, 0, 30).Format(time.DateOnly)})
 	if err != nil {
 		d.Stop()
 		return nil, err
@@ -142,13 +142,13 @@ clouds:
         password: {{.Password}}
         project_name: {{.Project}}
     inbound: # what others share with the project
-      expected_owners: [{id: {{.Vendor.ID}}, name: {{.Vendor.Name}}}]
+      expected_owners: [{id: {{.Vendor.ID}}, name: {{.Vendor.Name}}, until: {{.Until}}, note: CHG-1234}]
     images:
 {{- range .Images}}{{if or .Judged .ExpectedVisibility}}
       - id: {{.ID}}
         name: {{.Name}}
         {{- if .Judged}}
-        expected_members: [{{join .Expected ", "}}]
+        expected_members: [{{range $i, $id := .Expected}}{{if $i}}, {{$id}}{{else}}{id: {{$id}}, until: {{$.Until}}}{{end}}{{end}}]
         {{- end}}
         {{- with .ExpectedVisibility}}
         expected_visibility: [{{join . ", "}}]

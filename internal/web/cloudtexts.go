@@ -152,7 +152,8 @@ func (c *cloudView) alike() (lines []string) {
 		e.alike = unread(e) && count[e.img.Why()] >= manyAlike
 	}
 	for _, why := range slices.Sorted(maps.Keys(count)) {
-		if count[why] >= manyAlike {
+		said := slices.ContainsFunc(c.Says, func(line string) bool { return strings.HasSuffix(line, sentence(visible(why))) })
+		if count[why] >= manyAlike && !said {
 			lines = append(lines, number(count[why])+" images were not read: "+sentence(visible(why)))
 		}
 	}

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/url"
+	"strings"
 	"time"
 
 	"glance_share_exporter/collector"
@@ -42,6 +43,7 @@ type imageView struct {
 type rowView struct {
 	Name, ID, Type, Verdict, Class, Status string
 	Address                                string // of the page with all that the member can use
+	Approval                               string // how long it lasts, and its note
 	Created, Updated                       *stamp
 }
 
@@ -120,6 +122,30 @@ func recordFacts(e *entry) (lines []string) {
 	return lines
 }
 
+// lastDay is the last day of an approval that ends at a time, empty where it does not end.
+func lastDay(end time.Time) string {
+	if end.IsZero() {
+		return ""
+	}
+	return end.AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
+// approval says how long an approval lasts, with its note.
+func approval(end time.Time, note string, now time.Time) string {
+	text := ""
+	switch day := lastDay(end); {
+	case day == "":
+	case now.Before(end):
+		text = "approved until " + day
+	default:
+		text = "approval ended after " + day
+	}
+	if note != "" {
+		text = strings.TrimSpace(text + " (" + visible(note) + ")")
+	}
+	return text
+}
+
 // granted is a member's status in words.
 func granted(status string) string {
 	if status == "rejected" {
@@ -150,6 +176,7 @@ func (p *statusPage) row(r *collector.Row, now time.Time) rowView {
 	default:
 		v.Class, v.Verdict = "good", "✔ expected"
 	}
+	v.Approval = approval(r.Until, r.Note, now)
 	if !r.Created.IsZero() {
 		v.Created = moment{r.Created, now}.stamp()
 	}

@@ -85,11 +85,15 @@ func (in *inbound) says(e *entry) (lines []string) {
 	}
 	answer := cmp.Or(answers[string(in.img.Status)], "It is unknown whether the project accepted it.")
 	lines = append(lines, "Owner "+in.owner+" shares it with project "+in.project+".", answer)
+	of := ""
+	if owner := in.img.Owner; owner != nil && approval(owner.Until, owner.Note, e.now) != "" {
+		of = ": " + approval(owner.Until, owner.Note, e.now)
+	}
 	switch {
 	case in.img.Unexpected:
-		return append(lines, "The owner is unexpected.")
+		return append(lines, "The owner is unexpected"+of+".")
 	case in.judged:
-		return append(lines, "The owner is expected.")
+		return append(lines, "The owner is expected"+of+".")
 	}
 	return append(lines, "There are no expected_owners, so the owner is not checked.")
 }

@@ -400,6 +400,15 @@ func TestWhatThePageSays(t *testing.T) {
 			api.members[alpine][0].Status = client.Rejected
 			s.scrape(t)
 		}},
+		{name: "approvals that end", opts: func(o *collector.Options) {
+			until := func(day int) time.Time { return time.Date(2000, 1, day, 0, 0, 0, 0, time.UTC) }
+			o.Images[0].Policy.Members[0].Until, o.Images[0].Policy.Members[0].Note = until(1), "CHG-1234"
+			o.Images[0].Policy.Members[1].Until = until(31)
+			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{{Type: client.TypeProject, ID: search, Until: until(1), Note: "over"}}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
+			s.scrape(t)
+		}},
 		{name: "open to everyone", do: func(t *testing.T, s *site, api *shop) {
 			api.add(debian, "golden-debian-12", client.Community, payments, search)
 			api.add(scratch, "build-scratch", client.Public)

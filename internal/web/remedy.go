@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"regexp"
 	"strings"
 
@@ -51,7 +52,7 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		case len(commands) < maxRemoved:
 			commands = append(commands, removal(s, img.ID, row.ID))
 		}
-		accepted = append(accepted, listItem(row.ID, row.Type, row.Name))
+		accepted = append(accepted, listItem(row.ID, row.Type, "", "", row.Name))
 	}
 	if len(r.Not) > maxRemoved {
 		r.Not = append(r.Not[:maxRemoved], "And so for others.")
@@ -89,7 +90,7 @@ func entryOf(img *collector.ImageSnapshot, more []string) string {
 		if !plainID.MatchString(m.ID) {
 			return ""
 		}
-		b.WriteString("    - " + listItem(m.ID, string(m.Type), m.Name) + "\n")
+		b.WriteString("    - " + listItem(m.ID, string(m.Type), lastDay(m.Until), m.Note, m.Name) + "\n")
 	}
 	for _, item := range more {
 		b.WriteString("    - " + item + "\n")
@@ -101,13 +102,24 @@ func entryOf(img *collector.ImageSnapshot, more []string) string {
 var numeric = regexp.MustCompile(`^[0-9]+([eE][0-9]+)?$`)
 
 // listItem is an entry of expected_members.
-func listItem(id, kind, name string) string {
+func listItem(id, kind, until, note, name string) string {
 	item := id
 	if numeric.MatchString(id) {
 		item = `"` + id + `"`
 	}
+	keys := ""
 	if kind != "project" {
-		item = "{id: " + item + ", type: " + kind + "}"
+		keys += ", type: " + kind
+	}
+	if until != "" {
+		keys += ", until: " + until
+	}
+	if note != "" {
+		quoted, _ := json.Marshal(note) // which is YAML too
+		keys += ", note: " + string(quoted)
+	}
+	if keys != "" {
+		item = "{id: " + item + keys + "}"
 	}
 	if name != "" {
 		item += " # " + visible(name)

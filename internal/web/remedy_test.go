@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
@@ -43,6 +44,17 @@ func TestRemedies(t *testing.T) {
 				"openstack image remove project " + debian + " " + numeric + "\nopenstack image remove project " + debian + " " + sandbox,
 				"- id: " + debian + "\n  expected_visibility: [shared]\n  expected_members:\n    - " + payments + "\n    - " + search +
 					"\n    - \"" + numeric + "\"\n    - " + sandbox + " # dev-sandbox",
+			},
+		},
+		{
+			name: "approvals stay as they are",
+			opts: func(o *collector.Options) {
+				o.Images[0].Policy.Members[0].Until, o.Images[0].Policy.Members[0].Note = time.Date(2999, 2, 1, 0, 0, 0, 0, time.UTC), `CHG "1": x`
+			},
+			members: []client.Member{{Type: client.TypeProject, ID: payments}, {Type: client.TypeProject, ID: sandbox}},
+			want: []string{
+				"openstack image remove project " + debian + " " + sandbox,
+				"- id: " + debian + "\n  expected_members:\n    - {id: " + payments + ", until: 2999-01-31, note: \"CHG \\\"1\\\": x\"}\n    - " + search + "\n    - " + sandbox + " # dev-sandbox",
 			},
 		},
 		{

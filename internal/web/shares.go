@@ -26,6 +26,8 @@ type share struct {
 	MemberName string `json:"member_name,omitempty"`
 	Status     string `json:"status,omitempty"`
 	Expected   *bool  `json:"expected,omitempty"` // nil: not judged
+	Until      string `json:"until,omitempty"`    // the last day
+	Note       string `json:"note,omitempty"`
 	Created    string `json:"created,omitempty"`
 	Updated    string `json:"updated,omitempty"`
 	ReadAt     string `json:"read_at,omitempty"`
@@ -39,7 +41,7 @@ type share struct {
 // shareColumns are the head of the CSV.
 var shareColumns = []string{
 	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "visibility", "member_type", "member_id", "member_name", "status",
-	"expected", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
+	"expected", "until", "note", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
 }
 
 func (s *share) columns() []string {
@@ -51,7 +53,7 @@ func (s *share) columns() []string {
 	}
 	return []string{
 		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.Visibility, s.MemberType, s.MemberID, s.MemberName, s.Status,
-		flag(s.Expected), s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
+		flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
 		s.Problem,
 	}
 }
@@ -207,7 +209,7 @@ func (e *entry) shares() (rows []*share) {
 		}
 		row := base
 		row.Row, row.MemberType, row.MemberID, row.MemberName, row.Status = "member", m.Type, m.ID, m.Name, m.Status
-		row.Created, row.Updated = exactly(m.Created), exactly(m.Updated)
+		row.Until, row.Note, row.Created, row.Updated = lastDay(m.Until), m.Note, exactly(m.Created), exactly(m.Updated)
 		if m.Judgement != collector.UnjudgedMember {
 			expected := m.Judgement == collector.ExpectedMemberSeen
 			row.Expected = &expected
@@ -224,6 +226,9 @@ func (e *entry) shares() (rows []*share) {
 func (in *inbound) share(row share) *share {
 	row.Row, row.MemberType, row.MemberID, row.MemberName = "inbound", "project", in.projectID, in.projectName
 	row.OwnerName, row.Status, row.ReadAt, row.Problem = in.ownerName, string(in.img.Status), exactly(in.read), ""
+	if owner := in.img.Owner; owner != nil {
+		row.Until, row.Note = lastDay(owner.Until), owner.Note
+	}
 	if in.judged {
 		expected := !in.img.Unexpected
 		row.Expected = &expected
