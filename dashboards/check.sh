@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Checks the alert rules, their tests, that the tests notice a broken rule, the runbooks and alertmanager.yml. As arguments
-# it takes any number of promtools, of different releases; without one, $PROMTOOL or the promtool of the PATH.
+# it takes any number of promtools, of different releases; without one, $PROMTOOL or the promtool of the PATH. Beside each is a
+# prometheus, which runs the dashboard's queries.
 #
-#     AMTOOL=amtool ./check.sh /usr/bin/promtool ./promtool-3
+#     AMTOOL=amtool ./check.sh /usr/bin/promtool ./prometheus-3/promtool
 #
 # The mutations run with the last promtool alone, and take an hour. MUTATIONS=84 runs so many of them, MUTATIONS=0 none, and
 # both leave out two of the four pairs of intervals.
@@ -14,6 +15,7 @@ for promtool; do
   printf -- '-- %s: %s\n' "$promtool" "$("$promtool" --version 2>&1 | head -1)"
   "$promtool" check rules alerts.rules.yml
   "$promtool" test rules alerts.records.test.yml alerts.test.yml alerts.gaps.test.yml alerts.inbound.test.yml alerts.faults.test.yml
+  PROMETHEUS=$(dirname "$(command -v "$promtool")")/prometheus go test -count=1 -run TestPanels .
 done
 
 printf -- '-- runbooks\n'

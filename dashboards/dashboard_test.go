@@ -388,6 +388,10 @@ func TestDashboardFaults(t *testing.T) {
 		{"no cloud", `,cloud=~\"$cloud\"`, ``, "without cloud"},
 		{"not aggregated", `"expr":"max(glance_image_member_updated_timestamp_seconds`, `"expr":"(glance_image_member_updated_timestamp_seconds`, "is not aggregated"},
 		{"a fixed rate", `[$__rate_interval]`, `[5m]`, "$__rate_interval"},
+		{
+			"classic histograms alone", `or\nhistogram_quantile(0.99, sum by (cloud) (rate(glance_api_request_duration_seconds{`,
+			`or\nhistogram_quantile(0.99, sum by (le, cloud) (rate(glance_api_request_duration_seconds_bucket{`, "native histograms",
+		},
 		{"a made-up zero", `"expr":"count(`, `"expr":"vector(0) or count(`, "vector makes a value"},
 		{"no title", `"title":"Members"`, `"title":""`, "needs a title"},
 		{"no description", `"description":"Members of all images that could be read`, `"description":"", "x":"`, "needs a title, a description"},

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // known are the metrics that queries may ask for, with their labels.
 type known map[string][]string
 
+// classicPart ends the names of the series that only a classic histogram has.
+var classicPart = regexp.MustCompile(`_(bucket|sum|count)$`)
+
 var describing = regexp.MustCompile(`fqName: "([^"]*)".*variableLabels: \{([^}]*)\}`)
 
 // knownMetrics are those of the exporter's registry, and those that Prometheus makes itself.
@@ -91,6 +94,10 @@ func (k known) check(query string) (problems []string) {
 				if m.Name != "__name__" && m.Name != "job" && m.Name != "instance" && !strings.HasPrefix(m.Name, "exported_") && !slices.Contains(labels, m.Name) {
 					problems = append(problems, fmt.Sprintf("%s has no label %s: %s", n.Name, m.Name, query))
 				}
+			}
+			if native := classicPart.ReplaceAllString(n.Name, ""); native != n.Name && !slices.ContainsFunc(selectors(expr),
+				func(s *parser.VectorSelector) bool { return s.Name == native }) {
+				problems = append(problems, fmt.Sprintf("%s is not there where Prometheus scrapes native histograms: add \"or\" and the same of %s: %s", n.Name, native, query))
 			}
 		case *parser.AggregateExpr:
 			for _, l := range n.Grouping {
