@@ -37,7 +37,7 @@ printf -- '-- alertmanager.yml\n'
 printf -- '-- other intervals, and histories\n'
 short=(-short) # two of the four pairs of intervals
 [ -n "${MUTATIONS:-}" ] || short=()
-PROMTOOL=$promtool go test -count=1 -timeout 40m "${short[@]}" -run 'TestVariants|TestHistories' .
+PROMTOOL=$promtool go test -count=1 -timeout 40m "${short[@]}" -run 'TestVariants|TestHistories|TestLateResults' .
 
 if [ "${MUTATIONS:-1}" != 0 ]; then
   printf -- '-- mutations\n'

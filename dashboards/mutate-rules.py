@@ -27,6 +27,10 @@ EQUIVALENT = {
     ("GlanceInboundImageVanished", "[6h] at 3:73 -> [12h]"): "the two must be equal, and the other one is as short",
     ("GlanceInboundImageVanished", "[6h] at 5:92 -> [12h]"): "what is older is no maximum of the other one",
     ("GlanceInboundImageVanished", "drop unless at 7:13 and what follows"): "only vmalert, with its delay, has what is held and older than the last read",
+    **{("GlanceInboundImageVanished", what): "only a ruler whose results arrive late needs it, see TestLateResults" for what in (
+        "drop unless at 8:13 and what follows", "== at 9:43 -> !=", "1 at 9:46 -> 0", "and at 10:15 -> unless", "drop and at 10:15 and what follows",
+        "drop image_id at 10:29", "drop image_name at 10:39", "drop owner_id at 10:51", "drop owner_name at 10:61", "drop status at 10:73",
+        ">= at 11:53 -> <", ">= at 11:53 -> >")},
     ("glance:inbound_image:held", "drop expected at 6:71"): "all that is seen of an image has one answer to whether its owner is expected",
 }
 
