@@ -25,7 +25,7 @@ type dashboard struct {
 	SchemaVersion int
 	Editable      bool
 	Refresh       any
-	Inputs        any `json:"__inputs"`
+	Inputs        []struct{ Name, Type, PluginID string } `json:"__inputs"`
 	Annotations   struct{ List []annotation }
 	Templating    struct{ List []variable }
 	Panels        []*panel
@@ -46,6 +46,7 @@ type variable struct {
 	Datasource                  dataSource
 	Query                       json.RawMessage
 	Multi, IncludeAll           bool
+	Current                     struct{ Value any }
 	Refresh                     int
 }
 
@@ -56,6 +57,7 @@ type panel struct {
 	Datasource  dataSource
 	GridPos     struct{ X, Y, W, H int }
 	Targets     []target
+	Options     struct{ ShowValue string }
 	FieldConfig struct {
 		Defaults  fieldDefaults
 		Overrides []struct {
@@ -111,10 +113,10 @@ func lint(d *dashboard, k known) (problems []string) {
 		bad("schemaVersion is %d", d.SchemaVersion)
 	case d.ID != nil || d.UID == "":
 		bad("it needs a uid and no id")
-	case d.Inputs != nil:
-		bad("__inputs are not resolved by provisioning")
-	case d.Editable:
-		bad("it is editable")
+	case len(d.Inputs) != 1 || d.Inputs[0].Type != "datasource" || d.Inputs[0].PluginID != "prometheus":
+		bad("__inputs do not ask for a Prometheus")
+	case !d.Editable:
+		bad("it is not editable")
 	case d.Title == "" || d.Description == "":
 		bad("it needs a title and a description")
 	}
@@ -135,7 +137,11 @@ func lint(d *dashboard, k known) (problems []string) {
 		}
 		query("annotation "+a.Name, a.Target.Expr)
 	}
-	problems = append(problems, lintVariables(d.Templating.List, k)...)
+	var inputs []string
+	for _, input := range d.Inputs {
+		inputs = append(inputs, input.Name)
+	}
+	problems = append(problems, lintVariables(d.Templating.List, inputs, k)...)
 	if !slices.ContainsFunc(d.Annotations.List, func(a annotation) bool {
 		return a.UseValueForTime != "" && strings.Contains(a.Target.Expr, "glance_image_member_updated_timestamp_seconds")
 	}) {
@@ -163,7 +169,7 @@ func lint(d *dashboard, k known) (problems []string) {
 	return append(problems, lintLayout(d.Panels)...)
 }
 
-func lintVariables(list []variable, k known) (problems []string) {
+func lintVariables(list []variable, inputs []string, k known) (problems []string) {
 	bad := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
 	var names []string
 	for _, v := range list {
@@ -172,6 +178,10 @@ func lintVariables(list []variable, k known) (problems []string) {
 			bad("variable %s has no label", v.Name)
 		}
 		if v.Type == "datasource" {
+			// An import replaces it. What is provisioned has it as it is, so nothing else may refer to it: Grafana selects another one here.
+			if len(inputs) != 1 || v.Current.Value != "${"+inputs[0]+"}" {
+				bad("variable %s does not begin with the data source of __inputs", v.Name)
+			}
 			continue
 		}
 		if v.Datasource != theDataSource || !v.Multi || !v.IncludeAll || v.Refresh != 2 || v.AllValue == "" {
@@ -191,7 +201,7 @@ func lintVariables(list []variable, k known) (problems []string) {
 			bad("variable %s: %s", v.Name, p)
 		}
 	}
-	if want := []string{"datasource", "job", "instance", "cloud", "image"}; !slices.Equal(names, want) {
+	if want := []string{"datasource", "job", "instance", "cloud", "image", "member"}; !slices.Equal(names, want) {
 		bad("the variables are %s, not %s", names, want)
 	}
 	return problems
@@ -219,14 +229,25 @@ func lintPanel(p *panel) (problems []string) {
 	if p.Type == "stat" && !slices.ContainsFunc(f.Mappings, nullIsNeutral) {
 		bad("no mapping of null to a neutral colour")
 	}
+	// On a window of 900 pixels, with some 8 for a letter of the title and 48 for the frame and the mark of the description.
+	if p.Type == "stat" && 900*p.GridPos.W/24 < 8*len(p.Title)+48 {
+		bad("its title does not fit")
+	}
+	if p.Type == "state-timeline" && p.Options.ShowValue != "auto" {
+		bad("shows states by their colours alone")
+	}
 	if (p.Type == "timeseries" || p.Type == "state-timeline") && f.Custom.SpanNulls != false {
 		bad("connects what is before and after a gap")
 	}
 	for _, o := range p.FieldConfig.Overrides {
 		for _, prop := range o.Properties {
 			var maps []mapping
+			// Text of its own on a colour is readable in both themes, a coloured text is not.
+			if prop.ID == "custom.cellOptions" && !strings.Contains(string(prop.Value), "color-background") {
+				bad("%s: its colour is not a background", o.Matcher.Options)
+			}
 			if prop.ID == "mappings" && (json.Unmarshal(prop.Value, &maps) != nil || !slices.ContainsFunc(maps, nullIsNotGood)) {
-				bad("%s: no mapping of null to another colour than green", o.Matcher.Options)
+				bad("%s: no mapping of null to another colour than blue", o.Matcher.Options)
 			}
 		}
 	}
@@ -251,7 +272,7 @@ func nullIsNeutral(m mapping) bool {
 
 func nullIsNotGood(m mapping) bool {
 	match, color := special(m)
-	return strings.HasPrefix(match, "null") && color != "green" && color != ""
+	return strings.HasPrefix(match, "null") && color != "blue" && color != ""
 }
 
 // lintLayout finds holes and overlaps: every line of the grid is full.
@@ -292,8 +313,8 @@ func lintQuery(query string, k known) (problems []string) {
 		if s.Name == "ALERTS" {
 			continue // alerts have no job and no instance
 		}
-		for _, name := range []string{"job", "instance", "cloud", "image_name"} {
-			variable := strings.TrimSuffix(name, "_name")
+		for _, name := range []string{"job", "instance", "cloud", "image_name", "member_id"} {
+			variable := strings.TrimSuffix(strings.TrimSuffix(name, "_name"), "_id")
 			has := name == "job" || name == "instance" || slices.Contains(k[s.Name], name)
 			if has && matched[name] != fmt.Sprintf("%s=~\"$%s\"", name, variable) {
 				problems = append(problems, fmt.Sprintf("%s without %s=~\"$%s\"", s, name, variable))
@@ -346,6 +367,13 @@ func TestDashboard(t *testing.T) {
 	for _, p := range lint(d, knownMetrics(t)) {
 		t.Error(p)
 	}
+	// Beside the variable, nothing needs what only an import resolves; and red is never against green.
+	if n := strings.Count(string(text), "${DS_PROMETHEUS}"); n != 2 {
+		t.Errorf("${DS_PROMETHEUS} is there %d times", n)
+	}
+	if strings.Contains(string(text), "green") {
+		t.Error("something is green")
+	}
 	queries := 0
 	for _, p := range d.Panels {
 		queries += len(p.Targets)
@@ -369,8 +397,13 @@ func TestDashboardFaults(t *testing.T) {
 	for _, test := range []struct{ name, old, new, want string }{
 		{"schema", `"schemaVersion":39`, `"schemaVersion":42`, "schemaVersion is 42"},
 		{"id", `"uid":"glance-image-sharing"`, `"uid":"x","id":1`, "no id"},
-		{"inputs", `"tags":[`, `"__inputs":[], "tags":[`, "__inputs"},
-		{"editable", `"editable":false`, `"editable":true`, "editable"},
+		{"inputs", `"type":"datasource","pluginId":"prometheus"`, `"type":"datasource","pluginId":"loki"`, "__inputs"},
+		{"a data source that no import gives", `"value":"${DS_PROMETHEUS}"`, `"value":"${DS_OTHER}"`, "does not begin with"},
+		{"editable", `"editable":true`, `"editable":false`, "editable"},
+		{"a long title", `"title":"Missing"`, `"title":"Missing members of all images"`, "its title does not fit"},
+		{"colours alone", `"showValue":"auto"`, `"showValue":"never"`, "colours alone"},
+		{"coloured text", `"type":"color-background","mode":"basic"`, `"type":"color-text"`, "not a background"},
+		{"no member", `,member_id=~\"$member\"`, ``, "without member_id"},
 		{"refresh", `"refresh":"1m"`, `"refresh":false`, "refresh"},
 		{"data source", `"uid":"${datasource}"`, `"uid":"prometheus"`, "data source"},
 		{"a variable", `"multi":true`, `"multi":false`, "multi"},
@@ -398,12 +431,12 @@ func TestDashboardFaults(t *testing.T) {
 		{"no unit", `"unit":"dateTimeFromNow"`, `"unit":""`, "and a unit"},
 		{"no word for no data", `"noValue":"no data"`, `"noValue":""`, "does not say"},
 		{"a green base", `"color":"text","value":null`, `"color":"green","value":null`, "base colour"},
-		{"a green null", `"match":"null+nan","result":{"text":"not known","color":"text"`, `"match":"null+nan", "result":{"text":"0", "color":"green"`, "null"},
-		{"a green cell", `"text":"not judged","color":"text"`, `"text":"expected", "color":"green"`, "other colour"},
+		{"a good null", `"match":"null+nan","result":{"text":"not known","color":"text"`, `"match":"null+nan", "result":{"text":"0", "color":"blue"`, "null"},
+		{"a good cell", `"text":"not judged","color":"transparent","index":5`, `"text":"expected", "color":"blue","index":5`, "other colour"},
 		{"a bridged gap", `"spanNulls":false`, `"spanNulls":true`, "gap"},
 		{"the same id", `"id":2,`, `"id":1,`, "there twice"},
-		{"an overlap", `"x":3,`, `"x":2,`, "lies over"},
-		{"a hole", `"w":24,"h":5`, `"w":23, "h":5`, "are empty"},
+		{"an overlap", `"x":6,"y":1`, `"x":5,"y":1`, "lies over"},
+		{"a hole", `"w":24,"x":0,"y":7`, `"w":23,"x":0,"y":7`, "are empty"},
 		{"no annotation", `"useValueForTime":"on"`, `"useValueForTime":""`, "no annotation"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
