@@ -4,7 +4,9 @@ package tools
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-jsonnet"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	monitoringv1alpha1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	appsv1 "k8s.io/api/apps/v1"
@@ -29,6 +32,7 @@ import (
 const (
 	root  = "../.."
 	chart = root + "/deploy/helm/glance-share-exporter"
+	image = "--set=image.repository=registry.example.com/glance_share_exporter"
 )
 
 // buildDir is where programs are built; TestMain makes and removes it.
@@ -94,6 +98,7 @@ type release struct {
 	dashboard      *corev1.ConfigMap
 	budget         *policyv1.PodDisruptionBudget
 	policy         *networkingv1.NetworkPolicy
+	ingress        *networkingv1.Ingress
 	serviceMonitor *monitoringv1.ServiceMonitor
 	rule           *monitoringv1.PrometheusRule
 	scrapeConfig   *monitoringv1alpha1.ScrapeConfig
@@ -102,7 +107,7 @@ type release struct {
 // render renders the chart and decodes every document by its type, in which it may have no unknown field.
 func render(t *testing.T, args ...string) release {
 	t.Helper()
-	text, err := helm(t, append([]string{"template", "prod", chart, "--namespace", "images"}, args...)...)
+	text, err := helm(t, append([]string{"template", "prod", chart, "--namespace", "images", image}, args...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,6 +140,8 @@ func render(t *testing.T, args ...string) release {
 			into = &r.budget
 		case "networking.k8s.io/v1 NetworkPolicy":
 			into = &r.policy
+		case "networking.k8s.io/v1 Ingress":
+			into = &r.ingress
 		case "monitoring.coreos.com/v1 ServiceMonitor":
 			into = &r.serviceMonitor
 		case "monitoring.coreos.com/v1 PrometheusRule":
@@ -236,9 +243,9 @@ func checkRelease(t *testing.T, r release) corev1.Container {
 			if !ports[probe.HTTPGet.Port.StrVal] {
 				t.Errorf("the %s probe asks port %v", what, probe.HTTPGet.Port)
 			}
-			want := "/-/healthy"
+			want := prefix(t, c) + "/-/healthy"
 			if what == "readiness" {
-				want = "/-/ready"
+				want = prefix(t, c) + "/-/ready"
 			}
 			equal(t, what+" probe", want, probe.HTTPGet.Path)
 		case probe.Exec == nil:
@@ -264,6 +271,21 @@ func checkRelease(t *testing.T, r release) corev1.Container {
 	}
 	checkFlags(t, c)
 	return c
+}
+
+// prefix returns the path of --web.external-url, which is before that of every page.
+func prefix(t *testing.T, c corev1.Container) string {
+	t.Helper()
+	for _, arg := range c.Args {
+		if address, ok := strings.CutPrefix(arg, "--web.external-url="); ok {
+			u, err := url.Parse(address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return strings.TrimSuffix(u.Path, "/")
+		}
+	}
+	return ""
 }
 
 // checkRestricted checks what the Pod Security Standard "restricted" demands, and a read-only root beside it.
@@ -365,20 +387,23 @@ func checkConfig(t *testing.T, r release, c corev1.Container) {
 	}
 }
 
-func checkRules(t *testing.T, r release, runbooks string) {
+// checkRules compares the rules with dashboards/alerts.rules.yml and the links with those of the mixin.
+func checkRules(t *testing.T, r release, exporterURL, dashboardURL string) {
 	t.Helper()
-	text, err := os.ReadFile(root + "/dashboards/alerts.rules.yml")
+	vm := jsonnet.MakeVM()
+	vm.ExtVar("exporterURL", exporterURL)
+	vm.ExtVar("dashboardURL", dashboardURL)
+	text, err := vm.EvaluateAnonymousSnippet("test", `((import '`+root+`/dashboards/mixin.libsonnet')
+		+ {_config+:: {exporterURL: std.extVar('exporterURL'), dashboardURL: std.extVar('dashboardURL')}}).prometheusAlerts`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	const shipped = "https://docs.example.com/glance_share_exporter/dashboards/runbooks.md"
-	text = bytes.ReplaceAll(text, []byte(shipped), []byte(runbooks))
 	var want monitoringv1.PrometheusRuleSpec
-	if err := yaml.UnmarshalStrict(text, &want); err != nil {
+	if err := yaml.UnmarshalStrict([]byte(text), &want); err != nil {
 		t.Fatal(err)
 	}
 	if len(want.Groups) == 0 || len(want.Groups[0].Rules) < 23 {
-		t.Fatalf("dashboards/alerts.rules.yml has %d groups", len(want.Groups))
+		t.Fatalf("the mixin has %d groups", len(want.Groups))
 	}
 	equal(t, "rules", want, r.rule.Spec)
 }
@@ -399,10 +424,10 @@ func TestOneExporter(t *testing.T) {
 	r := render(t, ci("one"))
 	c := checkRelease(t, r)
 	checkConfig(t, r, c)
-	checkRules(t, r, "https://docs.example.com/glance_share_exporter/dashboards/runbooks.md")
+	checkRules(t, r, "", "")
 	checkDashboard(t, r)
 	equal(t, "replicas", int32(1), *r.deployment.Spec.Replicas)
-	if r.budget != nil || r.scrapeConfig != nil || len(r.deployment.Spec.Template.Spec.TopologySpreadConstraints) > 0 {
+	if r.budget != nil || r.scrapeConfig != nil || r.ingress != nil || len(r.deployment.Spec.Template.Spec.TopologySpreadConstraints) > 0 {
 		t.Error("it has what is for more than one")
 	}
 	// The text is the one that was given, comments and odd IDs too.
@@ -436,7 +461,7 @@ func TestFourExportersWithEightShards(t *testing.T) {
 	r := render(t, ci("shards"))
 	c := checkRelease(t, r)
 	checkConfig(t, r, c)
-	checkRules(t, r, "https://wiki.example.com/image-sharing")
+	checkRules(t, r, "https://monitoring.example.com/images/", "https://grafana.example.com/d/glance-image-sharing")
 	checkDashboard(t, r)
 	equal(t, "replicas", int32(4), *r.deployment.Spec.Replicas)
 	if r.budget == nil || r.budget.Spec.MaxUnavailable.IntVal != 1 || len(r.deployment.Spec.Template.Spec.TopologySpreadConstraints) != 1 {
@@ -450,8 +475,8 @@ func TestFourExportersWithEightShards(t *testing.T) {
 	if s == nil || len(s.Spec.HTTPSDConfigs) != 1 {
 		t.Fatal("no ScrapeConfig with /sd")
 	}
-	equal(t, "/sd", "https://prod-glance-share-exporter.images.svc:10292/sd", string(s.Spec.HTTPSDConfigs[0].URL))
-	equal(t, "/sd's address", fmt.Sprintf("https://%s.%s.svc:%d/sd", r.service.Name, r.service.Namespace, r.service.Spec.Ports[0].Port), string(s.Spec.HTTPSDConfigs[0].URL))
+	equal(t, "/sd", "https://prod-glance-share-exporter.images.svc:10292/images/sd", string(s.Spec.HTTPSDConfigs[0].URL))
+	equal(t, "/sd's address", fmt.Sprintf("https://%s.%s.svc:%d/images/sd", r.service.Name, r.service.Namespace, r.service.Spec.Ports[0].Port), string(s.Spec.HTTPSDConfigs[0].URL))
 	equal(t, "job", "glance", *s.Spec.JobName)
 	equal(t, "scheme", "HTTPS", string(*s.Spec.Scheme))
 	for what, ok := range map[string]bool{
@@ -466,6 +491,16 @@ func TestFourExportersWithEightShards(t *testing.T) {
 	if c.LivenessProbe.Exec == nil || c.ReadinessProbe.Exec == nil {
 		t.Error("the kubelet asks without a password")
 	}
+	equal(t, "external URL", true, slices.Contains(c.Args, "--web.external-url=https://monitoring.example.com/images/"))
+	equal(t, "external URL of the probe", true, slices.Contains(c.LivenessProbe.Exec.Command, "--web.external-url=https://monitoring.example.com/images/"))
+	equal(t, "path of the pods", "/images/metrics", r.serviceMonitor.Spec.Endpoints[0].Path)
+	rule, prefix := r.ingress.Spec.Rules[0], networkingv1.PathTypePrefix
+	equal(t, "host", "monitoring.example.com", rule.Host)
+	equal(t, "path", []networkingv1.HTTPIngressPath{{Path: "/images", PathType: &prefix, Backend: networkingv1.IngressBackend{
+		Service: &networkingv1.IngressServiceBackend{Name: r.service.Name, Port: networkingv1.ServiceBackendPort{Name: r.service.Spec.Ports[0].Name}},
+	}}}, rule.HTTP.Paths)
+	equal(t, "TLS", []networkingv1.IngressTLS{{Hosts: []string{rule.Host}, SecretName: "monitoring-tls"}}, r.ingress.Spec.TLS)
+	equal(t, "class", "nginx", *r.ingress.Spec.IngressClassName)
 	equal(t, "where the clouds are", "203.0.113.0/24", r.policy.Spec.Egress[1].To[0].IPBlock.CIDR)
 }
 
@@ -474,6 +509,19 @@ func TestDemoOfTheChart(t *testing.T) {
 	c := checkRelease(t, r)
 	if !slices.Contains(c.Args, "--demo") || r.config != nil || len(c.VolumeMounts) > 0 {
 		t.Errorf("arguments %v, mounts %v", c.Args, c.VolumeMounts)
+	}
+}
+
+// Whatever an external URL ends with, all that asks for a page asks under its path.
+func TestExternalURL(t *testing.T) {
+	for address, want := range map[string]string{"https://a.example.com": "", "https://a.example.com/": "", "http://a.example.com:8080/x/y/": "/x/y"} {
+		r := render(t, "--set=demo=true,serviceMonitor.enabled=true,scrapeConfig.enabled=true,ingress.enabled=true,web.externalURL="+address)
+		equal(t, "prefix", want, prefix(t, checkRelease(t, r)))
+		equal(t, "path to scrape", want+"/metrics", r.serviceMonitor.Spec.Endpoints[0].Path)
+		equal(t, "/sd", "http://prod-glance-share-exporter.images.svc:10292"+want+"/sd", string(r.scrapeConfig.Spec.HTTPSDConfigs[0].URL))
+		equal(t, "host", "a.example.com", r.ingress.Spec.Rules[0].Host)
+		equal(t, "path", cmp.Or(want, "/"), r.ingress.Spec.Rules[0].HTTP.Paths[0].Path)
+		equal(t, "TLS of the Ingress", 0, len(r.ingress.Spec.TLS))
 	}
 }
 
@@ -548,6 +596,16 @@ func TestMistakesInValues(t *testing.T) {
 		args []string
 		err  string
 	}{
+		"no image": {
+			[]string{"--set=demo=true,image.repository="},
+			"image.repository: not set: build the image, push it to your registry, and set image.repository=REGISTRY/glance_share_exporter, see docs/install.md",
+		},
+		"an Ingress to nowhere": {
+			[]string{"--set=demo=true,ingress.enabled=true"},
+			"ingress.enabled: host and path are not known: set web.externalURL, such as https://monitoring.example.com/images",
+		},
+		"a URL without a host":       {[]string{"--set=demo=true,web.externalURL=https:///x"}, "/web/externalURL"},
+		"a URL with a password":      {[]string{"--set=demo=true,web.externalURL=https://u:hunter2@a.example.com"}, "web.externalURL: it has a user or a password"},
 		"nothing to watch":           {nil, "what is to be watched? Give exporter.yml by --set-file config=exporter.yml, or set one of existingConfigMap and demo: true"},
 		"two things to watch":        {[]string{"--set=demo=true,existingConfigMap=x"}, "what is to be watched?"},
 		"a key that there is not":    {[]string{"--set=demo=true,replica=2"}, "additional properties 'replica' not allowed"},
@@ -582,7 +640,7 @@ func TestMistakesInValues(t *testing.T) {
 		"a policy that lets everyone in": {[]string{"--set=demo=true,networkPolicy.enabled=true", "--set-json=networkPolicy.from=[]"}, "minItems: got 0, want 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := helm(t, append([]string{"template", "prod", chart}, test.args...)...)
+			out, err := helm(t, append([]string{"template", "prod", chart, image}, test.args...)...)
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("want an error with %q, got %v\n%.500s", test.err, err, out)
 			}
@@ -636,12 +694,12 @@ func TestNotes(t *testing.T) {
 		"many":   {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
 		"by hand": {
 			[]string{ci("shards"), "--set=serviceMonitor.enabled=false,scrapeConfig.enabled=false"},
-			[]string{"https://prod-glance-share-exporter.images.svc:10292/sd", "nobody watches prod otherwise"},
+			[]string{"https://prod-glance-share-exporter.images.svc:10292/images/sd", "nobody watches prod otherwise"},
 			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := helm(t, append([]string{"install", "prod", chart, "--namespace", "images", "--dry-run=client"}, test.args...)...)
+			out, err := helm(t, append([]string{"install", "prod", chart, "--namespace", "images", "--dry-run=client", image}, test.args...)...)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -91,7 +91,21 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{- /* The path of web.externalURL, before that of every page. */ -}}
+{{- define "exporter.prefix" -}}
+{{- (urlParse .Values.web.externalURL).path | trimSuffix "/" -}}
+{{- end -}}
+
 {{- define "exporter.check" -}}
+{{- if not .Values.image.repository -}}
+{{- fail "image.repository: not set: build the image, push it to your registry, and set image.repository=REGISTRY/glance_share_exporter, see docs/install.md" -}}
+{{- end -}}
+{{- if (urlParse .Values.web.externalURL).userinfo -}}
+{{- fail "web.externalURL: it has a user or a password, and every alert shows it: leave them out" -}}
+{{- end -}}
+{{- if and .Values.ingress.enabled (not .Values.web.externalURL) -}}
+{{- fail "ingress.enabled: host and path are not known: set web.externalURL, such as https://monitoring.example.com/images" -}}
+{{- end -}}
 {{- $sources := compact (list .Values.config .Values.existingConfigMap (ternary "demo" "" .Values.demo)) -}}
 {{- if ne (len $sources) 1 -}}
 {{- fail "what is to be watched? Give exporter.yml by --set-file config=exporter.yml, or set one of existingConfigMap and demo: true" -}}
