@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks all that is packed around the exporter: chart, compose and SBOM, unit, release and image, and what it is built from
+# Checks all that is packed around the exporter: chart, compose and SBOM, unit, release, deb and image, and what it is built from
 # for known vulnerabilities. As root on Debian 12 with Go; it takes some ten minutes, most of them the image's.
 #
 # GOVULNDB is the URL of the database of vulnerabilities, if it is not Go's own.
@@ -23,6 +23,8 @@ printf '== unit\n'
 ./check-unit.sh
 printf '== release\n'
 ./check-release.sh
+printf '== deb\n'
+./check-deb.sh
 printf '== image\n'
 ./check-image.sh
 printf '== all is well after %d s%s\n' "$SECONDS" "$unchecked"

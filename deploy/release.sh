@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Makes dist/: per platform an archive with the program, its documents and the licences of all that it is linked with, and a
-# list of what it was built from (SBOM, CycloneDX); and the SHA-256 checksums of all. The same sources, Go and version make the same bytes.
+# Makes dist/: per platform an archive with the program, its documents and the licences of all that it is linked with, a package for
+# Debian, and a list of what it was built from (SBOM, CycloneDX); and the SHA-256 checksums of all. The same sources, Go and version
+# make the same bytes.
 #
 #     deploy/release.sh 1.2.3
 #
@@ -29,6 +30,7 @@ build() { # GOARCH OUTPUT
 
 go build -C deploy/tools -buildvcs=false -o "$work/sbom" ./sbom
 go build -buildvcs=false -o "$work/notices" ./deploy/notices
+go build -C deploy/tools -buildvcs=false -o "$work/nfpm" github.com/goreleaser/nfpm/v2/cmd/nfpm
 build "$(go env GOHOSTARCH)" "$work/host"
 for arch in amd64 arm64; do
   base=$name-$version.linux-$arch
@@ -48,7 +50,8 @@ for arch in amd64 arm64; do
   chmod 755 "$dir/$name"
   tar --create --directory "$work" --format gnu --sort name --mtime "@$SOURCE_DATE_EPOCH" --owner 0 --group 0 --numeric-owner "$base" |
     gzip --no-name --best >"$dist/$base.tar.gz"
+  deploy/deb/build.sh "$work/nfpm" "$dir" "$version" "$arch" "$dist"
   "$work/sbom" -version "$version" -time "$SOURCE_DATE_EPOCH" "$dir/$name" >"$dist/$base.cdx.json"
 done
 cd "$dist"
-sha256sum -- *.tar.gz *.cdx.json >sha256sums.txt
+sha256sum -- *.tar.gz *.deb *.cdx.json >sha256sums.txt
