@@ -663,3 +663,54 @@ func TestDockerignoreLetsTheSourcesThrough(t *testing.T) {
 		}
 	}
 }
+
+// What the documents quote of the log and of errors is what the program says.
+func TestTheDocsQuoteTheLog(t *testing.T) {
+	var source strings.Builder
+	for _, pattern := range []string{"client/*.go", "collector/*.go", "internal/config/*.go", "internal/exporter/*.go", "internal/serve/*.go", "internal/web/*.go"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			t.Fatal(pattern, err)
+		}
+		for _, path := range paths {
+			if !strings.HasSuffix(path, "_test.go") {
+				source.WriteString(readText(t, path))
+			}
+		}
+	}
+	said := regexp.MustCompile(`(?m)(^|\s)//.*$`).ReplaceAllString(source.String(), "")
+	said = regexp.MustCompile(`" \+\s*"`).ReplaceAllString(said, "")
+	words := regexp.MustCompile("`([a-z][a-z]*[ :][^`\n]*)`")
+	other := regexp.MustCompile(`^(openstack|systemctl|journalctl|curl|docker|kubectl|amtool|go|make|helm|git|max|min|sum|rate|increase|apt-get|dpkg|buildah|export|cat|api|level|glance_|is_public)\b|[={}\[\]]|--|^[a-z_]+: [a-z0-9\[{-]`)
+	status := regexp.MustCompile(`^[1-5][0-9][0-9] [A-Z]`)
+	check := func(where, text string) {
+		for _, quoted := range strings.Split(text, "...") {
+			quoted = strings.Trim(quoted, " :")
+			if !strings.Contains(quoted, " ") {
+				continue
+			}
+			if operation, after, found := strings.Cut(quoted, ": "); found && strings.Contains(said, operation) {
+				quoted = after // behind the name of an operation
+			}
+			if status.MatchString(quoted) {
+				continue
+			}
+			if !strings.Contains(said, quoted) {
+				t.Errorf("%s quotes %q, and the program does not say it", where, quoted)
+			}
+		}
+	}
+	for _, page := range []string{"README.md", "docs/troubleshooting.md", "docs/credentials.md", "docs/huawei-cloud.md", "dashboards/runbooks.md"} {
+		for _, found := range words.FindAllStringSubmatch(readText(t, page), -1) {
+			if !other.MatchString(found[1]) {
+				check(page, found[1])
+			}
+		}
+	}
+	rules := readText(t, "dashboards/alerts.rules.yml")
+	for _, sentence := range regexp.MustCompile(`look\s+for\s+([^.]*)\.`).FindAllStringSubmatch(rules, -1) {
+		for _, found := range regexp.MustCompile(`"([^"]+)"`).FindAllStringSubmatch(strings.Join(strings.Fields(sentence[1]), " "), -1) {
+			check("dashboards/alerts.rules.yml", found[1])
+		}
+	}
+}
