@@ -3,6 +3,7 @@ package client
 import (
 	"encoding/base64"
 	"errors"
+	"math/bits"
 	"net/textproto"
 	"net/url"
 	"regexp"
@@ -206,8 +207,10 @@ func (s *Secrets) longest(text string, at int, steps *int) (from, to int, found 
 		return from, to, found
 	}
 	for _, r := range readings(text[at:], 0) {
-		for second := range 256 {
-			look(s.forms[[2]byte{r.text[0], byte(second)}])
+		for word, set := range s.begins[int(r.text[0])<<2 : int(r.text[0])<<2+4] {
+			for ; set != 0; set &= set - 1 {
+				look(s.forms[[2]byte{r.text[0], byte(word<<6 | bits.TrailingZeros64(set))}])
+			}
 		}
 	}
 	return from, to, found

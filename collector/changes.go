@@ -92,27 +92,34 @@ type lastRead struct {
 }
 
 // changes compares what a run read of an image with what was read before, and keeps it. A list that may be incomplete, and
-// what was not read, change nothing.
+// what was not read, change nothing. Nobody is a member of an image that is private and so has none.
 func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 	if record := t.record; record != nil && record.Visibility.Known() {
 		was, is := l.record != nil && (&ImageSnapshot{Record: l.record}).Open(), (&ImageSnapshot{Record: record}).Open()
 		if l.record != nil && was != is {
-			kind, expected := Closed, true
+			c := change{kind: Closed, id: t.ID, name: name}
 			if is {
-				kind, expected = Opened, !(&ImageSnapshot{Record: record, Policy: t.Policy}).Misplaced()
+				c.kind = Opened
 			}
-			list = append(list, change{kind: kind, id: t.ID, name: name, expected: &expected})
+			if is || len(t.Policy.Visibility) > 0 { // else it says nothing about it
+				expected := !(&ImageSnapshot{Record: record, Policy: t.Policy}).Misplaced()
+				c.expected = &expected
+			}
+			list = append(list, c)
 		}
 		l.record = record
 	}
-	nameless := func(m client.Member) bool { return m.ID == "" }
-	if v != allMembers || slices.ContainsFunc(t.members.Members, nameless) {
+	members := t.members.Members
+	switch {
+	case v == noMembers && t.record != nil && t.record.Visibility == client.Private:
+		members = nil // what members it has cannot use it
+	case v != allMembers || slices.ContainsFunc(members, func(m client.Member) bool { return m.ID == "" }):
 		return list
 	}
 	if l.listed {
-		list = append(list, memberChanges(t, l.members, t.members.Members, name)...)
+		list = append(list, memberChanges(t, l.members, members, name)...)
 	}
-	l.listed, l.members = true, t.members.Members
+	l.listed, l.members = true, members
 	return list
 }
 

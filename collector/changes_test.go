@@ -64,8 +64,14 @@ func TestChanges(t *testing.T) {
 			{name: "an image opens", do: func() {
 				w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "community" })
 				w.SetImage(public, func(img *fakecloud.Image) { img.Visibility = "private" })
-			}, want: []string{"closed " + public + " true", "opened " + shared + " false"}},
-			{name: "and closes", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) }, want: []string{"closed " + shared + " true"}},
+			}, want: []string{"closed " + public, "opened " + shared + " false"}},
+			{name: "and closes", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) }, want: []string{"closed " + shared}},
+			{name: "an image is private", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "private" }) }, want: []string{
+				"member_removed " + shared + " " + consumerC + " accepted false",
+			}},
+			{name: "and shared", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) }, want: []string{
+				"member_added " + shared + " " + consumerC + " accepted false",
+			}},
 			{name: "an image is found", do: func() {
 				w.AddImage(fakecloud.Image{ID: id, Name: "new", Visibility: "shared", Owner: producer, Tags: []string{"golden"}})
 			}, want: []string{"image_added " + id}},
@@ -85,7 +91,7 @@ func TestChanges(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		want := map[collector.ChangeKind]uint64{
-			collector.MemberAdded: 3, collector.MemberRemoved: 3, collector.StatusChanged: 1, collector.Opened: 1, collector.Closed: 2,
+			collector.MemberAdded: 4, collector.MemberRemoved: 4, collector.StatusChanged: 1, collector.Opened: 1, collector.Closed: 2,
 			collector.ImageAdded: 1, collector.ImageRemoved: 1,
 		}
 		if got := b.cloud.Changes(); !maps.Equal(got, want) {

@@ -45,7 +45,7 @@ func readRules(t *testing.T) (rules []rule) {
 var alerts = []string{
 	"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
 	"GlanceImageLessVisibleThanExpected", "GlanceImageMemberMissing", "GlanceImageMemberPendingTooLong", "GlanceImageMemberRejected",
-	"GlanceImageMembersNearLimit", "GlanceImageVanishedUnexpected", "GlanceImageNotRead", "GlanceImageWatcherBlind", "GlanceViewNotProven",
+	"GlanceImageApprovalEnding", "GlanceImageMembersNearLimit", "GlanceImageVanishedUnexpected", "GlanceImageNotRead", "GlanceImageWatcherBlind", "GlanceViewNotProven",
 	"GlanceNothingWatched", "GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
 	"GlanceExporterDown", "GlanceExporterAbsent", "GlanceExporterScrapeSlow", "GlanceExporterConfigReloadFailed", "GlanceExporterLabelClash",
 	"GlanceInboundUnknownOwner", "GlanceInboundUnknownOwnerOffered", "GlanceInboundUnexpectedImages", "GlanceInboundImageVanished", "GlanceInboundIncomplete",
@@ -54,7 +54,7 @@ var alerts = []string{
 // named returns the labels whose values the texts of an alert have.
 func named(alert string) []string {
 	switch {
-	case alert == "GlanceImageUnexpectedMember", strings.HasPrefix(alert, "GlanceImageMember") && alert != "GlanceImageMembersNearLimit":
+	case alert == "GlanceImageUnexpectedMember", alert == "GlanceImageApprovalEnding", strings.HasPrefix(alert, "GlanceImageMember") && alert != "GlanceImageMembersNearLimit":
 		return []string{"cloud", "image_id", "member_type", "member_id"}
 	case strings.HasPrefix(alert, "GlanceImage"):
 		return []string{"cloud", "image_id"}

@@ -17,6 +17,7 @@ GlanceImageLessVisibleThanExpected  operations
 GlanceImageMemberMissing            operations
 GlanceImageMemberPendingTooLong     image-owners
 GlanceImageMemberRejected           image-owners
+GlanceImageApprovalEnding           image-owners
 GlanceImageMembersNearLimit         operations
 GlanceImageVanishedUnexpected       security
 GlanceImageNotRead                  operations

@@ -81,7 +81,7 @@ const maxNote = 200
 // approval checks until and note of an entry.
 func (b *builder) approval(at string, m *member) bool {
 	if m.Until != "" {
-		if _, err := time.Parse(time.DateOnly, m.Until); err != nil {
+		if day, err := time.Parse(time.DateOnly, m.Until); err != nil || day.Year() < 1970 {
 			b.add(at+".until", "must be the last day of the approval, such as 2027-01-31, not %q", shorten(m.Until))
 			return false
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -59,10 +60,14 @@ var advice = []struct{ says, text string }{
 // syntax makes a problem of text that is not valid YAML. Of yaml.v3's texts only that about anchors quotes the file.
 func syntax(text []byte) *problem {
 	lines := strings.SplitAfter(strings.TrimRight(string(text), "\n"), "\n")
-	says := yamlError(lines)
+	named, says := yamlError(lines)
 	// The parser names the line in which the block begins that it was in. The line that breaks it is the last of the first lines
-	// that have the same mistake.
-	i := min(sort.Search(len(lines), func(i int) bool { return yamlError(lines[:i+1]) == says }), len(lines)-1)
+	// that have the same mistake. In a long file the search would take longer than a reload may.
+	i := named
+	if len(text) <= maxSearched {
+		i = sort.Search(len(lines), func(i int) bool { _, same := yamlError(lines[:i+1]); return same == says })
+	}
+	i = min(i, len(lines)-1)
 	bad := func(what string) *problem { return &problem{line: i + 1, text: "not valid YAML: " + what} }
 	content := strings.TrimLeft(lines[i], " \t")
 	if strings.Contains(strings.TrimSuffix(lines[i], content), "\t") {
@@ -83,18 +88,26 @@ func syntax(text []byte) *problem {
 	return bad(says)
 }
 
-var yamlLine = regexp.MustCompile(`^yaml: (line \d+: )?`)
+// maxSearched is how many bytes are parsed some twenty times to find a mistake.
+const maxSearched = 1 << 20
 
-// yamlError is what yaml.v3 says of lines, without the line that it names, or "".
-func yamlError(lines []string) string {
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+
+// yamlError is the line that yaml.v3 names, counted from 0, and what it says of lines, or "".
+func yamlError(lines []string) (line int, says string) {
 	dec := yaml.NewDecoder(strings.NewReader(strings.Join(lines, "")))
 	for {
 		var doc yaml.Node
 		switch err := dec.Decode(&doc); {
 		case errors.Is(err, io.EOF):
-			return ""
+			return 0, ""
 		case err != nil:
-			return yamlLine.ReplaceAllString(oneLine(err.Error()), "")
+			text := oneLine(err.Error())
+			if found := yamlLine.FindStringSubmatch(text); found != nil {
+				line, _ = strconv.Atoi(found[1]) // 0 without one
+				text = text[len(found[0]):]
+			}
+			return max(line-1, 0), text
 		}
 	}
 }

@@ -75,6 +75,9 @@ func TestReloadsDoNotRepeatRefusedLogins(t *testing.T) {
 		"other credentials": {20, func(text string, i int) string {
 			return strings.Replace(text, "hunter2", fmt.Sprintf("hunter%d", i), 1)
 		}, byReload, 21},
+		"two credentials in turns": {20, func(text string, i int) string {
+			return strings.Replace(text, "hunter2", fmt.Sprintf("hunter%d", i%2), 1)
+		}, byReload, 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cloud := fakecloud.New(fakecloud.Options{})

@@ -75,7 +75,7 @@ func NewDemo(seed uint64) *Demo {
 	d := &Demo{
 		Cloud:     New(Options{}),
 		User:      "image-watcher",
-		Password:  "golden",
+		Password:  "demo-password",
 		Project:   "golden",
 		ProjectID: demoGolden,
 		Projects: []DemoProject{

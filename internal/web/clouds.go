@@ -146,7 +146,7 @@ func newCloudView(c *collector.Cloud, metrics, probe string, now time.Time) *clo
 // addShard adds a shard that was read.
 func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
-	unread, unproven, partial := 0, 0, 0
+	unread, unproven, whole := 0, 0, true
 	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
 		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
@@ -161,12 +161,12 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 		case e.img.Coverage == collector.Unread || e.stale() && !e.img.InTurns:
 			unread++
 		case e.img.Coverage == collector.Partial:
-			partial++
 			if c.doubts == nil {
 				c.doubts = map[collector.Doubt]int{}
 			}
 			c.doubts[e.img.Doubt]++
 		}
+		whole = whole && (e.complete() || e.img.Waiting)
 		c.entries = append(c.entries, e)
 	}
 	c.round = max(c.round, s.Round)
@@ -194,7 +194,7 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 		p.Condition = readWhole
 	case !s.Up:
 		p.Condition = unreadable
-	case unread+unproven+partial > 0 || listing || lacksProof(s) || project || s.ScopesErr != nil || lacksInbound(s):
+	case !whole || listing || lacksProof(s) || project || s.ScopesErr != nil || lacksInbound(s):
 		p.Condition = readInPart
 	default:
 		p.Condition = readWhole

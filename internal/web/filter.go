@@ -51,6 +51,10 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	case f.Text == "":
 		return true
 	}
+	// Who can use an image that is open, or that was not read completely, is not in its texts: a project's page must have it.
+	if plainID.MatchString(f.Text) && (e.img.Open() || !e.complete()) {
+		return true
+	}
 	text := haystack(e, s)
 	for _, word := range strings.Fields(strings.ToLower(f.Text)) {
 		if !strings.Contains(text, word) {

@@ -21,6 +21,10 @@ const (
 	maxAccepted = 40 // members in an entry
 )
 
+// expectable is an ID that can be expected: Keystone's have neither capitals nor dashes, and exporter.yml refuses others that
+// look like one.
+var expectable = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 // plainID is an ID that means nothing to a shell or to YAML. The owner of an image may add any text as a member.
 var plainID = regexp.MustCompile(`^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
 
@@ -37,6 +41,7 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 	}
 	rows, _ := s.Rows(img, min(unexpected, maxAccepted))
 	var commands, accepted []string
+	more := unexpected - len(rows)
 	for i := range rows {
 		row := &rows[i]
 		switch {
@@ -51,8 +56,23 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 			r.Not = append(r.Not, "No command is shown for "+visible(row.Type)+" "+row.ID+": remove it in the console of the cloud.")
 		case len(commands) < maxRemoved:
 			commands = append(commands, removal(s, img.ID, row.ID))
+		default:
+			more++
 		}
-		accepted = append(accepted, listItem(row.ID, row.Type, "", "", row.Name))
+		switch {
+		case !row.Until.IsZero():
+			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+lastDay(row.Until)+": to renew it, write a later until in its entry.")
+		case !expectable.MatchString(row.ID):
+			r.Not = append(r.Not, "Member "+row.ID+" cannot be expected: its ID is no project ID of Keystone.")
+		default:
+			accepted = append(accepted, listItem(row.ID, row.Type, "", "", row.Name))
+		}
+	}
+	if more > 0 {
+		r.Not = append([]string{"For " + number(more) + " more there is no command here: run these, and open the page again after the next scrape."}, r.Not...)
+	}
+	if unexpected > maxAccepted {
+		accepted = nil
 	}
 	if len(r.Not) > maxRemoved {
 		r.Not = append(r.Not[:maxRemoved], "And so for others.")

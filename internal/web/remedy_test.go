@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"fmt"
 	"html"
 	"net/http"
 	"net/http/httptest"
@@ -65,6 +66,10 @@ func TestRemedies(t *testing.T) {
 				`curl -X DELETE -H "X-Auth-Token: $T" "https://ims.REGION.myhuaweicloud.com/v2/images/` + debian + "/members/" + sandbox + `"`,
 				"- id: " + debian + "\n  expected_members:\n    - " + payments + "\n    - " + search + "\n    - " + sandbox + " # dev-sandbox",
 			},
+		},
+		{
+			name: "an ID that cannot be expected", members: []client.Member{{Type: client.TypeProject, ID: "2c63888f-28f0-4481-be6d-dce7a7ace733"}},
+			want: []string{"openstack image remove project " + debian + " 2c63888f-28f0-4481-be6d-dce7a7ace733"}, says: "cannot be expected",
 		},
 		{name: "an ID that a shell runs", members: []client.Member{{Type: client.TypeProject, ID: "$(reboot)"}}, says: "neither 32 hexadecimal digits nor a UUID"},
 		{name: "an ID that YAML reads", members: []client.Member{{Type: client.TypeProject, ID: "x}]\n"}}, says: "neither 32 hexadecimal digits nor a UUID"},
@@ -148,8 +153,19 @@ func TestProjectsAreLinks(t *testing.T) {
 			t.Errorf("no link for %s", id)
 		}
 	}
-	if page = s.page(t, "/glance/?q="+search); !strings.Contains(page, debian) || strings.Contains(page, ubuntu) {
-		t.Error("the link of a project shows other images than those that it can use")
+	// It can use what is open to everyone, and perhaps what was not read.
+	page = s.page(t, "/glance/?q="+search)
+	for id, want := range map[string]bool{debian: true, rescue: true, ubuntu: false, alpine: false} {
+		if got := strings.Contains(page, "<code>"+id+"</code>"); got != want {
+			t.Errorf("the page of a project has %s: %t, want %t", id, got, want)
+		}
+	}
+	s2, api := newSite(t, nil), stocked()
+	api.errs[ubuntu] = status(client.OpListMembers, ubuntu, 500)
+	s2.add(t, api, judged())
+	s2.scrape(t)
+	if rows := table(t, s2.page(t, "/shares.csv?q="+sandbox)); len(rows) != 3 || rows[1]["image_id"] != ubuntu || rows[2]["member_type"] != "everyone" {
+		t.Errorf("a project without shares: %v", rows)
 	}
 }
 
@@ -200,5 +216,21 @@ func TestThePagesRunbooks(t *testing.T) {
 		if !strings.Contains(books, `<h2 id="`+strings.ToLower(alert)+`">`) {
 			t.Errorf("no section %s", alert)
 		}
+	}
+}
+
+// Commands that are left out are counted.
+func TestManyRemedies(t *testing.T) {
+	s, api := newSite(t, nil), stocked()
+	var members []client.Member
+	for i := range 25 {
+		members = append(members, client.Member{Type: client.TypeProject, ID: fmt.Sprintf("%032x", i), Status: client.Pending})
+	}
+	api.members[debian] = members
+	s.add(t, api, judged())
+	s.scrape(t)
+	page := s.page(t, "/?image="+debian)
+	if got := copyable(page); strings.Count(got[0], "\n") != 9 || !strings.Contains(page, "For 15 more there is no command here") {
+		t.Errorf("%q", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,14 +77,15 @@ func exactly(at time.Time) string {
 // sharesPage serves the rows as CSV or JSON, with the filter of the status page. It sends no request to a cloud.
 type sharesPage struct {
 	status *statusPage
+	people *people // who reads slowly keeps nobody from the status page
 	json   bool
 }
 
-// flushEvery is after how many rows the time to write begins again.
-const flushEvery = 1000
+// sharesTimeout is how long a client may take to read the rows.
+const sharesTimeout = 2 * time.Minute
 
 func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	leave, ok := p.status.people.enter(w, r)
+	leave, ok := p.people.enter(w, r)
 	if !ok {
 		return
 	}
@@ -96,25 +98,20 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
+	connection := http.NewResponseController(w)
+	_ = connection.SetWriteDeadline(time.Now().Add(sharesTimeout)) // where there is one
 	compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		connection := http.NewResponseController(w)
-		defer func() { _ = connection.SetWriteDeadline(time.Time{}) }()
 		write, end := csvRows(w)
 		if p.json {
 			write, end = jsonRows(w)
 		}
-		rows := 0
 		for _, c := range p.status.clouds(r.Context(), time.Now()) {
-			c.shares(filterOf(r.URL.Query()), func(s *share) bool {
-				if rows%flushEvery == 0 {
-					_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
-				}
-				rows++
-				return write(s) == nil && r.Context().Err() == nil
-			})
+			c.shares(filterOf(r.URL.Query()), func(s *share) bool { return write(s) == nil && r.Context().Err() == nil })
 		}
 		_ = end() // whoever asked may have gone
 	})).ServeHTTP(w, r)
+	_ = connection.Flush() // what net/http keeps is written while the deadline counts
+	_ = connection.SetWriteDeadline(time.Time{})
 }
 
 // csvRows writes a head and rows. A text that a spreadsheet would take for a formula has a quote before it.
@@ -159,12 +156,13 @@ func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
 // shares yields the rows of a cloud: its own, and those of the images that the filter takes.
 func (c *cloudView) shares(f filter, yield func(*share) bool) {
 	if f.Cloud == "" || f.Cloud == c.Name {
-		row := &share{Row: "cloud", Cloud: c.Name, Complete: c.Condition == readWhole, Shards: max(len(c.Parts), 1), ShardsRead: c.shardsRead, Problem: strings.Join(c.Says, " ")}
+		whole := c.Condition == readWhole && !slices.ContainsFunc(c.entries, func(e *entry) bool { return !e.complete() })
+		row := &share{Row: "cloud", Cloud: c.Name, Complete: whole, Shards: max(len(c.Parts), 1), ShardsRead: c.shardsRead, Problem: strings.Join(c.Says, " ")}
 		if c.Read != nil {
 			row.ReadAt = exactly(c.Read.at)
 		}
 		if c.discovers {
-			found := !c.listing && !c.listingProof && c.shardsRead == row.Shards
+			found := !c.listing && !c.listingProof && c.shardsRead == row.Shards && c.Condition != outdated
 			row.Discovery = &found
 		}
 		if !yield(row) {
