@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,41 +19,49 @@ import (
 type builder struct {
 	*walker
 	doc      *document
-	dir      string // relative paths begin here
+	name     string // of the file; relative paths begin at its directory
 	problems []*problem
 	warnings []*problem
 	unusual  map[string]bool // IDs that have a warning
+
+	globs      []string          // of images_files
+	imageFiles []string          // that they match
+	origins    map[string]origin // of the images in these, by their paths
 }
 
 func (b *builder) add(path, format string, args ...any) {
-	b.problems = append(b.problems, &problem{b.lineOf(path), path, fmt.Sprintf(format, args...)})
+	b.problems = append(b.problems, b.problemAt(path, format, args...))
 }
 
 // warn is about something that may be right.
 func (b *builder) warn(path, format string, args ...any) {
-	b.warnings = append(b.warnings, &problem{b.lineOf(path), path, fmt.Sprintf(format, args...)})
+	b.warnings = append(b.warnings, b.problemAt(path, format, args...))
+}
+
+func (b *builder) problemAt(path, format string, args ...any) *problem {
+	return b.locate(&problem{line: b.lineOf(path), path: path, text: fmt.Sprintf(format, args...)})
 }
 
 // warningLines returns the warnings as lines about the file name, from its top to its bottom.
 func (b *builder) warningLines(name string) (lines []string) {
-	slices.SortStableFunc(b.warnings, func(p, q *problem) int { return p.line - q.line })
+	slices.SortStableFunc(b.warnings, (*problem).compare)
 	for _, w := range b.warnings {
-		lines = append(lines, name+":"+w.Error())
+		lines = append(lines, w.in(name))
 	}
 	return lines
 }
 
-// first returns the mistake nearest to the top of the file, or nil.
+// first returns the mistake nearest to the top of the file, or that of another file, or nil.
 func (b *builder) first() *problem {
 	if len(b.problems) == 0 {
 		return nil
 	}
-	return slices.MinFunc(b.problems, func(p, q *problem) int { return p.line - q.line })
+	return slices.MinFunc(b.problems, (*problem).compare)
 }
 
 // sources are the paths of the files that the document names, or is completed by.
 func (b *builder) sources() []string {
-	var files []string
+	files := slices.Clone(b.imageFiles)
 	for _, f := range b.files {
 		files = append(files, f.value.String())
 	}
@@ -125,7 +134,7 @@ func (b *builder) memberNames() {
 // resolve makes the paths of files begin at the file's directory.
 func (b *builder) resolve() {
 	for _, f := range b.files {
-		f.value.SetString(expand(b.dir, f.value.String()))
+		f.value.SetString(expand(filepath.Dir(b.name), f.value.String()))
 	}
 }
 
@@ -138,6 +147,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		b.add(joinKey(path+".auth", bad.path), "%s", bad.text)
 		cred.login = failed{bad} // so that the rest is checked
 	}
+	files := b.imagesFiles(path, e)
 	b.checkEntry(path, e)
 	e.Region = cmp.Or(e.Region, cred.region)
 	e.Interface = cmp.Or(e.Interface, cred.iface, "public")
@@ -155,6 +165,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 			Region: e.Region, Interface: e.Interface, Endpoint: e.Endpoint,
 		},
 		auth: e.Auth, secrets: transportSecrets(&e.HTTP), Projects: e.Projects != nil,
+		globs: e.ImagesFiles, imagesFiles: files,
 	}
 	b.addOption(path, c.Client.Validate())
 	if e.Discover == nil || len(e.Discover) > 0 { // else rules has told it

@@ -24,6 +24,8 @@ type Config struct {
 	Clouds []Cloud
 	// Files are the paths of all files that it was made of, those of secrets too. A file need not exist.
 	Files []string
+	// Globs are those of images_files. A file that is new to one of them is a change.
+	Globs []string
 	// Warnings are about what may be right or a mistake. Each is one line, as that of a [LoadError].
 	Warnings []string
 
@@ -33,8 +35,8 @@ type Config struct {
 // LoadError is why a configuration was not loaded.
 type LoadError struct {
 	text string
-	// Files are the files that were looked at, as [Config].Files.
-	Files []string
+	// Files and Globs are what was looked at, as those of [Config].
+	Files, Globs []string
 	// Err is why exporter.yml itself could not be read; nil if it was.
 	Err error
 }
@@ -56,13 +58,17 @@ type Cloud struct {
 
 	auth    auth
 	secrets *client.Secrets
-	http    promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+
+	imagesFiles map[string][]string         // the IDs of the images in each file
+	globs       []string                    // of images_files
+	http        promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
 }
 
 // Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again, and a
 // pipe can be read only once. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
-// first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". What cannot be
-// decoded is told before what does not fit together.
+// first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". For a mistake in a file of
+// images_files it begins with that file: "teams/a.yml:3: [1].id: ...". What cannot be decoded is told before what does not
+// fit together.
 func Load(path string) (*Config, error) {
 	text, err := ReadFile(path)
 	var instead string
@@ -82,17 +88,17 @@ func Load(path string) (*Config, error) {
 	default:
 		instead = reason(err) + ": write the configuration into a file, and name that with --config.file"
 	}
-	return nil, &LoadError{path + ": " + instead, []string{path}, err}
+	return nil, &LoadError{text: path + ": " + instead, Files: []string{path}, Err: err}
 }
 
 // Parse does what Load does, for a text that was read from path.
 func Parse(path string, text []byte) (*Config, error) {
-	root, bad := parse(text)
+	root, bad := parse(text, "write at least "+minimal)
 	if bad != nil {
-		return nil, &LoadError{path + ":" + bad.Error(), []string{path}, nil}
+		return nil, &LoadError{text: bad.in(path), Files: []string{path}}
 	}
 	w := newWalker()
-	b := &builder{walker: w, doc: &document{}, dir: filepath.Dir(path), unusual: map[string]bool{}}
+	b := &builder{walker: w, doc: &document{}, name: path, unusual: map[string]bool{}, origins: map[string]origin{}}
 	var clouds []Cloud
 	if bad = w.value("", root.Line, root, reflect.ValueOf(b.doc).Elem()); bad == nil {
 		clouds = b.build()
@@ -100,9 +106,9 @@ func Parse(path string, text []byte) (*Config, error) {
 	}
 	files := append([]string{path}, b.sources()...)
 	if bad != nil {
-		return nil, &LoadError{path + ":" + bad.Error(), files, nil}
+		return nil, &LoadError{text: bad.in(path), Files: files, Globs: b.globs}
 	}
-	return &Config{Clouds: clouds, Files: files, Warnings: b.warningLines(path), doc: *b.doc}, nil
+	return &Config{Clouds: clouds, Files: files, Globs: b.globs, Warnings: b.warningLines(path), doc: *b.doc}, nil
 }
 
 // SameConnection reports whether name, auth, endpoint, region, interface and http are those of o, so that a client made

@@ -20,7 +20,7 @@ func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 			key = key.Alias
 		}
 		if key.Kind != yaml.ScalarNode || null(key) {
-			return nil, &problem{key.Line, path, subject(path) + "has a key that is not a string: write key: value"}
+			return nil, &problem{line: key.Line, path: path, text: subject(path) + "has a key that is not a string: write key: value"}
 		}
 		if key.ShortTag() == "!!merge" {
 			more, bad := w.merge(path, key.Line, value)
@@ -32,7 +32,7 @@ func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 		}
 		if line, ok := first[key.Value]; ok {
 			name, _, _ := strings.Cut(key.Value, ":") // what follows may be a secret
-			return nil, &problem{key.Line, below(path, shorten(name)), fmt.Sprintf("is already set in line %d: remove one", line)}
+			return nil, &problem{line: key.Line, path: below(path, shorten(name)), text: fmt.Sprintf("is already set in line %d: remove one", line)}
 		}
 		first[key.Value] = key.Line
 		own = append(own, pair{key, value})
@@ -48,7 +48,7 @@ func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 
 // merge returns what << brings, the first in a list winning.
 func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *problem) {
-	bad := &problem{line, path, "<< must have an alias of a mapping, or a list of them, as in <<: *defaults"}
+	bad := &problem{line: line, path: path, text: "<< must have an alias of a mapping, or a list of them, as in <<: *defaults"}
 	if value.Kind == yaml.AliasNode {
 		value = value.Alias
 	}
@@ -65,10 +65,10 @@ func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *proble
 			return nil, bad
 		}
 		if w.merging[source] {
-			return nil, &problem{line, path, "<< merges a mapping into itself: remove it"}
+			return nil, &problem{line: line, path: path, text: "<< merges a mapping into itself: remove it"}
 		}
 		if w.aliased += 1 + len(source.Content); w.aliased > maxAliased {
-			return nil, &problem{line, path, fmt.Sprintf("aliases expand to more than %d values: write them out", maxAliased)}
+			return nil, &problem{line: line, path: path, text: fmt.Sprintf("aliases expand to more than %d values: write them out", maxAliased)}
 		}
 		w.merging[source] = true
 		pairs, err := w.pairs(path, source)

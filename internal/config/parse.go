@@ -14,13 +14,13 @@ import (
 
 const minimal = "clouds: [{name: prod, auth: {clouds_yaml: {cloud: prod}}, images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}]}]"
 
-// parse returns the root of the one document in text.
-func parse(text []byte) (*yaml.Node, *problem) {
+// parse returns the root of the one document in text. instead says what to write into an empty file.
+func parse(text []byte, instead string) (*yaml.Node, *problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, second yaml.Node
 	err := dec.Decode(&doc)
 	if errors.Is(err, io.EOF) || (err == nil && len(doc.Content) == 1 && null(doc.Content[0])) {
-		return nil, &problem{line: 1, text: "the file is empty: write at least " + minimal}
+		return nil, &problem{line: 1, text: "the file is empty: " + instead}
 	}
 	if err == nil {
 		err = dec.Decode(&second)

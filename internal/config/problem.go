@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,9 +11,10 @@ import (
 
 // problem is one mistake. Its text says what is wrong and what to write instead.
 type problem struct {
-	line int    // in exporter.yml; 0: not known yet, and path begins at the part that was looked at
+	line int    // 0: not known yet, and path begins at the part that was looked at
 	path string // empty: the part as a whole
 	text string
+	file string // empty: exporter.yml
 }
 
 func (p *problem) Error() string {
@@ -24,6 +26,14 @@ func (p *problem) Error() string {
 		text = fmt.Sprintf("%d: %s", p.line, text)
 	}
 	return text
+}
+
+// in returns the problem with its file, which is name where it is exporter.yml.
+func (p *problem) in(name string) string { return cmp.Or(p.file, name) + ":" + p.Error() }
+
+// compare sorts problems from the top of exporter.yml to its bottom, and then those of other files.
+func (p *problem) compare(o *problem) int {
+	return cmp.Or(cmp.Compare(p.file, o.file), cmp.Compare(p.line, o.line))
 }
 
 func problemf(path, format string, args ...any) *problem {

@@ -6,6 +6,7 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+	"gopkg.in/yaml.v3"
 
 	"glance_share_exporter/collector"
 )
@@ -89,6 +90,7 @@ type entry struct {
 	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
 	Inbound         *inbound                    `yaml:"inbound,omitempty"`
 	Images          []image                     `yaml:"images,omitempty"`
+	ImagesFiles     globList                    `yaml:"images_files,omitempty"`
 	Discover        []rule                      `yaml:"discover,omitempty"`
 }
 
@@ -135,6 +137,20 @@ type image struct {
 	Name               string         `yaml:"name,omitempty"`
 	ExpectedMembers    *memberList    `yaml:"expected_members,omitempty"`
 	ExpectedVisibility visibilityList `yaml:"expected_visibility,omitempty"`
+
+	file string // of images_files; empty: exporter.yml
+}
+
+// MarshalYAML implements yaml.Marshaler. A comment names the file of an image that is not written in exporter.yml.
+func (img image) MarshalYAML() (any, error) {
+	type plain image // without this method
+	if img.file == "" {
+		return plain(img), nil
+	}
+	var n yaml.Node
+	err := n.Encode(plain(img))
+	n.HeadComment = "# " + oneLine(img.file)
+	return &n, err
 }
 
 func (image) example() string { return "{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}" }

@@ -37,7 +37,7 @@ func (w *walker) unknownKey(path string, key *yaml.Node, t reflect.Type) *proble
 	default:
 		text += "the keys here are " + strings.Join(known, ", ")
 	}
-	return &problem{key.Line, path, text}
+	return &problem{line: key.Line, path: path, text: text}
 }
 
 // find returns the paths below t that end in key, the shortest only.

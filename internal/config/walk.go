@@ -53,7 +53,7 @@ func (w *walker) lineOf(path string) int {
 func (w *walker) value(path string, line int, n *yaml.Node, out reflect.Value) *problem {
 	w.lines[path] = line
 	bad := func(format string, args ...any) *problem {
-		return &problem{line, path, subject(path) + fmt.Sprintf(format, args...)}
+		return &problem{line: line, path: path, text: subject(path) + fmt.Sprintf(format, args...)}
 	}
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias

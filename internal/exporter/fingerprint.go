@@ -4,18 +4,33 @@ import (
 	"crypto/sha256"
 	"maps"
 	"slices"
+	"strings"
 
 	"glance_share_exporter/internal/config"
 )
 
-// contents are the SHA-256 sums of files, by path. The sum of a file that cannot be read is zero.
+// contents are the SHA-256 sums of files, by path, and those of lists of files, by globMark and the glob. The sum of what cannot be
+// read is zero, and that of no file.
 type contents map[string][sha256.Size]byte
 
-// contentsOf reads the files. It calls reading before each of them.
+// globMark begins a glob among files. No path has it.
+const globMark = "\x00"
+
+// contentsOf reads the files, those too that a glob among them matches. It calls reading before each of them.
 func contentsOf(files []string, reading func(path string)) contents {
 	c := contents{}
 	for _, path := range files {
-		reading(path)
+		glob, ok := strings.CutPrefix(path, globMark)
+		reading(glob)
+		if ok {
+			matches, _ := config.Glob(glob)
+			c[path] = [sha256.Size]byte{}
+			if len(matches) > 0 {
+				c[path] = sha256.Sum256([]byte(strings.Join(matches, "\x00")))
+			}
+			maps.Copy(c, contentsOf(matches, reading))
+			continue
+		}
 		if text, err := config.ReadFile(path); err == nil {
 			c[path] = sha256.Sum256(text)
 		} else {
@@ -23,6 +38,15 @@ func contentsOf(files []string, reading func(path string)) contents {
 		}
 	}
 	return c
+}
+
+// sources returns files, and globs as contents have them.
+func sources(files, globs []string) []string {
+	files = slices.Clone(files)
+	for _, glob := range globs {
+		files = append(files, globMark+glob)
+	}
+	return files
 }
 
 // has reports whether c has each of the files, readable or not.

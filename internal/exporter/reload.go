@@ -138,6 +138,7 @@ func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 	case a.err != nil:
 		r.successful.Set(0)
 	default:
+		r.logGone(r.current.Load(), a.next)
 		r.apply(a.next)
 		r.successful.Set(1)
 		r.successAt.SetToCurrentTime()
@@ -152,6 +153,20 @@ func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 		}
 	}
 	return a
+}
+
+// logGone logs which files of images are gone.
+func (r *Runtime) logGone(old, next *running) {
+	for _, entry := range next.clouds {
+		name := entry.config.Collector.Name
+		i := slices.IndexFunc(old.clouds, func(o runningCloud) bool { return o.config.Collector.Name == name })
+		if i < 0 {
+			continue
+		}
+		for _, line := range entry.config.Gone(old.clouds[i].config) {
+			_ = level.Warn(r.opts.Logger).Log("msg", line, "cloud", name)
+		}
+	}
 }
 
 // readNow loads the configuration. The caller holds the slot.
@@ -239,10 +254,10 @@ func (r *Runtime) notRead(ctx context.Context) error {
 // filesOf returns the files that an attempt to load read, or known if it does not say which.
 func filesOf(loaded *config.Config, err error, known []string) []string {
 	if bad, ok := errors.AsType[*config.LoadError](err); ok {
-		return bad.Files
+		return sources(bad.Files, bad.Globs)
 	}
 	if loaded != nil {
-		return loaded.Files
+		return sources(loaded.Files, loaded.Globs)
 	}
 	return known
 }
