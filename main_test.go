@@ -256,7 +256,8 @@ func pageAfterRenaming(t *testing.T) string {
 	t.Helper()
 	world, url := newWorld(t)
 	config, _, _ := strings.Cut(fmt.Sprintf(configText, url), "    images:\n")
-	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", config+"    discover: [{name: golden}]\n"))
+	config += "    discover: [{skip: true, name: scratch}, {name: golden}]\n"
+	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", config))
 	if _, page := e.get(t, "/metrics"); !strings.Contains(page, `glance_image_scrape_success{cloud="prod",image_id="`+imageID) {
 		t.Fatalf("the image is not discovered:\n%s", page)
 	}

@@ -183,12 +183,12 @@ func parsedFamilies(t *testing.T, page string) map[string]*dto.MetricFamily {
 
 func TestTheDocsHaveTypesAndLabelsOfMetrics(t *testing.T) {
 	families := scrapedFamilies(t, "--demo")
-	// What the demo lacks: several projects, collections in the background, and images that are no longer watched.
+	// What the demo lacks: several projects, collections in the background, rules that skip images, and images that are no longer watched.
 	_, url := newWorld(t)
 	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	maps.Copy(families, scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", several)))
 	left := parsedFamilies(t, pageAfterRenaming(t))
-	families["glance_image_left"] = left["glance_image_left"]
+	families["glance_image_left"], families["glance_skipped_images"] = left["glance_image_left"], left["glance_skipped_images"]
 	families["glance_image_waiting"] = parsedFamilies(t, pageOfAShortScrape(t))["glance_image_waiting"]
 	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ",
 		"inbound, ", "cloud, image_id, image_name, owner_id, owner_name, project_id, ")

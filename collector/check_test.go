@@ -162,6 +162,11 @@ func (c *check) discovery(shown map[string]bool) {
 	default:
 		c.wrong("cloud", "discovery succeeded without the right to list")
 	}
+	for _, id := range c.always((*state).skipped) {
+		if c.note("skipped"); shown[id] {
+			c.wrong(id, "is skipped by a rule, and is shown")
+		}
+	}
 	for _, id := range discoverable {
 		if !shown[id] {
 			c.undiscovered(id, discoverable)

@@ -12,12 +12,13 @@ import (
 // discovery is what the listings of a run brought, or those of another run that it uses.
 type discovery struct {
 	ended     bool
-	err       error          // why a listing was not read to its end
-	transient bool           // for a reason, among others, that may be over soon
-	cutOff    bool           // as nobody waited any more, for one
-	open      int            // listings that are still to be read to their end
-	used      map[*Rule]bool // that took an image
-	found     []client.Image // in any shard, for other runs
+	err       error           // why a listing was not read to its end
+	transient bool            // for a reason, among others, that may be over soon
+	cutOff    bool            // as nobody waited any more, for one
+	open      int             // listings that are still to be read to their end
+	used      map[*Rule]bool  // that matched an image
+	skipped   map[string]bool // IDs of the shard's images that a rule leaves out
+	found     []client.Image  // in any shard that a rule matches, for other runs
 
 	listed       []*listingEvidence // of each owner
 	listedBy     map[string]*listingEvidence
@@ -28,7 +29,8 @@ type discovery struct {
 
 func newDiscovery() discovery {
 	return discovery{
-		used: map[*Rule]bool{}, listedBy: map[string]*listingEvidence{}, ownerRows: map[string]int{}, contradicted: map[string]bool{},
+		used: map[*Rule]bool{}, skipped: map[string]bool{}, listedBy: map[string]*listingEvidence{}, ownerRows: map[string]int{},
+		contradicted: map[string]bool{},
 	}
 }
 
@@ -79,10 +81,11 @@ func (r *run) admin() bool {
 func (r *run) addImages(images []client.Image, began moment) error {
 	for i := range images {
 		img := &images[i]
-		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
-		keep := rule != nil && r.opts.DiscoveryInterval > 0
+		rule, matched := r.matchListed(img)
+		t := r.byID[img.ID]
+		keep := matched && r.opts.DiscoveryInterval > 0
 		add := t == nil && rule != nil && r.shard.shard.has(img.ID)
-		if add || keep {
+		if add || keep || r.discovery.skipped[img.ID] {
 			if err := r.reserve(imageWeight(img)); err != nil {
 				return err
 			}
@@ -96,7 +99,6 @@ func (r *run) addImages(images []client.Image, began moment) error {
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
 		}
-		r.discovery.used[rule] = true
 		if t != nil {
 			record := *img // alone: the page's others need not stay
 			r.setRecord(t, &record, began, nil)
@@ -104,6 +106,22 @@ func (r *run) addImages(images []client.Image, began moment) error {
 		}
 	}
 	return nil
+}
+
+// matchListed returns the rule that takes a listed image, or nil, and whether any rule matches it. It notes which one, and whether that
+// leaves the image out.
+func (r *run) matchListed(img *client.Image) (rule *Rule, matched bool) {
+	rule = r.opts.match(img, r.projects)
+	r.discovery.used[rule] = true
+	delete(r.discovery.skipped, img.ID) // what an earlier page said of it
+	if rule == nil || !rule.Skip {
+		return rule, rule != nil
+	}
+	t := r.byID[img.ID]
+	if r.shard.shard.has(img.ID) && (t == nil || t.discovered) && r.opts.skips(img, r.projects) {
+		r.discovery.skipped[img.ID] = true
+	}
+	return nil, true
 }
 
 // endListing notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.

@@ -19,7 +19,7 @@ type discoveryResult struct {
 	projects  []string // of the credential
 	admin     bool
 	access    []client.Access // that the listings were read with
-	images    []client.Image  // that a rule takes, in any shard
+	images    []client.Image  // that a rule matches, in any shard
 	err       error           // why they may not be all
 	transient bool            // the next listing may well be read to its end
 	listed    []*listingEvidence
@@ -133,8 +133,8 @@ func (r *run) useDiscovery(s *discoveryResult) {
 		if left[img.ID] {
 			continue
 		}
-		rule, t := r.opts.rule(img, r.projects), r.byID[img.ID]
-		r.discovery.used[rule] = true
+		rule, _ := r.matchListed(img)
+		t := r.byID[img.ID]
 		if rule == nil || !r.shard.shard.has(img.ID) {
 			continue
 		}

@@ -682,6 +682,55 @@ func TestE17Unmatched(t *testing.T) {
 				}, want: one + rest + " left:shared=unmatched"},
 			},
 		})
+	skips := findingForNobody(rule)
+	skips.Discover = []collector.Rule{skip(collector.Rule{Tags: []string{"scratch"}}), skips.Discover[0]}
+	listed := skips
+	listed.Images = forNobody(shared).Images
+	toScratch := setImage(shared, func(img *fakecloud.Image) { img.Tags = append(img.Tags, "scratch") })
+	situations = append(situations,
+		situation{
+			name: "skipped", world: world, opts: skips,
+			looks: []look{
+				{want: both + rest},
+				{after: time.Minute, do: toScratch, want: one + rest + " left:shared=unmatched"},
+				{after: 59 * time.Minute, want: one + rest + " left:shared=unmatched"},
+				{after: 2 * time.Minute, want: one + rest},
+			},
+			check: func(t *testing.T, b *bench) {
+				lines := strings.Join(b.log.take(), "\n")
+				want := `msg="a rule now skips a discovered image; it is no longer watched" image_id=` + shared + " image_name=golden-debian-12 owner_id=" +
+					producer + " unexpected_member=true"
+				if strings.Count(lines, want) != 1 {
+					t.Errorf("the log lacks %q:\n%s", want, lines)
+				}
+			},
+		},
+		situation{
+			name: "skipped while the listing fails", world: world, opts: skips,
+			looks: []look{
+				{want: both + rest},
+				{after: time.Minute, do: func(b *bench) {
+					toScratch(b)
+					b.world.Inject(fakecloud.Fault{
+						Match: func(r fakecloud.Request) bool {
+							return r.Operation == fakecloud.OpListImages && !strings.Contains(r.RawQuery, "in%3A")
+						},
+						Status: http.StatusInternalServerError,
+					})
+				}, want: one + " discovery=0 producer/members=1 left:shared=unmatched"},
+			},
+		},
+		situation{
+			name: "skipped by a changed configuration", world: world, opts: findingForNobody(rule),
+			looks: []look{
+				{do: toScratch, want: both + rest},
+				{after: time.Minute, do: func(b *bench) { b.cloud.SetOptions(skips) }, want: one + rest},
+			},
+		},
+		situation{
+			name: "skipped, but listed by its ID", world: world, opts: listed,
+			looks: []look{{want: both + rest}, {after: time.Minute, do: toScratch, want: both + rest}},
+		})
 	inSituations(t, situations)
 	expected := discovering(rule)
 	expected.Discover[0].Policy.Members = expect(consumerA, consumerB, consumerC)

@@ -197,6 +197,7 @@ func (h *History) forget(t *image, r *run) {
 	left := LeftImage{ID: t.ID, Name: r.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Owner: image.known.Owner}
 	if t.unmatched {
 		left.Reason = Unmatched
+		left.Skipped = r.opts.skips(t.record, r.projects)
 	}
 	h.leave(left)
 	r.changes = append(r.changes, change{kind: ImageRemoved, id: left.ID, name: left.Name})

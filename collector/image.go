@@ -35,7 +35,7 @@ type existence struct {
 	discoveredRecord *client.Image // its record in the listing of an earlier run, which may be old
 	verified         bool          // it was requested alone, because it may be gone
 	notFound         bool          // and that was a 404 of the image API's own
-	unmatched        bool          // no rule takes it any more
+	unmatched        bool          // no rule takes it any more, or one skips it
 }
 
 // recordResult is what the requests for an image's record brought.

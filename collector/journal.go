@@ -233,12 +233,15 @@ func (j *journal) reportLeft(images []LeftImage) {
 	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
 	for i, l := range images {
 		if i == maxDeparted {
-			what := "more discovered images were deleted or no longer match a rule; they are no longer watched"
+			what := "more discovered images were deleted, no longer match a rule or are skipped by one; they are no longer watched"
 			_ = level.Warn(j.logger).Log("msg", what, "images", len(images)-i)
 			return
 		}
 		what := "a discovered image was deleted; it is no longer watched"
-		if l.Reason == Unmatched {
+		switch {
+		case l.Skipped:
+			what = "a rule now skips a discovered image; it is no longer watched"
+		case l.Reason == Unmatched:
 			what = "a discovered image no longer matches a rule; it is no longer watched"
 		}
 		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)

@@ -46,6 +46,9 @@ var (
 		"Number of images to read in this collection.", cloudLabels)
 	discoveryDesc = newDesc("discovery_success",
 		"Whether every listing for discover is complete and proven to show all images: 1 yes, 0 no. Absent without discover.", cloudLabels)
+	skippedDesc = newDesc("skipped_images",
+		"Number of images in the listings that rules with skip leave out. Absent without such rules, and where "+
+			"glance_discovery_success is 0.", cloudLabels)
 	projectInfoDesc = newDesc("project_info",
 		"A project of the credential, always 1. Absent without projects.", cloudLabels, "project_id", "project_name")
 	projectSuccessDesc = newDesc("project_success",
@@ -83,7 +86,8 @@ var (
 		"When the request for the members shown began, in seconds since 1970, by the exporter's clock; "+
 			"the request for the record where that decided. Absent where glance_image_scrape_success is 0.", imageLabels)
 	imageLeftDesc = newDesc("image_left",
-		"A discovered image that is no longer watched since less than an hour, without a change of the configuration, always 1. reason is deleted or unmatched (no rule matches it).", []string{"cloud", "image_id", "reason"})
+		"A discovered image that is no longer watched since less than an hour, without a change of the configuration, always 1. "+
+			"reason is deleted or unmatched (no rule matches it, or one skips it).", []string{"cloud", "image_id", "reason"})
 	membersLimitDesc = newDesc("image_members_limit",
 		"Number of members that the cloud allows the image, from the configuration; at most 10 for Huawei Cloud's images of full servers.", imageLabels)
 
@@ -127,7 +131,7 @@ var (
 
 var allDescs = []*desc{
 	upDesc, durationDesc, snapshotDesc, configHashDesc, watchedDesc,
-	discoveryDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
+	discoveryDesc, skippedDesc, projectInfoDesc, projectSuccessDesc, tokenExpiryDesc, authPausedDesc, clockSkewDesc, viewProvenDesc,
 	successDesc, statusCodeDesc, waitingDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc, visibilityExpectedDesc,
 	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
 	memberStatusDesc, memberExpectedDesc, memberUntilDesc, memberCreatedDesc, memberUpdatedDesc,
@@ -151,6 +155,9 @@ func (s *Snapshot) print(p *printer) {
 	p.gauge(configHashDesc, labels, float64(s.opts.ConfigHash))
 	if s.Discovers {
 		p.flag(discoveryDesc, labels, s.Discovered)
+	}
+	if s.SkippedKnown {
+		p.gauge(skippedDesc, labels, float64(s.Skipped))
 	}
 	if s.opts.Projects {
 		for _, scope := range s.Scopes {

@@ -25,7 +25,7 @@ var everyKind = []string{
 	"owner changed between rounds", "owner changed inside a round", "visibility changed inside a round", "members changed inside a round", "removed inside a round", "emptied",
 	"no auth", "no auth, wrong project",
 	"complete, no rows", "complete, rows", "complete, another project's", "read, not complete", "not read, code 200", "no members", "discovery succeeded", "discovery of all owners succeeded", "inbound succeeded",
-	"inbound image of unknown status", "discovered image is gone", "demanded: complete, no rows", "demanded: complete, another project's", "demanded: discovery", "demanded: inbound",
+	"inbound image of unknown status", "discovered image is gone", "skipped", "demanded: complete, no rows", "demanded: complete, another project's", "demanded: discovery", "demanded: inbound",
 }
 
 // TestRandomWorlds draws worlds in which everything may go wrong. Whatever does, what is reported of a world is true of it,

@@ -26,6 +26,8 @@ type Rule struct {
 	Owners []string
 	// Policy is what is expected of the images.
 	Policy Policy
+	// Skip is whether the rule leaves its images out. It hides nothing that rules before it take, and no list is requested for it.
+	Skip bool
 }
 
 // matches reports whether the rule selects an image, for a credential of the projects own, which are sorted.
@@ -37,7 +39,7 @@ func (r *Rule) matches(img *client.Image, own []string) bool {
 	}
 	return matchesGlob(r.Name, img.Name) &&
 		(len(r.Visibility) == 0 || slices.Contains(r.Visibility, img.Visibility)) &&
-		(img.Owner == "" || r.matchesOwner(img.Owner, own)) // the listing was for one owner
+		(img.Owner == "" && !r.Skip || r.matchesOwner(img.Owner, own)) // the listing was for one owner; what is unknown is not skipped
 }
 
 func (r *Rule) matchesOwner(owner string, own []string) bool {
@@ -119,6 +121,10 @@ func (o *Options) validateRules() error {
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
 			return optionError(at, "can never match, because discover[%d] matches all of its images: move it before that rule, or remove it", first)
 		}
+		if r.Skip && !slices.ContainsFunc(rules[i:], func(o Rule) bool { return !o.Skip }) {
+			return optionError(at+".skip", "has no effect, because no rule after it watches images: "+
+				"move it before the rules that it is an exception to, or remove it")
+		}
 	}
 	return nil
 }
@@ -157,8 +163,8 @@ func (r *Rule) validate(at string) error {
 	return r.Policy.validate(at)
 }
 
-// rule returns the first rule that takes an image, or nil.
-func (o *Options) rule(img *client.Image, own []string) *Rule {
+// match returns the first rule that matches an image, or nil.
+func (o *Options) match(img *client.Image, own []string) *Rule {
 	for i := range o.Discover {
 		if o.Discover[i].matches(img, own) {
 			return &o.Discover[i]
@@ -167,11 +173,35 @@ func (o *Options) rule(img *client.Image, own []string) *Rule {
 	return nil
 }
 
+// rule returns the rule that takes an image, or nil: no rule matches it, or the first one that does skips it.
+func (o *Options) rule(img *client.Image, own []string) *Rule {
+	if r := o.match(img, own); r != nil && !r.Skip {
+		return r
+	}
+	return nil
+}
+
+// skips reports whether a rule leaves out an image that another one would take.
+func (o *Options) skips(img *client.Image, own []string) bool {
+	skipped := false
+	for i := range o.Discover {
+		switch r := &o.Discover[i]; {
+		case !r.matches(img, own):
+		case !r.Skip:
+			return skipped
+		default:
+			skipped = true
+		}
+	}
+	return false
+}
+
 var errNoAdmin = errors.New("owners names other projects, but the credential has none of admin_roles and cannot list their images: " +
 	"grant such a role, or remove owners")
 
 // queries returns the listings that bring all images that a rule can take, and errNoAdmin where the credential may not
-// list some of them. What all rules of a listing have in common, the server filters.
+// list some of them. What all rules of a listing have in common, the server filters. Rules that skip images neither narrow nor
+// need a listing.
 func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error) {
 	var owners []string
 	var err error
@@ -182,15 +212,16 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 		}
 		added[owner] = true
 	}
-	for i := range o.Discover {
-		names := o.Discover[i].Owners
+	watching := slices.DeleteFunc(slices.Clone(o.Discover), func(r Rule) bool { return r.Skip })
+	for i := range watching {
+		names := watching[i].Owners
 		if len(names) == 0 {
 			names = own
 		}
 		for _, owner := range names {
 			switch {
 			case owner == AllOwners && admin:
-				return o.withHidden([]client.ImageQuery{common(o.Discover, "")}), nil
+				return o.withHidden([]client.ImageQuery{common(watching, "")}), nil
 			case owner == AllOwners:
 				for _, id := range own {
 					add(id)
@@ -206,7 +237,7 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 	var list []client.ImageQuery
 	for _, owner := range owners {
 		var rules []Rule
-		for _, r := range o.Discover {
+		for _, r := range watching {
 			if r.matchesOwner(owner, own) {
 				rules = append(rules, r)
 			}

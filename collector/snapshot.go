@@ -46,7 +46,10 @@ type Snapshot struct {
 	Discovers, Discovered bool
 	// DiscoveryErr is why Discovered is false where images are to be discovered.
 	DiscoveryErr error
-	// IdleRules are the indices of the rules that took no image, though every listing was read to its end.
+	// Skipped is how many listed images rules leave out; SkippedKnown is whether there are such rules, and Discovered.
+	Skipped      int
+	SkippedKnown bool
+	// IdleRules are the indices of the rules that matched no image, though every listing was read to its end.
 	IdleRules []int
 	// Scopes are the projects that the credential asks for, sorted by their IDs; empty with Err.
 	Scopes []client.Scope
@@ -77,6 +80,8 @@ type LeftImage struct {
 	Owner string
 	// Unexpected is whether the image had an unexpected member when its members were last read.
 	Unexpected bool
+	// Skipped is whether a rule leaves it out now, though another one would take it.
+	Skipped bool
 }
 
 // Reason is why an image is not watched any more, the label reason.
@@ -85,7 +90,7 @@ type Reason string
 // The reasons.
 const (
 	Deleted   Reason = "deleted"   // the image API says that there is no such image
-	Unmatched Reason = "unmatched" // no rule takes it any more
+	Unmatched Reason = "unmatched" // no rule takes it any more, or one skips it
 )
 
 // ViewSnapshot is what is proven of the view of a project.

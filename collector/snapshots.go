@@ -66,7 +66,9 @@ func (r *run) sayDiscovery(s *Snapshot) {
 	case !s.Discovered:
 		s.DiscoveryErr = cmp.Or(r.err, r.discovery.err, r.endedDoubt(), errNotRequested)
 	default:
+		s.Skipped = len(r.discovery.skipped)
 		for i := range r.opts.Discover {
+			s.SkippedKnown = s.SkippedKnown || r.opts.Discover[i].Skip
 			if !r.discovery.used[&r.opts.Discover[i]] {
 				s.IdleRules = append(s.IdleRules, i)
 			}

@@ -129,6 +129,9 @@ func (r *truth) drawOptions() {
 		rule.Policy = r.expected()
 		r.opts.Discover = append(r.opts.Discover, rule)
 	}
+	if len(r.opts.Discover) > 0 && r.IntN(4) == 0 {
+		r.opts.Discover = slices.Insert(r.opts.Discover, 0, skip(collector.Rule{Tags: []string{"b"}}))
+	}
 	if r.IntN(2) == 0 {
 		r.opts.Inbound = &collector.Inbound{Owners: r.expected().Members}
 	}
@@ -395,8 +398,27 @@ func (s *state) rows(img *fakecloud.Image) []fakecloud.Member {
 // discoverable are the images that the rules take.
 func (s *state) discoverable() (ids []string) {
 	for _, id := range slices.Sorted(maps.Keys(s.images)) {
-		img := s.images[id]
-		if slices.ContainsFunc(s.opts.Discover, func(rule collector.Rule) bool { return s.takes(rule, img) }) {
+		if rule := s.rule(id); rule != nil && !rule.Skip {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// rule is the first rule that matches an image, or nil.
+func (s *state) rule(id string) *collector.Rule {
+	i := slices.IndexFunc(s.opts.Discover, func(rule collector.Rule) bool { return s.takes(rule, s.images[id]) })
+	if i < 0 {
+		return nil
+	}
+	return &s.opts.Discover[i]
+}
+
+// skipped are the images that a rule leaves out.
+func (s *state) skipped() (ids []string) {
+	for _, id := range slices.Sorted(maps.Keys(s.images)) {
+		configured := slices.ContainsFunc(s.opts.Images, func(img collector.Image) bool { return img.ID == id })
+		if rule := s.rule(id); !configured && rule != nil && rule.Skip {
 			ids = append(ids, id)
 		}
 	}

@@ -58,6 +58,8 @@ func TestConfigHash(t *testing.T) {
 		{", expected_members: [{group: partners}]", ""},
 		{"{group: partners}", ""},
 		{"[private]", "[private, public]"},
+		{"discover: [", "discover: [{name: scratch}, "},
+		{"discover: [", "discover: [{name: scratch, skip: true}, "},
 		{"tags: [golden], ", ""},
 		{"tags: [golden]", "owners: [e1]"},
 		{", expected_members: [{id: c1, name: team}]", ""},

@@ -242,6 +242,17 @@ func (b *builder) notEmpty(path string, words []string) {
 	}
 }
 
+// skips refuses what would be expected of images that a rule skips.
+func (b *builder) skips(at string, r *rule) {
+	const text = "has no effect with skip: remove one of them"
+	if r.ExpectedMembers != nil {
+		b.add(at+".expected_members", text)
+	}
+	if r.ExpectedVisibility != nil {
+		b.add(at+".expected_visibility", text)
+	}
+}
+
 // rules returns what discover says.
 func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember) []collector.Rule {
 	if e.Discover != nil && len(e.Discover) == 0 {
@@ -255,10 +266,15 @@ func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember)
 		for i, owner := range r.Owners {
 			b.warnUnusual(fmt.Sprintf("%s.owners[%d]", at, i), owner)
 		}
-		rules = append(rules, collector.Rule{
-			Tags: r.Tags, Name: r.Name, Visibility: b.visibilities(at+".visibility", r.Visibility), Owners: r.Owners,
-			Policy: b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, whole),
-		})
+		next := collector.Rule{
+			Tags: r.Tags, Name: r.Name, Visibility: b.visibilities(at+".visibility", r.Visibility), Owners: r.Owners, Skip: r.Skip,
+		}
+		if r.Skip {
+			b.skips(at, r)
+		} else {
+			next.Policy = b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, whole)
+		}
+		rules = append(rules, next)
 	}
 	return rules
 }

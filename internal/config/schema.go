@@ -161,6 +161,7 @@ type rule struct {
 	Name               string         `yaml:"name,omitempty"`
 	Visibility         visibilityList `yaml:"visibility,omitempty"`
 	Owners             idList         `yaml:"owners,omitempty"`
+	Skip               bool           `yaml:"skip,omitempty"`
 	ExpectedMembers    *memberList    `yaml:"expected_members,omitempty"`
 	ExpectedVisibility visibilityList `yaml:"expected_visibility,omitempty"`
 }

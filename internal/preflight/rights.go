@@ -178,7 +178,7 @@ func (e *evidence) foreign() bool {
 		}
 	}
 	for _, rule := range e.Options.Discover {
-		if slices.ContainsFunc(rule.Owners, func(owner string) bool { return !slices.Contains(e.projectIDs(), owner) }) {
+		if !rule.Skip && slices.ContainsFunc(rule.Owners, func(owner string) bool { return !slices.Contains(e.projectIDs(), owner) }) {
 			return true
 		}
 	}

@@ -42,6 +42,7 @@ type cloudView struct {
 	shardsRead     int
 	entries        []*entry
 	images, unread int
+	skipped        int                     // images that rules leave out
 	inTurns        int                     // images that are read in turns
 	round          time.Duration           // how long it takes to read all of them, in the part where it takes the longest
 	unproven       int                     // images with a response that is not proven
@@ -172,7 +173,7 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	c.round = max(c.round, s.Round)
 	c.takeInbound(l, now, old)
 	c.images, c.unread, c.unproven = c.images+len(s.Images), c.unread+unread, c.unproven+unproven
-	c.left = append(c.left, s.Left...)
+	c.left, c.skipped = append(c.left, s.Left...), c.skipped+s.Skipped
 	c.proof = c.proof || lacksProof(s)
 	c.administrator = c.administrator || slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.Administrator == collector.Unproven })
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)

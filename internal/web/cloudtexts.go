@@ -198,6 +198,9 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 			break
 		}
 	}
+	if c.skipped > 0 && yet == 0 && !c.listing && !c.listingProof {
+		c.Facts = append(c.Facts, count(c.skipped, "image", "images")+" skipped by rules")
+	}
 	if c.inTurns > 0 && c.round > 0 {
 		c.Facts = append(c.Facts, count(c.inTurns, "image", "images")+" in turns, each about every "+lasting(c.round))
 	}

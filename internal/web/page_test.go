@@ -681,6 +681,19 @@ func TestWhatThePageSays(t *testing.T) {
 			api.inboundErr = status(client.OpListImages, "", 500)
 			s.scrape(t)
 		}},
+		{name: "skipped by a rule", opts: func(o *collector.Options) {
+			o.Discover = []collector.Rule{{Name: "scratch-*", Skip: true}, {Policy: expected()}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			const found = "bbeeb636-1d33-4c6d-96f0-da847a2a3b8"
+			for i, name := range []string{"golden-centos-7", "scratch-1", "scratch-2"} {
+				api.add(found+strconv.Itoa(i), name, client.Shared, sandbox)
+			}
+			s.scrape(t)
+			r := api.records[found+"0"]
+			r.Name = "scratch-3"
+			api.records[found+"0"] = r
+			s.scrape(t)
+		}},
 		{name: "renamed, hidden and discovered", opts: func(o *collector.Options) {
 			o.Images[0].Name, o.MembersLimit = "our-debian", 2
 			o.Discover = []collector.Rule{{Name: "windows-*"}, {Policy: expected()}}

@@ -187,7 +187,10 @@ func departed(list []collector.LeftImage) (lines []string) {
 			break
 		}
 		why := "it was deleted in the last hour."
-		if img.Reason != collector.Deleted {
+		switch {
+		case img.Skipped:
+			why = "a rule of discover began to skip it in the last hour."
+		case img.Reason != collector.Deleted:
 			why = "it stopped matching discover in the last hour."
 		}
 		line := "Image " + strings.TrimSpace(short(visible(img.Name))+" "+visible(img.ID)) + " is no longer watched: " + why
