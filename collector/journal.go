@@ -53,7 +53,7 @@ func (j *journal) report(s *Snapshot) {
 		j.begin(kinds, s.endpoint())
 	}
 	for _, kinds := range byKind(over) {
-		fields := []any{"msg", "resolved: " + kinds[0].message(), "operation", kinds[0].Op, "code", kinds[0].Code}
+		fields := []any{"msg", "resolved: " + kinds[0].Message(), "operation", kinds[0].Op, "code", kinds[0].Code}
 		_ = level.Info(j.logger).Log(append(fields, projectFields(kinds)...)...)
 	}
 	j.told = now
@@ -66,7 +66,7 @@ func (j *journal) begin(kinds []Problem, endpoint string) {
 	if p.warns() {
 		logger = level.Warn(j.logger)
 	}
-	fields := append([]any{"msg", p.message()}, projectFields(kinds)...)
+	fields := append([]any{"msg", p.Message()}, projectFields(kinds)...)
 	if p.ImageID != "" {
 		fields = append(fields, "images", p.Images, "image_id", p.ImageID)
 	}
@@ -118,10 +118,14 @@ var doubts = map[Doubt]string{
 		"allow rule get_member in policy.yaml of Glance",
 }
 
-func (p *Problem) message() string {
+// String says in the words of the log why lists may be incomplete. It is empty for NoDoubt.
+func (d Doubt) String() string { return doubts[d] }
+
+// Message says what is wrong in the words of the log, without the error.
+func (p *Problem) Message() string {
 	switch p.Kind {
 	case MembersDoubtful:
-		return doubts[p.Doubt]
+		return p.Doubt.String()
 	case RuleIdle:
 		return fmt.Sprintf("discover[%d] matches no image", p.Rule)
 	}

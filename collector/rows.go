@@ -88,6 +88,11 @@ func (s *ImageSnapshot) Judged() bool { return s.Policy.judged() }
 // Label is the value of the label image_name.
 func (s *ImageSnapshot) Label() string { return labelValue(s.Name) }
 
+// MemberName is the name of a member, as the label member_name has it: empty where nobody named it.
+func (s *Snapshot) MemberName(img *ImageSnapshot, m *client.Member) string {
+	return labelValue(s.opts.memberName(m.ID, img.Policy.find(m)))
+}
+
 // Open reports whether the image's record shows that everyone in the cloud can use it, as a member or not.
 func (s *ImageSnapshot) Open() bool {
 	return s.Record != nil && (s.Record.Visibility == client.Public || s.Record.Visibility == client.Community)
