@@ -24,6 +24,8 @@ type flags struct {
 	autoReload             time.Duration
 	once                   bool
 	preflight              bool
+	printExpected          bool
+	cloud                  string // of --print-expected; empty: all
 	demo                   bool
 	healthcheck            bool
 	toolkit                *toolkit.FlagConfig
@@ -55,6 +57,9 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("once", "Collect once, print the metrics and exit: with 1 if a cloud could not be read.").BoolVar(&f.once)
 	app.Flag("preflight", "Log in to each cloud, report what the exporter can read there and which rights it needs, and exit: "+
 		"with 1 if it cannot read everything.").BoolVar(&f.preflight)
+	app.Flag("print-expected", "Collect once, print who can use which image now as images with expected_members, and exit: "+
+		"with 1 if not everything could be read. With =CLOUD, of one cloud alone.").BoolVar(&f.printExpected)
+	app.Arg("cloud", "The cloud of --print-expected, by default all.").StringVar(&f.cloud) // kingpin has no flag whose value is optional
 	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
 	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: "+
 		"with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
@@ -88,10 +93,20 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 
 // validate returns an error that names the flag, which kingpin's own do not.
 func (f *flags) validate() error {
-	for name, other := range map[string]bool{"--once": f.once, "--config.check": f.configCheck} {
-		if f.preflight && other {
-			return fmt.Errorf("--preflight and %s: write one of them, and run the other one after it", name)
+	mode := ""
+	for _, m := range []struct {
+		name string
+		on   bool
+	}{{"--preflight", f.preflight}, {"--print-expected", f.printExpected}, {"--once", f.once}, {"--config.check", f.configCheck}} {
+		switch {
+		case m.on && mode != "":
+			return fmt.Errorf("%s and %s: write one of them, and run the other one after it", mode, m.name)
+		case m.on:
+			mode = m.name
 		}
+	}
+	if f.cloud != "" && !f.printExpected {
+		return fmt.Errorf("unexpected argument %q: remove it, or write --print-expected=CLOUD", f.cloud)
 	}
 	if f.autoReload < 0 {
 		return fmt.Errorf("--config.auto-reload-interval=%s: must not be negative: write 0s for never", f.autoReload)
@@ -109,7 +124,7 @@ func (f *flags) validate() error {
 }
 
 // serves reports whether the program goes on to serve.
-func (f *flags) serves() bool { return !f.configCheck && !f.once && !f.preflight }
+func (f *flags) serves() bool { return !f.configCheck && !f.once && !f.preflight && !f.printExpected }
 
 // withoutFile adds to an error how to start without a configuration, if that is what is missing.
 func withoutFile(err error) error {

@@ -17,6 +17,7 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 
 	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/baseline"
 	"glance_share_exporter/internal/config"
 	"glance_share_exporter/internal/demo"
 	"glance_share_exporter/internal/exporter"
@@ -92,9 +93,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	defer runtime.Close()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(api, runtime, versioncollector.NewCollector("glance_exporter"))
-	if flags.once {
+	if flags.once || flags.printExpected {
 		clouds, release := runtime.Clouds()
 		defer release()
+		if flags.printExpected {
+			return baseline.Print(ctx, clouds, flags.cloud, stdout)
+		}
 		return web.Once(ctx, clouds, registry, stdout)
 	}
 	if !flags.disableExporterMetrics {
@@ -134,14 +138,11 @@ func checkClouds(ctx context.Context, runtime *exporter.Runtime, process prometh
 		})
 	}
 	result, err := preflight.Run(ctx, opts)
-	if err != nil {
-		return err
+	if err == nil {
+		err = result.Write(stdout, preflight.Coloured(stdout))
 	}
-	if err := result.Write(stdout, preflight.Coloured(stdout)); err != nil {
-		return err
+	if err == nil && len(result.Failed()) > 0 {
+		err = errors.New("preflight failed")
 	}
-	if len(result.Failed()) > 0 {
-		return errors.New("preflight failed")
-	}
-	return nil
+	return err
 }

@@ -570,6 +570,41 @@ func TestOneShots(t *testing.T) {
 		{name: "once", args: []string{"--once", "--config.file=" + good}, stdout: `glance_up{cloud="prod"} 1`},
 		{name: "once, refused", args: []string{"--once", "--config.file=" + refused}, stdout: `glance_up{cloud="prod"} 0`, err: "cloud prod could not be read; the log says why"},
 		{name: "once in the demo", args: []string{"--once", "--demo"}, stdout: `glance_up{cloud="demo"} 1`},
+		{
+			name: "print expected", args: []string{"--print-expected", "--config.file=" + good},
+			stdout: "  expected_members:\n    - \"" + memberID + "\"\n",
+		},
+		{
+			name: "print expected of a cloud", args: []string{"--print-expected=prod", "--config.file=" + good},
+			stdout: "- id: \"" + imageID + "\"  # golden",
+		},
+		{
+			name: "print expected of another cloud", args: []string{"--print-expected=test", "--config.file=" + good},
+			err: "--print-expected=test: no such cloud: write one of prod",
+		},
+		{
+			name: "print expected, refused", args: []string{"--print-expected", "--config.file=" + refused},
+			stdout: "# Incomplete: no access to the cloud: ",
+			err: "cloud prod: no access to the cloud: logging in: 401 Unauthorized: The request you have made requires authentication.\n" +
+				"cloud prod: 1 of 1 images have no entry; the printed list says why",
+		},
+		{name: "print expected in the demo", args: []string{"--print-expected", "--demo"}, stdout: "  # golden-debian-12"},
+		{
+			name: "print expected and once", args: []string{"--once", "--print-expected"},
+			err: "--print-expected and --once: write one of them, and run the other one after it",
+		},
+		{
+			name: "print expected and check", args: []string{"--print-expected=prod", "--config.check"},
+			err: "--print-expected and --config.check: write one of them, and run the other one after it",
+		},
+		{
+			name: "print expected and preflight", args: []string{"--print-expected", "--preflight"},
+			err: "--preflight and --print-expected: write one of them, and run the other one after it",
+		},
+		{
+			name: "a cloud for another flag", args: []string{"--once=prod"},
+			err: `unexpected argument "prod": remove it, or write --print-expected=CLOUD`,
+		},
 		{name: "version", args: []string{"--version"}, stdout: "glance_share_exporter "},
 		{name: "help", args: []string{"--help"}, stdout: "--config.file"},
 		{name: "unknown flag", args: []string{"--frobnicate"}, err: "unknown long flag '--frobnicate'"},
@@ -1111,13 +1146,15 @@ func TestNoOutputHasASecret(t *testing.T) {
 		}
 		outputs[path] = text
 	}
-	var preflight, once, log output
+	var preflight, once, list, log output
 	outputs["errors"] = fmt.Sprint(run(t.Context(), []string{"--preflight", file}, &preflight, io.Discard)) +
-		fmt.Sprint(run(t.Context(), []string{"--once", file}, &once, &log))
-	outputs["preflight"], outputs["once"], outputs["log"] = preflight.String(), once.String(), p.stderr.String()+log.String()
+		fmt.Sprint(run(t.Context(), []string{"--once", file}, &once, &log)) +
+		fmt.Sprint(run(t.Context(), []string{"--print-expected", file}, &list, &log))
+	outputs["preflight"], outputs["once"], outputs["print-expected"] = preflight.String(), once.String(), list.String()
+	outputs["log"] = p.stderr.String() + log.String()
 	found, shared := map[string]map[string]bool{}, map[string]*echo{}
 	for name, text := range outputs {
-		if !strings.Contains(text, "<secret>") && !strings.Contains(text, "&lt;secret&gt;") && name != "/sd" && name != "errors" {
+		if !strings.Contains(text, "<secret>") && !strings.Contains(text, "&lt;secret&gt;") && name != "/sd" {
 			t.Errorf("%s shows nothing of an echo", name)
 		}
 		found[name] = map[string]bool{}

@@ -86,8 +86,18 @@ func TestTheDocumentedExample(t *testing.T) {
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
 		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
 	var stdout, stderr output
-	if err := run(t.Context(), []string{"--once", "--config.file=" + writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))}, &stdout, &stderr); err != nil {
+	config := writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))
+	if err := run(t.Context(), []string{"--once", "--config.file=" + config}, &stdout, &stderr); err != nil {
 		t.Fatal(err, stderr.String())
+	}
+	var list output
+	if err := run(t.Context(), []string{"--print-expected", "--config.file=" + config}, &list, &stderr); err != nil {
+		t.Fatal(err, stderr.String())
+	}
+	printed := regexp.MustCompile(` at \S+Z\. `).ReplaceAllString(list.String(), " at 2026-05-09T08:00:00Z. ")
+	command, want, _ := strings.Cut(example(t, configurationPage, "baseline"), "\n")
+	if diff := cmp.Diff(want, printed); diff != "" || !strings.HasPrefix(command, "$ glance_share_exporter --print-expected") {
+		t.Errorf("%s (-%s +got):\n%s\nin full:\n%s", command, configurationPage, diff, printed)
 	}
 	for _, test := range []struct{ page, name, pattern string }{
 		{configurationPage, "judgements", `(?m)^glance_image.*(expected|missing).*\n`},

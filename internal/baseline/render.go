@@ -1,0 +1,138 @@
+package baseline
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// printer writes lines of YAML.
+type printer struct {
+	strings.Builder
+	indent string
+}
+
+func (p *printer) line(format string, args ...any) {
+	fmt.Fprintf(p, p.indent+format+"\n", args...)
+}
+
+// render returns the lists as YAML.
+func render(lists []*list) string {
+	p := &printer{}
+	p.line("# Review this: it writes today's state down as approved.")
+	if len(lists) == 1 {
+		p.list(lists[0])
+		return p.String()
+	}
+	p.line("# These lists are of several clouds: put each under images of its own cloud.")
+	p.line("# To print a list that can be loaded as it is: --print-expected=CLOUD")
+	p.line("clouds:")
+	for _, l := range lists {
+		p.indent = "  "
+		p.line("- name: %s", quoted(l.Cloud))
+		p.indent = "    "
+		p.list(l)
+	}
+	return p.String()
+}
+
+// list writes a cloud's list. A cloud of several has it under images.
+func (p *printer) list(l *list) {
+	p.line("# Cloud %s at %s. Entries: %d, left out because all is as expected: %d, without an entry: %d.",
+		l.Cloud, l.Start.UTC().Format(time.RFC3339), len(l.entries), l.judged, len(l.unread))
+	for _, problem := range l.problems {
+		p.line("# Incomplete: %s", printable(problem))
+	}
+	for _, u := range l.unread {
+		p.line("# No entry: %s: %s%s", printable(u.ID), printable(u.reason), comment(u.Label()))
+	}
+	p.counts(l.entries)
+	key := ""
+	if p.indent != "" {
+		key = "images: "
+	}
+	switch {
+	case len(l.entries) > 0 && key != "":
+		p.line("images:")
+		p.indent += "  "
+	case len(l.entries)+len(l.unread)+len(l.problems) == 0:
+		p.line("%s[]", key)
+	}
+	for i := range l.entries {
+		p.entry(&l.entries[i])
+	}
+}
+
+// counts writes how many entries each member has.
+func (p *printer) counts(entries []entry) {
+	type who struct{ kind, id string }
+	images, names := map[who]int{}, map[who]string{}
+	for i := range entries {
+		e := &entries[i]
+		for _, m := range e.members {
+			w := who{string(m.Type), quoted(m.ID)}
+			images[w]++
+			names[w] = cmp.Or(names[w], m.Name)
+		}
+		if e.Open() {
+			images[who{"everyone:", string(e.Record.Visibility)}]++
+		}
+	}
+	if len(images) > 0 {
+		p.line("# How many of the entries each project has, rare ones first:")
+	}
+	for _, w := range slices.SortedFunc(maps.Keys(images), func(a, b who) int {
+		return cmp.Or(cmp.Compare(images[a], images[b]), cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id))
+	}) {
+		p.line("# %6d  %s %s%s", images[w], w.kind, w.id, comment(names[w]))
+	}
+}
+
+func (p *printer) entry(e *entry) {
+	instead := ""
+	if !e.Discovered {
+		instead = " (instead of its entry in images)"
+	}
+	p.line("- id: %s%s", quoted(e.ID), comment(e.Label()+instead))
+	if len(e.members) == 0 {
+		p.line("  expected_members: []")
+	} else {
+		p.line("  expected_members:")
+	}
+	for _, m := range e.members {
+		id := quoted(m.ID)
+		if m.Type != "project" {
+			id = fmt.Sprintf("{id: %s, type: %s}", id, m.Type)
+		}
+		p.line("    - %s%s", id, comment(m.Name))
+	}
+	if e.Open() {
+		p.line("  expected_visibility: [%s]", e.Record.Visibility)
+	}
+}
+
+// quoted returns a text as YAML reads it back, whatever it looks like: a number, a key, another text on the screen.
+func quoted(s string) string { return strconv.QuoteToASCII(s) }
+
+// comment returns a text as the end of a line.
+func comment(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "  # " + printable(s)
+}
+
+// printable keeps a text in its line, and from controlling a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, s)
+}
