@@ -366,6 +366,23 @@ func TestUnreadImages(t *testing.T) {
 	}
 }
 
+// What is printed is the state of now, also where scrapes show that of the background. The credential's own projects have their names.
+func TestTheStateOfNow(t *testing.T) {
+	w, auth := newWorld(t)
+	w.AddProjectID(teamID, "consumer")
+	w.AddUser("watcher", password, teamID, "reader")
+	w.AddImage(fakecloud.Image{ID: imageID(0), Owner: projectID})
+	list := clouds(t, oneCloud(strings.Replace(auth, ", project_name: producer", "", 1),
+		"projects: all\nscrape: {refresh_interval: 1h}\nimages: [{id: "+imageID(0)+"}]"))
+	for _, want := range []string{"  expected_members: []\n", fmt.Sprintf("  expected_members:\n    - %q  # consumer\n", teamID)} {
+		var out strings.Builder
+		if err := baseline.Print(t.Context(), list, "", &out); err != nil || !strings.HasSuffix(out.String(), want) {
+			t.Errorf("%v, no\n%s at the end of\n%s", err, want, &out)
+		}
+		w.Share(imageID(0), teamID)
+	}
+}
+
 // A cloud that only watches inbound shares has nothing to print, but it may be down.
 func TestNoImages(t *testing.T) {
 	w, auth := newWorld(t)
