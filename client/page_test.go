@@ -15,6 +15,17 @@ import (
 	"glance_share_exporter/internal/fakecloud"
 )
 
+// A later page that lacks only its last row looks whole. It does not teach a limit that makes the first page look whole the next time.
+func TestE13DroppedRowsStayDropped(t *testing.T) {
+	server := cutPages{total: 7, most: 3, drops: map[int]bool{0: true, 5: true}}
+	c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(&server), Endpoint: "http://cloud.test", ProjectID: producer})
+	for range 3 {
+		if diff := cmp.Diff([]string{"2 dropped", "2", "1"}, readPages(t, c)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 // cutPages serves images in pages: the limit asked for, or the server's own where that is lower; then it drops some, as
 // Glance does with those that its policy get_image does not allow.
 type cutPages struct {
