@@ -870,3 +870,24 @@ func TestInboundOptions(t *testing.T) {
 		}
 	}
 }
+
+// An image without an owner may have members, in an API before 2.5: the listing has it, and no record says that it has none.
+func TestE14AnImageWithoutAnOwner(t *testing.T) {
+	w := newWorld()
+	w.SetBefore25(true)
+	w.AddImage(fakecloud.Image{ID: absent, Name: "nobody's", Visibility: "private"})
+	w.AddMember(absent, fakecloud.Member{MemberID: producer, Status: "accepted"})
+	w.SetPolicy(fakecloud.Policy{GetMembers: func(fakecloud.Caller) bool { return false }})
+	opts := options(shared)
+	opts.Inbound = &collector.Inbound{}
+	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+		for range 3 {
+			s := b.scrape(t)
+			has := len(series(t, s, "glance_inbound_image_info")) > 0
+			if whole := series(t, s, "glance_inbound_success"); !has && strings.HasSuffix(whole[0], " 1") {
+				t.Errorf("it is not shown, and all are said to be: %q", whole)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}

@@ -154,7 +154,7 @@ func (r *run) inboundOver(project string, img *client.Image, listed bool) bool {
 		return true
 	case listed || img.Visibility == "" || slices.Contains(r.opts.MembersFor, img.Visibility):
 		return false
-	case img.Visibility != client.Private, img.Owner == "": // nobody shares what is nobody's
+	case img.Visibility != client.Private:
 		return true
 	}
 	return r.viewIn(project).privates() == privateHasNone
