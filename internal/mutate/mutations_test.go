@@ -184,9 +184,8 @@ var mutations = []mutation{
 	{rule: "E13", file: "collector/questions.go", old: `if all && len(page.Images) > 0 {`, new: `if all && (BROKEN || len(page.Images) > 0) {`},
 	{rule: "E13", file: "collector/listingevidence.go", old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`, new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`},
 	{rule: "E13", file: "client/listing.go", old: `case again.rows() < rows:`, new: `case !BROKEN && again.rows() < rows:`},
-	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { return true, nil }`, new: `if !BROKEN && rows == 0 {
-		return true, nil
-	}`},
+	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { learn(0)`, new: `if !BROKEN && rows == 0 { learn(0)`},
+	{rule: "E13", file: "client/listing.go", old: `case !valid || known.rows != 0:`, new: `case BROKEN || !valid || known.rows != 0:`},
 
 	// E14: inbound images.
 	{rule: "E14", file: "collector/inboundrun.go", old: `!r.seesImages(ctx, in.listingEvidence)`, new: `!BROKEN && !r.seesImages(ctx, in.listingEvidence)`},
