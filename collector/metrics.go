@@ -296,7 +296,7 @@ func (s *ImageSnapshot) printMembers(p *printer, image []*dto.LabelPair, opts *O
 		if m.ID == "" {
 			continue // it is in the counts, and members_complete is 0
 		}
-		expected, entry := s.Policy.find(m), s.Policy.entry(m)
+		expected, entry := s.Policy.find(m), s.Policy.Entry(m)
 		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, entry))
 		for i, status := range statuses {
 			p.flag(memberStatusDesc, p.with(labels, statusPairs[i]), m.Status == status)

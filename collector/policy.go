@@ -25,7 +25,7 @@ type Policy struct {
 
 // At returns the policy as it is at a time: without those whose approval has ended by then.
 func (p Policy) At(now time.Time) Policy {
-	ended := func(m ExpectedMember) bool { return !m.Until.IsZero() && !now.Before(m.Until) }
+	ended := func(m ExpectedMember) bool { return m.Ended(now) }
 	if !slices.ContainsFunc(p.Members, ended) {
 		return p
 	}
@@ -54,6 +54,17 @@ type ExpectedMember struct {
 	Note string
 }
 
+// Ended reports whether the approval has ended by a time.
+func (m *ExpectedMember) Ended(now time.Time) bool { return !m.Until.IsZero() && !now.Before(m.Until) }
+
+// LastDay is the last day of an approval that ends at a time, such as 2027-01-31; empty where it does not end.
+func LastDay(until time.Time) string {
+	if until.IsZero() {
+		return ""
+	}
+	return until.AddDate(0, 0, -1).Format(time.DateOnly)
+}
+
 // SortMembers sorts expected members as [Policy] wants them. Of repeated ones it keeps the one whose approval ends last.
 func SortMembers(members []ExpectedMember) []ExpectedMember {
 	slices.SortStableFunc(members, func(a, b ExpectedMember) int { return cmp.Or(a.compare(b), -compareEnds(a.Until, b.Until)) })
@@ -75,8 +86,8 @@ func compareEnds(a, b time.Time) int {
 // find returns the expected member that m is, or nil.
 func (p *Policy) find(m *client.Member) *ExpectedMember { return findIn(p.Members, m) }
 
-// entry returns what the configuration has of m, even if its approval has ended, or nil.
-func (p *Policy) entry(m *client.Member) *ExpectedMember {
+// Entry returns what the configuration has of m, even if its approval has ended, or nil.
+func (p *Policy) Entry(m *client.Member) *ExpectedMember {
 	return cmp.Or(p.find(m), findIn(p.Ended, m))
 }
 

@@ -36,6 +36,11 @@ type Row struct {
 	Note  string
 }
 
+// Expected is the row as an expected member.
+func (r *Row) Expected() ExpectedMember {
+	return ExpectedMember{Type: client.MemberType(r.Type), ID: r.ID, Name: r.Name}
+}
+
 // Rows returns at most so many of an image's members and of those that are missing, in the order of the judgements, and how many it
 // left out. The image may be one of [Before].
 func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
@@ -58,7 +63,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 			if img.judge(img.Policy.find(m)) != judgement {
 				continue
 			}
-			entry := img.Policy.entry(m)
+			entry := img.Policy.Entry(m)
 			row := Row{
 				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, entry)), Type: labelValue(string(m.Type)),
 				Status: string(m.Status), Created: m.Created, Updated: m.Updated, Judgement: judgement,
@@ -90,7 +95,7 @@ func (s *ImageSnapshot) Label() string { return labelValue(s.Name) }
 
 // MemberName is the name of a member, as the label member_name has it: empty where nobody named it.
 func (s *Snapshot) MemberName(img *ImageSnapshot, m *client.Member) string {
-	return labelValue(s.opts.memberName(m.ID, img.Policy.find(m)))
+	return labelValue(s.opts.memberName(m.ID, img.Policy.Entry(m)))
 }
 
 // Open reports whether the image's record shows that everyone in the cloud can use it, as a member or not.

@@ -111,7 +111,7 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 				owner := &client.Member{Type: client.TypeProject, ID: img.record.Owner}
 				s.Images = append(s.Images, InboundImage{
 					Name: r.inboundName(in.project, img), Record: img.record, Status: img.status,
-					Owner: owners.entry(owner), Unexpected: owners.judged() && owners.find(owner) == nil,
+					Owner: owners.Entry(owner), Unexpected: owners.judged() && owners.find(owner) == nil,
 					inUse: cmp.Or(img.status, past.known[id].status) == client.Accepted,
 				})
 			}

@@ -85,7 +85,7 @@ type list struct {
 // entry is an image whose members and visibility are known.
 type entry struct {
 	*collector.ImageSnapshot
-	members []collector.ExpectedMember
+	policy collector.Policy
 }
 
 type unread struct {
@@ -100,7 +100,7 @@ func newList(s *collector.Snapshot) *list {
 	}
 	for i := range s.Images {
 		img := &s.Images[i]
-		e := entry{img, l.members(img)}
+		e := entry{img, l.policy(img)}
 		reason := incomplete(img)
 		if reason == "" {
 			reason = e.unusable()
@@ -124,14 +124,23 @@ func compare(a, b *collector.ImageSnapshot) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 }
 
-// members are an image's members as they are to be expected, each with its name if that is known.
-func (l *list) members(img *collector.ImageSnapshot) []collector.ExpectedMember {
+// policy expects an image as it is, each member with its name if that is known. The entry replaces what the configuration has of the
+// image, so what that says of its members and its visibility stays: an approval ends when it did.
+func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	list := make([]collector.ExpectedMember, 0, len(img.Members))
 	for i := range img.Members {
 		m := &img.Members[i]
-		list = append(list, collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: cmp.Or(l.MemberName(img, m), l.projects[m.ID])})
+		e := collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: cmp.Or(l.MemberName(img, m), l.projects[m.ID])}
+		if old := img.Policy.Entry(m); old != nil {
+			e.Until, e.Note = old.Until, old.Note
+		}
+		list = append(list, e)
 	}
-	return collector.SortMembers(list)
+	p := collector.Policy{Members: collector.SortMembers(list), Visibility: img.Policy.Visibility}
+	if (img.Open() || len(p.Visibility) > 0) && img.Misplaced() {
+		p.Visibility = append(slices.Clone(p.Visibility), img.Record.Visibility)
+	}
+	return p
 }
 
 // incomplete says why it is not known who can use the image, or "".
@@ -156,11 +165,11 @@ func incomplete(img *collector.ImageSnapshot) string {
 func (e *entry) unusable() string {
 	opts := collector.DefaultOptions()
 	opts.Name = "any"
-	opts.Images = []collector.Image{{ID: e.ID, Policy: collector.Policy{Members: e.members}}}
+	opts.Images = []collector.Image{{ID: e.ID, Policy: e.policy}}
 	if err := opts.Validate(); err != nil {
 		return "exporter.yml cannot have it: " + err.Error()
 	}
-	for _, m := range e.members {
+	for _, m := range e.policy.Members {
 		switch {
 		case strings.ContainsAny(m.ID, "${"):
 			return fmt.Sprintf("exporter.yml cannot have it: the member %q looks like a placeholder", m.ID)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/go-kit/log"
@@ -540,5 +541,36 @@ func TestInterrupt(t *testing.T) {
 	err := baseline.Print(ctx, clouds(t, oneCloud(auth, "discover: [{}]")), "", &out)
 	if err == nil || err.Error() != "print-expected: context canceled" || out.String() != "" {
 		t.Errorf("%v, printed %s", err, &out)
+	}
+}
+
+// An entry replaces the image's own one, so what that says of members and visibilities that are still there stays: no approval that ends
+// becomes one for ever.
+func TestWhatIsConfiguredStays(t *testing.T) {
+	w, auth := newWorld(t)
+	w.AddImage(fakecloud.Image{ID: imageID(0), Name: "golden", Owner: projectID})
+	for _, id := range []string{teamID, otherID, rareID} {
+		w.Share(imageID(0), id)
+	}
+	keys := fmt.Sprintf(`images:
+- id: %s
+  expected_visibility: [private, shared]
+  expected_members: [{id: %s, until: 2999-01-31, note: 'CHG "1": x'}, {id: %s, until: 2001-01-31, note: over}]
+`, imageID(0), teamID, otherID)
+	text, err := printed(t, oneCloud(auth, keys), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	day := func(year int) time.Time { return time.Date(year, 2, 1, 0, 0, 0, 0, time.UTC) }
+	want := collector.Policy{
+		Visibility: []client.Visibility{client.Private, client.Shared},
+		Members: collector.SortMembers([]collector.ExpectedMember{
+			{Type: client.TypeProject, ID: teamID, Until: day(2999), Note: `CHG "1": x`},
+			{Type: client.TypeProject, ID: otherID, Until: day(2001), Note: "over"},
+			{Type: client.TypeProject, ID: rareID},
+		}),
+	}
+	if diff := cmp.Diff(want, expectations(t, text)[imageID(0)]); diff != "" {
+		t.Errorf("(-want +got)\n%s\n%s", diff, text)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"glance_share_exporter/collector"
 )
 
 // printer writes lines of YAML.
@@ -74,7 +76,7 @@ func (p *printer) counts(entries []entry) {
 	images, names := map[who]int{}, map[who]string{}
 	for i := range entries {
 		e := &entries[i]
-		for _, m := range e.members {
+		for _, m := range e.policy.Members {
 			w := who{string(m.Type), quoted(m.ID)}
 			images[w]++
 			names[w] = cmp.Or(names[w], m.Name)
@@ -94,26 +96,57 @@ func (p *printer) counts(entries []entry) {
 }
 
 func (p *printer) entry(e *entry) {
-	instead := ""
+	name := e.Label()
 	if !e.Discovered {
-		instead = " (instead of its entry in images)"
+		name += " (instead of its entry in images)"
 	}
-	p.line("- id: %s%s", quoted(e.ID), comment(e.Label()+instead))
-	if len(e.members) == 0 {
+	for line := range strings.Lines(Entry(e.ID, name, e.policy)) {
+		p.line("%s", strings.TrimSuffix(line, "\n"))
+	}
+}
+
+// Entry returns an entry of images in exporter.yml that says what a policy does. The name is a comment.
+func Entry(id, name string, policy collector.Policy) string {
+	var p printer
+	p.line("- id: %s%s", quoted(id), comment(name))
+	if len(policy.Members) == 0 {
 		p.line("  expected_members: []")
 	} else {
 		p.line("  expected_members:")
 	}
-	for _, m := range e.members {
-		id := quoted(m.ID)
-		if m.Type != "project" {
-			id = fmt.Sprintf("{id: %s, type: %s}", id, m.Type)
-		}
-		p.line("    - %s%s", id, comment(m.Name))
+	for _, m := range policy.Members {
+		p.line("    - %s%s", member(m), comment(m.Name))
 	}
-	if e.Open() {
-		p.line("  expected_visibility: [%s]", e.Record.Visibility)
+	if len(policy.Visibility) > 0 {
+		p.line("  expected_visibility: [%s]", join(policy.Visibility))
 	}
+	return p.String()
+}
+
+// member returns an entry of expected_members.
+func member(m collector.ExpectedMember) string {
+	keys := ""
+	if m.Type != "project" {
+		keys += ", type: " + string(m.Type)
+	}
+	if day := collector.LastDay(m.Until); day != "" {
+		keys += ", until: " + day
+	}
+	if m.Note != "" {
+		keys += ", note: " + quoted(m.Note)
+	}
+	if keys == "" {
+		return quoted(m.ID)
+	}
+	return "{id: " + quoted(m.ID) + keys + "}"
+}
+
+func join[T ~string](list []T) string {
+	texts := make([]string, len(list))
+	for i, t := range list {
+		texts[i] = string(t)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // quoted returns a text as YAML reads it back, whatever it looks like: a number, a key, another text on the screen.

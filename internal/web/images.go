@@ -122,18 +122,10 @@ func recordFacts(e *entry) (lines []string) {
 	return lines
 }
 
-// lastDay is the last day of an approval that ends at a time, empty where it does not end.
-func lastDay(end time.Time) string {
-	if end.IsZero() {
-		return ""
-	}
-	return end.AddDate(0, 0, -1).Format(time.DateOnly)
-}
-
 // approval says how long an approval lasts, with its note.
 func approval(end time.Time, note string, now time.Time) string {
 	text := ""
-	switch day := lastDay(end); {
+	switch day := collector.LastDay(end); {
 	case day == "":
 	case now.Before(end):
 		text = "approved until " + day

@@ -1,11 +1,12 @@
 package web
 
 import (
-	"encoding/json"
 	"regexp"
+	"slices"
 	"strings"
 
 	"glance_share_exporter/collector"
+	"glance_share_exporter/internal/baseline"
 )
 
 // remedy is what to do about the unexpected members of an image, ready to be copied.
@@ -40,7 +41,8 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		return r
 	}
 	rows, _ := s.Rows(img, min(unexpected, maxAccepted))
-	var commands, accepted []string
+	var commands []string
+	var accepted []collector.ExpectedMember
 	more := unexpected - len(rows)
 	for i := range rows {
 		row := &rows[i]
@@ -61,11 +63,11 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		}
 		switch {
 		case !row.Until.IsZero():
-			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+lastDay(row.Until)+": to renew it, write a later until in its entry.")
+			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+collector.LastDay(row.Until)+": to renew it, write a later until in its entry.")
 		case !expectable.MatchString(row.ID):
 			r.Not = append(r.Not, "Member "+row.ID+" cannot be expected: its ID is no project ID of Keystone.")
 		default:
-			accepted = append(accepted, listItem(row.ID, row.Type, "", "", row.Name))
+			accepted = append(accepted, row.Expected())
 		}
 	}
 	if more > 0 {
@@ -92,59 +94,14 @@ func removal(s *collector.Snapshot, image, project string) string {
 
 // entryOf is an entry of images that expects what the image is expected to be and have now, and more. It is empty where that
 // has an ID that is not plain, or is too long.
-func entryOf(img *collector.ImageSnapshot, more []string) string {
-	var b strings.Builder
-	b.WriteString("- id: " + img.ID + "\n")
-	if visibilities := img.Policy.Visibility; len(visibilities) > 0 {
-		texts := make([]string, len(visibilities))
-		for i, v := range visibilities {
-			texts[i] = string(v)
-		}
-		b.WriteString("  expected_visibility: [" + strings.Join(texts, ", ") + "]\n")
-	}
-	b.WriteString("  expected_members:\n")
-	if len(more) == 0 || len(img.Policy.Members)+len(more) > maxAccepted {
+func entryOf(img *collector.ImageSnapshot, more []collector.ExpectedMember) string {
+	policy := img.Policy
+	notPlain := func(m collector.ExpectedMember) bool { return !plainID.MatchString(m.ID) }
+	if len(more) == 0 || len(policy.Members)+len(more) > maxAccepted || slices.ContainsFunc(policy.Members, notPlain) {
 		return ""
 	}
-	for _, m := range img.Policy.Members {
-		if !plainID.MatchString(m.ID) {
-			return ""
-		}
-		b.WriteString("    - " + listItem(m.ID, string(m.Type), lastDay(m.Until), m.Note, m.Name) + "\n")
-	}
-	for _, item := range more {
-		b.WriteString("    - " + item + "\n")
-	}
-	return strings.TrimRight(b.String(), "\n")
-}
-
-// numeric are IDs that YAML takes for numbers.
-var numeric = regexp.MustCompile(`^[0-9]+([eE][0-9]+)?$`)
-
-// listItem is an entry of expected_members.
-func listItem(id, kind, until, note, name string) string {
-	item := id
-	if numeric.MatchString(id) {
-		item = `"` + id + `"`
-	}
-	keys := ""
-	if kind != "project" {
-		keys += ", type: " + kind
-	}
-	if until != "" {
-		keys += ", until: " + until
-	}
-	if note != "" {
-		quoted, _ := json.Marshal(note) // which is YAML too
-		keys += ", note: " + string(quoted)
-	}
-	if keys != "" {
-		item = "{id: " + item + keys + "}"
-	}
-	if name != "" {
-		item += " # " + visible(name)
-	}
-	return item
+	policy.Members = slices.Concat(policy.Members, more)
+	return strings.TrimSuffix(baseline.Entry(img.ID, "", policy), "\n")
 }
 
 // runbookOf is the section of the runbooks about what is wrong with an image, empty where nothing is.

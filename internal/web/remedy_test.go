@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,13 @@ func copyable(page string) (list []string) {
 	return list
 }
 
+// entryOf is the entry that expects members of debian.
+func entryOf(members ...string) string {
+	return "- id: " + item(debian) + "\n  expected_members:\n    - " + strings.Join(members, "\n    - ")
+}
+
+func item(id string) string { return strconv.Quote(id) }
+
 func TestRemedies(t *testing.T) {
 	const numeric = "12345678901234567890123456789012"
 	for _, test := range []struct {
@@ -43,8 +51,7 @@ func TestRemedies(t *testing.T) {
 			members: []client.Member{{Type: client.TypeProject, ID: numeric}, {Type: client.TypeProject, ID: payments}, {Type: client.TypeProject, ID: sandbox}},
 			want: []string{
 				"openstack image remove project " + debian + " " + numeric + "\nopenstack image remove project " + debian + " " + sandbox,
-				"- id: " + debian + "\n  expected_visibility: [shared]\n  expected_members:\n    - " + payments + "\n    - " + search +
-					"\n    - \"" + numeric + "\"\n    - " + sandbox + " # dev-sandbox",
+				entryOf(item(payments), item(search), item(numeric), item(sandbox)+"  # dev-sandbox") + "\n  expected_visibility: [shared]",
 			},
 		},
 		{
@@ -55,7 +62,7 @@ func TestRemedies(t *testing.T) {
 			members: []client.Member{{Type: client.TypeProject, ID: payments}, {Type: client.TypeProject, ID: sandbox}},
 			want: []string{
 				"openstack image remove project " + debian + " " + sandbox,
-				"- id: " + debian + "\n  expected_members:\n    - {id: " + payments + ", until: 2999-01-31, note: \"CHG \\\"1\\\": x\"}\n    - " + search + "\n    - " + sandbox + " # dev-sandbox",
+				entryOf("{id: "+item(payments)+", until: 2999-01-31, note: \"CHG \\\"1\\\": x\"}", item(search), item(sandbox)+"  # dev-sandbox"),
 			},
 		},
 		{
@@ -64,7 +71,7 @@ func TestRemedies(t *testing.T) {
 			members: []client.Member{{Type: client.TypeProject, ID: sandbox}},
 			want: []string{
 				`curl -X DELETE -H "X-Auth-Token: $T" "https://ims.REGION.myhuaweicloud.com/v2/images/` + debian + "/members/" + sandbox + `"`,
-				"- id: " + debian + "\n  expected_members:\n    - " + payments + "\n    - " + search + "\n    - " + sandbox + " # dev-sandbox",
+				entryOf(item(payments), item(search), item(sandbox)+"  # dev-sandbox"),
 			},
 		},
 		{
@@ -76,7 +83,7 @@ func TestRemedies(t *testing.T) {
 		{name: "an unknown type", members: []client.Member{{Type: "x, id: *", ID: sandbox}}, says: "is not known"},
 		{
 			name: "a domain", members: []client.Member{{Type: client.TypeDomain, ID: sandbox}}, says: "No command is shown for domain",
-			want: []string{"- id: " + debian + "\n  expected_members:\n    - " + payments + "\n    - " + search + "\n    - {id: " + sandbox + ", type: domain} # dev-sandbox"},
+			want: []string{entryOf(item(payments), item(search), "{id: "+item(sandbox)+", type: domain}  # dev-sandbox")},
 		},
 		{
 			name:    "an expected ID of another form",

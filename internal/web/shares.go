@@ -207,7 +207,7 @@ func (e *entry) shares() (rows []*share) {
 		}
 		row := base
 		row.Row, row.MemberType, row.MemberID, row.MemberName, row.Status = "member", m.Type, m.ID, m.Name, m.Status
-		row.Until, row.Note, row.Created, row.Updated = lastDay(m.Until), m.Note, exactly(m.Created), exactly(m.Updated)
+		row.Until, row.Note, row.Created, row.Updated = collector.LastDay(m.Until), m.Note, exactly(m.Created), exactly(m.Updated)
 		if m.Judgement != collector.UnjudgedMember {
 			expected := m.Judgement == collector.ExpectedMemberSeen
 			row.Expected = &expected
@@ -225,7 +225,7 @@ func (in *inbound) share(row share) *share {
 	row.Row, row.MemberType, row.MemberID, row.MemberName = "inbound", "project", in.projectID, in.projectName
 	row.OwnerName, row.Status, row.ReadAt, row.Problem = in.ownerName, string(in.img.Status), exactly(in.read), ""
 	if owner := in.img.Owner; owner != nil {
-		row.Until, row.Note = lastDay(owner.Until), owner.Note
+		row.Until, row.Note = collector.LastDay(owner.Until), owner.Note
 	}
 	if in.judged {
 		expected := !in.img.Unexpected
