@@ -119,6 +119,16 @@ func (i *Inbound) MaxSeries() int {
 
 func (i *Inbound) maxImages() int { return cmp.Or(i.MaxImages, DefaultMaxImages) }
 
+// At returns the image as it is judged at a time: an approval may have ended since it was read.
+func (img *InboundImage) At(now time.Time) *InboundImage {
+	if img.Unexpected || img.Owner == nil || !img.Owner.Ended(now) {
+		return img
+	}
+	judged := *img
+	judged.Unexpected = true
+	return &judged
+}
+
 // Accepted reports whether the project has accepted the offer.
 func (img *InboundImage) Accepted() bool { return img.Status == client.Accepted }
 

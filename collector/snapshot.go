@@ -151,6 +151,17 @@ type ImageSnapshot struct {
 	first bool // its members were never read before
 }
 
+// At returns the image as it is judged at a time: an approval may have ended since it was read.
+func (s *ImageSnapshot) At(now time.Time) *ImageSnapshot {
+	policy := s.Policy.At(now)
+	if len(policy.Ended) == len(s.Policy.Ended) {
+		return s
+	}
+	judged := *s
+	judged.Policy = policy
+	return &judged
+}
+
 // Complete reports whether Members are all there are, each with an ID of its own, and none is left out.
 func (s *ImageSnapshot) Complete() bool { return s.LeftOut == 0 && s.whole() }
 

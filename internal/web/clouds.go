@@ -150,7 +150,7 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	unread, unproven, whole := 0, 0, true
 	old := since(s.Start, now) > s.FreshFor()
 	for i := range s.Images {
-		e := &entry{cloud: c.Name, part: l, img: &s.Images[i], now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
+		e := &entry{cloud: c.Name, part: l, img: s.Images[i].At(now), now: now, key: "image-" + c.Name + "-" + s.Images[i].ID}
 		e.old = old || since(e.at(), now) > s.ImageFreshFor(e.img)
 		e.classify()
 		if e.img.InTurns {

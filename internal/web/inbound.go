@@ -27,7 +27,7 @@ func (c *cloudView) takeInbound(l *collector.Latest, now time.Time, old bool) {
 		name := projectName(s, in.ProjectID)
 		project := named(name, in.ProjectID)
 		for k := range in.Images {
-			img := &in.Images[k]
+			img := in.Images[k].At(now)
 			r := &img.Record
 			e := &entry{
 				cloud: c.Name, part: l, now: now, old: old, img: &collector.ImageSnapshot{ID: r.ID, Name: img.Name, Record: r},

@@ -409,6 +409,19 @@ func TestWhatThePageSays(t *testing.T) {
 			api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
 			s.scrape(t)
 		}},
+		{name: "approvals that end after the scrape", opts: func(o *collector.Options) {
+			until := time.Date(2000, 1, 1, 0, 3, 0, 0, time.UTC)
+			o.Images[0].Policy.Members[0].Until = until
+			o.Images[1].Policy.Members[0].Until = until
+			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{{Type: client.TypeProject, ID: search, Until: until}}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
+			s.scrape(t)
+			time.Sleep(time.Minute)
+			api.change(func() { api.errs[ubuntu] = status(client.OpListMembers, ubuntu, 500) })
+			s.scrape(t)
+			time.Sleep(3 * time.Minute)
+		}},
 		{name: "open to everyone", do: func(t *testing.T, s *site, api *shop) {
 			api.add(debian, "golden-debian-12", client.Community, payments, search)
 			api.add(scratch, "build-scratch", client.Public)

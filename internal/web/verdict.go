@@ -63,6 +63,7 @@ func (e *entry) before() (collector.Before, bool) {
 		return collector.Before{}, false // that is of a watched image
 	}
 	b, ok := e.part.Before[e.img.ID]
+	b.Image = *b.Image.At(e.now)
 	return b, ok
 }
 
