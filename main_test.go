@@ -808,12 +808,12 @@ func TestReloadOfAPipe(t *testing.T) {
 
 func TestPreflight(t *testing.T) {
 	w, url := newWorld(t)
-	w.AddUser("stranger", password, "", "")
+	w.AddUser("outsider", password, "", "")
 	w.AddProjectID(memberID, "consumer")
-	w.AddUser("stranger", password, memberID, "reader")
+	w.AddUser("outsider", password, memberID, "reader")
 	good := "--config.file=" + writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))
 	strange := "--config.file=" + writeFile(t, "exporter.yml",
-		strings.NewReplacer("username: watcher", "username: stranger", "producer", "consumer").Replace(fmt.Sprintf(configText, url)))
+		strings.NewReplacer("username: watcher", "username: outsider", "producer", "consumer").Replace(fmt.Sprintf(configText, url)))
 	for name, test := range map[string]struct {
 		args       []string
 		last, fail string
