@@ -26,7 +26,8 @@ const (
 )
 
 // Secrets knows every secret of one cloud and removes it from texts, however it is encoded there. All texts that a [Client]
-// returns have been through it, but for tags, which are compared and not shown. The zero value knows no secret. It is safe for concurrent use.
+// returns have been through it, but for tags, which are compared and not shown. The zero value knows no secret. It is safe for
+// concurrent use.
 type Secrets struct {
 	mu      sync.RWMutex
 	known   map[string]bool

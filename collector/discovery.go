@@ -160,7 +160,8 @@ func (r *run) shareDiscovery() {
 	var s *discoveryResult
 	if !r.discovery.cutOff {
 		s = &discoveryResult{
-			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.discovery.found, err: r.discovery.err, transient: r.discovery.transient, listed: r.discovery.listed,
+			run: r.id, began: r.start, opts: r.opts, projects: r.projects, admin: r.admin(), images: r.discovery.found, err: r.discovery.err,
+			transient: r.discovery.transient, listed: r.discovery.listed,
 		}
 		for _, scope := range r.scopes {
 			if scope.Err == nil {

@@ -132,7 +132,8 @@ func (e *imageEvidence) lacksSecondRecord() bool {
 // wantsProbe reports whether it takes a proof that rows are visible to say anything of the list: it is empty, or an administrator's with a
 // row that proves nothing for others.
 func (e *imageEvidence) wantsProbe() bool {
-	if e.api == client.IMS || !e.read || !e.inView() || e.record == nil || e.record.Owner == "" || e.applies() != membersYes && !e.rowsDespite {
+	if e.api == client.IMS || !e.read || !e.inView() || e.record == nil || e.record.Owner == "" ||
+		e.applies() != membersYes && !e.rowsDespite {
 		return false
 	}
 	return len(e.rows) == 0 || !e.ownImage() && !e.administratorsRow() && e.administrators()
@@ -218,7 +219,8 @@ func (e *imageEvidence) emptyCovered() bool {
 		return e.checked.run == e.list.run && e.checked.made()
 	}
 	return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||
-		e.refused.made() && !e.refused.at.Before(e.emptied.at) && e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)
+		e.refused.made() && !e.refused.at.Before(e.emptied.at) && e.emptied.run != e.list.run &&
+			e.view.rows(e.ownImage()).between(e.emptied, e.list)
 }
 
 // changed reports whether the image is seen for the first time, or is not what its last record said.
@@ -307,7 +309,8 @@ type foreignList struct {
 
 // foreign is what the next run may learn from the list, nil where that is nothing.
 func (e *imageEvidence) foreign(end time.Time) *foreignList {
-	if e.api == client.IMS || !e.read || e.partial || !e.inView() || !e.administratorsRow() || e.before == nil || e.before.Owner == "" || e.before.Owner == e.project() {
+	if e.api == client.IMS || !e.read || e.partial || !e.inView() || !e.administratorsRow() || e.before == nil || e.before.Owner == "" ||
+		e.before.Owner == e.project() {
 		return nil
 	}
 	return &foreignList{owner: e.before.Owner, access: e.access, list: e.list, end: end}

@@ -131,7 +131,10 @@ type seen struct {
 
 // seen returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
 func (h *History) seen(shard Shard, configured []*image) *seen {
-	p := &seen{images: make(map[string]*seenImage, len(configured)), known: map[string]*client.Image{}, projects: h.projects, owners: h.owners, readings: h.readings}
+	p := &seen{
+		images: make(map[string]*seenImage, len(configured)), known: map[string]*client.Image{}, projects: h.projects,
+		owners: h.owners, readings: h.readings,
+	}
 	for _, t := range configured {
 		image := h.images[t.ID]
 		p.images[t.ID], t.seen = &image, &image

@@ -55,13 +55,16 @@ var (
 	errInboundView = errors.New("the API lists images that are not shared with the project, as it does for an administrator: " +
 		"add the credential's role to admin_roles, or use a credential with only the role reader for inbound")
 	errInboundProject = errors.New("the renewed token belongs to another project")
-	errInboundMany    = fmt.Errorf("more than %d images are shared with the project, or more than %d with all projects", maxInbound, maxInboundKept)
-	errInboundStatus  = errors.New("the status of some images is unknown")
-	errInboundRow     = unprovenError{text: "a listing has an image that is shared with the project, but the image's member list has no row of the project: " +
+	errInboundMany    = fmt.Errorf("more than %d images are shared with the project, or more than %d with "+
+		"all projects", maxInbound, maxInboundKept)
+	errInboundStatus = errors.New("the status of some images is unknown")
+	errInboundRow    = unprovenError{text: "a listing has an image that is shared with the project, but the image's member list has no " +
+		"row of the project: " +
 		"allow rule get_member in policy.yaml of Glance for its members"}
 	errInboundUnknown = unprovenError{text: "it is not confirmed that the credential belongs to the configured project: " +
 		"use a kind of auth that logs in to Keystone (with a token: set auth_url), or keep a private image in the project"}
-	errInboundBlank = unprovenError{text: "the listings have no image, and it is not proven that the credential can see images: allow rule get_image in policy.yaml of Glance, " +
+	errInboundBlank = unprovenError{text: "the listings have no image, and it is not proven that the credential can see images: allow " +
+		"rule get_image in policy.yaml of Glance, " +
 		"or keep one image in the project"}
 )
 

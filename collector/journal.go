@@ -91,8 +91,9 @@ func (s *Snapshot) endpoint() string {
 
 // messages are what the log says of each kind.
 var messages = map[Kind]string{
-	NoToken:           "no access to the cloud",
-	NoImageAPI:        "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog",
+	NoToken: "no access to the cloud",
+	NoImageAPI: "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service " +
+		"in the catalog",
 	ProjectsNotListed: "the list of the user's projects was not read; known projects are still read",
 	NoProjectToken:    "no token for a project; its images are not read",
 	ListingIncomplete: "discovery is incomplete; images found before are still read",
@@ -112,7 +113,8 @@ var doubts = map[Doubt]string{
 		"use a kind of auth that logs in to Keystone (with a token: set auth_url)",
 	UnprovenAdministrator: "member lists may be incomplete: the credential has one of admin_roles, but it is not proven that the image API " +
 		"treats it as an administrator; check rule context_is_admin in policy.yaml of Glance",
-	ChangingImage:     "member lists may be incomplete: the owner or visibility of the images changed, or their records could not be read again",
+	ChangingImage: "member lists may be incomplete: the owner or visibility of the images changed, or their records could not " +
+		"be read again",
 	DespiteVisibility: "images have members, although their visibility allows none",
 	HiddenRows: "member lists may be incomplete: it is not proven that rows of such images are visible; " +
 		"allow rule get_member in policy.yaml of Glance",

@@ -17,7 +17,8 @@ var (
 		"Glance's policy hides images from the credential, allow rule get_image in policy.yaml of Glance")
 )
 
-var errGoingRound = errors.New("listing images: pagination loop, marker repeated: the image API may ignore the marker, so images may be missing")
+var errGoingRound = errors.New("listing images: pagination loop, marker repeated: the image API may ignore the marker, so images " +
+	"may be missing")
 
 // maxRestarts is how often a listing begins again because the image that marks a page is gone.
 const maxRestarts = 3

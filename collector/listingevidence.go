@@ -87,14 +87,17 @@ func (r *run) listingOf(owner string) *listingEvidence {
 	return cmp.Or(r.discovery.listedBy[owner], r.discovery.listedBy[""])
 }
 
-var errNoAdministrator = unprovenError{text: "listing the images of other projects: the credential has one of admin_roles, but it is not proven that the image API " +
+var errNoAdministrator = unprovenError{text: "listing the images of other projects: the credential has one of admin_roles, but it is " +
+	"not proven that the image API " +
 	"treats it as an administrator, so images may be missing: check rule context_is_admin in policy.yaml of Glance, " +
 	"or create a proof: a private image without data (queued) in another project"}
 
-var errUnknownProject = unprovenError{text: "listing images: it is not confirmed that the credential belongs to the configured project, so images may be missing: " +
+var errUnknownProject = unprovenError{text: "listing images: it is not confirmed that the credential belongs to the configured " +
+	"project, so images may be missing: " +
 	"use a kind of auth that logs in to Keystone (with a token: set auth_url), or keep a private image in the project"}
 
-var errBlankListing = unprovenError{text: "listing images: no image returned, and it is not proven that the credential can see images: allow rule get_image in policy.yaml of Glance, " +
+var errBlankListing = unprovenError{text: "listing images: no image returned, and it is not proven that the credential can see " +
+	"images: allow rule get_image in policy.yaml of Glance, " +
 	"or keep one image in the project"}
 
 // byOwner returns the listings by the owners of their images.

@@ -95,7 +95,8 @@ func (r *run) evidence(t *image) imageEvidence {
 		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
 		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
 		list: r.at(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
-		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked, refused: m.refused.later(t.refused),
+		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked,
+		refused: m.refused.later(t.refused),
 	}
 	if e.before == nil {
 		e.before = m.last

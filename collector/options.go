@@ -118,7 +118,8 @@ func (o Options) Validate() error {
 	case o.Name == "":
 		return bad("name", "is required: write a name, the value of the label cloud")
 	case !cloudName.MatchString(o.Name):
-		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit, as in prod-eu1", o.Name)
+		return bad("name", "%q must be 1 to 128 letters, digits, dots, dashes and underscores, and begin with a letter or digit, "+
+			"as in prod-eu1", o.Name)
 	case o.Timeout < 0:
 		return bad("scrape.timeout", "must not be negative: write 0s for Prometheus' own timeout")
 	case o.TimeoutOffset < 0:
@@ -150,7 +151,8 @@ func (o Options) Validate() error {
 	case len(o.MembersFor) == 0:
 		return bad("members_for", "must not be empty: remove the key for [shared]")
 	case len(o.Images) == 0 && len(o.Discover) == 0 && o.Inbound == nil:
-		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}], or write discover: [{}] for all images of the credential's project")
+		return bad("images", "is required: list at least one image, as in images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}], or write "+
+			"discover: [{}] for all images of the credential's project")
 	}
 	if err := visibilities("members_for", o.MembersFor); err != nil {
 		return err

@@ -159,7 +159,8 @@ func MemberIDProblem(id string) string {
 	case strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }):
 		return fmt.Sprintf("%q has spaces, so it is not an ID: write a project's ID as `openstack project list` shows it", id)
 	case len(id) > maxMemberID:
-		return fmt.Sprintf("has %d characters, but an ID has at most %d: write a project's ID as `openstack project list` shows it", len(id), maxMemberID)
+		return fmt.Sprintf("has %d characters, but an ID has at most %d: write a project's ID as `openstack project list` shows it",
+			len(id), maxMemberID)
 	}
 	if plain := strings.ToLower(strings.ReplaceAll(id, "-", "")); plain != id && UsualID(plain) {
 		return fmt.Sprintf("%s has capitals or dashes, but IDs have neither: write %s", id, plain)

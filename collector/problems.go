@@ -69,7 +69,10 @@ func Problems(s *Snapshot) []Problem {
 	}
 	for _, scope := range s.Scopes {
 		if scope.Err != nil {
-			list.add(Problem{Kind: NoProjectToken, Op: client.OpAuthenticate, Code: code(scope.Err), ProjectID: scope.Access.ProjectID, Err: scope.Err})
+			list.add(Problem{
+				Kind: NoProjectToken, Op: client.OpAuthenticate, Code: code(scope.Err), ProjectID: scope.Access.ProjectID,
+				Err: scope.Err,
+			})
 		}
 	}
 	if s.NoImageAPI {

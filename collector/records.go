@@ -7,7 +7,8 @@ import (
 	"glance_share_exporter/client"
 )
 
-// requestRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden, then the hidden
+// requestRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden,
+// then the hidden
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
 func (r *run) requestRecords() {

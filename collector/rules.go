@@ -116,7 +116,8 @@ func (o *Options) validateRules() error {
 		case len(r.Owners) > 0:
 			return optionError(at+".owners", "is not supported with api ims, which lists only images of the credential's project: remove it")
 		case len(r.Visibility) > 0:
-			return optionError(at+".visibility", "is not supported with api ims, where private images may be shared with a domain or an organization: remove it")
+			return optionError(at+".visibility", "is not supported with api ims, where private images may be shared with a domain or an "+
+				"organization: remove it")
 		}
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
 			return optionError(at, "can never match, because discover[%d] matches all of its images: move it before that rule, or remove it", first)

@@ -222,7 +222,8 @@ func (r *run) noImageAPI() bool { return r.notImageAPI && !r.served }
 // maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
 const maxWeight = 256 << 20
 
-var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the cloud into shards")
+var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the " +
+	"cloud into shards")
 
 // reserve makes room for more to be kept.
 func (r *run) reserve(weight int) error {

@@ -34,7 +34,8 @@ type Snapshot struct {
 	Duration time.Duration
 	// Taken is when the oldest collection began that any of this is from, zero where all is from this one.
 	Taken time.Time
-	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. A shard knows it from its second collection on.
+	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. A shard
+	// knows it from its second collection on.
 	Round time.Duration
 	// Up is whether there was a token and the image API answered at least once.
 	Up bool

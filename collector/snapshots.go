@@ -31,8 +31,9 @@ func (r *run) head() Snapshot {
 	}
 	s := Snapshot{
 		Cloud: r.opts.Name, Start: r.start, Duration: end.Sub(r.start), Up: r.err == nil && r.answered && !r.noImageAPI(), Err: r.err,
-		Discovers: len(r.opts.Discover) > 0, Discovered: r.discovered() && !r.noImageAPI(), Scopes: r.scopes, ScopesErr: r.scopesErr, NoImageAPI: r.err == nil && r.noImageAPI(),
-		opts: r.opts,
+		Discovers: len(r.opts.Discover) > 0, Discovered: r.discovered() && !r.noImageAPI(), Scopes: r.scopes, ScopesErr: r.scopesErr,
+		NoImageAPI: r.err == nil && r.noImageAPI(),
+		opts:       r.opts,
 	}
 	r.sayDiscovery(&s)
 	s.Inbound = r.inboundSnapshots()
@@ -48,7 +49,10 @@ func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 			continue
 		}
 		s := see(t)
-		img := ImageSnapshot{Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t), first: t.seen.answered == 0}
+		img := ImageSnapshot{
+			Name: r.imageName(t), Taken: s.taken, InTurns: r.inTurns(t), Waiting: r.waitsForFirst(t),
+			first: t.seen.answered == 0,
+		}
 		s.image.classify(&s.evidence, &img)
 		img.Policy = img.Policy.At(now)
 		images = append(images, img)

@@ -158,7 +158,8 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		Collector: options,
 		Client: client.Options{
 			Settings: client.Settings{
-				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), Except: e.ProjectsExcept, AdminRoles: e.AdminRoles,
+				API: client.API(e.API), MembersAPI: client.MembersAPI(e.MembersAPI), Projects: e.ids(), Except: e.ProjectsExcept,
+				AdminRoles:        e.AdminRoles,
 				RequestsPerSecond: *e.Scrape.PerSecond,
 			},
 			Auth: cred.auth(), Keys: cred.keys, Metadata: cred.metadata, ProjectID: cred.projectID,

@@ -44,7 +44,8 @@ var wants = map[string]string{
 
 	"application_credential.username": "is required with name: " +
 		"write the name of the user who made the application credential, or its id instead of name",
-	"application_credential.user_domain_name": "is required with username: write the name of the user's domain, as in user_domain_name: Default",
+	"application_credential.user_domain_name": "is required with username: write the name of the user's domain, as in " +
+		"user_domain_name: Default",
 }
 
 // lacking is the problem with what settle found missing below kind.

@@ -61,7 +61,8 @@ func (e *evidence) ends() (list []finding) {
 	case e.signs(), e.ClientOptions.Auth == nil:
 		return nil
 	case cred.Given && expires.IsZero():
-		f.status, f.text = warn, "unknown expiry. The exporter cannot renew it: provide a new token before it expires, or use an application credential"
+		f.status, f.text = warn, "unknown expiry. The exporter cannot renew it: provide a new token before it expires, or use an "+
+			"application credential"
 	case cred.Given:
 		f.status = warn
 		f.text += ". The exporter cannot renew it: provide a new token before, or use an application credential"
@@ -95,7 +96,8 @@ func (e *evidence) imageAPI() finding {
 	where := endpoint + " (" + origin + ")"
 	switch {
 	case e.snapshot.NoImageAPI:
-		f.status, f.text = fail, "not found at "+where+": the response to a list of images is 404. Correct endpoint, or the URL of the image service in the catalog"
+		f.status, f.text = fail, "not found at "+where+": the response to a list of images is 404. Correct endpoint, or the URL of the "+
+			"image service in the catalog"
 		return f
 	case !e.snapshot.Up:
 		f.status, f.text = fail, "no usable response from "+where
@@ -110,7 +112,8 @@ func (e *evidence) imageAPI() finding {
 		f.more = []string{"version unknown: " + reason(e.versionErr)}
 	}
 	major, minor, ok := client.ParseVersion(e.version)
-	if old := ok && (major < 2 || major == 2 && minor < 5); old && e.Options.API != client.IMS && !slices.Contains(e.Options.MembersFor, client.Private) {
+	if old := ok && (major < 2 || major == 2 && minor < 5); old && e.Options.API != client.IMS && !slices.Contains(e.Options.MembersFor,
+		client.Private) {
 		f.status = warn
 		f.more = append(f.more, "before v2.5, private images can have members: set members_for: [shared, private]")
 	}

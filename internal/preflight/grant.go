@@ -177,8 +177,10 @@ func least(grants []grant) string {
 	}
 	if len(ruled) > 0 {
 		b.WriteString("\n" + comment("Recommended: an application credential whose access rules allow only the requests of the exporter. "+
-			"It cannot share even in Glance before 2023.1, where every role can, unless enforce_new_defaults is set. Glance needs service_type = image under [keystone_authtoken]. "+
-			"A credential with only the first three rules still works where a list has a row. Then each request for the fourth adds a warning to Glance's log."))
+			"It cannot share even in Glance before 2023.1, where every role can, unless enforce_new_defaults is set. Glance needs "+
+			"service_type = image under [keystone_authtoken]. "+
+			"A credential with only the first three rules still works where a list has a row. Then each request for the fourth adds a warning "+
+			"to Glance's log."))
 		b.WriteString("cat > access-rules.json <<'EOF'\n[\n")
 		for i, r := range needed {
 			comma := ","
@@ -201,7 +203,8 @@ func least(grants []grant) string {
 		}
 	}
 	if len(signed) > 0 {
-		b.WriteString("\n" + comment("Least privilege for "+enumerate(signed)+" with members_api: v1: a custom policy in JSON for the user or agency, in its project. "+
+		b.WriteString("\n" + comment("Least privilege for "+enumerate(signed)+" with members_api: v1: a custom policy in JSON for the user "+
+			"or agency, in its project. "+
 			`The default, v2, also requires "ims:images:share", which allows sharing.`))
 		b.WriteString(`{
   "Version": "1.1",

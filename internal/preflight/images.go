@@ -88,7 +88,8 @@ func unread(img *collector.ImageSnapshot) bool { return img.Coverage == collecto
 func (e *evidence) images() (list []finding) {
 	configured := e.some(func(img *collector.ImageSnapshot) bool { return !img.Discovered })
 	if len(configured) > 0 {
-		f := finding{status: good, subject: "images", text: fmt.Sprintf("%d of %d configured images can be read", len(configured), len(configured))}
+		f := finding{status: good, subject: "images", text: fmt.Sprintf("%d of %d configured "+
+			"images can be read", len(configured), len(configured))}
 		if bad := kinds(configured, e.whyUnread); len(bad) > 0 {
 			f.status, f.more = fail, told(bad)
 			f.text = fmt.Sprintf("%d of %d configured images cannot be read", countOf(bad), len(configured))
@@ -161,7 +162,8 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	case !ok || apiErr.Code == client.CodeNotAsked:
 		hint := "Raise scrape.timeout up to Prometheus' scrape_timeout, watch fewer images, or split the cloud into shards"
 		if e.Options.RefreshInterval > 0 {
-			hint = "Background collections have more time than this one. To read all images here, set scrape.timeout: " + model.Duration(e.Options.RefreshInterval).String()
+			hint = "Background collections have more time than this one. To read all images here, set " +
+				"scrape.timeout: " + model.Duration(e.Options.RefreshInterval).String()
 		}
 		return fmt.Sprintf("%s (%s). %s", reason(img.Err), e.timeout, hint)
 	case apiErr.Op == client.OpAuthenticate || apiErr.Op == client.OpListProjects:
@@ -172,7 +174,8 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 		if !apiErr.OwnNotFound {
 			return e.why(withoutID(apiErr, img.ID)) // of a gateway or a proxy, which says nothing about the image
 		}
-		return "404 Not Found: deleted, or owned by another project that does not share it. Correct the ID, or use a credential of the owning project. " +
+		return "404 Not Found: deleted, or owned by another project that does not share it. Correct the ID, or use a credential of the " +
+			"owning project. " +
 			"An administrator finds the owner with openstack image show -c owner"
 	case http.StatusForbidden:
 		switch {
@@ -227,7 +230,8 @@ func (e *evidence) records() []finding {
 	if len(bad) == 0 {
 		return nil
 	}
-	return []finding{{status: fail, subject: "records", text: fmt.Sprintf("owner or visibility unknown for %d of %d images", countOf(bad), len(read)), more: told(bad)}}
+	return []finding{{status: fail, subject: "records", text: fmt.Sprintf("owner or visibility unknown for %d "+
+		"of %d images", countOf(bad), len(read)), more: told(bad)}}
 }
 
 func strangeVisibility(img *collector.ImageSnapshot) string {

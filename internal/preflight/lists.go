@@ -124,7 +124,8 @@ func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 	case img.Complete():
 		return ""
 	case owner != "" && img.Doubt == collector.ForeignView:
-		return fmt.Sprintf("project %s owns them, and the credential belongs to %s. A project sees only its own row of other projects' images. Grant the user reader in %s, and set that project in auth",
+		return fmt.Sprintf("project %s owns them, and the credential belongs to %s. A project sees only its own row of other projects' "+
+			"images. Grant the user reader in %s, and set that project in auth",
 			owner, e.whose(), owner)
 	case img.Coverage == collector.Partial && img.Record == nil && img.RecordErr != nil:
 		return unknownRecord + e.why(img.RecordErr)

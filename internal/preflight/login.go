@@ -112,11 +112,14 @@ func (e *evidence) cure(err error) string {
 	case apiErr.StatusCode == http.StatusUnauthorized && e.credential.Given:
 		return "the token has expired, or Keystone does not know it. Provide a new one"
 	case apiErr.StatusCode == http.StatusUnauthorized && e.credential.ApplicationCredential != nil:
-		return "Keystone does not say why. Check the secret, whether the application credential has expired, and whether its user still has the role in the project"
+		return "Keystone does not say why. Check the secret, whether the application credential has expired, and whether its user still " +
+			"has the role in the project"
 	case apiErr.StatusCode == http.StatusUnauthorized:
-		return "Keystone does not say why. Check user, domain, password and project of auth in exporter.yml. If they are correct, the user has no role in the project: grant the role below"
+		return "Keystone does not say why. Check user, domain, password and project of auth in exporter.yml. If they are correct, the user " +
+			"has no role in the project: grant the role below"
 	case apiErr.Code == client.CodeTLS:
-		return "check that http.tls_config.ca_file has the certificate of the authority, and that the server's certificate is for the host in auth_url"
+		return "check that http.tls_config.ca_file has the certificate of the authority, and that the server's certificate is for the " +
+			"host in auth_url"
 	case apiErr.Code == client.CodeTimeout, apiErr.Code == client.CodeConnect:
 		return "check auth_url, and that firewalls and proxies allow connections from this machine to it"
 	}

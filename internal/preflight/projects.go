@@ -41,7 +41,8 @@ func (e *evidence) projects() []finding {
 		list = append(list, finding{status: fail, subject: "project", text: reason(e.snapshot.Err)})
 	}
 	if e.snapshot.ScopesErr != nil {
-		list = append(list, finding{status: fail, subject: "project", text: "there may be more, because the list of projects was not read: " + reason(e.snapshot.ScopesErr)})
+		list = append(list, finding{status: fail, subject: "project", text: "there may be more, because the list of projects " +
+			"was not read: " + reason(e.snapshot.ScopesErr)})
 	}
 	return list
 }

@@ -41,7 +41,8 @@ func (e *evidence) proofs() (list []finding) {
 		}
 	}
 	if n := len(list) - maxProofs; n > 0 {
-		list = append(list[:maxProofs:maxProofs], finding{status: fail, subject: "proof", text: fmt.Sprintf("%d more, in the views of other projects", n)})
+		list = append(list[:maxProofs:maxProofs], finding{status: fail, subject: "proof", text: fmt.Sprintf("%d more, in the views of "+
+			"other projects", n)})
 	}
 	return list
 }
@@ -97,7 +98,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int
 		lists = fmt.Sprintf("%d empty lists count", n)
 	}
 	if g == collector.PrivateUnknown {
-		f.text = fmt.Sprintf("in the view of project %s: it is unknown whether private images can have members, so private images count as not read", e.inView(v))
+		f.text = fmt.Sprintf("in the view of project %s: it is unknown whether private images can have members, so private images "+
+			"count as not read", e.inView(v))
 		f.more = []string{
 			"A request for the members of a private image decides: an API without such members responds with 403, Only shared images have members.",
 			allow("get_members", e.rolesIn(v)) + " Let no proxy change the response.",
@@ -112,7 +114,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int
 	if g == collector.OthersRowsHidden {
 		whose = "other projects' images"
 	}
-	f.text = fmt.Sprintf("in the view of project %s: it is not proven that the credential can see members of %s, so %s as not read", e.inView(v), whose, lists)
+	f.text = fmt.Sprintf("in the view of project %s: it is not proven that the credential can see members of %s, so "+
+		"%s as not read", e.inView(v), whose, lists)
 	if v.Refused != nil {
 		f.more = append(f.more, "Response to the request for one member: "+strings.TrimSuffix(reason(v.Refused), ".")+".")
 	}
@@ -125,7 +128,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int
 	case !e.allows(probeRule):
 		f.more = append(f.more, missingRule(probeRule))
 	case refused:
-		f.more = append(f.more, "Allow GET "+probeRule.Path+" in the access rules, or set service_type = image under [keystone_authtoken] of Glance.")
+		f.more = append(f.more, "Allow GET "+probeRule.Path+" in the access rules, or set service_type = image under "+
+			"[keystone_authtoken] of Glance.")
 	default:
 		f.more = append(f.more, allow("get_member", e.rolesIn(v))+" Glance's default allows it.")
 		proof = "If the policy allows it and a proxy changes the response, create a proof instead: "
@@ -134,7 +138,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int
 		f.more = append(f.more, "Or use a credential of the project that owns the images.")
 		return f
 	}
-	f.more = append(f.more, proof+"share one image of this project with another project of yours, and list that project in its expected_members:",
+	f.more = append(f.more, proof+"share one image of this project with another project of yours, and list that project in its "+
+		"expected_members:",
 		"- openstack image add project IMAGE PROJECT")
 	return f
 }
@@ -142,7 +147,8 @@ func (e *evidence) memberProof(v *collector.ViewSnapshot, g collector.Gap, n int
 func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("in the view of project %s: it is not proven that the credential can see images, because no listing returned one", e.inView(v)),
+		text: fmt.Sprintf("in the view of project %s: it is not proven that the credential can see images, because no listing "+
+			"returned one", e.inView(v)),
 		more: []string{
 			allow("get_image", e.rolesIn(v)) + " Glance's default allows it. Without it, listings are empty even if get_images is allowed.",
 			"Or keep one image in the project:",
@@ -155,7 +161,8 @@ func (e *evidence) imageProof(v *collector.ViewSnapshot) finding {
 func (e *evidence) administratorProof(v *collector.ViewSnapshot) finding {
 	return finding{
 		status: fail, subject: "proof",
-		text: fmt.Sprintf("in the view of project %s: it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
+		text: fmt.Sprintf("in the view of project %s: it is not proven that the image API treats the credential as an administrator, "+
+			"although it has one of admin_roles. "+
 			"Member lists of other projects' images may be incomplete, and images may be missing", e.inView(v)),
 		more: []string{
 			allow("context_is_admin", e.adminRolesIn(v)) + " Glance's default is role:admin.",
@@ -204,13 +211,15 @@ func (e *evidence) doubtful(img *collector.ImageSnapshot) string {
 	case collector.UnknownProject:
 		return "it is not confirmed which project the credential belongs to, see project"
 	case collector.UnprovenAdministrator:
-		return fmt.Sprintf("project %s owns them, and it is not proven that the image API treats the credential as an administrator, %s", img.Record.Owner, seeProof)
+		return fmt.Sprintf("project %s owns them, and it is not proven that the image API treats the credential as an "+
+			"administrator, %s", img.Record.Owner, seeProof)
 	case collector.ChangingImage:
 		return "they changed while they were read, or their records could not be read again. Run --preflight again"
 	case collector.DespiteVisibility:
 		return fmt.Sprintf("they are %[1]s and have members, although %[1]s images should have none", img.Record.Visibility)
 	case collector.HiddenRows:
-		return "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role"
+		return "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member " +
+			"for its role"
 	}
 	return "owner unknown: the image API does not report it"
 }

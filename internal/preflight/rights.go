@@ -49,7 +49,8 @@ func (e *evidence) rights() finding {
 		f.status = warn
 		f.text += ": the credential can do everything in every project. "
 		if e.foreign() {
-			f.text += "Images of other projects require this. Limit it to reading with the access rules below, or set projects and grant reader in each"
+			f.text += "Images of other projects require this. Limit it to reading with the access rules below, or set projects and grant " +
+				"reader in each"
 		} else if e.ownerless() {
 			f.text += "It is unknown whether reader is enough, because the owners of some images are unknown"
 		} else {
@@ -89,7 +90,8 @@ func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) fin
 	f.text = "access rules limit the credential to reading, whatever its roles (" + strings.Join(e.roles(), ", ") + ")"
 	if len(more) > 0 {
 		f.status = warn
-		f.text = "access rules allow more than reading: " + strings.Join(more, ", ") + ". Create a new application credential with the rules below"
+		f.text = "access rules allow more than reading: " + strings.Join(more, ", ") + ". Create a new application credential with " +
+			"the rules below"
 	}
 	if len(lacking) > 0 {
 		f.status = warn
@@ -141,7 +143,8 @@ func (e *evidence) huaweiRights(f finding) finding {
 	case e.signs():
 		f.status, f.text = info, "unknown: no response says what an access key may do. Compare its policies with the one below"
 	default:
-		f.status, f.text = info, "unknown: the token names roles ("+strings.Join(all, ", ")+") but no policies. Compare its policies with the one below"
+		f.status, f.text = info, "unknown: the token names roles ("+strings.Join(all, ", ")+") but no policies. Compare its policies with "+
+			"the one below"
 	}
 	if e.ClientOptions.MembersAPI != client.MembersV1 {
 		f.status = warn

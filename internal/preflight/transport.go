@@ -56,14 +56,16 @@ func (e *evidence) exposed(service string) string {
 }
 
 func (e *evidence) certificate(what string, p client.Peer) finding {
-	f := finding{status: good, subject: "TLS", text: fmt.Sprintf("the certificate of %s (%s) %s", what, p.Host, expiry(p.CertificateEnds, e.now))}
+	f := finding{status: good, subject: "TLS", text: fmt.Sprintf("the certificate "+
+		"of %s (%s) %s", what, p.Host, expiry(p.CertificateEnds, e.now))}
 	if p.CertificateEnds.Sub(e.now) < soon {
 		f.status = warn
 		f.text += ". After that nothing can be read. Renew it"
 	}
 	if p.Unverified {
 		f.status = warn
-		f.more = append(f.more, "it is not verified (insecure_skip_verify), so anyone on the network path can impersonate the server. Set ca_file instead")
+		f.more = append(f.more, "it is not verified (insecure_skip_verify), so anyone on the network path can impersonate the server. Set "+
+			"ca_file instead")
 	}
 	return f
 }

@@ -24,7 +24,8 @@ func (e *evidence) turns() []finding {
 	all, listing := len(e.snapshot.Images), e.listingRequests()
 	f := finding{status: info, subject: "turns"}
 	f.text = fmt.Sprintf("%d of %d images seem to have no members. They are read in turns, after all others", quiet, all)
-	f.more = []string{fmt.Sprintf("reading everything takes %d requests: %d for listings, %d for images that are read each time, and %d for images in turns",
+	f.more = []string{fmt.Sprintf("reading everything takes %d requests: %d for listings, %d for images that are read each time, and %d "+
+		"for images in turns",
 		listing+all, listing, all-quiet, quiet)}
 	if rate := e.ClientOptions.RequestsPerSecond; rate > 0 { // else the rate limit is unknown
 		var text string
@@ -57,7 +58,8 @@ func (e *evidence) round(rate float64, others, quiet int) (status, string) {
 	case room <= 0:
 		return fail, fmt.Sprintf("a collection of %s has no time for images in turns: %s", period, remedy)
 	}
-	return info, fmt.Sprintf("a collection of %s reads %d of the images in turns, so a round takes %d collections. To read all in each collection, %s",
+	return info, fmt.Sprintf("a collection of %s reads %d of the images in turns, so a round takes %d collections. To read all in each "+
+		"collection, %s",
 		period, room, (quiet+room-1)/room, remedy)
 }
 

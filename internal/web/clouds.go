@@ -175,7 +175,9 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	c.images, c.unread, c.unproven = c.images+len(s.Images), c.unread+unread, c.unproven+unproven
 	c.left, c.skipped = append(c.left, s.Left...), c.skipped+s.Skipped
 	c.proof = c.proof || lacksProof(s)
-	c.administrator = c.administrator || slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.Administrator == collector.Unproven })
+	c.administrator = c.administrator || slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
+		return v.Administrator == collector.Unproven
+	})
 	listing, project := s.Discovers && !s.Discovered, lacksProject(s)
 	listingProof := listing && collector.IsUnproven(s.DiscoveryErr)
 	c.listingProof = c.listingProof || listingProof

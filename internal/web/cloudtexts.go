@@ -167,7 +167,8 @@ func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	case len(latest) == 1:
 		c.Says = append(c.Says, c.notYet())
 	default:
-		c.Says = append(c.Says, "Not read by this exporter: "+number(yet)+" of "+number(len(latest))+" shards. Another exporter may have read them. Their images are unknown here.")
+		c.Says = append(c.Says, "Not read by this exporter: "+number(yet)+" of "+number(len(latest))+" shards. Another exporter may have "+
+			"read them. Their images are unknown here.")
 	}
 	if c.Condition == outdated {
 		since := "It was not scraped since"

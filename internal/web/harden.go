@@ -22,7 +22,8 @@ const maxBody = 64 << 10
 // scrape takes as long as whoever scrapes allows. Only the pages of [New] may take longer than ReadTimeout.
 func Server(handler http.Handler) *http.Server {
 	return &http.Server{
-		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 20 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10,
 	}
 }
 
@@ -34,7 +35,8 @@ func whole(next http.Handler) http.Handler {
 			n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1))
 			if err != nil || n > maxBody {
 				w.Header().Set("Connection", "close") // or the rest would be read after all
-				http.Error(w, fmt.Sprintf("request body too large: no page reads a body, send none or at most %d KiB", maxBody>>10), http.StatusBadRequest)
+				http.Error(w, fmt.Sprintf("request body too large: no page reads a body, send none or "+
+					"at most %d KiB", maxBody>>10), http.StatusBadRequest)
 				return
 			}
 		}

@@ -56,8 +56,10 @@ func newStatusPage(opts Options, prefix, telemetry string, people *people) (*sta
 	}
 	all := sha256.Sum256([]byte(pageHTML + pageCSS + pageJS))
 	return &statusPage{
-		opts: opts, base: prefix, metrics: prefix + telemetry, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]), people: people,
-		policy: contentPolicy("style-src "+hashOf(pageCSS), "script-src "+hashOf(pageJS), "img-src data:", "connect-src 'self'", "form-action 'self'"),
+		opts: opts, base: prefix, metrics: prefix + telemetry, template: parsed, build: base64.RawURLEncoding.EncodeToString(all[:9]),
+		people: people,
+		policy: contentPolicy("style-src "+hashOf(pageCSS), "script-src "+hashOf(pageJS), "img-src data:", "connect-src 'self'",
+			"form-action 'self'"),
 		links: []link{
 			{prefix + telemetry, "Metrics"},
 			{prefix + "/sd", "Targets"},
@@ -156,7 +158,8 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		}
 	}
 	slices.SortStableFunc(found, func(a, b *entry) int {
-		return cmp.Or(cmp.Compare(a.severity, b.severity), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID), strings.Compare(a.cloud, b.cloud))
+		return cmp.Or(cmp.Compare(a.severity, b.severity), strings.Compare(a.img.Name, b.img.Name), strings.Compare(a.img.ID, b.img.ID),
+			strings.Compare(a.cloud, b.cloud))
 	})
 	watched, others := tally(found)
 	rows := maxRows
@@ -184,7 +187,8 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 		v.Shows = "No image to show."
 	}
 	if left := len(found) - maxImages; left > 0 {
-		v.Notes = append(v.Notes, "Showing the "+number(maxImages)+" most severe. "+number(left)+" more match: filter by text, cloud or problems to see them.")
+		v.Notes = append(v.Notes, "Showing the "+number(maxImages)+" most severe. "+number(left)+" more match: filter by text, cloud or "+
+			"problems to see them.")
 	}
 	v.Notes = append(v.Notes, nothing(v, len(found))...)
 	return nil
@@ -204,7 +208,8 @@ func nothing(v *view, found int) []string {
 	lines := []string{}
 	switch {
 	case !v.Filter.Any() && len(unseen) > 0:
-		return append(lines, count(len(unseen), "cloud was", "clouds were")+" not read, so the images there are unknown: "+listed(unseen, len(unseen))+".")
+		return append(lines, count(len(unseen), "cloud was", "clouds were")+" not read, so the images there "+
+			"are unknown: "+listed(unseen, len(unseen))+".")
 	case v.Filter.Image != "":
 		lines = append(lines, "The last scrapes watched no image "+quoted(v.Filter.Image)+".")
 	case v.Filter.Any():
@@ -213,7 +218,8 @@ func nothing(v *view, found int) []string {
 		lines = append(lines, "The last scrapes watched no image.")
 	}
 	if len(unseen) > 0 {
-		lines = append(lines, "This does not cover "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+listed(unseen, len(unseen))+".")
+		lines = append(lines, "This does not cover "+count(len(unseen), "cloud that was", "clouds that were")+" not read: "+
+			listed(unseen, len(unseen))+".")
 	}
 	return lines
 }

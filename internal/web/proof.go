@@ -24,7 +24,9 @@ func lacksListingProof(s *collector.Snapshot) bool {
 
 // seesNothing reports whether the line of a project's view says that it is not proven that images are visible.
 func seesNothing(s *collector.Snapshot, project string) bool {
-	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool { return v.ProjectID == project && v.Images == collector.Unproven })
+	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
+		return v.ProjectID == project && v.Images == collector.Unproven
+	})
 }
 
 // notProven reports whether the API responded for an image and the response is not proven.
@@ -63,7 +65,8 @@ func proofs(s *collector.Snapshot) (lines []string) {
 				"In policy.yaml of Glance, allow rule get_image for the credential's role. Or keep one image in the project.")
 		}
 		if v.Administrator == collector.Unproven {
-			lines = append(lines, subject+"it is not proven that the image API treats the credential as an administrator, although it has one of admin_roles. "+
+			lines = append(lines, subject+"it is not proven that the image API treats the credential as an administrator, although it has one "+
+				"of admin_roles. "+
 				"Member lists of other projects' images may be incomplete, and images may be missing. "+checkAdministrator+" "+
 				"Or create a proof: a private image without data in another project (openstack image create --private --project PROJECT NAME).")
 		}
@@ -73,7 +76,8 @@ func proofs(s *collector.Snapshot) (lines []string) {
 
 // What to do about a missing proof.
 const (
-	allowRows          = "In policy.yaml of Glance, allow rule get_member for the credential's role. If it has access rules, also allow GET /v2/images/*/members/*. "
+	allowRows = "In policy.yaml of Glance, allow rule get_member for the credential's role. If it has access rules, also allow " +
+		"GET /v2/images/*/members/*. "
 	checkAdministrator = "In policy.yaml of Glance, check rule context_is_admin."
 	confirmProject     = "Use a kind of auth that logs in to Keystone (with a token: set auth_url), or watch a private image of this project."
 )
@@ -94,21 +98,25 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collecto
 	notRead := func(n int) string {
 		return count(n, "empty list counts", "empty lists count") + " as not read. "
 	}
-	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and list that project in its expected_members."
+	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and list " +
+		"that project in its expected_members."
 	if len(counts) == 0 {
 		// In the background, what was read before is shown instead of the images that are not proven now.
 		lines = append(lines, subject+"it is not proven that the credential can see members of images. "+refused+allowRows+own)
 	}
 	if n := counts[collector.OwnRowsHidden]; n > 0 {
-		lines = append(lines, subject+"it is not proven that the credential can see members of the project's own images. "+notRead(n)+refused+allowRows+own)
+		lines = append(lines, subject+"it is not proven that the credential can see members of the project's "+
+			"own images. "+notRead(n)+refused+allowRows+own)
 	}
 	if n := counts[collector.OthersRowsHidden]; n > 0 {
-		lines = append(lines, subject+"it is not proven that the credential can see members of other projects' images. "+notRead(n)+refused+allowRows+
+		lines = append(lines, subject+"it is not proven that the credential can see members of other "+
+			"projects' images. "+notRead(n)+refused+allowRows+
 			"Or use a credential of the project that owns the image.")
 	}
 	if n := counts[collector.PrivateUnknown]; n > 0 {
 		lines = append(lines, subject+"it is unknown whether private images can have members, so "+
-			count(n, "private image counts", "private images count")+" as not read. In policy.yaml of Glance, allow rule get_members for the credential's role. "+
+			count(n, "private image counts", "private images count")+" as not read. In policy.yaml of Glance, allow rule get_members for the "+
+			"credential's role. "+
 			"If it has access rules, also allow GET /v2/images/*/members. Or also watch one shared image of this project.")
 	}
 	if n := counts[collector.OwnerUnknown]; n > 0 {
@@ -118,7 +126,8 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collecto
 			line += " Response to the request for the record: " + sentence(visible(recordErr.Error()))
 		}
 		if collector.Refused(recordErr) {
-			line += " In policy.yaml of Glance, allow rule get_image for the credential's role. If it has access rules, also allow GET /v2/images and GET /v2/images/*."
+			line += " In policy.yaml of Glance, allow rule get_image for the credential's role. If it has access rules, also allow GET " +
+				"/v2/images and GET /v2/images/*."
 		}
 		lines = append(lines, line)
 	}
@@ -139,7 +148,8 @@ func maybeMore(img *collector.ImageSnapshot) string {
 		return "A " + visible(string(img.Record.Visibility)) + " image should have no members, so there may be more. " +
 			"The exporter requests the list until the API refuses it or returns no members."
 	case collector.HiddenRows:
-		return more + "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role."
+		return more + "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule " +
+			"get_member for its role."
 	}
 	if img.Record == nil {
 		return more + "the owner of the image is unknown, and a project that does not own an image sees only its own row."
@@ -155,14 +165,16 @@ func doubtful(counts map[collector.Doubt]int, administrator bool) (lines []strin
 			lines = append(lines, count(n, "member list", "member lists")+" may be incomplete: "+rest)
 		}
 	}
-	say(collector.ForeignView, "the credential's project is not known to own the image, and a project that does not own an image sees only its own row.")
+	say(collector.ForeignView, "the credential's project is not known to own the image, and a project that does not own an image sees "+
+		"only its own row.")
 	say(collector.UnknownProject, "it is not confirmed which project the credential belongs to. "+confirmProject)
 	if !administrator {
 		say(collector.UnprovenAdministrator, "it is not proven that the image API treats the credential as an administrator. "+checkAdministrator)
 	}
 	say(collector.ChangingImage, "the image changed while it was read, or its record could not be read again.")
 	say(collector.DespiteVisibility, "the image has members, although its visibility allows none.")
-	say(collector.HiddenRows, "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow rule get_member for its role.")
+	say(collector.HiddenRows, "it is not proven that the credential can see the members of such images. In policy.yaml of Glance, allow "+
+		"rule get_member for its role.")
 	return lines
 }
 

@@ -63,7 +63,8 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		}
 		switch {
 		case !row.Until.IsZero():
-			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+collector.LastDay(row.Until)+": to renew it, write a later until in its entry.")
+			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+collector.LastDay(row.Until)+": to renew it, write a later until "+
+				"in its entry.")
 		case !expectable.MatchString(row.ID):
 			r.Not = append(r.Not, "Member "+row.ID+" cannot be expected: its ID is no project ID of Keystone.")
 		default:
@@ -71,7 +72,8 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		}
 	}
 	if more > 0 {
-		r.Not = append([]string{"For " + number(more) + " more there is no command here: run these, and open the page again after the next scrape."}, r.Not...)
+		r.Not = append([]string{"For " + number(more) + " more there is no command here: run these, and open the page again after the " +
+			"next scrape."}, r.Not...)
 	}
 	if unexpected > maxAccepted {
 		accepted = nil

@@ -54,7 +54,8 @@ func (s *share) columns() []string {
 	}
 	return []string{
 		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.Visibility, s.MemberType, s.MemberID, s.MemberName, s.Status,
-		flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
+		flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery),
+		number(s.ShardsRead), number(s.Shards),
 		s.Problem,
 	}
 }
@@ -157,7 +158,10 @@ func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
 func (c *cloudView) shares(f filter, yield func(*share) bool) {
 	if f.Cloud == "" || f.Cloud == c.Name {
 		whole := c.Condition == readWhole && !slices.ContainsFunc(c.entries, func(e *entry) bool { return !e.complete() })
-		row := &share{Row: "cloud", Cloud: c.Name, Complete: whole, Shards: max(len(c.Parts), 1), ShardsRead: c.shardsRead, Problem: strings.Join(c.Says, " ")}
+		row := &share{
+			Row: "cloud", Cloud: c.Name, Complete: whole, Shards: max(len(c.Parts), 1), ShardsRead: c.shardsRead,
+			Problem: strings.Join(c.Says, " "),
+		}
 		if c.Read != nil {
 			row.ReadAt = exactly(c.Read.at)
 		}
@@ -184,7 +188,10 @@ func (c *cloudView) shares(f filter, yield func(*share) bool) {
 // shares are the rows of an image: one a member, one if it is open to everyone, and one where there is no other.
 func (e *entry) shares() (rows []*share) {
 	img, s := e.img, e.part.Snapshot
-	base := share{Row: "image", Cloud: e.cloud, ImageID: img.ID, ImageName: img.Label(), ReadAt: exactly(img.MembersRead), Complete: e.complete()}
+	base := share{
+		Row: "image", Cloud: e.cloud, ImageID: img.ID, ImageName: img.Label(), ReadAt: exactly(img.MembersRead),
+		Complete: e.complete(),
+	}
 	if r := img.Record; r != nil {
 		base.OwnerID, base.OwnerName, base.Visibility = r.Owner, projectName(s, r.Owner), string(r.Visibility)
 	}

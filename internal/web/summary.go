@@ -108,7 +108,8 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 		v.Says = append(v.Says, count(n, "image has", "images have")+" no expected_members, so members are not checked.")
 	}
 	if n := others[unjudged]; n > 0 {
-		v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you. There are no expected_owners, so owners are not checked.")
+		v.Says = append(v.Says, "Other projects share "+count(n, "image", "images")+" with you. There are no expected_owners, so owners "+
+			"are not checked.")
 	}
 	return v
 }
@@ -164,7 +165,8 @@ func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 		v.Says = append(v.Says, "It is not fully known who can use "+count(images, "image", "images")+" now.")
 	}
 	if others > 0 {
-		v.Says = append(v.Says, "It is unknown whether "+count(others, "image from another project is", "images from other projects are")+" accepted now.")
+		v.Says = append(v.Says, "It is unknown whether "+count(others, "image from another project is", "images from other "+
+			"projects are")+" accepted now.")
 	}
 	return len(v.Says) > 0
 }
@@ -228,5 +230,6 @@ func icon(class string) template.URL {
 	if shape == "" {
 		shape = `<path fill="#5a6470" d="M1 6h14v4H1z"/>`
 	}
-	return template.URL("data:image/svg+xml," + url.PathEscape(fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">%s</svg>`, shape)))
+	const around = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">%s</svg>`
+	return template.URL("data:image/svg+xml," + url.PathEscape(fmt.Sprintf(around, shape)))
 }

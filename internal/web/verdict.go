@@ -198,13 +198,15 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	case img.Record == nil:
 		lines = append(lines, "Its record was not read, so it may be open to everyone.")
 	case !knownVisibility(img):
-		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which the exporter does not know, so it may be open to everyone.")
+		lines = append(lines, "Its visibility is "+quoted(string(img.Record.Visibility))+", which the exporter does not know, so it may be "+
+			"open to everyone.")
 	}
 	if img.Coverage == collector.NotApplicable {
 		switch {
 		case img.Open():
 		case img.Unasked():
-			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not requested, so it is unknown who can use it.")
+			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not requested, so it is unknown "+
+				"who can use it.")
 		default:
 			line := "It is " + string(img.Record.Visibility) + ": only its owner can use it"
 			if n := len(img.Policy.Members); n > 0 {
