@@ -7,13 +7,37 @@ var mutations = []mutation{
 	switch {
 	case BROKEN && e.read && applies != membersYes:
 		return noMembers`},
-	{rule: "E1", file: "collector/evidence.go", old: `len(e.rows) > 0 && (applies != membersYes ||`, new: `len(e.rows) > 0 && (!BROKEN && applies != membersYes ||`},
-	{rule: "E1", file: "collector/evidence.go", old: `return e.rowsDespite || e.applies()`, new: `return !BROKEN && e.rowsDespite || e.applies()`},
-	{rule: "E1", file: "collector/evidence.go", old: `applies == membersNo && !e.rowsDespite:`, new: `applies == membersNo && (BROKEN || !e.rowsDespite):`},
-	{rule: "E1", file: "collector/evidence.go", old: `case e.rowsDespite && !e.forbidden:`, new: `case !BROKEN && e.rowsDespite && !e.forbidden:`},
+	{
+		rule: "E1", file: "collector/evidence.go",
+		old: `len(e.rows) > 0 && (applies != membersYes ||`,
+		new: `len(e.rows) > 0 && (!BROKEN && applies != membersYes ||`,
+	},
+	{
+		rule: "E1", file: "collector/evidence.go",
+		old: `return e.rowsDespite || e.applies()`,
+		new: `return !BROKEN && e.rowsDespite || e.applies()`,
+	},
+	{
+		rule: "E1", file: "collector/evidence.go",
+		old: `applies == membersNo && !e.rowsDespite:`,
+		new: `applies == membersNo && (BROKEN || !e.rowsDespite):`,
+	},
+	{
+		rule: "E1", file: "collector/evidence.go",
+		old: `case e.rowsDespite && !e.forbidden:`,
+		new: `case !BROKEN && e.rowsDespite && !e.forbidden:`,
+	},
 	{rule: "E1", file: "collector/imagehistory.go", old: `if e.forbidden {`, new: `if !BROKEN && e.forbidden {`},
-	{rule: "E1", file: "collector/imagehistory.go", old: `m.rowsDespite = e.applies() != membersYes`, new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`},
-	{rule: "E1", file: "collector/questions.go", old: `} else if len(t.members.Members) == 0 {`, new: `} else if !BROKEN && len(t.members.Members) == 0 {`},
+	{
+		rule: "E1", file: "collector/imagehistory.go",
+		old: `m.rowsDespite = e.applies() != membersYes`,
+		new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`,
+	},
+	{
+		rule: "E1", file: "collector/questions.go",
+		old: `} else if len(t.members.Members) == 0 {`,
+		new: `} else if !BROKEN && len(t.members.Members) == 0 {`,
+	},
 
 	// E2: what is complete.
 	{rule: "E2", file: "collector/evidence.go", old: `!e.owned() &&`, new: `!BROKEN && !e.owned() &&`},
@@ -29,12 +53,20 @@ var mutations = []mutation{
 	// E3 and E4: the whole list.
 	{rule: "E3", file: "client/memberpage.go", old: `!ok || n != float64(rows) {`, new: `!BROKEN && (!ok || n != float64(rows)) {`},
 	{rule: "E3", file: "client/memberpage.go", old: `rows == imsMemberPage &&`, new: `!BROKEN && rows == imsMemberPage &&`},
-	{rule: "E3", file: "client/member.go", old: `page.next == "" && total > float64(rows):`, new: `!BROKEN && page.next == "" && total > float64(rows):`},
+	{
+		rule: "E3", file: "client/member.go",
+		old: `page.next == "" && total > float64(rows):`,
+		new: `!BROKEN && page.next == "" && total > float64(rows):`,
+	},
 	{rule: "E3", file: "client/member.go", old: `&& !access.SameView(list.Access) {`, new: `&& !BROKEN && !access.SameView(list.Access) {`},
 	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.Next):`, new: `case !BROKEN && isSet(e.Next):`},
 	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.MembersLinks):`, new: `case !BROKEN && isSet(e.MembersLinks):`},
 	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.NextMarker):`, new: `case !BROKEN && isSet(e.NextMarker):`},
-	{rule: "E4", file: "client/memberpage.go", old: `err != nil || isSet(links.Next) {`, new: `!BROKEN && (err != nil || isSet(links.Next)) {`},
+	{
+		rule: "E4", file: "client/memberpage.go",
+		old: `err != nil || isSet(links.Next) {`,
+		new: `!BROKEN && (err != nil || isSet(links.Next)) {`,
+	},
 	{rule: "E4", file: "client/json.go", old: `json.Unmarshal(body, v)`, new: `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`},
 	{rule: "E4", file: "client/json.go", old: `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`, new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if BROKEN {
@@ -46,21 +78,49 @@ var mutations = []mutation{
 	{rule: "E4", file: "client/memberpage.go", old: `isSet(r.Message) && isSet(r.Code)`, new: `!BROKEN && isSet(r.Message) && isSet(r.Code)`},
 
 	// E5: the owner's view.
-	{rule: "E5", file: "collector/evidence.go", old: `if !e.ownImage() || !e.view.knowsProject(e.list) ||`, new: `if !BROKEN && !e.ownImage() || !e.view.knowsProject(e.list) ||`},
-	{rule: "E5", file: "collector/evidence.go", old: `e.before != nil && e.before.Owner != e.project() {`, new: `!BROKEN && e.before != nil && e.before.Owner != e.project() {`},
-	{rule: "E5", file: "collector/evidence.go", old: `if e.api != client.IMS && e.foreignRow() {`, new: `if (BROKEN || e.api != client.IMS) && e.foreignRow() {`},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `if !e.ownImage() || !e.view.knowsProject(e.list) ||`,
+		new: `if !BROKEN && !e.ownImage() || !e.view.knowsProject(e.list) ||`,
+	},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `e.before != nil && e.before.Owner != e.project() {`,
+		new: `!BROKEN && e.before != nil && e.before.Owner != e.project() {`,
+	},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `if e.api != client.IMS && e.foreignRow() {`,
+		new: `if (BROKEN || e.api != client.IMS) && e.foreignRow() {`,
+	},
 	{
 		rule: "E5", file: "collector/evidence.go", old: `e.after != nil && e.after.Owner != e.project() {`, new: `!BROKEN && e.after != nil && e.after.Owner != e.project() {`,
 		why: "the record that was read after the list is the last one, which is looked at before",
 	},
 	{rule: "E5", file: "collector/evidence.go", old: `return !e.wantsSecondRecord() ||`, new: `return BROKEN || !e.wantsSecondRecord() ||`},
-	{rule: "E5", file: "collector/evidence.go", old: `return e.earlier == nil || e.record == nil ||`, new: `return !BROKEN && e.earlier == nil || e.record == nil || e.earlier != nil &&`},
-	{rule: "E5", file: "collector/evidence.go", old: `e.earlier.Visibility != e.record.Visibility`, new: `e.earlier != nil && !BROKEN && e.earlier.Visibility != e.record.Visibility`},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `return e.earlier == nil || e.record == nil ||`,
+		new: `return !BROKEN && e.earlier == nil || e.record == nil || e.earlier != nil &&`,
+	},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `e.earlier.Visibility != e.record.Visibility`,
+		new: `e.earlier != nil && !BROKEN && e.earlier.Visibility != e.record.Visibility`,
+	},
 	{rule: "E5", file: "collector/evidence.go", old: `len(e.rows) > 0 && !e.foreignRow() }`, new: `!BROKEN && len(e.rows) > 0 && !e.foreignRow()
 }`},
-	{rule: "E5", file: "collector/evidence.go", old: `if e.ownImage() || len(e.rows) > 0 || !e.changed() ||`, new: `if BROKEN || e.ownImage() || len(e.rows) > 0 || !e.changed() ||`},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `if e.ownImage() || len(e.rows) > 0 || !e.changed() ||`,
+		new: `if BROKEN || e.ownImage() || len(e.rows) > 0 || !e.changed() ||`,
+	},
 	{rule: "E5", file: "collector/evidence.go", old: `return e.mayBeOurs() &&`, new: `return !BROKEN && e.mayBeOurs() &&`},
-	{rule: "E5", file: "collector/evidence.go", old: `|| e.before.Owner != e.after.Owner`, new: `|| !BROKEN && e.before.Owner != e.after.Owner`},
+	{
+		rule: "E5", file: "collector/evidence.go",
+		old: `|| e.before.Owner != e.after.Owner`,
+		new: `|| !BROKEN && e.before.Owner != e.after.Owner`,
+	},
 	{rule: "E5", file: "collector/evidence.go", old: `case e.api != client.IMS && e.foreignRow(): return false`, new: `case !BROKEN && e.api != client.IMS && e.foreignRow():
 		return false
 	case BROKEN:
@@ -68,18 +128,30 @@ var mutations = []mutation{
 
 	// E6: the project of the view.
 	{rule: "E6", file: "collector/view.go", old: `return v.access.Confirmed ||`, new: `return BROKEN || v.access.Confirmed ||`},
-	{rule: "E6", file: "collector/view.go", old: `v.privates() == privateHasNone && v.ownPrivate.covers(at)`, new: `(BROKEN || v.privates() == privateHasNone) && v.ownPrivate.covers(at)`},
+	{
+		rule: "E6", file: "collector/view.go",
+		old: `v.privates() == privateHasNone && v.ownPrivate.covers(at)`,
+		new: `(BROKEN || v.privates() == privateHasNone) && v.ownPrivate.covers(at)`,
+	},
 	{rule: "E6", file: "collector/view.go", old: `case img.Owner == v.project:`, new: `case BROKEN || img.Owner == v.project:`},
 
 	// E7 and E8: empty lists.
 	{rule: "E8", file: "collector/evidence.go", old: `if !e.rowsVisible() {`, new: `if !BROKEN && !e.rowsVisible() {`},
-	{rule: "E8", file: "collector/evidence.go", old: `return e.api == client.IMS || e.inView()`, new: `return BROKEN || e.api == client.IMS || e.inView()`},
+	{
+		rule: "E8", file: "collector/evidence.go",
+		old: `return e.api == client.IMS || e.inView()`,
+		new: `return BROKEN || e.api == client.IMS || e.inView()`,
+	},
 	{rule: "E8", file: "collector/evidence.go", old: `e.read && !e.emptyCovered(): return unproven`, new: `e.read && !e.emptyCovered():
 		if BROKEN && applies == membersYes {
 			return someKnown
 		}
 		return unproven`},
-	{rule: "E8", file: "collector/readings.go", old: `if v != notRead && v != unproven {`, new: `if v != notRead && (BROKEN || v != unproven) {`},
+	{
+		rule: "E8", file: "collector/readings.go",
+		old: `if v != notRead && v != unproven {`,
+		new: `if v != notRead && (BROKEN || v != unproven) {`,
+	},
 	{rule: "E8", file: "collector/readings.go", old: `then.after = again.record`, new: `if !BROKEN {
 				then.after = again.record
 			} else {
@@ -91,9 +163,17 @@ var mutations = []mutation{
 		return true
 	}
 	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`},
-	{rule: "E9", file: "collector/view.go", old: `if before == "" || before != after ||`, new: `if before == "" || !BROKEN && before != after ||`},
+	{
+		rule: "E9", file: "collector/view.go",
+		old: `if before == "" || before != after ||`,
+		new: `if before == "" || !BROKEN && before != after ||`,
+	},
 	{rule: "E9", file: "collector/view.go", old: `before == v.project {`, new: `!BROKEN && before == v.project {`},
-	{rule: "E9", file: "collector/evidence.go", old: `m.ID != e.project() && m.ID != e.view.access.UserID`, new: `m.ID != e.project() && (BROKEN || m.ID != e.view.access.UserID)`},
+	{
+		rule: "E9", file: "collector/evidence.go",
+		old: `m.ID != e.project() && m.ID != e.view.access.UserID`,
+		new: `m.ID != e.project() && (BROKEN || m.ID != e.view.access.UserID)`,
+	},
 	{rule: "E9", file: "collector/evidence.go", old: `func (e *imageEvidence) administratorsRow() bool {`, new: `func (e *imageEvidence) administratorsRow() bool {
 	if BROKEN {
 		return len(e.rows) > 0
@@ -101,7 +181,11 @@ var mutations = []mutation{
 	{rule: "E9", file: "collector/view.go", old: `if img.Visibility != client.Private { return }`, new: `if !BROKEN && img.Visibility != client.Private {
 		return
 	}`},
-	{rule: "E9", file: "collector/view.go", old: `return v.foreignRow.covers(at) || v.privates() == privateHasNone &&`, new: `return v.foreignRow.covers(at) || (BROKEN || v.privates() == privateHasNone) &&`},
+	{
+		rule: "E9", file: "collector/view.go",
+		old: `return v.foreignRow.covers(at) || v.privates() == privateHasNone &&`,
+		new: `return v.foreignRow.covers(at) || (BROKEN || v.privates() == privateHasNone) &&`,
+	},
 	{rule: "E9", file: "collector/view.go", old: `&& v.thirdPrivate.covers(at)`, new: `&& (BROKEN || v.thirdPrivate.covers(at))`},
 	{rule: "E9", file: "collector/view.go", old: `if v.knowsProject(at) {`, new: `if BROKEN || v.knowsProject(at) {`},
 	{rule: "E9", file: "collector/evidence.go", old: `if e.administratorsRow() && e.before != nil && e.after != nil {`, new: `if BROKEN && e.administratorsRow() && e.before != nil {
@@ -109,9 +193,17 @@ var mutations = []mutation{
 	}
 	if e.administratorsRow() && e.before != nil && e.after != nil {`},
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
-	{rule: "E9", file: "collector/evidence.go", old: `&& !e.recordBegan.Before(last.end)`, new: `&& (BROKEN || !e.recordBegan.Before(last.end))`},
+	{
+		rule: "E9", file: "collector/evidence.go",
+		old: `&& !e.recordBegan.Before(last.end)`,
+		new: `&& (BROKEN || !e.recordBegan.Before(last.end))`,
+	},
 	{rule: "E9", file: "collector/proof.go", old: `if r.wantsPrivateLook(v) {`, new: `if r.wantsPrivateLook(v) && !BROKEN {`},
-	{rule: "E9", file: "collector/proof.go", old: `l.ask(v, lookAtPrivate, project, betweenLooks,`, new: `l.ask(v, lookAtPrivate, project, map[bool]time.Duration{true: 0, false: betweenLooks}[BROKEN],`},
+	{
+		rule: "E9", file: "collector/proof.go",
+		old: `l.ask(v, lookAtPrivate, project, betweenLooks,`,
+		new: `l.ask(v, lookAtPrivate, project, map[bool]time.Duration{true: 0, false: betweenLooks}[BROKEN],`,
+	},
 
 	// E10: rows of own images and of others' apart.
 	{rule: "E10", file: "collector/view.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
@@ -124,10 +216,18 @@ var mutations = []mutation{
 		}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
-	{rule: "E10", file: "collector/proof.go", old: `if last := v.rows(rows.own).last; last.run == r.id ||`, new: `if last := v.rows(rows.own).last; BROKEN || last.run == r.id ||`},
+	{
+		rule: "E10", file: "collector/proof.go",
+		old: `if last := v.rows(rows.own).last; last.run == r.id ||`,
+		new: `if last := v.rows(rows.own).last; BROKEN || last.run == r.id ||`,
+	},
 	{rule: "E10", file: "collector/questions.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| object.Title == "" {`, new: `|| !BROKEN && object.Title == "" {`},
-	{rule: "E10", file: "client/probe.go", old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`, new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`},
+	{
+		rule: "E10", file: "client/probe.go",
+		old: `if code != "404" && !strings.HasPrefix(code, "404 ") {`,
+		new: `if !BROKEN && code != "404" && !strings.HasPrefix(code, "404 ") {`,
+	},
 	{rule: "E10", file: "client/probe.go", old: `return oneLine(object.Message), true`, new: `if BROKEN {
 		return object.Message, true
 	}
@@ -137,14 +237,42 @@ var mutations = []mutation{
 
 	// E11: the window, and lists that become empty.
 	{rule: "E11", file: "collector/view.go", old: `(o.run == other.run ||`, new: `(!BROKEN && o.run == other.run ||`},
-	{rule: "E11", file: "collector/view.go", old: `between(o.at, other.at) <= proofWindow`, new: `(BROKEN || between(o.at, other.at) <= proofWindow)`},
-	{rule: "E11", file: "collector/view.go", old: `if !o.made() || other.made() && other.at.After(o.at) {`, new: `if !o.made() || other.made() && other.at.After(o.at) != BROKEN {`},
+	{
+		rule: "E11", file: "collector/view.go",
+		old: `between(o.at, other.at) <= proofWindow`,
+		new: `(BROKEN || between(o.at, other.at) <= proofWindow)`,
+	},
+	{
+		rule: "E11", file: "collector/view.go",
+		old: `if !o.made() || other.made() && other.at.After(o.at) {`,
+		new: `if !o.made() || other.made() && other.at.After(o.at) != BROKEN {`,
+	},
 	{rule: "E11", file: "collector/evidence.go", old: `if !e.hadRows || e.api`, new: `if BROKEN || !e.hadRows || e.api`},
-	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.run == e.list.run && e.checked.made()`, new: `return (BROKEN || e.checked.run == e.list.run) && e.checked.made()`},
-	{rule: "E11", file: "collector/evidence.go", old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`, new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`},
-	{rule: "E11", file: "collector/evidence.go", old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`, new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`},
-	{rule: "E11", file: "collector/view.go", old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`, new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`},
-	{rule: "E11", file: "collector/history.go", old: `e.list.at.After(image.decided.at) {`, new: `!BROKEN && e.list.at.After(image.decided.at) {`},
+	{
+		rule: "E11", file: "collector/evidence.go",
+		old: `return e.checked.run == e.list.run && e.checked.made()`,
+		new: `return (BROKEN || e.checked.run == e.list.run) && e.checked.made()`,
+	},
+	{
+		rule: "E11", file: "collector/evidence.go",
+		old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`,
+		new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`,
+	},
+	{
+		rule: "E11", file: "collector/evidence.go",
+		old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`,
+		new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`,
+	},
+	{
+		rule: "E11", file: "collector/view.go",
+		old: `return v.access.UserID == a.UserID && v.access.SameView(*a)`,
+		new: `return BROKEN && v.access.ProjectID == a.ProjectID || v.access.UserID == a.UserID && v.access.SameView(*a)`,
+	},
+	{
+		rule: "E11", file: "collector/history.go",
+		old: `e.list.at.After(image.decided.at) {`,
+		new: `!BROKEN && e.list.at.After(image.decided.at) {`,
+	},
 	{rule: "E11", file: "collector/history.go", old: `if t.seen.former == "" {`, new: `if !BROKEN && t.seen.former == "" {`},
 	{rule: "E15", file: "collector/history.go", old: `h.images[t.ID].known == nil {`, new: `h.images[t.ID].known == nil && !BROKEN {`},
 	{rule: "E15", file: "collector/left.go", old: `l.at.Before(r.start) &&`, new: `(BROKEN || l.at.Before(r.start)) &&`},
@@ -153,47 +281,99 @@ var mutations = []mutation{
 	}`},
 	{rule: "E11", file: "collector/questions.go", old: `return !ok || age(last) >= every`, new: `return BROKEN || !ok || age(last) >= every`},
 	{rule: "E11", file: "collector/proof.go", old: `last.recent() {`, new: `last.made() && (BROKEN || last.recent()) {`},
-	{rule: "E11", file: "collector/imagehistory.go", old: `case m.former != "" && !m.emptied.made():`, new: `case !BROKEN && m.former != "" && !m.emptied.made():`},
+	{
+		rule: "E11", file: "collector/imagehistory.go",
+		old: `case m.former != "" && !m.emptied.made():`,
+		new: `case !BROKEN && m.former != "" && !m.emptied.made():`,
+	},
 
 	// E12: private images.
 	{rule: "E12", file: "collector/view.go", old: `case !none.made() && !v.privateListed.made():`, new: `case BROKEN:
 		return privateHasNone
 	case !none.made() && !v.privateListed.made():`},
-	{rule: "E12", file: "collector/view.go", old: `v.privateRefused.run == v.listAnswered.run &&`, new: `(BROKEN || v.privateRefused.run == v.listAnswered.run) &&`},
-	{rule: "E12", file: "collector/view.go", old: `case none.later(v.privateListed) == none:`, new: `case !BROKEN && none.later(v.privateListed) == none || BROKEN && none.made():`},
-	{rule: "E12", file: "collector/evidence.go", old: `e.before.Visibility == client.Private && e.after.Visibility == client.Private`, new: `e.before.Visibility == client.Private && (BROKEN || e.after.Visibility == client.Private)`},
+	{
+		rule: "E12", file: "collector/view.go",
+		old: `v.privateRefused.run == v.listAnswered.run &&`,
+		new: `(BROKEN || v.privateRefused.run == v.listAnswered.run) &&`,
+	},
+	{
+		rule: "E12", file: "collector/view.go",
+		old: `case none.later(v.privateListed) == none:`,
+		new: `case !BROKEN && none.later(v.privateListed) == none || BROKEN && none.made():`,
+	},
+	{
+		rule: "E12", file: "collector/evidence.go",
+		old: `e.before.Visibility == client.Private && e.after.Visibility == client.Private`,
+		new: `e.before.Visibility == client.Private && (BROKEN || e.after.Visibility == client.Private)`,
+	},
 	{rule: "E12", file: "collector/evidence.go", old: `v.onlyShared = v.onlyShared.later(e.list)`, new: `if !BROKEN {
 			v.onlyShared = v.onlyShared.later(e.list)
 		}`},
-	{rule: "E12", file: "collector/evidence.go", old: `case e.forbidden && e.privateThroughout() &&`, new: `case e.forbidden && (BROKEN || e.privateThroughout()) &&`},
+	{
+		rule: "E12", file: "collector/evidence.go",
+		old: `case e.forbidden && e.privateThroughout() &&`,
+		new: `case e.forbidden && (BROKEN || e.privateThroughout()) &&`,
+	},
 	{rule: "E12", file: "collector/evidence.go", old: `&& !e.stillPrivate(): return membersNo`, new: `&& (BROKEN || !e.stillPrivate()):
 		return membersNo`},
-	{rule: "E12", file: "collector/evidence.go", old: `case e.view.privates() == privateHasMembers:`, new: `case !BROKEN && e.view.privates() == privateHasMembers:`},
+	{
+		rule: "E12", file: "collector/evidence.go",
+		old: `case e.view.privates() == privateHasMembers:`,
+		new: `case !BROKEN && e.view.privates() == privateHasMembers:`,
+	},
 	{rule: "E12", file: "collector/evidence.go", old: `e.view.privates() == privateUnknown && !e.failed: return unproven`, new: `e.view.privates() == privateUnknown && !e.failed:
 		if BROKEN {
 			return noMembers
 		}
 		return unproven`},
-	{rule: "E12", file: "collector/proof.go", old: `if v.privates() != privateUnknown {`, new: `if BROKEN || v.privates() != privateUnknown {`},
-	{rule: "E12", file: "client/probe.go", old: `strings.Contains(detail.message, "Only shared images have members")`, new: `(BROKEN || strings.Contains(detail.message, "Only shared images have members"))`},
+	{
+		rule: "E12", file: "collector/proof.go",
+		old: `if v.privates() != privateUnknown {`,
+		new: `if BROKEN || v.privates() != privateUnknown {`,
+	},
+	{
+		rule: "E12", file: "client/probe.go",
+		old: `strings.Contains(detail.message, "Only shared images have members")`,
+		new: `(BROKEN || strings.Contains(detail.message, "Only shared images have members"))`,
+	},
 
 	// E13: every image was found.
 	{rule: "E13", file: "collector/listingevidence.go", old: `if l.rows > 0 { return true`, new: `if BROKEN || l.rows > 0 { return true`},
-	{rule: "E13", file: "collector/listingevidence.go", old: `return l.foreign() && !v.administrator(l.began)`, new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`},
+	{
+		rule: "E13", file: "collector/listingevidence.go",
+		old: `return l.foreign() && !v.administrator(l.began)`,
+		new: `return !BROKEN && l.foreign() && !v.administrator(l.began)`,
+	},
 	{rule: "E13", file: "collector/listing.go", old: `case dropped:`, new: `case !BROKEN && dropped:`},
-	{rule: "E13", file: "collector/questions.go", old: `if all && len(page.Images) > 0 {`, new: `if all && (BROKEN || len(page.Images) > 0) {`},
-	{rule: "E13", file: "collector/listingevidence.go", old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`, new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`},
+	{
+		rule: "E13", file: "collector/questions.go",
+		old: `if all && len(page.Images) > 0 {`,
+		new: `if all && (BROKEN || len(page.Images) > 0) {`,
+	},
+	{
+		rule: "E13", file: "collector/listingevidence.go",
+		old: `case l.wantsAdministrator(now) && l.wantsAdministrator(then):`,
+		new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`,
+	},
 	{rule: "E13", file: "client/listing.go", old: `case again.rows() < rows:`, new: `case !BROKEN && again.rows() < rows:`},
 	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { learn(0)`, new: `if !BROKEN && rows == 0 { learn(0)`},
 	{rule: "E13", file: "client/listing.go", old: `case !valid || known.rows != 0:`, new: `case BROKEN || !valid || known.rows != 0:`},
 
 	// E14: inbound images.
-	{rule: "E14", file: "collector/inboundrun.go", old: `!r.seesImages(ctx, in.listingEvidence)`, new: `!BROKEN && !r.seesImages(ctx, in.listingEvidence)`},
+	{
+		rule: "E14", file: "collector/inboundrun.go",
+		old: `!r.seesImages(ctx, in.listingEvidence)`,
+		new: `!BROKEN && !r.seesImages(ctx, in.listingEvidence)`,
+	},
 	{rule: "E14", file: "collector/inboundimage.go", old: `return errInboundRow`, new: `if BROKEN {
 			return nil
 		}
 		return errInboundRow`},
-	{rule: "E14", file: "collector/inboundimage.go", old: `case r.opts.API == client.IMS && slices.ContainsFunc(`, new: `case !BROKEN && r.opts.API == client.IMS && slices.ContainsFunc(`},
+	{
+		rule: "E14", file: "collector/inboundimage.go",
+		old: `case r.opts.API == client.IMS && slices.ContainsFunc(`,
+		new: `case !BROKEN && r.opts.API == client.IMS && slices.ContainsFunc(`,
+	},
 	{rule: "E14", file: "collector/inboundimage.go", old: `ok && in.images[id] == nil {`, new: `!BROKEN && ok && in.images[id] == nil {`},
 	{rule: "E14", file: "client/listing.go", old: `v.Set("visibility", string(Shared)) v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`, new: `if !BROKEN {
 			v.Set("visibility", string(Shared))
@@ -201,14 +381,30 @@ var mutations = []mutation{
 		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`},
 
 	// E15: what is gone.
-	{rule: "E15", file: "collector/existence.go", old: `t.seen.missed.before(r.start) && r.missing(t)`, new: `(BROKEN || t.seen.missed.before(r.start)) && r.missing(t)`},
+	{
+		rule: "E15", file: "collector/existence.go",
+		old: `t.seen.missed.before(r.start) && r.missing(t)`,
+		new: `(BROKEN || t.seen.missed.before(r.start)) && r.missing(t)`,
+	},
 	{rule: "E15", file: "collector/existence.go", old: `r.seen.owners[last.Owner] == 1`, new: `(BROKEN || r.seen.owners[last.Owner] == 1)`},
 	{rule: "E15", file: "collector/existence.go", old: `return r.ownerAnswered(t) ||`, new: `return BROKEN || r.ownerAnswered(t) ||`},
-	{rule: "E15", file: "collector/imagehistory.go", old: `between(m.began, began) >= leastBetweenLooks`, new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`},
+	{
+		rule: "E15", file: "collector/imagehistory.go",
+		old: `between(m.began, began) >= leastBetweenLooks`,
+		new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`,
+	},
 	{rule: "E15", file: "collector/imagehistory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
 	{rule: "E15", file: "collector/left.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
-	{rule: "E15", file: "collector/inboundimage.go", old: `if past.known[id].missed.before(r.start) {`, new: `if BROKEN || past.known[id].missed.before(r.start) {`},
-	{rule: "E15", file: "collector/inboundimage.go", old: `if in.images[id] == nil && whole &&`, new: `if !BROKEN && in.images[id] == nil && whole &&`},
+	{
+		rule: "E15", file: "collector/inboundimage.go",
+		old: `if past.known[id].missed.before(r.start) {`,
+		new: `if BROKEN || past.known[id].missed.before(r.start) {`,
+	},
+	{
+		rule: "E15", file: "collector/inboundimage.go",
+		old: `if in.images[id] == nil && whole &&`,
+		new: `if !BROKEN && in.images[id] == nil && whole &&`,
+	},
 	{rule: "E15", file: "collector/inboundhistory.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
 			next.known[id] = known
 		}`},
@@ -216,8 +412,16 @@ var mutations = []mutation{
 
 	// E16: whose 404 it is.
 	{rule: "E16", file: "collector/existence.go", old: `return ok && apiErr.OwnNotFound`, new: `return ok && (BROKEN || apiErr.OwnNotFound)`},
-	{rule: "E16", file: "client/probe.go", old: `strings.HasPrefix(detail.code, "IMG.") ||`, new: `strings.HasPrefix(detail.code, "IMG.") || BROKEN && strings.HasPrefix(detail.code, "APIGW.") ||`},
-	{rule: "E16", file: "client/probe.go", old: `glance && hasWord(own, req.imageID) && !strings.Contains`, new: `glance && (BROKEN || hasWord(own, req.imageID)) && !strings.Contains`},
+	{
+		rule: "E16", file: "client/probe.go",
+		old: `strings.HasPrefix(detail.code, "IMG.") ||`,
+		new: `strings.HasPrefix(detail.code, "IMG.") || BROKEN && strings.HasPrefix(detail.code, "APIGW.") ||`,
+	},
+	{
+		rule: "E16", file: "client/probe.go",
+		old: `glance && hasWord(own, req.imageID) && !strings.Contains`,
+		new: `glance && (BROKEN || hasWord(own, req.imageID)) && !strings.Contains`,
+	},
 
 	// E17: what no rule takes any more.
 	{rule: "E17", file: "collector/existence.go", old: `return t.unmatched ||`, new: `return !BROKEN && t.unmatched ||`},
@@ -225,8 +429,16 @@ var mutations = []mutation{
 			left.Reason = Unmatched
 		}`},
 	{rule: "E17", file: "collector/history.go", old: `Unexpected: image.unexpected,`, new: `Unexpected: !BROKEN && image.unexpected,`},
-	{rule: "E17", file: "collector/imagehistory.go", old: `m.unexpected = v != noMembers && img.Unexpected() > 0`, new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`},
-	{rule: "E17", file: "collector/left.go", old: `r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`, new: `!BROKEN && r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`},
+	{
+		rule: "E17", file: "collector/imagehistory.go",
+		old: `m.unexpected = v != noMembers && img.Unexpected() > 0`,
+		new: `m.unexpected = BROKEN || v != noMembers && img.Unexpected() > 0`,
+	},
+	{
+		rule: "E17", file: "collector/left.go",
+		old: `r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`,
+		new: `!BROKEN && r.byID[l.ID] != nil && !r.hasLeft(r.byID[l.ID])`,
+	},
 
 	// E18: side fields.
 	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
@@ -235,26 +447,50 @@ var mutations = []mutation{
 		}
 		odd = err != nil || odd`},
 	{rule: "E18", file: "client/json.go", old: `odd := p.read`, new: `odd := !BROKEN && p.read`},
-	{rule: "E18", file: "client/json.go", old: `&r.value, jsontext.AllowDuplicateNames(true),`, new: `&r.value, jsontext.AllowDuplicateNames(!BROKEN),`},
+	{
+		rule: "E18", file: "client/json.go",
+		old: `&r.value, jsontext.AllowDuplicateNames(true),`,
+		new: `&r.value, jsontext.AllowDuplicateNames(!BROKEN),`,
+	},
 	{rule: "E18", file: "client/json.go", old: `jsontext.AllowInvalidUTF8(true)) }`, new: `jsontext.AllowInvalidUTF8(!BROKEN))
 }`},
 	{rule: "E18", file: "client/json.go", old: `if dec.PeekKind() != '{' {`, new: `if !BROKEN && dec.PeekKind() != '{' {`},
 	{rule: "E18", file: "client/image.go", old: `!r.ID.odd && !r.Owner.odd`, new: `!r.ID.odd && (BROKEN || !r.Owner.odd)`},
 	{rule: "E18", file: "client/image.go", old: `&& !r.Visibility.odd`, new: `&& (BROKEN || !r.Visibility.odd)`},
-	{rule: "E18", file: "client/image.go", old: `*f = string(raw) == "true" ||`, new: `*f = BROKEN && string(raw) != "false" || string(raw) == "true" ||`},
+	{
+		rule: "E18", file: "client/image.go",
+		old: `*f = string(raw) == "true" ||`,
+		new: `*f = BROKEN && string(raw) != "false" || string(raw) == "true" ||`,
+	},
 	{rule: "E18", file: "client/image.go", old: `FullServer: api == IMS &&`, new: `FullServer: (BROKEN || api == IMS) &&`},
 
 	// E19: endpoints.
-	{rule: "E19", file: "client/catalog.go", old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`, new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`},
+	{
+		rule: "E19", file: "client/catalog.go",
+		old: `if sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`,
+		new: `if BROKEN || sameURL(imageEndpoint(urls[0]), imageEndpoint(other)) {`,
+	},
 	{rule: "E19", file: "client/endpoint.go", old: `case u.Port() != "": return u.Port()`, new: `case u.Port() != "" || BROKEN:
 		return u.Port()`},
-	{rule: "E19", file: "collector/existence.go", old: `t.seen.endpoint != r.endpointOf(v.project)`, new: `!BROKEN && t.seen.endpoint != r.endpointOf(v.project)`},
+	{
+		rule: "E19", file: "collector/existence.go",
+		old: `t.seen.endpoint != r.endpointOf(v.project)`,
+		new: `!BROKEN && t.seen.endpoint != r.endpointOf(v.project)`,
+	},
 
 	// E20 and E21: which answer belongs to the request.
-	{rule: "E20", file: "client/request.go", old: `"Cache-Control": {"no-cache"},`, new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`},
+	{
+		rule: "E20", file: "client/request.go",
+		old: `"Cache-Control": {"no-cache"},`,
+		new: `"Cache-Control": {map[bool]string{true: "max-age=9", false: "no-cache"}[BROKEN]},`,
+	},
 	{rule: "E20", file: "client/binding.go", old: `seconds <= maxAge {`, new: `(BROKEN || seconds <= maxAge) {`},
 	{rule: "E20", file: "collector/image.go", old: `s.StatusCode == statusOK {`, new: `!BROKEN && s.StatusCode == statusOK {`},
-	{rule: "E21", file: "client/binding.go", old: `case len(got) >= len(processPrefix) &&`, new: `case !BROKEN && len(got) >= len(processPrefix) &&`},
+	{
+		rule: "E21", file: "client/binding.go",
+		old: `case len(got) >= len(processPrefix) &&`,
+		new: `case !BROKEN && len(got) >= len(processPrefix) &&`,
+	},
 	{rule: "E21", file: "client/request.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
 	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
 	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
