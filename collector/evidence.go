@@ -218,9 +218,14 @@ func (e *imageEvidence) emptyCovered() bool {
 	if !e.emptied.made() {
 		return e.checked.run == e.list.run && e.checked.made()
 	}
-	return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||
-		e.refused.made() && !e.refused.at.Before(e.emptied.at) && e.emptied.run != e.list.run &&
-			e.view.rows(e.ownImage()).between(e.emptied, e.list)
+	if e.checked.made() && !e.checked.at.Before(e.emptied.at) {
+		return true
+	}
+	// Where the probe is refused, policies that hide rows may come and go: rows must be visible between the two empty lists, and in the
+	// collection of the second one.
+	rows := e.view.rows(e.ownImage())
+	return e.refused.made() && !e.refused.at.Before(e.emptied.at) && e.emptied.run != e.list.run &&
+		rows.between(e.emptied, e.list) && rows.last.run == e.list.run
 }
 
 // changed reports whether the image is seen for the first time, or is not what its last record said.

@@ -205,7 +205,8 @@ func TestE11RowsBeforeTheList(t *testing.T) {
 		want verdict
 	}{
 		"before both":                       {[]observation{since(-time.Second, 1)}, unproven},
-		"between":                           {[]observation{since(5*time.Second, 1)}, allMembers},
+		"between, in the first run":         {[]observation{since(5*time.Second, 1)}, unproven},
+		"between, in the second run":        {[]observation{since(5*time.Second, 2)}, allMembers},
 		"after the second":                  {[]observation{since(11*time.Second, 2)}, unproven},
 		"between, and after the second":     {[]observation{since(5*time.Second, 1), since(11*time.Second, 2)}, allMembers},
 		"before both, and after the second": {[]observation{since(-time.Second, 1), since(11*time.Second, 2)}, unproven},

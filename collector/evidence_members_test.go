@@ -963,6 +963,22 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 			},
 		},
 		{
+			name: "rows are hidden twice, and a row of another image is read between", opts: forNobody(shared, hidden),
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3" + proven},
+				{after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "hidden=unproven shared=unproven producer/members=0"},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.SetPolicy(fakecloud.Policy{})
+					b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: 503})
+				}, want: "hidden=all:1 shared=unread:503" + proven},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.ClearFaults()
+					b.world.SetPolicy(fakecloud.Policy{GetMember: byAdmin})
+				}, want: "hidden=unproven shared=unproven producer/members=0"},
+				{after: 15 * time.Second, do: func(b *bench) { b.world.SetPolicy(fakecloud.Policy{}) }, want: "hidden=all:1 shared=all:3" + proven},
+			},
+		},
+		{
 			name: "a check of before", opts: forNobody(shared),
 			looks: []look{
 				{want: "shared=all:3" + proven},
@@ -983,6 +999,30 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 			},
 		},
 	})
+}
+
+// Rows that were hidden while the image was no longer shared are missed when it is shared again.
+func TestE11AnImageThatIsSharedAgain(t *testing.T) {
+	for _, visibility := range []string{"community", "public"} {
+		set := func(b *bench, v string) { b.world.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = v }) }
+		inSituations(t, []situation{{
+			name: visibility, opts: forNobody(shared, hidden),
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3 producer/members=1"},
+				{after: 15 * time.Second, do: func(b *bench) {
+					// The list is read while the rows are hidden, and the records after it.
+					answerWith(about("list_members", shared), 200, rowsOf())(b)
+					membersFirst(b.world)
+					set(b, visibility)
+				}, want: "hidden=all:1 shared=none producer/members=1"},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.ClearFaults()
+					b.world.SetPolicy(fakecloud.Policy{GetMember: byAdmin})
+					set(b, "shared")
+				}, want: "hidden=unproven shared=unproven producer/members=0"},
+			},
+		}})
+	}
 }
 
 // A backend that is another one for a scrape takes nothing away.

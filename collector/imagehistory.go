@@ -117,6 +117,7 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	case !t.membersRead || m.decided.at.After(e.list.at):
 	case len(t.members.Members) > 0:
 		m.noteRows(&e)
+	case v == noMembers && !e.rowsDespite: // by the record, whatever the list hid
 	case v != unproven:
 		m.rowsDespite, m.former, m.emptied, m.refused, m.decided = false, "", observation{}, observation{}, e.list
 	case m.former != "" && !m.emptied.made():

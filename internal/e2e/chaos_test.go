@@ -543,6 +543,7 @@ func (c *chaos) judge(t *testing.T) {
 			}
 			wrong++
 			t.Error(text)
+			t.Log(c.story(t, scrapes, s, f.id))
 		}
 		for id, said := range s.images {
 			if before[id] == nil || said.complete || len(said.members) > 0 {
@@ -574,6 +575,38 @@ func (c *chaos) judge(t *testing.T) {
 			t.Errorf("the exporter's log has the secret %s", secret)
 		}
 	}
+}
+
+// storyTime is how much of what came before a false word is told.
+const storyTime = 90 * time.Second
+
+// story is what was said of an image before a scrape, what Glance was asked for and answered, and which policies there were.
+func (c *chaos) story(t *testing.T, scrapes []*scrape, to *scrape, id string) string {
+	t.Helper()
+	var b strings.Builder
+	from := to.at.Add(-storyTime)
+	for _, s := range scrapes {
+		if said := s.images[id]; said != nil && !s.at.Before(from) && !s.at.After(to.at) {
+			fmt.Fprintf(&b, "said %s in %.2f s: %+v\n", s.at.Format(time.StampMilli), s.took.Seconds(), *said)
+		}
+	}
+	for _, p := range c.policies.times {
+		if p.from.After(from) && p.from.Before(to.at) {
+			fmt.Fprintf(&b, "hidden %d from %s to %s\n", p.hides, p.from.Format(time.StampMilli), p.to.Format(time.StampMilli))
+		}
+	}
+	text, err := os.ReadFile(c.glance.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, last := from.Format("2006-01-02 15:04:05.000"), to.at.Add(to.took).Format("2006-01-02 15:04:05.000")
+	for line := range strings.Lines(string(text)) {
+		if line >= first && line <= last && (strings.Contains(line, "/v2/images/"+id) || strings.Contains(line, "GET /v2/images?")) {
+			at, request, _ := strings.Cut(line, ` "`)
+			fmt.Fprintf(&b, "%s %s\n", at[:min(len(at), len(first))], strings.TrimSpace(request))
+		}
+	}
+	return b.String()
 }
 
 // A scrape is what Prometheus was told at one time.

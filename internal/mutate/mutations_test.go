@@ -255,13 +255,19 @@ var mutations = []mutation{
 	},
 	{
 		rule: "E11", file: "collector/evidence.go",
-		old: `return e.checked.made() && !e.checked.at.Before(e.emptied.at) ||`,
-		new: `return e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) ||`,
+		old: `if e.checked.made() && !e.checked.at.Before(e.emptied.at) {`,
+		new: `if e.checked.made() && (BROKEN || !e.checked.at.Before(e.emptied.at)) {`,
 	},
 	{
 		rule: "E11", file: "collector/evidence.go",
-		old: `e.emptied.run != e.list.run && e.view.rows(e.ownImage()).between(e.emptied, e.list)`,
-		new: `e.emptied.run != e.list.run && (BROKEN || e.view.rows(e.ownImage()).between(e.emptied, e.list))`,
+		old: `rows.between(e.emptied, e.list) &&`,
+		new: `(BROKEN || rows.between(e.emptied, e.list)) &&`,
+	},
+	{rule: "E11", file: "collector/evidence.go", old: `rows.last.run == e.list.run`, new: `(BROKEN || rows.last.run == e.list.run)`},
+	{
+		rule: "E11", file: "collector/imagehistory.go",
+		old: `case v == noMembers && !e.rowsDespite:`,
+		new: `case !BROKEN && v == noMembers && !e.rowsDespite:`,
 	},
 	{
 		rule: "E11", file: "collector/view.go",
