@@ -206,6 +206,19 @@ func writeFile(t *testing.T, name, text string) string {
 	return path
 }
 
+// pageWithNames is a page of the demo after its cloud's names were read, which no scrape waits for.
+func pageWithNames(t *testing.T, e *program) string {
+	t.Helper()
+	for range 100 {
+		if _, page := e.get(t, "/metrics"); strings.Contains(page, "\nglance_member_name_info{") {
+			return page
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatal("the demo has no names")
+	return ""
+}
+
 func TestDemo(t *testing.T) {
 	e := startExporter(t, "--demo")
 	_, page := e.get(t, "/metrics")
@@ -217,6 +230,7 @@ func TestDemo(t *testing.T) {
 	maps.Copy(have, families(t, page))
 	maps.Copy(have, families(t, pageAfterRenaming(t)))
 	maps.Copy(have, families(t, pageOfAShortScrape(t)))
+	maps.Copy(have, families(t, pageWithNames(t, e)))
 	for _, name := range documentedMetrics(t) {
 		if !have[name] {
 			t.Errorf("%s lists %s, and nobody has it", metricsPage, name)

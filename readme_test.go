@@ -248,7 +248,11 @@ func TestTheDocsCountTheSeries(t *testing.T) {
 	}
 	_, url := newWorld(t)
 	plain := countSeries(scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url))))
+	names := regexp.MustCompile("`resolve_project_names`\\s+(\\d+) per cloud").FindStringSubmatch(readText(t, prometheusPage))
 	judged := countSeries(scrapedFamilies(t, "--demo"))
+	if names == nil || names[1] != strconv.Itoa(judged["names"]) {
+		t.Errorf("%s does not count %d series of resolve_project_names", prometheusPage, judged["names"])
+	}
 	for _, test := range []struct {
 		what      string
 		want, got int
@@ -297,6 +301,9 @@ func countSeries(families map[string]*dto.MetricFamily) map[string]int {
 				} else {
 					inbound[id] += samples
 				}
+			case labels["keystone_name"] != "":
+			case labels["operation"] == "resolve_names":
+				count["names"] += samples
 			case labels["member_id"] != "":
 				members[id+" "+labels["member_id"]]++
 			case id != "":

@@ -124,6 +124,8 @@ func (o Operation) describe() string {
 		return "listing members of image"
 	case OpGetMember:
 		return "reading a member of image"
+	case OpResolveNames:
+		return "asking Keystone for the names of projects"
 	case OpGetVersion:
 		return "reading the API version"
 	}

@@ -12,8 +12,9 @@ const (
 	OpListImages   Operation = "list_images"
 	OpGetImage     Operation = "get_image"
 	OpListMembers  Operation = "list_members"
-	OpGetMember    Operation = "get_member"  // of [Client.MemberAs], a probe that is mostly answered with 404
-	OpGetVersion   Operation = "get_version" // of [Client.Version], which calls no Observer
+	OpGetMember    Operation = "get_member"    // of [Client.MemberAs], a probe that is mostly answered with 404
+	OpResolveNames Operation = "resolve_names" // of [Client.ProjectNames] and [Client.ProjectName]
+	OpGetVersion   Operation = "get_version"   // of [Client.Version], which calls no Observer
 )
 
 // Observer is called once for every attempt, after the last byte of the response's body. code is empty for a complete and

@@ -20,6 +20,7 @@ type request struct {
 	path     string // and query, below v2/
 	v1       bool   // whether path is below v1/{project_id}/ instead
 	root     bool   // whether the request is for what is above v2/; path is empty
+	keystone bool   // whether path is below Keystone's v3/ instead
 
 	// fresh is whether a list is requested on a new connection.
 	fresh bool
@@ -33,16 +34,18 @@ func (r request) probe() bool { return r.op == OpGetMember }
 // key identifies the requests that the API allows or denies together.
 func (r request) key() string { return string(r.op) + " " + r.imageID }
 
-// url is the request's URL for a token with this access.
-func (r request) url(access Access) string {
-	base := strings.TrimSuffix(access.Endpoint, "v2/")
+// url is the request's URL for a token.
+func (r request) url(tok *token) string {
+	base := strings.TrimSuffix(tok.access.Endpoint, "v2/")
 	switch {
+	case r.keystone:
+		return withVersion(tok.auth.IdentityEndpoint, "v3", "v2.0") + r.path
 	case r.root:
 		return base
 	case r.v1:
-		return base + "v1/" + url.PathEscape(access.ProjectID) + "/" + r.path
+		return base + "v1/" + url.PathEscape(tok.access.ProjectID) + "/" + r.path
 	}
-	return access.Endpoint + r.path
+	return tok.access.Endpoint + r.path
 }
 
 // succeeds reports whether a status is that of a successful response.
@@ -113,8 +116,13 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 		return apiErr
 	}
 	defer func() { end(apiErr) }()
+	return c.send(ctx, tok, req, decode)
+}
+
+// send sends the request once, at once, and calls the observer.
+func (c *Client) send(ctx context.Context, tok *token, req request, decode func(response) error) *Error {
 	start := time.Now()
-	apiErr = c.exchange(ctx, tok, req, decode)
+	apiErr := c.exchange(ctx, tok, req, decode)
 	took := time.Since(start)
 	if apiErr == nil {
 		c.opts.Observer(req.op, "", took)
@@ -143,7 +151,7 @@ func (c *Client) attempt(ctx context.Context, tok *token, req request, decode fu
 
 // exchange sends the request and decodes the response. Its error has an Op only where no request was sent.
 func (c *Client) exchange(ctx context.Context, tok *token, req request, decode func(response) error) *Error {
-	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url(tok.access), nil)
+	httpReq, err := http.NewRequestWithContext(ctx, http.MethodGet, req.url(tok), nil)
 	if err != nil {
 		return &Error{Code: CodeConfig, Message: oneLine(err.Error())}
 	}
@@ -177,7 +185,10 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	if apiErr := c.refuse(resp, foreign); apiErr != nil {
 		return apiErr
 	}
-	date := c.measure(resp, start)
+	var date time.Time
+	if !req.keystone { // whose clock is another one
+		date = c.measure(resp, start)
+	}
 	if !req.succeeds(resp.StatusCode) {
 		return statusError(resp, req, date)
 	}

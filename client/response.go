@@ -60,7 +60,7 @@ func statusError(resp *http.Response, req request, date time.Time) *Error {
 	}
 	if to, err := resp.Location(); err == nil && resp.StatusCode/100 == 3 {
 		key := "endpoint"
-		if req.op == OpListProjects {
+		if req.op == OpListProjects || req.keystone {
 			key = "auth_url" // Keystone's
 		}
 		e.Message = redirectMessage(resp.StatusCode, resp.Request.Method, resp.Request.URL, to, key)

@@ -62,15 +62,17 @@ type listedProject struct {
 	disabled bool
 }
 
+type projectJSON struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Enabled *bool  `json:"enabled"`
+}
+
 func decodeProjects(body []byte) ([]listedProject, error) {
 	var page struct {
-		Projects []record[struct {
-			ID      string `json:"id"`
-			Name    string `json:"name"`
-			Enabled *bool  `json:"enabled"`
-		}] `json:"projects"`
-		Others otherSpelling `json:"PROJECTS,case:ignore"`
-		Links  struct {
+		Projects []record[projectJSON] `json:"projects"`
+		Others   otherSpelling         `json:"PROJECTS,case:ignore"`
+		Links    struct {
 			Next rawJSON `json:"next,case:ignore"`
 		} `json:"links,case:ignore"`
 		errorJSON

@@ -106,6 +106,7 @@ func (c *Cloud) shown(b *background) Snapshot {
 	newest.queue.turn.Lock()
 	defer newest.queue.turn.Unlock()
 	s.ID, s.opts, s.State, s.Taken, s.Left = snapshots.Add(1), newest.opts, c.api.State(), s.Start, c.history.lately(newest)
+	s.names = c.namesFor(newest.opts)
 	s.Images = newest.imageSnapshots(func(t *image) reading {
 		if err := opts.stale(newest.start); err != nil {
 			old := &image{Image: t.Image, seen: t.seen, discovered: t.discovered, membersResult: membersResult{membersErr: err}}

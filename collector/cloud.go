@@ -27,6 +27,9 @@ type API interface {
 	MembersAs(ctx context.Context, project, imageID string) (client.MemberList, error)
 	MemberAs(ctx context.Context, project, imageID, memberID string) (client.MemberAnswer, error)
 	State() client.State
+	// ProjectNames and ProjectName ask for what Keystone calls projects.
+	ProjectNames(ctx context.Context) (map[string]string, error)
+	ProjectName(ctx context.Context, id string) (string, error)
 }
 
 var (
@@ -41,6 +44,7 @@ type Cloud struct {
 	logger  log.Logger
 	access  accessLog
 	changes changeLog
+	names   *names
 	history *History
 	slots   *slots
 
@@ -61,7 +65,7 @@ func New(api API, opts Options, logger log.Logger) *Cloud {
 		name: opts.Name, api: api, logger: log.With(logger, "cloud", opts.Name), history: newHistory(&opts), slots: newSlots(opts.Concurrency),
 		opts: &opts, states: map[Shard]*shardState{},
 	}
-	c.access.logger = c.logger
+	c.access.logger, c.names = c.logger, newNames(c.logger)
 	c.changes = changeLog{logger: c.logger, total: map[ChangeKind]uint64{}}
 	c.ended.L = &c.mu
 	return c
@@ -122,6 +126,7 @@ func (c *Cloud) Close() {
 
 // Retire waits until no run is under way and ends those in the background; none begins again.
 func (c *Cloud) Retire() {
+	c.names.cancel()
 	c.mu.Lock()
 	c.retired = true
 	background := c.background
@@ -219,6 +224,7 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 			r.report()
 		}
 		close(r.done)
+		c.resolve(&r.snapshot)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.active--

@@ -115,6 +115,9 @@ var (
 			"again keeps it.", memberLabels)
 	memberUpdatedDesc = newDesc("image_member_updated_timestamp_seconds",
 		"updated_at of the member, in seconds since 1970: when its share or status last changed.", memberLabels)
+	memberNameDesc = newDesc("member_name_info",
+		"What Keystone calls a project that is a member of images, or the owner of inbound ones, always 1. Its owner chooses the name. "+
+			"Only with resolve_project_names.", cloudLabels, "keystone_name", "member_id", "member_type")
 
 	inboundSuccessDesc = newDesc("inbound_success",
 		"Whether the listing of images that other projects share with the project is complete and proven: 1 yes, 0 no. Only "+
@@ -145,7 +148,7 @@ var allDescs = []*desc{
 	successDesc, statusCodeDesc, waitingDesc, completeDesc, infoDesc, visibilityDesc, visibilityReadDesc, expectedVisibilityDesc,
 	visibilityExpectedDesc,
 	imageLeftDesc, membersDesc, membersReadDesc, membersLimitDesc, expectedMembersDesc, unexpectedMembersDesc, missingMembersDesc,
-	memberStatusDesc, memberExpectedDesc, memberUntilDesc, memberCreatedDesc, memberUpdatedDesc,
+	memberStatusDesc, memberExpectedDesc, memberUntilDesc, memberCreatedDesc, memberUpdatedDesc, memberNameDesc,
 	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc,
 	inboundExpectedDesc, inboundUntilDesc,
 }

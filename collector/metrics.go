@@ -51,6 +51,7 @@ func (s *Snapshot) print(p *printer) {
 	for i := range s.Inbound {
 		s.Inbound[i].print(p, labels[0], s.opts)
 	}
+	s.printNames(p, labels[0])
 }
 
 // print prints what is proven in the view, in the order of the label sees.

@@ -55,6 +55,8 @@ type Options struct {
 	MemberDetails bool
 	// MemberNames has names for member IDs.
 	MemberNames map[string]string
+	// ResolveNames is whether Keystone is asked for the names of projects, which are shown beside their IDs.
+	ResolveNames bool
 
 	// Images are the watched images. They keep their own policy, whatever Discover says of them.
 	Images []Image
@@ -146,6 +148,8 @@ func (o Options) Validate() error {
 		return bad("shards", "requires scrape_via: probe, because /metrics always has all images of a cloud")
 	case o.Shards > 0 && o.RefreshInterval > 0:
 		return bad("shards", "is not supported with refresh_interval: collect a shard for each scrape, or the entire cloud in the background")
+	case o.ResolveNames && o.API != client.Glance:
+		return bad("resolve_project_names", "is only for api: glance, because IAM has no names of other accounts' projects: remove it")
 	case o.MembersLimit < 0:
 		return bad("members_limit", "must not be negative: write 0 where the cloud has no quota")
 	case len(o.MembersFor) == 0:

@@ -31,6 +31,8 @@ type Row struct {
 	Created        time.Time
 	Updated        time.Time
 	Judgement      Judgement
+	// Keystone is what Keystone calls the project, see [Snapshot.KeystoneName].
+	Keystone string
 	// Until and Note are of the configuration's entry, even if its approval has ended.
 	Until time.Time
 	Note  string
@@ -53,7 +55,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 				m := &missing[i]
 				rows = append(rows, Row{
 					ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, m)), Type: string(m.Type), Judgement: judgement,
-					Until: m.Until, Note: m.Note,
+					Keystone: s.KeystoneName(m.ID), Until: m.Until, Note: m.Note,
 				})
 			}
 			continue
@@ -67,6 +69,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 			row := Row{
 				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, entry)), Type: labelValue(string(m.Type)),
 				Status: string(m.Status), Created: m.Created, Updated: m.Updated, Judgement: judgement,
+				Keystone: s.KeystoneName(m.ID),
 			}
 			if entry != nil {
 				row.Until, row.Note = entry.Until, entry.Note

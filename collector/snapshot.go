@@ -67,7 +67,8 @@ type Snapshot struct {
 	// Left are images that are not watched any more, since less than an hour.
 	Left []LeftImage
 
-	opts *Options
+	opts  *Options
+	names map[string]string // that Keystone has for projects, by ID; nobody changes them
 }
 
 // snapshots counts those that were made.

@@ -12,7 +12,7 @@ import (
 // newSnapshot is what the run saw. It has ended.
 func (r *run) newSnapshot() Snapshot {
 	s := r.head()
-	s.ID, s.State, s.Left = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r)
+	s.ID, s.State, s.Left, s.names = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r), r.cloud.namesFor(r.opts)
 	s.Images = r.imageSnapshots(r.readingInTurn)
 	for i := range s.Images {
 		if taken := s.Images[i].Taken; !taken.IsZero() && (s.Taken.IsZero() || taken.Before(s.Taken)) {

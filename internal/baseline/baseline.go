@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 )
 
@@ -34,7 +36,10 @@ func Print(ctx context.Context, clouds []*collector.Cloud, name string, w io.Wri
 	snapshots := make([]collector.Snapshot, len(clouds))
 	var all sync.WaitGroup
 	for i, c := range clouds {
-		all.Go(func() { snapshots[i] = c.Collect(ctx, collector.Limits{Timeout: timeout, Fresh: true}) })
+		all.Go(func() {
+			snapshots[i] = c.Collect(ctx, collector.Limits{Timeout: timeout, Fresh: true})
+			c.Resolve(ctx, &snapshots[i])
+		})
 	}
 	all.Wait()
 	if ctx.Err() != nil {
@@ -130,7 +135,7 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	list := make([]collector.ExpectedMember, 0, len(img.Members))
 	for i := range img.Members {
 		m := &img.Members[i]
-		e := collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: cmp.Or(l.MemberName(img, m), l.projects[m.ID])}
+		e := collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: cmp.Or(l.MemberName(img, m), l.projects[m.ID], l.keystoneName(m))}
 		if old := img.Policy.Entry(m); old != nil {
 			e.Until, e.Note = old.Until, old.Note
 		}
@@ -141,6 +146,18 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 		p.Visibility = append(slices.Clone(p.Visibility), img.Record.Visibility)
 	}
 	return p
+}
+
+// keystoneName is what Keystone calls a member. Whoever owns the project chose it.
+func (l *list) keystoneName(m *client.Member) string {
+	name := ""
+	if m.Type == client.TypeProject {
+		name = l.KeystoneName(m.ID)
+	}
+	if name == "" {
+		return ""
+	}
+	return strconv.Quote(name) + " in Keystone"
 }
 
 // incomplete says why it is not known who can use the image, or "".

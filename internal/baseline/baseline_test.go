@@ -256,6 +256,36 @@ func TestTheHeadCountsProjects(t *testing.T) {
 	}
 }
 
+// What Keystone calls a project is a comment that says so.
+func TestNamesFromKeystone(t *testing.T) {
+	w, auth := newWorld(t)
+	w.AddProjectID(teamID, "payments")
+	w.AddProjectID(rareID, "payments\n- id: *")
+	w.AddImage(fakecloud.Image{ID: imageID(0), Name: "golden", Owner: projectID})
+	w.Share(imageID(0), teamID)
+	w.Share(imageID(0), rareID)
+	lines := func(team, rare string) string {
+		return fmt.Sprintf("  expected_members:\n    - %q%s\n    - %q%s\n", teamID, team, rareID, rare)
+	}
+	config := oneCloud(auth, "resolve_project_names: true\ndiscover: [{}]")
+	if text, err := printed(t, config, ""); err != nil || !strings.Contains(text, lines("", "")) {
+		t.Errorf("refused: %v\n%s", err, text)
+	}
+	w.SetPolicy(fakecloud.Policy{ReadProjects: func([]string) bool { return true }})
+	want := lines(`  # "payments" in Keystone`, `  # "payments\n- id: *" in Keystone`)
+	text, err := printed(t, config, "")
+	if err != nil || !strings.Contains(text, want) {
+		t.Errorf("%v, no\n%s in\n%s", err, want, text)
+	}
+	if n := len(expectations(t, text)); n != 1 {
+		t.Errorf("%d entries", n)
+	}
+	text, err = printed(t, "member_names: {"+teamID+": team-payments}\n"+config, "")
+	if want = lines("  # team-payments", `  # "payments\n- id: *" in Keystone`); err != nil || !strings.Contains(text, want) {
+		t.Errorf("%v, no\n%s in\n%s", err, want, text)
+	}
+}
+
 // What was not seen is a comment. Nothing in the list says that nobody has the image.
 func TestUnreadImages(t *testing.T) {
 	is := func(op, part string) func(fakecloud.Request) bool {

@@ -203,6 +203,12 @@ func (b *builder) checkEntry(path string, e *entry) {
 	if signs := e.Auth.AKSK != nil || e.Auth.ECSAgency != nil; signs && e.API != string(client.IMS) {
 		b.add(path+".api", "must be ims, because access keys are Huawei Cloud's: write api: ims")
 	}
+	switch t := e.Auth.Token; {
+	case e.ResolveNames && t != nil && t.AuthURL == "":
+		b.add(path+".resolve_project_names", "requires a login with Keystone, which knows the names: set auth.token.auth_url, or remove it")
+	case e.ResolveNames && e.Auth.None != nil:
+		b.add(path+".resolve_project_names", "requires a login with Keystone, which knows the names: remove it")
+	}
 	b.checkProjects(path, e)
 	if f := e.Auth.projectID(); f.value != "" {
 		b.checkID(path+".auth."+f.key, f.value)
@@ -225,6 +231,7 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 		MembersLimit:  e.MembersLimit,
 		MemberDetails: e.MemberDetails,
 		MemberNames:   b.doc.MemberNames,
+		ResolveNames:  e.ResolveNames,
 	}
 	e.Scrape.apply(&o)
 	if e.Shards != nil {

@@ -87,6 +87,7 @@ type entry struct {
 	MembersFor      visibilityList              `yaml:"members_for"`
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`
+	ResolveNames    bool                        `yaml:"resolve_project_names,omitempty"`
 	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
 	Inbound         *inbound                    `yaml:"inbound,omitempty"`
 	Images          []image                     `yaml:"images,omitempty"`

@@ -141,6 +141,7 @@ clouds:
         user_domain_name: Default
         password: {{.Password}}
         project_name: {{.Project}}
+    resolve_project_names: true # as Keystone has them, beside those above
     inbound: # what others share with the project
       expected_owners: [{id: {{.Vendor.ID}}, name: {{.Vendor.Name}}, until: {{.Until}}, note: CHG-1234}]
     images:

@@ -52,6 +52,7 @@ func TestExporter(t *testing.T) {
 	t.Run("inbound", w.testInbound)
 	t.Run("process", w.testProcess)
 	t.Run("preflight", w.testPreflight)
+	t.Run("day two", w.testDayTwo)
 	t.Run("policies", w.testPolicies) // the last one, as Glance is another one from then on
 	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }

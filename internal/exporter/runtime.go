@@ -114,12 +114,23 @@ func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 	}
 	opts.Pause = r.pauses[name]
 	opts.Transport, opts.Fresh, opts.Secrets, opts.UserAgent = transport, fresh, cloud.Secrets(), r.opts.UserAgent
+	opts.Observer = r.observer(cloud)
 	if cloud.Projects {
-		opts.Observer = r.opts.API.Observer(name, client.OpListProjects)
 		return client.NewProjects(opts)
 	}
-	opts.Observer = r.opts.API.Observer(name)
 	return client.New(opts)
+}
+
+// observer returns what counts a cloud's requests. The counters of all its operations exist from now on.
+func (r *Runtime) observer(cloud config.Cloud) client.Observer {
+	var more []client.Operation
+	if cloud.Projects {
+		more = append(more, client.OpListProjects)
+	}
+	if cloud.Collector.ResolveNames {
+		more = append(more, client.OpResolveNames)
+	}
+	return r.opts.API.Observer(cloud.Collector.Name, more...)
 }
 
 // retire closes a removed cloud once nobody uses it.

@@ -90,6 +90,7 @@ func NewDemo(seed uint64) *Demo {
 	}
 	d.AddProjectID(d.ProjectID, d.Project)
 	d.AddUser(d.User, d.Password, d.ProjectID, "reader")
+	d.SetPolicy(Policy{ReadProjects: func(roles []string) bool { return slices.Contains(roles, "reader") }})
 	for _, p := range append(slices.Clone(d.Projects), d.Vendor, DemoProject{demoStranger, "somebody"}) {
 		d.AddProjectID(p.ID, p.Name)
 	}

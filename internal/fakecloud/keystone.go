@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -81,6 +83,11 @@ func (c *Cloud) routeKeystone(x *exchange) answer {
 		return a
 	case "/v3/auth/projects":
 		return c.listProjects(x)
+	case "/v3/projects":
+		return c.readProjects(x, "")
+	}
+	if id, ok := strings.CutPrefix(x.path, "/v3/projects/"); ok && id != "" && !strings.Contains(id, "/") {
+		return c.readProjects(x, id)
 	}
 	return textAnswer(http.StatusNotFound, "text/html; charset=utf-8", "<!doctype html>\n<html lang=en>\n"+
 		"<title>404 Not Found</title>\n<h1>Not Found</h1>\n<p>The requested URL was not found on the server. If you "+
@@ -155,28 +162,67 @@ func (c *Cloud) listProjects(x *exchange) answer {
 	defer c.mu.RUnlock()
 	list := []any{}
 	for _, id := range t.user.projects {
-		p := c.projects[id]
-		if p == nil {
-			continue
+		if p := c.projects[id]; p != nil {
+			list = append(list, c.projectObject(x, p))
 		}
-		list = append(list, object{
-			{"id", p.id},
-			{"name", p.name},
-			{"domain_id", p.domain},
-			{"description", ""},
-			{"enabled", !c.disabled[p.id]},
-			{"parent_id", p.domain},
-			{"is_domain", false},
-			{"tags", []any{}},
-			{"options", object{}},
-			{"links", object{{"self", x.base + "/identity/v3/projects/" + p.id}}},
-		})
 	}
+	return projectsAnswer(x, "/identity/v3/auth/projects", list)
+}
+
+// projectObject needs mu.
+func (c *Cloud) projectObject(x *exchange, p *project) object {
+	return object{
+		{"id", p.id},
+		{"name", p.name},
+		{"domain_id", p.domain},
+		{"description", ""},
+		{"enabled", !c.disabled[p.id]},
+		{"parent_id", p.domain},
+		{"is_domain", false},
+		{"tags", []any{}},
+		{"options", object{}},
+		{"links", object{{"self", x.base + "/identity/v3/projects/" + p.id}}},
+	}
+}
+
+func projectsAnswer(x *exchange, path string, list []any) answer {
 	body := appendValue(nil, object{
 		{"projects", list},
-		{"links", object{{"next", nil}, {"self", x.base + "/identity/v3/auth/projects"}, {"previous", nil}}},
+		{"links", object{{"next", nil}, {"self", x.base + path}, {"previous", nil}}},
 	}, true)
 	return jsonAnswer(http.StatusOK, append(body, '\n'))
+}
+
+// readProjects answers one project, or without an ID all of them, to whom the policy allows it.
+func (c *Cloud) readProjects(x *exchange, id string) answer {
+	t := c.token(tokenOf(x.r))
+	if t == nil || !t.valid(c.opts.Now()) {
+		return unauthorized().answer(x)
+	}
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	may := t.admin()
+	if c.policy.ReadProjects != nil {
+		may = c.policy.ReadProjects(slices.Clone(t.roles))
+	}
+	p := c.projects[id]
+	action := "identity:get_project"
+	if id == "" {
+		action = "identity:list_projects"
+	}
+	switch {
+	case !may && (p == nil || t.projectID != id):
+		return (&refusal{status: http.StatusForbidden, text: "You are not authorized to perform the requested action: " + action + "."}).answer(x)
+	case id == "":
+		list := []any{}
+		for _, id := range slices.Sorted(maps.Keys(c.projects)) {
+			list = append(list, c.projectObject(x, c.projects[id]))
+		}
+		return projectsAnswer(x, "/identity/v3/projects", list)
+	case p == nil:
+		return (&refusal{status: http.StatusNotFound, text: "Could not find project: " + id + "."}).answer(x)
+	}
+	return jsonAnswer(http.StatusOK, append(appendValue(nil, object{{"project", c.projectObject(x, p)}}, true), '\n'))
 }
 
 // decodeLogin reads the body of a login as far as it is needed to tell a malformed one.

@@ -15,6 +15,7 @@ const (
 	OpAuthenticate  = "authenticate"
 	OpValidateToken = "validate_token"
 	OpListProjects  = "list_projects"
+	OpReadProjects  = "read_projects" // all of them, or any one
 	OpListImages    = "list_images"
 	OpGetImage      = "get_image"
 	OpListMembers   = "list_members"
@@ -192,6 +193,8 @@ func operation(x *exchange) string {
 			return OpValidateToken
 		case path == "/v3/auth/projects" && method == http.MethodGet:
 			return OpListProjects
+		case strings.HasPrefix(path, "/v3/projects") && method == http.MethodGet:
+			return OpReadProjects
 		case path == "" || path == "/v3":
 			return OpVersions
 		}

@@ -25,6 +25,9 @@ type Rule func(Caller) bool
 type Policy struct {
 	ContextIsAdmin                             func(roles []string) bool // default: role:admin
 	GetImages, GetImage, GetMembers, GetMember Rule                      // default: all that the database shows
+	// ReadProjects is Keystone's identity:get_project and identity:list_projects; default: role:admin. A project's own token may
+	// always read it.
+	ReadProjects func(roles []string) bool
 }
 
 // SetPolicy replaces the policies, as Glance does when its file changes.

@@ -36,6 +36,7 @@ func (e *evidence) findings() []finding {
 	list = append(list, e.missing()...)
 	list = append(list, e.records()...)
 	list = append(list, e.proofs()...)
+	list = append(list, e.projectNames()...)
 	return append(list, e.series())
 }
 

@@ -88,6 +88,7 @@ type evidence struct {
 	snapshot   collector.Snapshot
 	credential client.Credential
 	peers      []client.Peer
+	names      names
 	version    string
 	versionErr error
 	now        time.Time
@@ -124,11 +125,12 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 // gather collects a cloud.
 func gather(ctx context.Context, c *Cloud, timeout time.Duration) *evidence {
 	e := &evidence{Cloud: c, timeout: cmp.Or(c.Options.Timeout, timeout)}
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	bounded, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
-	e.snapshot = c.Collector.Collect(ctx, collector.Limits{Timeout: e.timeout, Fresh: true})
+	e.snapshot = c.Collector.Collect(bounded, collector.Limits{Timeout: e.timeout, Fresh: true})
+	e.names.found, e.names.all, e.names.err = c.Collector.Resolve(ctx, &e.snapshot)
 	if e.snapshot.Err == nil {
-		e.version, e.versionErr = c.Client.Version(ctx)
+		e.version, e.versionErr = c.Client.Version(bounded)
 	}
 	e.credential, e.peers, e.now = c.Client.Credential(), c.Client.Peers(), time.Now()
 	return e

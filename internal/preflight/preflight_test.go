@@ -204,6 +204,13 @@ func TestPages(t *testing.T) {
 		"expected-members": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "watcher", "producer", three, "expected_members: ["+consumer+", team-payments]")}
 		}},
+		"names-from-keystone": {clouds: func(_ *testing.T, w *world) []string {
+			w.AddUser("root", password, producer, "admin")
+			return []string{w.login("prod", "root", "producer", three, "resolve_project_names: true", "expected_members: ["+consumer+", "+other+"]")}
+		}},
+		"names-from-keystone-refused": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "watcher", "producer", three, "resolve_project_names: true")}
+		}},
 		"expected-member-of-another-type": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "watcher", "producer", "images: [{id: "+golden+"}]",
 				"expected_members: [{id: "+consumer+", type: domain, name: consumers}]")}

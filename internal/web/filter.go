@@ -69,7 +69,7 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 func haystack(e *entry, s *collector.Snapshot) string {
 	texts := []string{e.img.ID, e.img.Label(), e.word}
 	if r := e.img.Record; r != nil {
-		texts = append(texts, r.Name, r.Owner, string(r.Visibility))
+		texts = append(texts, r.Name, r.Owner, s.KeystoneName(r.Owner), string(r.Visibility))
 	}
 	if e.inbound != nil {
 		return strings.ToLower(strings.Join(append(texts, e.inbound.owner, e.inbound.project), "\n"))
@@ -81,7 +81,7 @@ func haystack(e *entry, s *collector.Snapshot) string {
 	for _, img := range images {
 		rows, _ := s.Rows(img, len(img.Members)+len(img.Policy.Members))
 		for i := range rows {
-			texts = append(texts, rows[i].ID, rows[i].Name)
+			texts = append(texts, rows[i].ID, rows[i].Name, rows[i].Keystone)
 		}
 	}
 	return strings.ToLower(strings.Join(texts, "\n"))

@@ -43,15 +43,24 @@ type imageView struct {
 type rowView struct {
 	Name, ID, Type, Verdict, Class, Status string
 	Address                                string // of the page with all that the member can use
+	Keystone                               string // the name that Keystone has for it, in words
 	Approval                               string // how long it lasts, and its note
 	Created, Updated                       *stamp
 }
 
 // projectView is a project. Its address is that of the page with all that it can use.
-type projectView struct{ Name, ID, Address string }
+type projectView struct{ Name, ID, Keystone, Address string }
 
-func (p *statusPage) project(name, id string) *projectView {
-	return &projectView{visible(name), visible(id), p.search(id)}
+func (p *statusPage) project(s *collector.Snapshot, name, id string) *projectView {
+	return &projectView{visible(name), visible(id), inKeystone(s.KeystoneName(id), name), p.search(id)}
+}
+
+// inKeystone says what Keystone calls a project, unless that is its configured name. Its owner chose that, so it must not look like one.
+func inKeystone(name, configured string) string {
+	if name == "" || name == configured {
+		return ""
+	}
+	return "named " + quoted(name) + " in Keystone"
 }
 
 // search is the page with what has a text.
@@ -67,10 +76,10 @@ func (p *statusPage) image(e *entry, most int) *imageView {
 	}
 	s := e.part.Snapshot
 	if r := img.Record; r != nil && r.Owner != "" {
-		v.Owner = p.project(projectName(s, r.Owner), r.Owner)
+		v.Owner = p.project(s, projectName(s, r.Owner), r.Owner)
 	}
 	if e.inbound != nil {
-		v.Owner = p.project(s.OwnerName(e.inbound.img), img.Record.Owner)
+		v.Owner = p.project(s, s.OwnerName(e.inbound.img), img.Record.Owner)
 		return v
 	}
 	if before, ok := e.before(); ok {
@@ -168,6 +177,7 @@ func (p *statusPage) row(r *collector.Row, now time.Time) rowView {
 	default:
 		v.Class, v.Verdict = "good", "✔ expected"
 	}
+	v.Keystone = inKeystone(r.Keystone, r.Name)
 	v.Approval = approval(r.Until, r.Note, now)
 	if !r.Created.IsZero() {
 		v.Created = moment{r.Created, now}.stamp()

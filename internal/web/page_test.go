@@ -50,6 +50,7 @@ const (
 // shop is an image API with what it is told to have.
 type shop struct {
 	mu         sync.Mutex
+	keystone   map[string]string // what it calls projects
 	loginErr   error
 	scopes     []client.Scope
 	scopesErr  error // scopes are those of before
@@ -140,6 +141,10 @@ func (s *shop) seen(r client.Image) client.Image {
 	r.View = s.access.ProjectID
 	return r
 }
+
+func (s *shop) ProjectNames(context.Context) (map[string]string, error) { return s.keystone, nil }
+
+func (s *shop) ProjectName(_ context.Context, id string) (string, error) { return s.keystone[id], nil }
 
 func (s *shop) MembersAs(_ context.Context, project, id string) (client.MemberList, error) {
 	s.mu.Lock()
@@ -398,6 +403,20 @@ func TestWhatThePageSays(t *testing.T) {
 			api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox)
 			api.add(alpine, "golden-alpine-3.20", client.Shared, sandbox, search, payments, "4", "5")
 			api.members[alpine][0].Status = client.Rejected
+			s.scrape(t)
+		}},
+		{name: "names from Keystone", opts: func(o *collector.Options) {
+			o.ResolveNames = true
+			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}}
+		}, do: func(t *testing.T, s *site, api *shop) {
+			api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox, "0123456789abcdef0123456789abcdef")
+			api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: "fedcba9876543210fedcba9876543210", Visibility: client.Shared}}
+			api.keystone = map[string]string{
+				payments: "team-payments", sandbox: "dev-sandbox of another domain", "0123456789abcdef0123456789abcdef": "team-payments",
+				"fedcba9876543210fedcba9876543210": "vendor",
+			}
+			s.scrape(t)
+			synctest.Wait()
 			s.scrape(t)
 		}},
 		{name: "approvals that end", opts: func(o *collector.Options) {
@@ -960,7 +979,10 @@ func TestHostileNames(t *testing.T) {
 				api.scopes[0].Access.ProjectName = name
 				opts := judged()
 				opts.MemberNames[payments] = name
+				opts.ResolveNames, api.keystone = true, map[string]string{payments: name + "?", ubuntu: name}
 				s.add(t, api, opts)
+				s.scrape(t)
+				synctest.Wait()
 				s.scrape(t)
 				page := s.page(t, "/")
 				if !strings.Contains(page, shows) {

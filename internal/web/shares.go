@@ -21,10 +21,12 @@ type share struct {
 	ImageName  string `json:"image_name,omitempty"`
 	OwnerID    string `json:"owner_id,omitempty"`
 	OwnerName  string `json:"owner_name,omitempty"`
+	OwnerGiven string `json:"owner_keystone_name,omitempty"`
 	Visibility string `json:"visibility,omitempty"`
 	MemberType string `json:"member_type,omitempty"` // everyone, of an image that is open
 	MemberID   string `json:"member_id,omitempty"`
 	MemberName string `json:"member_name,omitempty"`
+	Given      string `json:"member_keystone_name,omitempty"`
 	Status     string `json:"status,omitempty"`
 	Expected   *bool  `json:"expected,omitempty"` // nil: not judged
 	Until      string `json:"until,omitempty"`    // the last day
@@ -41,8 +43,8 @@ type share struct {
 
 // shareColumns are the head of the CSV.
 var shareColumns = []string{
-	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "visibility", "member_type", "member_id", "member_name", "status",
-	"expected", "until", "note", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
+	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "owner_keystone_name", "visibility", "member_type", "member_id",
+	"member_name", "member_keystone_name", "status", "expected", "until", "note", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
 }
 
 func (s *share) columns() []string {
@@ -53,8 +55,8 @@ func (s *share) columns() []string {
 		return strconv.Itoa(n)
 	}
 	return []string{
-		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.Visibility, s.MemberType, s.MemberID, s.MemberName, s.Status,
-		flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery),
+		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.OwnerGiven, s.Visibility, s.MemberType, s.MemberID,
+		s.MemberName, s.Given, s.Status, flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery),
 		number(s.ShardsRead), number(s.Shards),
 		s.Problem,
 	}
@@ -193,7 +195,8 @@ func (e *entry) shares() (rows []*share) {
 		Complete: e.complete(),
 	}
 	if r := img.Record; r != nil {
-		base.OwnerID, base.OwnerName, base.Visibility = r.Owner, projectName(s, r.Owner), string(r.Visibility)
+		base.OwnerID, base.OwnerName, base.OwnerGiven = r.Owner, projectName(s, r.Owner), s.KeystoneName(r.Owner)
+		base.Visibility = string(r.Visibility)
 	}
 	if img.Coverage == collector.Unread {
 		base.Problem = e.problem()
@@ -214,6 +217,7 @@ func (e *entry) shares() (rows []*share) {
 		}
 		row := base
 		row.Row, row.MemberType, row.MemberID, row.MemberName, row.Status = "member", m.Type, m.ID, m.Name, m.Status
+		row.Given = m.Keystone
 		row.Until, row.Note, row.Created, row.Updated = collector.LastDay(m.Until), m.Note, exactly(m.Created), exactly(m.Updated)
 		if m.Judgement != collector.UnjudgedMember {
 			expected := m.Judgement == collector.ExpectedMemberSeen

@@ -44,7 +44,10 @@ func TestShares(t *testing.T) {
 		api.errs[ubuntu] = status(client.OpListMembers, ubuntu, 500)
 		opts.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}}
 		api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
+		opts.ResolveNames, api.keystone = true, map[string]string{payments: "payments", sandbox: "=sandbox", search: "search"}
 		s.add(t, api, opts)
+		s.scrape(t)
+		synctest.Wait()
 		s.scrape(t)
 		row := func(kind string, more ...string) map[string]string {
 			m := map[string]string{"row": kind, "cloud": "prod", "complete": "true", "read_at": "2000-01-01T00:00:00Z"}
@@ -62,9 +65,9 @@ func TestShares(t *testing.T) {
 		want := []map[string]string{
 			row("cloud", "complete", "false", "shards", "1", "shards_read", "1"),
 			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared", "member_type", "project", "member_id", sandbox,
-				"member_name", "dev-sandbox", "status", "rejected", "expected", "false", "created", created, "updated", updated),
+				"member_name", "dev-sandbox", "member_keystone_name", "'=sandbox", "status", "rejected", "expected", "false", "created", created, "updated", updated),
 			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared", "member_type", "project", "member_id", payments,
-				"member_name", "team-payments", "status", "accepted", "expected", "true", "created", created, "updated", updated),
+				"member_name", "team-payments", "member_keystone_name", "payments", "status", "accepted", "expected", "true", "created", created, "updated", updated),
 			row("image", "image_id", ubuntu, "image_name", "golden-ubuntu-24.04", "visibility", "shared", "complete", "false", "read_at", "",
 				"problem", "listing members of image "+ubuntu+": 500 Internal Server Error"),
 			row("image", "image_id", alpine, "image_name", "golden-alpine-3.20", "visibility", "shared"),
@@ -72,7 +75,7 @@ func TestShares(t *testing.T) {
 			row("image", "image_id", scratch, "image_name", "build-scratch", "visibility", "private"),
 			row("inbound", "image_id", vendorBase, "image_name", "vendor-base", "visibility", "shared", "member_type", "project",
 				"member_id", owner.ProjectID, "member_name", "golden", "status", "accepted", "expected", "false",
-				"owner_id", search, "owner_name", "team-search"),
+				"owner_id", search, "owner_name", "team-search", "owner_keystone_name", "search"),
 		}
 		got := table(t, s.page(t, "/shares.csv"))
 		delete(got[0], "problem")

@@ -26,7 +26,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // hanging is an image API that never answers.
-type hanging struct{}
+type hanging struct{ nameless }
 
 func (hanging) Enter(context.Context) ([]client.Scope, error) { return []client.Scope{{}}, nil }
 
@@ -239,4 +239,15 @@ func TestWhyTheConfigurationCannotBeShownIsNotShown(t *testing.T) {
 	if body := rec.Body.String(); rec.Code != http.StatusInternalServerError || strings.Contains(body, "hunter2") {
 		t.Errorf("%d %s", rec.Code, body)
 	}
+}
+
+// nameless is a Keystone that nobody may ask for names.
+type nameless struct{}
+
+func (nameless) ProjectNames(context.Context) (map[string]string, error) {
+	return nil, &client.Error{Op: client.OpResolveNames, Code: "403", StatusCode: 403}
+}
+
+func (nameless) ProjectName(context.Context, string) (string, error) {
+	return "", &client.Error{Op: client.OpResolveNames, Code: "403", StatusCode: 403}
 }

@@ -1,0 +1,293 @@
+package collector
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"regexp"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-kit/log"
+	"github.com/go-kit/log/level"
+	dto "github.com/prometheus/client_model/go"
+
+	"glance_share_exporter/client"
+)
+
+// Bounds of what Keystone is asked for names.
+const (
+	nameAge        = time.Hour        // after which a name is asked for again
+	keepName       = 24 * time.Hour   // for which it is shown without a new answer
+	namesTime      = 10 * time.Second // of all questions after one collection
+	maxNames       = 20_000           // projects of a cloud
+	maxNamesAsked  = 20               // projects that are asked for one by one after one collection
+	namesInARow    = 3                // refusals that end the questions for nameAge
+	namesAfterFail = time.Minute      // between questions to a Keystone that is away
+)
+
+// names are what Keystone calls the projects that have a cloud's images. Whoever owns a project chooses its name, so a name
+// proves nothing: it is shown beside the ID, no label of other metrics has it, and nothing waits for it.
+type names struct {
+	ctx    context.Context // ends with the cloud
+	cancel context.CancelFunc
+	logger log.Logger
+	shown  atomic.Pointer[map[string]string] // by project ID; replaced, never changed
+	busy   atomic.Bool                       // whether somebody asks, who owns what follows
+
+	projects map[string]*projectName
+	list     time.Time // not to be asked for before
+	single   time.Time // nobody is asked for alone before
+	refused  int       // single questions in a row
+	failure  error     // of the last question; nil: none failed since the last answer
+	told     bool      // the failure is in the log
+}
+
+// projectName is what Keystone called a project.
+type projectName struct {
+	name  string
+	named time.Time // when that was read
+	asked time.Time // when there was an answer
+}
+
+func newNames(logger log.Logger) *names {
+	n := &names{logger: logger, projects: map[string]*projectName{}}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	return n
+}
+
+// known are the names by project ID. Nobody changes them.
+func (n *names) known() map[string]string {
+	if shown := n.shown.Load(); shown != nil {
+		return *shown
+	}
+	return nil
+}
+
+// askable matches what can be the ID of a project. The owner of an image may add any text as a member.
+var askable = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
+
+// resolve asks for the names that are not known or old, at most so many of them one by one. It does nothing while another one asks. The
+// error is why there are no more.
+func (n *names) resolve(ctx context.Context, api API, ids []string, most int) error {
+	if !n.busy.CompareAndSwap(false, true) {
+		return nil
+	}
+	defer n.busy.Store(false)
+	ctx, stop := context.WithTimeout(ctx, namesTime)
+	defer stop()
+	defer context.AfterFunc(n.ctx, stop)()
+	defer n.publish()
+	due := n.due(ids)
+	if len(due) > namesInARow && !time.Now().Before(n.list) {
+		n.askAll(ctx, api, due)
+		due = n.due(ids)
+	}
+	for _, id := range due[:min(len(due), most)] {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case time.Now().Before(n.single):
+			return n.failure
+		}
+		n.askOne(ctx, api, id)
+	}
+	return n.failure
+}
+
+// due are the IDs to ask for, those first that were never asked for.
+func (n *names) due(ids []string) []string {
+	var due []string
+	for _, id := range ids {
+		switch p := n.projects[id]; {
+		case !askable.MatchString(id):
+		case p != nil && age(p.asked) < nameAge, p == nil && len(n.projects) >= maxNames:
+		default:
+			due = append(due, id)
+		}
+	}
+	asked := func(id string) time.Time {
+		if p := n.projects[id]; p != nil {
+			return p.asked
+		}
+		return time.Time{}
+	}
+	slices.SortStableFunc(due, func(a, b string) int { return asked(a).Compare(asked(b)) })
+	return due
+}
+
+// askAll asks for the list of projects, as an administrator may.
+func (n *names) askAll(ctx context.Context, api API, due []string) {
+	list, err := api.ProjectNames(ctx)
+	n.list = time.Now().Add(nameAge)
+	if err != nil {
+		if status := keystoneStatus(err); status == 0 || status == statusTooManyRequests || status >= 500 {
+			n.pause(err)
+		}
+		return
+	}
+	for _, id := range due {
+		if name, ok := list[id]; ok {
+			n.answer(id, name)
+		}
+	}
+}
+
+func (n *names) askOne(ctx context.Context, api API, id string) {
+	name, err := api.ProjectName(ctx, id)
+	switch status := keystoneStatus(err); {
+	case err == nil || status == statusNotFound: // no such project has no name
+		n.answer(id, name)
+	case status == statusForbidden || status == statusUnauthorized:
+		n.failure = err
+		if n.refused++; n.refused >= namesInARow {
+			n.refused, n.single = 0, time.Now().Add(nameAge)
+			n.tell()
+		}
+		p := cmp.Or(n.projects[id], &projectName{})
+		p.asked, n.projects[id] = time.Now(), p
+	default:
+		n.pause(err)
+	}
+}
+
+func (n *names) answer(id, name string) {
+	now := time.Now()
+	n.projects[id] = &projectName{name: name, named: now, asked: now}
+	n.refused, n.failure, n.told = 0, nil, false
+}
+
+// keystoneStatus is the HTTP status of Keystone's answer, 0 without one.
+func keystoneStatus(err error) int {
+	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op == client.OpResolveNames {
+		return apiErr.Status()
+	}
+	return 0
+}
+
+// pause asks nothing for a while: what failed may be over soon.
+func (n *names) pause(err error) {
+	pause := namesAfterFail
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		pause = max(pause, apiErr.RetryAfter)
+	}
+	n.list, n.single, n.failure = time.Now().Add(pause), time.Now().Add(pause), err
+	n.tell()
+}
+
+// tell logs once why there are no names.
+func (n *names) tell() {
+	if !n.told && code(n.failure) != client.CodeCanceled {
+		n.told = true
+		_ = level.Info(n.logger).Log("msg", "Keystone does not return the names of projects", "err", n.failure)
+	}
+}
+
+// publish shows the names that are not too old, and forgets the projects that nobody asks for any more.
+func (n *names) publish() {
+	maps.DeleteFunc(n.projects, func(_ string, p *projectName) bool { return age(p.asked) >= keepName })
+	shown := make(map[string]string, len(n.projects))
+	for id, p := range n.projects {
+		if p.name != "" && age(p.named) < keepName {
+			shown[id] = p.name
+		}
+	}
+	n.shown.Store(&shown)
+}
+
+// Resolve asks for the names of all projects of a snapshot that has just been collected, and adds them to it. It returns how many of how
+// many projects have a name now, and why others have none. It does nothing unless [Options].ResolveNames is set.
+func (c *Cloud) Resolve(ctx context.Context, s *Snapshot) (found, all int, err error) {
+	if !s.opts.ResolveNames || s.Err != nil {
+		return 0, 0, s.Err
+	}
+	c.Wait() // for the names that the run asks for
+	members, owners := s.projects()
+	ids := slices.Concat(members, owners)
+	err = c.names.resolve(ctx, c.api, ids, len(ids))
+	s.names = c.names.known()
+	for _, id := range ids {
+		if s.names[id] != "" {
+			found++
+		}
+	}
+	return found, len(ids), err
+}
+
+// resolve asks for some of the names after a run.
+func (c *Cloud) resolve(s *Snapshot) {
+	if s.opts == nil || !s.opts.ResolveNames || s.Err != nil {
+		return
+	}
+	members, owners := s.projects()
+	_ = c.names.resolve(context.Background(), c.api, slices.Concat(members, owners), maxNamesAsked)
+}
+
+// projects are the IDs of the projects that a snapshot shows beside the credential's own, each once and sorted: members of images and
+// owners of inbound ones, which have series, and owners of images.
+func (s *Snapshot) projects() (named, owners []string) {
+	seen := map[string]bool{"": true}
+	for i := range s.Scopes {
+		seen[s.Scopes[i].Access.ProjectID] = true
+	}
+	add := func(list *[]string, id string) {
+		if !seen[id] {
+			seen[id] = true
+			*list = append(*list, id)
+		}
+	}
+	for i := range s.Images {
+		img := &s.Images[i]
+		for k := range img.Members {
+			if m := &img.Members[k]; m.Type == client.TypeProject {
+				add(&named, m.ID)
+			}
+		}
+		for _, m := range img.Missing() {
+			if m.Type == client.TypeProject {
+				add(&named, m.ID)
+			}
+		}
+	}
+	for i := range s.Inbound {
+		for k := range s.Inbound[i].Images {
+			add(&named, s.Inbound[i].Images[k].Record.Owner)
+		}
+	}
+	for i := range s.Images {
+		if r := s.Images[i].Record; r != nil {
+			add(&owners, r.Owner)
+		}
+	}
+	slices.Sort(named)
+	slices.Sort(owners)
+	return named, owners
+}
+
+// KeystoneName is what Keystone calls a project, empty where it is not known. Whoever owns the project chose the name: never show it
+// without the ID, or like a name of the configuration.
+func (s *Snapshot) KeystoneName(id string) string { return labelValue(s.names[id]) }
+
+// printNames prints the names of the projects that series show.
+func (s *Snapshot) printNames(p *printer, cloud *dto.LabelPair) {
+	if len(s.names) == 0 || !s.opts.MemberDetails {
+		return
+	}
+	kind := p.label(memberTypeLabel, string(client.TypeProject))
+	named, _ := s.projects()
+	for _, id := range named {
+		if name := s.KeystoneName(id); name != "" {
+			p.gauge(memberNameDesc, p.labels(cloud, p.label(keystoneNameLabel, name), p.label(memberIDLabel, id), kind), 1)
+		}
+	}
+}
+
+// namesFor are the names to show with the options.
+func (c *Cloud) namesFor(opts *Options) map[string]string {
+	if !opts.ResolveNames {
+		return nil
+	}
+	return c.names.known()
+}
