@@ -512,6 +512,7 @@ func (c *chaos) judge(t *testing.T) {
 	scrapes := c.record(t)
 	var late, whole, none, unread, wrong, excused int
 	codes := map[string]int{}    // of images that were not read
+	falseOf := map[string]bool{} // images of which something false was said
 	before := map[string]*said{} // what was said of an image last: when its list was read, or else at all
 	var longest time.Duration
 	for _, s := range scrapes {
@@ -532,6 +533,7 @@ func (c *chaos) judge(t *testing.T) {
 			}
 		}
 		for _, f := range c.images.contradict(s, c.tenants[0].projectID) {
+			falseOf[f.id] = true
 			text := fmt.Sprintf("scrape of %s (%s after the start): %s", s.at.Format(time.StampMilli), s.at.Sub(c.started).Round(time.Millisecond), f.text)
 			if c.policies.excuse(s, f, before[f.id]) {
 				excused++
@@ -570,6 +572,7 @@ func (c *chaos) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("the exporter logged %d lines", strings.Count(string(log), "\n"))
+	c.judgeChanges(t, string(log), len(scrapes), falseOf)
 	for _, secret := range append(c.wires[0].tokens(), "producer-secret") {
 		if strings.Contains(string(log), secret) {
 			t.Errorf("the exporter's log has the secret %s", secret)

@@ -88,7 +88,7 @@ func (w *world) testDayTwo(t *testing.T) {
 	t.Run("names are refused, and nothing else", func(t *testing.T) {
 		e.configure(t, of(reader.passwordAuth(), "images_files: [shop.yml]", "resolve_project_names: true"))
 		e.reload()
-		p.eventually(t, "refused requests", `count by (operation) (glance_api_request_errors_total{code="403"} > 0)`, "resolve_names 1")
+		p.eventually(t, "refused requests", `count by (operation) (glance_api_request_errors_total{code="403",operation="resolve_names"} > 0)`, "resolve_names 1")
 		p.moreScrapes(t, "day-two", 2)
 		p.eventually(t, "names", `glance_member_name_info`)
 		p.eventually(t, "unexpected members", unexpected, "shop 1")
@@ -124,8 +124,14 @@ func (w *world) testDayTwo(t *testing.T) {
 		}
 		p.moreScrapes(t, "day-two", 2)
 		am.knows(t, time.Time{}, 1, "active", labels{"alertname": "GlanceImageUnexpectedMember"})
-		if all, err := am.known(); err != nil || !strings.Contains(fmt.Sprint(all), `named "outsider" in Keystone by its owner`) {
-			t.Errorf("%v: the description has no name: %v", err, all)
+		all, err := am.known()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range all {
+			if want := `named "outsider" in Keystone by its owner`; k.is(share) && !strings.Contains(k.Annotations["description"], want) {
+				t.Errorf("no %s in %s", want, k.Annotations["description"])
+			}
 		}
 	})
 	t.Run("an approval ends", func(t *testing.T) {
