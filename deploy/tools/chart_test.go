@@ -689,8 +689,12 @@ func TestNotes(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		"demo":   {[]string{"--set=demo=true"}, []string{"This is a fake cloud", "Nobody scrapes it", "There are no alerts"}, nil},
+		"demo":   {[]string{"--set=demo=true"}, []string{"This is a fake cloud", "Nobody scrapes it", "There are no alerts", "Then open http://localhost:10292/, or"}, nil},
 		"shards": {[]string{ci("shards")}, []string{"curl -s https://localhost:10292"}, []string{"Nobody scrapes", "no alerts", "fake", "Each of the"}},
+		"outside": {
+			[]string{"--set=demo=true,web.externalURL=https://images.example.com/shares"},
+			[]string{"is on the status page: https://images.example.com/shares\n", "Then open http://localhost:10292/shares/, or"}, nil,
+		},
 		"many":   {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
 		"by hand": {
 			[]string{ci("shards"), "--set=serviceMonitor.enabled=false,scrapeConfig.enabled=false"},
