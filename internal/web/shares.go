@@ -104,10 +104,11 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	connection := http.NewResponseController(w)
 	_ = connection.SetWriteDeadline(time.Now().Add(sharesTimeout)) // where there is one
 	compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		write, end := csvRows(w)
+		format := csvRows
 		if p.json {
-			write, end = jsonRows(w)
+			format = jsonRows
 		}
+		write, end := format(w)
 		for _, c := range p.status.clouds(r.Context(), time.Now()) {
 			c.shares(filterOf(r.URL.Query()), func(s *share) bool { return write(s) == nil && r.Context().Err() == nil })
 		}
@@ -117,9 +118,11 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = connection.SetWriteDeadline(time.Time{})
 }
 
-// csvRows writes a head and rows. A text that a spreadsheet would take for a formula has a quote before it.
+// csvRows writes a head and rows. A text that a spreadsheet would take for a formula has a quote before it. Without a byte order mark
+// spreadsheets take UTF-8 for something else.
 func csvRows(w io.Writer) (write func(*share) error, end func() error) {
 	out := csv.NewWriter(w)
+	_, _ = io.WriteString(w, "\ufeff")
 	_ = out.Write(shareColumns)
 	write = func(s *share) error {
 		columns := s.columns()

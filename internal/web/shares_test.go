@@ -19,6 +19,10 @@ import (
 // table is a CSV as maps of its columns, those left out that are empty.
 func table(t *testing.T, text string) (rows []map[string]string) {
 	t.Helper()
+	text, ok := strings.CutPrefix(text, "\ufeff")
+	if !ok {
+		t.Error("no byte order mark")
+	}
 	lines, err := csv.NewReader(strings.NewReader(text)).ReadAll()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
