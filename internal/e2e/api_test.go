@@ -210,7 +210,11 @@ func (s session) newAppCredential(t testing.TB, name string, paths ...string) ap
 	spec := object{"name": name, "roles": []object{{"name": "member"}, {"name": "reader"}}}
 	var rules []object
 	for _, p := range paths {
-		rules = append(rules, object{"service": "image", "method": "GET", "path": p})
+		service := "image"
+		if strings.HasPrefix(p, "/v3/") {
+			service = "identity"
+		}
+		rules = append(rules, object{"service": service, "method": "GET", "path": p})
 	}
 	if rules != nil {
 		spec["access_rules"] = rules

@@ -20,8 +20,8 @@ func (e *evidence) projectNames() []finding {
 	f := finding{status: good, subject: "names", text: fmt.Sprintf("Keystone names %d of %s", n.found, plural(n.all, "project"))}
 	if n.err != nil {
 		f.status = warn
-		f.text += ": " + strings.TrimSuffix(reason(n.err), ".") + ". Only names are missing. To see them, grant the credential the right to read projects " +
-			"(identity:get_project or identity:list_projects)"
+		f.text += ": " + strings.TrimSuffix(reason(n.err), ".") + ". Only names are missing. To see them, grant the credential the right " +
+			"to read projects (identity:get_project or identity:list_projects)"
 	}
 	return []finding{f}
 }

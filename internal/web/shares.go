@@ -43,8 +43,9 @@ type share struct {
 
 // shareColumns are the head of the CSV.
 var shareColumns = []string{
-	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "owner_keystone_name", "visibility", "member_type", "member_id",
-	"member_name", "member_keystone_name", "status", "expected", "until", "note", "created", "updated", "read_at", "complete", "discovery", "shards_read", "shards", "problem",
+	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "owner_keystone_name", "visibility",
+	"member_type", "member_id", "member_name", "member_keystone_name", "status", "expected", "until", "note", "created", "updated",
+	"read_at", "complete", "discovery", "shards_read", "shards", "problem",
 }
 
 func (s *share) columns() []string {
@@ -55,9 +56,9 @@ func (s *share) columns() []string {
 		return strconv.Itoa(n)
 	}
 	return []string{
-		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.OwnerGiven, s.Visibility, s.MemberType, s.MemberID,
-		s.MemberName, s.Given, s.Status, flag(s.Expected), s.Until, s.Note, s.Created, s.Updated, s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery),
-		number(s.ShardsRead), number(s.Shards),
+		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.OwnerGiven, s.Visibility,
+		s.MemberType, s.MemberID, s.MemberName, s.Given, s.Status, flag(s.Expected), s.Until, s.Note, s.Created, s.Updated,
+		s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
 		s.Problem,
 	}
 }
