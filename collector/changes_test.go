@@ -30,7 +30,7 @@ func changed(b *bench) (list []string) {
 }
 
 func TestChanges(t *testing.T) {
-	const id = "11111111-2222-4333-8444-555555555555"
+	const id, other = "11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-666666666666"
 	opts := options(shared, empty, public)
 	opts.Images[0].Policy = collector.Policy{Members: collector.SortMembers([]collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA}})}
 	opts.Discover = []collector.Rule{{Tags: []string{"golden"}}}
@@ -76,6 +76,10 @@ func TestChanges(t *testing.T) {
 				w.AddImage(fakecloud.Image{ID: id, Name: "new", Visibility: "shared", Owner: producer, Tags: []string{"golden"}})
 			}, want: []string{"image_added " + id}},
 			{name: "and has a member", do: func() { w.AddMember(id, fakecloud.Member{MemberID: consumerA, Status: "accepted"}) }, want: []string{"member_added " + id + " " + consumerA + " accepted"}},
+			{name: "an image is found that has a member", do: func() {
+				w.AddImage(fakecloud.Image{ID: other, Name: "newer", Visibility: "shared", Owner: producer, Tags: []string{"golden"}})
+				w.AddMember(other, fakecloud.Member{MemberID: consumerA, Status: "accepted"})
+			}, want: []string{"image_added " + other}},
 			{name: "other options, the same images", do: func() {
 				opts.MembersLimit = 77
 				b.cloud.SetOptions(opts)
@@ -92,7 +96,7 @@ func TestChanges(t *testing.T) {
 		}
 		want := map[collector.ChangeKind]uint64{
 			collector.MemberAdded: 4, collector.MemberRemoved: 4, collector.StatusChanged: 1, collector.Opened: 1, collector.Closed: 2,
-			collector.ImageAdded: 1, collector.ImageRemoved: 1,
+			collector.ImageAdded: 2, collector.ImageRemoved: 1,
 		}
 		if got := b.cloud.Changes(); !maps.Equal(got, want) {
 			t.Errorf("counted %v, want %v", got, want)

@@ -178,7 +178,7 @@ func (h *History) updateImages(r *run) {
 			continue
 		}
 		image, known := h.images[t.ID]
-		if !known && t.discovered && h.listed[r.shard.shard] {
+		if (!known || image.early()) && t.discovered && h.listed[r.shard.shard] {
 			r.changes = append(r.changes, change{kind: ImageAdded, id: t.ID, name: r.imageName(t)})
 		}
 		image.update(t, h.ended, r)

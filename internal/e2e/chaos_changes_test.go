@@ -5,6 +5,7 @@ package e2e
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 )
@@ -19,6 +20,7 @@ const changeWindow = chaosInterval + 500*time.Millisecond
 type told struct {
 	members map[string]string // status by ID; empty: no member. What is not there was never a change
 	open    string            // the last of opened and closed
+	watched bool              // since a change
 }
 
 // judgeChanges replays the changes in the exporter's log, and compares them with the histories of the images: each was so when it was
@@ -63,7 +65,12 @@ func (c *chaos) judgeChanges(t *testing.T, log string, scrapes int, falseOf map[
 				wrong(line, "so it was before")
 			}
 			img.open = change
+		case "image_added":
+			img.watched = true
 		case "image_removed":
+			if !img.watched && !c.images.since(id, c.started) {
+				wrong(line, "it was never added")
+			}
 			delete(images, id) // its next read is a first one
 		}
 		if member == "" {
@@ -96,6 +103,14 @@ func (c *chaos) judgeChanges(t *testing.T, log string, scrapes int, falseOf map[
 	if lines["member_added"] < scrapes/20 || lines["member_removed"] == 0 {
 		t.Errorf("so few changes prove nothing")
 	}
+}
+
+// since reports whether there was an image before a time.
+func (i *images) since(id string, at time.Time) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	h := i.byID[id]
+	return h != nil && slices.ContainsFunc(h.facts, func(f fact) bool { return f.exists() && f.from.Before(at) })
 }
 
 // hadMember reports whether a member may have had an image with a status at any time of a span; an empty status: it had not. Nobody has
