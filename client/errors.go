@@ -48,6 +48,9 @@ type Error struct {
 	// OnlyShared is whether the image API returned "Only shared images have members": with a 403 for a list of members or a
 	// 404 for a probe.
 	OnlyShared bool
+	// RowHidden is whether the image API forbade a probe: with a 403, or with a 404 of its own that names no image, as Glance does where
+	// the policy get_member hides rows.
+	RowHidden bool
 	// RetryAfter is the delay that the server requests, 0 where it requests none.
 	RetryAfter time.Duration
 	// Message is the text of the server or the transport, in one line, bounded, and without secrets.

@@ -71,6 +71,7 @@ func decodeMember(body []byte, imageID, memberID string, now time.Time) (Member,
 // Status codes alone prove nothing: gateways and proxies return 404 too.
 func (e *Error) classify(req request, detail serverError, body []byte) {
 	notFound := e.Status() == http.StatusNotFound
+	e.RowHidden = req.op == OpGetMember && e.Status() == http.StatusForbidden
 	switch {
 	case req.op == OpListMembers && e.Status() == http.StatusForbidden, req.op == OpGetMember && notFound:
 		e.OnlyShared = strings.Contains(detail.message, "Only shared images have members")
@@ -80,6 +81,7 @@ func (e *Error) classify(req request, detail serverError, body []byte) {
 	case req.op == OpGetMember:
 		*req.notMember = e.StatusCode == http.StatusNotFound && glance && !e.OnlyShared &&
 			hasWord(own, req.imageID) && hasWord(own, req.memberID) && !strings.Contains(own, "/")
+		e.RowHidden = glance && !e.OnlyShared && !hasWord(own, req.imageID)
 	case req.op == OpGetImage || req.op == OpListMembers:
 		e.OwnNotFound = strings.HasPrefix(detail.code, "IMG.") ||
 			glance && hasWord(own, req.imageID) && !strings.Contains(own, "/")

@@ -490,8 +490,8 @@ func TestE8HiddenRows(t *testing.T) {
 			name: "it comes later, and goes", opts: both,
 			looks: []look{
 				{want: "empty=all:0 private=none shared=all:3 producer/members=1"},
-				// The proof of before covers the list that was empty, and not the one that became so.
-				{after: time.Minute, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "empty=all:0 private=none shared=unproven producer/members=0"},
+				// The proof of before covers neither the list that became empty nor, as its probe was refused, the one that was empty.
+				{after: time.Minute, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "empty=unproven private=none shared=unproven producer/members=0"},
 				{after: 5 * time.Minute, want: "empty=unproven private=none shared=unproven producer/members=0"},
 				{after: time.Minute, do: policy(fakecloud.Policy{}), want: "empty=all:0 private=none shared=all:3 producer/members=1"},
 			},
@@ -555,7 +555,7 @@ func TestE8InTheBackground(t *testing.T) {
 				{after: 30 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: before},
 				{after: time.Minute, want: "empty=all:0 shared=all:3 producer/members=0"},
 				{after: 7 * time.Minute, want: "empty=all:0 shared=all:3 producer/members=0"},
-				{after: 3 * time.Minute, want: "empty=all:0 shared=unproven producer/members=0"},
+				{after: 3 * time.Minute, want: "empty=unproven shared=unproven producer/members=0"},
 				{after: 5 * time.Minute, want: "empty=unproven shared=unproven producer/members=0"},
 				{after: time.Minute, do: policy(fakecloud.Policy{}), want: "empty=unproven shared=unproven producer/members=0"},
 				{after: time.Minute, want: before},
@@ -839,6 +839,7 @@ func TestE11Window(t *testing.T) {
 		return requestsOf(b.world, fakecloud.OpGetMember, "")
 	}
 	refused := policy(fakecloud.Policy{GetMember: byAdmin})
+	withoutProbe := func(b *bench) { b.world.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 401}) }
 	inSituations(t, []situation{
 		{
 			name: "renewed", opts: forNobody(empty), looks: looks(40, 30*time.Second, "empty=all:0 producer/members=1"),
@@ -869,9 +870,18 @@ func TestE11Window(t *testing.T) {
 			name: "over", opts: forNobody(empty),
 			looks: []look{
 				{want: "empty=all:0 producer/members=1"},
-				{after: time.Minute, do: refused, want: "empty=all:0 producer/members=1"},
+				{after: time.Minute, do: withoutProbe, want: "empty=all:0 producer/members=1"},
 				{after: 4 * time.Minute, want: "empty=all:0 producer/members=1"},
 				{after: time.Second, want: "empty=unproven producer/members=0"},
+			},
+		},
+		{
+			name: "over when the renewal is refused", opts: forNobody(empty),
+			looks: []look{
+				{want: "empty=all:0 producer/members=1"},
+				{after: time.Minute, do: refused, want: "empty=all:0 producer/members=1"},
+				{after: 2 * time.Minute, want: "empty=unproven producer/members=0"},
+				{after: time.Minute, do: policy(fakecloud.Policy{}), want: "empty=all:0 producer/members=1"},
 			},
 		},
 		{
@@ -903,7 +913,8 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 	emptied := func(b *bench) {
 		b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: 200, Body: rowsOf()})
 	}
-	noProbe := func(w *fakecloud.Cloud) { w.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 403}) }
+	// As without the access rule for it.
+	noProbe := func(w *fakecloud.Cloud) { w.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 401}) }
 	const proven = " producer/members=1"
 	inSituations(t, []situation{
 		{
@@ -976,6 +987,60 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 					b.world.SetPolicy(fakecloud.Policy{GetMember: byAdmin})
 				}, want: "hidden=unproven shared=unproven producer/members=0"},
 				{after: 15 * time.Second, do: func(b *bench) { b.world.SetPolicy(fakecloud.Policy{}) }, want: "hidden=all:1 shared=all:3" + proven},
+			},
+		},
+		{
+			name: "rows of before prove nothing when the probe is refused", opts: forNobody(shared, empty),
+			looks: []look{
+				{want: "empty=all:0 shared=all:3" + proven},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.SetPolicy(fakecloud.Policy{GetMember: byAdmin})
+					b.world.Share(empty, consumerB)
+				}, want: "empty=unproven shared=unproven producer/members=0"},
+			},
+		},
+		{
+			name: "and in an administrator's view", connect: loginOf("admin"), opts: forNobody(shared, empty),
+			looks: []look{
+				{want: "empty=all:0 shared=all:3 admin/administrator=1 admin/members=1"},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.SetPolicy(fakecloud.Policy{GetMember: never})
+					b.world.Share(empty, consumerB)
+				}, want: "empty=unproven shared=unproven admin/administrator=1 admin/members=0"},
+			},
+		},
+		{
+			name: "watched by a rule instead, meanwhile", opts: forNobody(shared, hidden),
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3" + proven},
+				{after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "hidden=unproven shared=unproven producer/members=0"},
+				{after: 2 * time.Minute, do: func(b *bench) {
+					b.cloud.SetOptions(findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}}))
+				}, want: "empty=unproven hidden=unproven shared=unproven discovery=1 producer/images=1 producer/members=0"},
+				{after: 15 * time.Second, want: "empty=unproven hidden=unproven shared=unproven discovery=1 producer/images=1 producer/members=0"},
+			},
+		},
+		{
+			name: "watched by no rule meanwhile", opts: findingForNobody(collector.Rule{Name: "golden-debian-1?"}), prepare: noProbe,
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3 discovery=1 producer/images=1" + proven},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.SetImage(shared, func(img *fakecloud.Image) { img.Name = "another" })
+				}, want: "hidden=all:1 discovery=1 producer/images=1" + proven + " left:shared=unmatched"},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.world.SetImage(shared, func(img *fakecloud.Image) { img.Name = "golden-debian-12" })
+					b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: 200, Body: rowsOf()})
+				}, want: "hidden=all:1 shared=unproven discovery=1 producer/images=1 producer/members=0"},
+			},
+		},
+		{
+			name: "a probe that comes too often is not refused", opts: forNobody(shared, hidden),
+			prepare: func(w *fakecloud.Cloud) { w.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 429}) },
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3" + proven},
+				{after: 15 * time.Second, do: unshare, want: "hidden=all:1 shared=unproven producer/members=0"},
+				{after: 15 * time.Second, want: "hidden=all:1 shared=unproven producer/members=0"},
+				{after: time.Minute, want: "hidden=all:1 shared=unproven producer/members=0"},
 			},
 		},
 		{

@@ -99,7 +99,8 @@ func (h *History) update(r *run) {
 	h.readings = r.nextReadings(h.readings)
 }
 
-// setOptions forgets the images that are not watched with other options, which are at work from now on.
+// setOptions forgets the images that are not watched with other options, which are at work from now on, but not that their lists had
+// rows: other images may be watched by a rule as soon as the next listing is read.
 func (h *History) setOptions(opts *Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -110,8 +111,13 @@ func (h *History) setOptions(opts *Options) {
 		}
 	}
 	for id, image := range h.images {
+		if _, configured := kept[id]; configured {
+			continue
+		}
 		if image.early() || image.known != nil && opts.rule(image.known, h.projects) != nil {
 			kept[id] = image
+		} else if image.former != "" {
+			kept[id] = image.rows()
 		}
 	}
 	h.opts, h.images, h.inbound, h.listed = opts, kept, h.inbound.withOptions(opts), map[Shard]bool{}
@@ -194,6 +200,9 @@ func (h *History) newer(id string, r *run) bool { return r.id < h.images[id].run
 func (h *History) forget(t *image, r *run) {
 	image, known := h.images[t.ID]
 	delete(h.images, t.ID)
+	if image.former != "" {
+		h.images[t.ID] = image.rows() // for when it is found again
+	}
 	if !known || image.known == nil {
 		return // it was never watched
 	}

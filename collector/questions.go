@@ -101,7 +101,7 @@ func (r *run) probeImage(ctx context.Context, t *image, former string) {
 	project := t.members.Access.ProjectID
 	began := r.moment()
 	_, err := r.requestRow(ctx, project, t, former) // without a proof the list is not read, which says it
-	if imageStatus(err)/100 == 4 {
+	if status := imageStatus(err); status/100 == 4 && status != statusTooManyRequests {
 		t.refused = r.at(began)
 	}
 }
@@ -113,8 +113,13 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
 		return r.cloud.api.MemberAs(ctx, project, t.ID, member)
 	})
-	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.OnlyShared {
-		return true, err
+	if apiErr, ok := errors.AsType[*client.Error](err); ok {
+		if apiErr.OnlyShared {
+			return true, err
+		}
+		if apiErr.RowHidden {
+			r.viewIn(project).noteHidden(t.record.Owner, r.at(began))
+		}
 	}
 	if err != nil {
 		return false, err

@@ -128,7 +128,11 @@ func (v *view) administratorIn(run uint64) bool {
 }
 
 // seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10).
-func (v *view) seesRows(own bool, at observation) bool { return v.rows(own).last.covers(at) }
+// A probe that was refused later than that says that they are not any more, unless one was seen in the same run.
+func (v *view) seesRows(own bool, at observation) bool {
+	rows := v.rows(own)
+	return rows.last.covers(at) && (rows.last.run == at.run || !rows.hidden.at.After(rows.last.at))
+}
 
 func (v *view) rows(own bool) *rowsSeen {
 	if own {
@@ -137,8 +141,8 @@ func (v *view) rows(own bool) *rowsSeen {
 	return &v.othersRows
 }
 
-// rowsSeen is when rows were visible last, and last in a run before that one.
-type rowsSeen struct{ last, previous observation }
+// rowsSeen is when rows were visible last, and last in a run before that one, and when the API forbade the probe last.
+type rowsSeen struct{ last, previous, hidden observation }
 
 // note adds an observation.
 func (r *rowsSeen) note(o observation) {
@@ -184,6 +188,14 @@ func (v *view) noteProbe(owner string, at observation) {
 		v.ownRows.note(at)
 	default:
 		v.othersRows.note(at)
+	}
+}
+
+// noteHidden notes that the API forbade the probe on an image of an owner, as it does where a policy hides rows.
+func (v *view) noteHidden(owner string, at observation) {
+	if owner != "" {
+		rows := v.rows(owner == v.project)
+		rows.hidden = rows.hidden.later(at)
 	}
 }
 
@@ -241,6 +253,7 @@ func (v *view) merge(o *view) {
 	for own, rows := range map[*rowsSeen]*rowsSeen{&v.ownRows: &o.ownRows, &v.othersRows: &o.othersRows} {
 		own.note(rows.previous)
 		own.note(rows.last)
+		own.hidden = own.hidden.later(rows.hidden)
 	}
 	for _, pair := range [][2]*observation{
 		{&v.foreignRow, &o.foreignRow},

@@ -264,6 +264,21 @@ var mutations = []mutation{
 		new: `(BROKEN || rows.between(e.emptied, e.list)) &&`,
 	},
 	{rule: "E11", file: "collector/evidence.go", old: `rows.last.run == e.list.run`, new: `(BROKEN || rows.last.run == e.list.run)`},
+	{rule: "E11", file: "collector/view.go", old: `!rows.hidden.at.After(rows.last.at)`, new: `(BROKEN || !rows.hidden.at.After(rows.last.at))`},
+	{rule: "E11", file: "collector/questions.go", old: `apiErr.RowHidden {`, new: `apiErr.RowHidden && !BROKEN {`},
+	{
+		rule: "E11", file: "collector/questions.go",
+		old: `status != statusTooManyRequests {`,
+		new: `(BROKEN || status != statusTooManyRequests) {`,
+	},
+	{rule: "E11", file: "collector/history.go", old: `} else if image.former != "" {`, new: `} else if !BROKEN && image.former != "" {`},
+	{
+		rule: "E11", file: "collector/history.go",
+		old: `	if image.former != "" {
+		h.images`,
+		new: `	if !BROKEN && image.former != "" {
+		h.images`,
+	},
 	{
 		rule: "E11", file: "collector/imagehistory.go",
 		old: `case v == noMembers && !e.rowsDespite:`,
