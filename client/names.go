@@ -9,7 +9,7 @@ import (
 )
 
 // namesTimeout bounds a request for names.
-const namesTimeout = 10 * time.Second
+const namesTimeout = 5 * time.Second
 
 // ProjectNames returns the names of the projects that the credential may list, by ID: GET /v3/projects, see
 // https://docs.openstack.org/api-ref/identity/v3/#list-projects. Keystone may leave some out. Whoever owns a project chooses its

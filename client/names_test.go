@@ -14,7 +14,7 @@ import (
 	"glance_share_exporter/internal/fakecloud"
 )
 
-// answer is what Keystone answers a request for names with.
+// answerNames makes Keystone answer requests for names with a body.
 func answerNames(w *fakecloud.Cloud, status int, body string) {
 	w.ClearFaults()
 	w.Inject(fakecloud.Fault{

@@ -1,7 +1,6 @@
 package collector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -38,9 +37,9 @@ type names struct {
 	busy   atomic.Bool                       // whether somebody asks, who owns what follows
 
 	projects map[string]*projectName
-	list     time.Time // not to be asked for before
-	single   time.Time // nobody is asked for alone before
-	refused  int       // single questions in a row
+	list     time.Time // before which the list of projects is not requested
+	single   time.Time // before which no single project is requested
+	refused  int       // requests for single projects in a row
 	failure  error     // of the last question; nil: none failed since the last answer
 	told     bool      // the failure is in the log
 }
@@ -123,7 +122,7 @@ func (n *names) askAll(ctx context.Context, api API, due []string) {
 	list, err := api.ProjectNames(ctx)
 	n.list = time.Now().Add(nameAge)
 	if err != nil {
-		if status := keystoneStatus(err); status == 0 || status == statusTooManyRequests || status >= 500 {
+		if status := keystoneStatus(err); ctx.Err() == nil && (status == 0 || status == statusTooManyRequests || status >= 500) {
 			n.pause(err)
 		}
 		return
@@ -138,25 +137,42 @@ func (n *names) askAll(ctx context.Context, api API, due []string) {
 func (n *names) askOne(ctx context.Context, api API, id string) {
 	name, err := api.ProjectName(ctx, id)
 	switch status := keystoneStatus(err); {
-	case err == nil || status == statusNotFound: // no such project has no name
+	case err == nil:
 		n.answer(id, name)
+	case status == statusNotFound: // of Keystone or of a proxy; a name that is known stays for a day
+		n.answered(id)
 	case status == statusForbidden || status == statusUnauthorized:
 		n.failure = err
 		if n.refused++; n.refused >= namesInARow {
 			n.refused, n.single = 0, time.Now().Add(nameAge)
 			n.tell()
 		}
-		p := cmp.Or(n.projects[id], &projectName{})
-		p.asked, n.projects[id] = time.Now(), p
-	default:
+		n.answered(id)
+	case ctx.Err() == nil:
 		n.pause(err)
 	}
 }
 
+// answer notes a name.
 func (n *names) answer(id, name string) {
-	now := time.Now()
-	n.projects[id] = &projectName{name: name, named: now, asked: now}
+	if p := n.answered(id); p != nil {
+		p.name, p.named = name, p.asked
+	}
 	n.refused, n.failure, n.told = 0, nil, false
+}
+
+// answered notes that there was an answer. It returns nil where there are too many projects.
+func (n *names) answered(id string) *projectName {
+	p := n.projects[id]
+	if p == nil {
+		if len(n.projects) >= maxNames {
+			return nil
+		}
+		p = &projectName{}
+		n.projects[id] = p
+	}
+	p.asked = time.Now()
+	return p
 }
 
 // keystoneStatus is the HTTP status of Keystone's answer, 0 without one.
@@ -264,6 +280,14 @@ func (s *Snapshot) projects() (named, owners []string) {
 	slices.Sort(named)
 	slices.Sort(owners)
 	return named, owners
+}
+
+// KeystoneNameOf is KeystoneName of a member, which may be something else than a project.
+func (s *Snapshot) KeystoneNameOf(kind client.MemberType, id string) string {
+	if kind != client.TypeProject {
+		return ""
+	}
+	return s.KeystoneName(id)
 }
 
 // KeystoneName is what Keystone calls a project, empty where it is not known. Whoever owns the project chose the name: never show it

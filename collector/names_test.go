@@ -200,6 +200,52 @@ func TestNamesOfManyProjects(t *testing.T) {
 			})
 		})
 	}
+	t.Run("more than are kept", func(t *testing.T) {
+		w := newWorld()
+		w.SetPolicy(fakecloud.Policy{ReadProjects: mayRead})
+		opts := namesOptions()
+		for i := range 3 {
+			id := fmt.Sprintf("%08x-0000-4000-8000-000000000000", i)
+			w.AddImage(fakecloud.Image{ID: id, Owner: producer, Visibility: "shared"})
+			opts.Images = append(opts.Images, collector.Image{ID: id})
+			for k := range 9_000 {
+				member := fmt.Sprintf("%032x", i*9_000+k+1)
+				w.AddProjectID(member, "project")
+				w.Share(id, member)
+			}
+		}
+		bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+			b.scrape(t)
+			b.cloud.Wait()
+			if n := len(named(t, b.scrape(t))); n != 20_000 {
+				t.Errorf("%d names", n)
+			}
+		})
+	})
+	t.Run("slowly", func(t *testing.T) {
+		w := newWorld()
+		for i := range 50 {
+			w.AddProjectID(fmt.Sprintf("%032x", i+1), fmt.Sprint("project ", i))
+			w.Share(empty, fmt.Sprintf("%032x", i+1))
+		}
+		w.SetPolicy(fakecloud.Policy{ReadProjects: mayRead})
+		bubble(t, w, user("producer"), namesOptions(empty), func(t *testing.T, b *bench) {
+			b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return strings.HasSuffix(r.Path, "/projects") }, Status: 403})
+			b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpReadProjects }, Latency: 900 * time.Millisecond})
+			for range 6 {
+				b.scrape(t)
+				time.Sleep(15 * time.Second)
+			}
+			if n := len(named(t, b.scrape(t))); n != 50 {
+				t.Errorf("%d names", n)
+			}
+			for _, line := range b.log.take() {
+				if strings.Contains(line, "names of projects") {
+					t.Errorf("our own end of time counts as a failure: %s", line)
+				}
+			}
+		})
+	})
 	t.Run("one by one", func(t *testing.T) {
 		w := newWorld()
 		w.SetPolicy(fakecloud.Policy{ReadProjects: mayRead})

@@ -55,7 +55,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 				m := &missing[i]
 				rows = append(rows, Row{
 					ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, m)), Type: string(m.Type), Judgement: judgement,
-					Keystone: s.KeystoneName(m.ID), Until: m.Until, Note: m.Note,
+					Keystone: s.KeystoneNameOf(m.Type, m.ID), Until: m.Until, Note: m.Note,
 				})
 			}
 			continue
@@ -69,7 +69,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 			row := Row{
 				ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, entry)), Type: labelValue(string(m.Type)),
 				Status: string(m.Status), Created: m.Created, Updated: m.Updated, Judgement: judgement,
-				Keystone: s.KeystoneName(m.ID),
+				Keystone: s.KeystoneNameOf(m.Type, m.ID),
 			}
 			if entry != nil {
 				row.Until, row.Note = entry.Until, entry.Note

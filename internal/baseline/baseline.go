@@ -150,14 +150,10 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 
 // keystoneName is what Keystone calls a member. Whoever owns the project chose it.
 func (l *list) keystoneName(m *client.Member) string {
-	name := ""
-	if m.Type == client.TypeProject {
-		name = l.KeystoneName(m.ID)
+	if name := l.KeystoneNameOf(m.Type, m.ID); name != "" {
+		return strconv.Quote(name) + " in Keystone"
 	}
-	if name == "" {
-		return ""
-	}
-	return strconv.Quote(name) + " in Keystone"
+	return ""
 }
 
 // incomplete says why it is not known who can use the image, or "".

@@ -303,7 +303,7 @@ func (r *Runtime) apply(next *running) {
 	for _, entry := range next.clouds {
 		entry.client.Set(entry.config.Client.Settings)
 		entry.collector.SetOptions(entry.config.Collector)
-		r.observer(entry.config)
+		r.observer(entry.config) // so that the counters of all its operations exist
 	}
 	r.current.Store(next)
 	for _, entry := range old.clouds {

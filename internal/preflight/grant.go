@@ -18,11 +18,12 @@ type grant struct {
 	commands []string // for an administrator
 	role     string   // of an application credential with access rules; empty: there can be none
 	huawei   bool
+	names    bool // Keystone is asked for the names of projects
 }
 
 // grant returns the zero value where the credential has least privilege already, or that is unknown.
 func (e *evidence) grant() grant {
-	g := grant{cloud: e.Options.Name}
+	g := grant{cloud: e.Options.Name, names: e.Options.ResolveNames}
 	switch {
 	case e.Options.API == client.IMS:
 		g.huawei = true
@@ -164,12 +165,16 @@ func least(grants []grant) string {
 	var b strings.Builder
 	ruled := map[string][]string{} // by role
 	var signed []string
+	rules := needed
 	for _, g := range grants {
 		if len(g.commands) > 0 {
 			fmt.Fprintf(&b, "\n# Least privilege for %s. Run as an administrator:\n%s\n", g.cloud, strings.Join(g.commands, "\n"))
 		}
 		if g.role != "" {
 			ruled[g.role] = append(ruled[g.role], g.cloud)
+		}
+		if g.role != "" && g.names && len(rules) == len(needed) {
+			rules = slices.Concat(needed, neededForNames)
 		}
 		if g.huawei {
 			signed = append(signed, g.cloud)
@@ -182,9 +187,9 @@ func least(grants []grant) string {
 			"A credential with only the first three rules still works where a list has a row. Then each request for the fourth adds a warning "+
 			"to Glance's log."))
 		b.WriteString("cat > access-rules.json <<'EOF'\n[\n")
-		for i, r := range needed {
+		for i, r := range rules {
 			comma := ","
-			if i == len(needed)-1 {
+			if i == len(rules)-1 {
 				comma = ""
 			}
 			fmt.Fprintf(&b, "  {\"service\": %q, \"method\": %q, \"path\": %q}%s\n", r.Service, r.Method, r.Path, comma)

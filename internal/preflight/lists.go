@@ -69,7 +69,7 @@ func (e *evidence) missing() []finding {
 			if name := cmp.Or(m.Name, e.Options.MemberNames[m.ID]); name != "" {
 				shown = name + " " + m.ID
 			}
-			if name := e.snapshot.KeystoneName(m.ID); name != "" && m.Type == client.TypeProject {
+			if name := e.snapshot.KeystoneNameOf(m.Type, m.ID); name != "" {
 				shown += fmt.Sprintf(", named %q in Keystone", name)
 			}
 			if m.Type != client.TypeProject {

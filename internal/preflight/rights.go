@@ -17,6 +17,12 @@ var needed = []client.AccessRule{
 	probeRule,
 }
 
+// neededForNames are those for the names of projects.
+var neededForNames = []client.AccessRule{
+	{Service: "identity", Method: "GET", Path: "/v3/projects"},
+	{Service: "identity", Method: "GET", Path: "/v3/projects/*"},
+}
+
 // Roles by what Glance's default policy lets them do: all but readers may share a project's images. See
 // https://docs.openstack.org/glance/latest/configuration/glance_policy.html.
 var (

@@ -51,11 +51,13 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	case f.Text == "":
 		return true
 	}
-	// Who can use an image that is open, or that was not read completely, is not in its texts: a project's page must have it.
-	if plainID.MatchString(f.Text) && (e.img.Open() || !e.complete()) {
+	// Who can use an image that is open, or that was not read completely, is not in its texts: a project's page must have it. It must
+	// not have what another project has that only calls itself so in Keystone.
+	project := plainID.MatchString(f.Text)
+	if project && (e.img.Open() || !e.complete()) {
 		return true
 	}
-	text := haystack(e, s)
+	text := haystack(e, s, !project)
 	for _, word := range strings.Fields(strings.ToLower(f.Text)) {
 		if !strings.Contains(text, word) {
 			return false
@@ -65,11 +67,14 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 }
 
 // haystack returns the text that a filter searches: names and IDs of an image, its owner, its members and its missing
-// members.
-func haystack(e *entry, s *collector.Snapshot) string {
+// members, perhaps with the names that Keystone has.
+func haystack(e *entry, s *collector.Snapshot, keystone bool) string {
 	texts := []string{e.img.ID, e.img.Label(), e.word}
 	if r := e.img.Record; r != nil {
-		texts = append(texts, r.Name, r.Owner, s.KeystoneName(r.Owner), string(r.Visibility))
+		texts = append(texts, r.Name, r.Owner, string(r.Visibility))
+		if keystone {
+			texts = append(texts, s.KeystoneName(r.Owner))
+		}
 	}
 	if e.inbound != nil {
 		return strings.ToLower(strings.Join(append(texts, e.inbound.owner, e.inbound.project), "\n"))
@@ -81,7 +86,10 @@ func haystack(e *entry, s *collector.Snapshot) string {
 	for _, img := range images {
 		rows, _ := s.Rows(img, len(img.Members)+len(img.Policy.Members))
 		for i := range rows {
-			texts = append(texts, rows[i].ID, rows[i].Name, rows[i].Keystone)
+			texts = append(texts, rows[i].ID, rows[i].Name)
+			if keystone {
+				texts = append(texts, rows[i].Keystone)
+			}
 		}
 	}
 	return strings.ToLower(strings.Join(texts, "\n"))

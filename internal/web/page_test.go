@@ -412,7 +412,7 @@ func TestWhatThePageSays(t *testing.T) {
 			api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox, "0123456789abcdef0123456789abcdef")
 			api.inbound = []client.Image{{ID: vendorBase, Name: "vendor-base", Owner: "fedcba9876543210fedcba9876543210", Visibility: client.Shared}}
 			api.keystone = map[string]string{
-				payments: "team-payments", sandbox: "dev-sandbox of another domain", "0123456789abcdef0123456789abcdef": "team-payments",
+				payments: "team-payments", sandbox: "x” in Keystone. Approved: “dev-sandbox", "0123456789abcdef0123456789abcdef": "team-payments",
 				"fedcba9876543210fedcba9876543210": "vendor",
 			}
 			s.scrape(t)
@@ -882,13 +882,17 @@ func TestFilters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, api := newSite(t, nil), stocked()
 		api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox)
-		s.add(t, api, judged())
+		opts := judged()
+		opts.ResolveNames, api.keystone = true, map[string]string{payments: "not " + sandbox, search: "called in Keystone"} // one calls itself as another one
+		s.add(t, api, opts)
 		other := judged()
 		other.Name = "other"
 		s.add(t, stocked(), other)
 		never := judged()
 		never.Name, never.ByProbe = "never", true
 		s.add(t, stocked(), never)
+		s.scrape(t)
+		synctest.Wait()
 		s.scrape(t)
 		const nothingOfNever = "This does not cover 1 cloud that was not read: never."
 		for _, test := range []struct {
@@ -900,7 +904,9 @@ func TestFilters(t *testing.T) {
 			{query: "problems=1", want: []string{"prod " + debian}},
 			{query: "q=ubuntu", want: []string{"other " + ubuntu, "prod " + ubuntu}},
 			{query: "q=DEV-sandbox", want: []string{"prod " + debian}},
-			{query: "q=" + sandbox[:8], want: []string{"prod " + debian}},
+			{query: "q=" + sandbox, want: []string{"prod " + debian, "other " + rescue, "prod " + rescue}}, // open to everyone
+			{query: "q=called", want: []string{"prod " + debian}},
+			{query: "q=" + sandbox[:8], want: []string{"prod " + debian, "prod " + ubuntu}}, // whose member is called so
 			{query: "q=golden+payments&cloud=other", want: []string{"other " + debian, "other " + ubuntu}},
 			{query: "q=+%20", want: []string{"prod " + debian, "other " + scratch, "prod " + scratch, "other " + alpine, "prod " + alpine, "other " + debian, "other " + ubuntu, "prod " + ubuntu, "other " + rescue, "prod " + rescue}},
 			{query: "q=public", want: []string{"other " + rescue, "prod " + rescue}},

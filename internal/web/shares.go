@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -15,30 +16,30 @@ import (
 
 // share is a row of an audit: what this process read of a cloud, of an image, or of a member.
 type share struct {
-	Row        string `json:"row"` // cloud, image, member, or inbound: an image that another project shares
-	Cloud      string `json:"cloud"`
-	ImageID    string `json:"image_id,omitempty"`
-	ImageName  string `json:"image_name,omitempty"`
-	OwnerID    string `json:"owner_id,omitempty"`
-	OwnerName  string `json:"owner_name,omitempty"`
-	OwnerGiven string `json:"owner_keystone_name,omitempty"`
-	Visibility string `json:"visibility,omitempty"`
-	MemberType string `json:"member_type,omitempty"` // everyone, of an image that is open
-	MemberID   string `json:"member_id,omitempty"`
-	MemberName string `json:"member_name,omitempty"`
-	Given      string `json:"member_keystone_name,omitempty"`
-	Status     string `json:"status,omitempty"`
-	Expected   *bool  `json:"expected,omitempty"` // nil: not judged
-	Until      string `json:"until,omitempty"`    // the last day
-	Note       string `json:"note,omitempty"`
-	Created    string `json:"created,omitempty"`
-	Updated    string `json:"updated,omitempty"`
-	ReadAt     string `json:"read_at,omitempty"`
-	Complete   bool   `json:"complete"` // whether this process read all of it
-	Discovery  *bool  `json:"discovery,omitempty"`
-	ShardsRead int    `json:"shards_read,omitempty"`
-	Shards     int    `json:"shards,omitempty"`
-	Problem    string `json:"problem,omitempty"`
+	Row                string `json:"row"` // cloud, image, member, or inbound: an image that another project shares
+	Cloud              string `json:"cloud"`
+	ImageID            string `json:"image_id,omitempty"`
+	ImageName          string `json:"image_name,omitempty"`
+	OwnerID            string `json:"owner_id,omitempty"`
+	OwnerName          string `json:"owner_name,omitempty"`
+	OwnerKeystoneName  string `json:"owner_keystone_name,omitempty"`
+	Visibility         string `json:"visibility,omitempty"`
+	MemberType         string `json:"member_type,omitempty"` // everyone, of an image that is open
+	MemberID           string `json:"member_id,omitempty"`
+	MemberName         string `json:"member_name,omitempty"`
+	MemberKeystoneName string `json:"member_keystone_name,omitempty"`
+	Status             string `json:"status,omitempty"`
+	Expected           *bool  `json:"expected,omitempty"` // nil: not judged
+	Until              string `json:"until,omitempty"`    // the last day
+	Note               string `json:"note,omitempty"`
+	Created            string `json:"created,omitempty"`
+	Updated            string `json:"updated,omitempty"`
+	ReadAt             string `json:"read_at,omitempty"`
+	Complete           bool   `json:"complete"` // whether this process read all of it
+	Discovery          *bool  `json:"discovery,omitempty"`
+	ShardsRead         int    `json:"shards_read,omitempty"`
+	Shards             int    `json:"shards,omitempty"`
+	Problem            string `json:"problem,omitempty"`
 }
 
 // shareColumns are the head of the CSV.
@@ -56,8 +57,8 @@ func (s *share) columns() []string {
 		return strconv.Itoa(n)
 	}
 	return []string{
-		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.OwnerGiven, s.Visibility,
-		s.MemberType, s.MemberID, s.MemberName, s.Given, s.Status, flag(s.Expected), s.Until, s.Note, s.Created, s.Updated,
+		s.Row, s.Cloud, s.ImageID, s.ImageName, s.OwnerID, s.OwnerName, s.OwnerKeystoneName, s.Visibility,
+		s.MemberType, s.MemberID, s.MemberName, s.MemberKeystoneName, s.Status, flag(s.Expected), s.Until, s.Note, s.Created, s.Updated,
 		s.ReadAt, strconv.FormatBool(s.Complete), flag(s.Discovery), number(s.ShardsRead), number(s.Shards),
 		s.Problem,
 	}
@@ -94,6 +95,11 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer leave()
+	clouds, chosen := p.status.clouds(r.Context(), time.Now()), filterOf(r.URL.Query())
+	if known := func(c *cloudView) bool { return c.Name == chosen.Cloud }; chosen.Cloud != "" && !slices.ContainsFunc(clouds, known) {
+		http.Error(w, fmt.Sprintf("no cloud %q in the configuration: the status page lists them", chosen.Cloud), http.StatusNotFound)
+		return
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	name, kind := "shares.csv", "text/csv; charset=utf-8"
@@ -110,8 +116,8 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			format = jsonRows
 		}
 		write, end := format(w)
-		for _, c := range p.status.clouds(r.Context(), time.Now()) {
-			c.shares(filterOf(r.URL.Query()), func(s *share) bool { return write(s) == nil && r.Context().Err() == nil })
+		for _, c := range clouds {
+			c.shares(chosen, func(s *share) bool { return write(s) == nil && r.Context().Err() == nil })
 		}
 		_ = end() // whoever asked may have gone
 	})).ServeHTTP(w, r)
@@ -142,7 +148,8 @@ func csvRows(w io.Writer) (write func(*share) error, end func() error) {
 
 // jsonRows writes an array with a row a line.
 func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
-	before := "[\n"
+	_, _ = io.WriteString(w, "[")
+	before := "\n"
 	write = func(s *share) error {
 		text, err := json.Marshal(s)
 		if err == nil {
@@ -152,9 +159,6 @@ func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
 		return err
 	}
 	return write, func() error {
-		if before == "[\n" {
-			_, _ = io.WriteString(w, before)
-		}
 		_, err := io.WriteString(w, "\n]\n")
 		return err
 	}
@@ -199,7 +203,7 @@ func (e *entry) shares() (rows []*share) {
 		Complete: e.complete(),
 	}
 	if r := img.Record; r != nil {
-		base.OwnerID, base.OwnerName, base.OwnerGiven = r.Owner, projectName(s, r.Owner), s.KeystoneName(r.Owner)
+		base.OwnerID, base.OwnerName, base.OwnerKeystoneName = r.Owner, projectName(s, r.Owner), s.KeystoneName(r.Owner)
 		base.Visibility = string(r.Visibility)
 	}
 	if img.Coverage == collector.Unread {
@@ -221,7 +225,7 @@ func (e *entry) shares() (rows []*share) {
 		}
 		row := base
 		row.Row, row.MemberType, row.MemberID, row.MemberName, row.Status = "member", m.Type, m.ID, m.Name, m.Status
-		row.Given = m.Keystone
+		row.MemberKeystoneName = m.Keystone
 		row.Until, row.Note, row.Created, row.Updated = collector.LastDay(m.Until), m.Note, exactly(m.Created), exactly(m.Updated)
 		if m.Judgement != collector.UnjudgedMember {
 			expected := m.Judgement == collector.ExpectedMemberSeen

@@ -288,11 +288,12 @@ func calledAs(r *collector.Row) string {
 	return "a row without an ID"
 }
 
+// quoted is a text from outside in quotes, which it cannot end.
 func quoted(s string) string {
 	if s == "" {
 		return "unknown"
 	}
-	return "“" + visible(s) + "”"
+	return "“" + strings.NewReplacer("“", `\u201c`, "”", `\u201d`).Replace(visible(s)) + "”"
 }
 
 // oneOf returns the expected visibilities of an image.
