@@ -106,7 +106,7 @@ func (f *flags) validate() error {
 		}
 	}
 	if f.cloud != "" && !f.printExpected {
-		return fmt.Errorf("unexpected argument %q: remove it, or write --print-expected=CLOUD", f.cloud)
+		return fmt.Errorf("unexpected argument %q: write --config.file=FILE for a configuration, or --print-expected=CLOUD for a cloud", f.cloud)
 	}
 	if f.autoReload < 0 {
 		return fmt.Errorf("--config.auto-reload-interval=%s: must not be negative: write 0s for never", f.autoReload)

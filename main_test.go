@@ -617,7 +617,7 @@ func TestOneShots(t *testing.T) {
 		},
 		{
 			name: "a cloud for another flag", args: []string{"--once=prod"},
-			err: `unexpected argument "prod": remove it, or write --print-expected=CLOUD`,
+			err: `unexpected argument "prod": write --config.file=FILE for a configuration, or --print-expected=CLOUD for a cloud`,
 		},
 		{name: "version", args: []string{"--version"}, stdout: "glance_share_exporter "},
 		{name: "help", args: []string{"--help"}, stdout: "--config.file"},

@@ -130,7 +130,7 @@ func (o Options) Validate() error {
 	}
 	if o.Auth == nil && !o.signed() {
 		if o.Endpoint == "" {
-			return &OptionError{"endpoint", "is required with auth none: write the image service's URL"}
+			return &OptionError{"endpoint", "is required with auth none: write the image service's URL, such as https://image.example.com"}
 		}
 		if o.ProjectID == "" {
 			return &OptionError{"auth.none.project_id", "is required: set the ID of the project of the proxy's credential"}

@@ -137,7 +137,7 @@ func (o Options) Validate() error {
 	case o.RefreshInterval < 0 || o.RefreshInterval > 0 && o.RefreshInterval < time.Second:
 		return bad("scrape.refresh_interval", "must be at least 1s, or 0s to collect for each scrape")
 	case o.RefreshInterval > 0 && o.Timeout > o.RefreshInterval:
-		return bad("scrape.timeout", "must not be more than refresh_interval, %s", o.RefreshInterval)
+		return bad("scrape.timeout", "must not be more than refresh_interval: write %s at most", o.RefreshInterval)
 	case o.MaxStaleness != 0 && o.RefreshInterval == 0 && (o.API != client.IMS || len(o.Discover) == 0):
 		return bad("scrape.max_staleness", "has no effect without refresh_interval, or api ims with discover: remove it")
 	case o.MaxStaleness < 0 || o.MaxStaleness > 0 && o.MaxStaleness < o.RefreshInterval:
@@ -145,7 +145,7 @@ func (o Options) Validate() error {
 	case o.Shards < 0 || o.Shards > MaxShards:
 		return bad("shards", "must be from 1 to %d", MaxShards)
 	case o.Shards > 0 && !o.ByProbe:
-		return bad("shards", "requires scrape_via: probe, because /metrics always has all images of a cloud")
+		return bad("shards", "requires scrape_via: probe, because /metrics always has all images of a cloud: write that too, or remove shards")
 	case o.Shards > 0 && o.RefreshInterval > 0:
 		return bad("shards", "is not supported with refresh_interval: collect a shard for each scrape, or the entire cloud in the background")
 	case o.ResolveNames && o.API != client.Glance:

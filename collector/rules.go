@@ -120,7 +120,11 @@ func (o *Options) validateRules() error {
 				"organization: remove it")
 		}
 		if first := slices.IndexFunc(rules[:i], func(o Rule) bool { return o.covers(r) }); first >= 0 {
-			return optionError(at, "can never match, because discover[%d] matches all of its images: move it before that rule, or remove it", first)
+			remedy := "move it before that rule, or remove it"
+			if r.covers(&rules[first]) && r.Skip == rules[first].Skip {
+				remedy = "remove it"
+			}
+			return optionError(at, "can never match, because discover[%d] matches all of its images: %s", first, remedy)
 		}
 		if r.Skip && !slices.ContainsFunc(rules[i:], func(o Rule) bool { return !o.Skip }) {
 			return optionError(at+".skip", "has no effect, because no rule after it watches images: "+

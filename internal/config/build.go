@@ -207,7 +207,7 @@ func (b *builder) checkEntry(path string, e *entry) {
 	case e.ResolveNames && t != nil && t.AuthURL == "":
 		b.add(path+".resolve_project_names", "requires a login with Keystone, which knows the names: set auth.token.auth_url, or remove it")
 	case e.ResolveNames && e.Auth.None != nil:
-		b.add(path+".resolve_project_names", "requires a login with Keystone, which knows the names: remove it")
+		b.add(path+".resolve_project_names", "has no effect with auth none, which does not log in with Keystone: remove it")
 	}
 	b.checkProjects(path, e)
 	if f := e.Auth.projectID(); f.value != "" {

@@ -205,7 +205,7 @@ func (b *builder) nameForID(id string) string {
 func (b *builder) groupFits(at string, m *member) bool {
 	switch _, ok := b.doc.MemberGroups[m.Group]; {
 	case m.ID != "" || m.Type != "" || m.Name != "":
-		b.add(at, "has group and other keys than until and note: write {group: %s}", m.Group)
+		b.add(at, "has keys beside group that have no effect, all but until and note: write {group: %s}", m.Group)
 	case ok:
 		return true
 	case len(b.doc.MemberGroups) == 0:

@@ -17,7 +17,7 @@ func (b *builder) checkProjects(path string, e *entry) {
 	case e.Auth.ApplicationCredential != nil:
 		b.add(path, "is not supported with an application credential, which belongs to one project: remove it, or use auth password")
 	case e.Auth.Password == nil:
-		b.add(path, "is supported only with auth password: remove it, or use that")
+		b.add(path, "is supported only with auth password: log in with that, or remove projects")
 	}
 	switch i := slices.Index(e.Projects, allProjects); {
 	case i < 0:
