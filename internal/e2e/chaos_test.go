@@ -572,7 +572,7 @@ func (c *chaos) judge(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("the exporter logged %d lines", strings.Count(string(log), "\n"))
-	c.judgeChanges(t, string(log), len(scrapes), falseOf)
+	c.judgeChanges(t, string(log), scrapes, falseOf)
 	for _, secret := range append(c.wires[0].tokens(), "producer-secret") {
 		if strings.Contains(string(log), secret) {
 			t.Errorf("the exporter's log has the secret %s", secret)

@@ -131,14 +131,17 @@ func (w *world) testDayTwo(t *testing.T) {
 		}
 		p.moreScrapes(t, "day-two", 2)
 		am.knows(t, time.Time{}, 1, "active", labels{"alertname": "GlanceImageUnexpectedMember"})
-		all, err := am.known()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range all {
-			if want := `named "outsider" in Keystone by its owner`; k.is(share) && !strings.Contains(k.Annotations["description"], want) {
-				t.Errorf("no %s in %s", want, k.Annotations["description"])
+		err = poll(30*time.Second, func() error { // which Prometheus tells with the alert's next resend
+			all, err := am.known()
+			for _, k := range all {
+				if want := `named "outsider" in Keystone by its owner`; k.is(share) && !strings.Contains(k.Annotations["description"], want) {
+					return fmt.Errorf("no %s in %s", want, k.Annotations["description"])
+				}
 			}
+			return err
+		})
+		if err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("an approval ends", func(t *testing.T) {

@@ -32,35 +32,7 @@ type world struct {
 	outsider          session
 }
 
-// TestExporter and TestDisturbances wait most of the time, so they run beside each other, each with a cloud of its own.
 func TestExporter(t *testing.T) {
-	t.Parallel()
-	w, start := newWorld(t), time.Now()
-	t.Run("shares", w.testShares)
-	t.Run("credentials", w.testCredentials)
-	t.Run("discovery", w.testDiscovery)
-	t.Run("clouds", w.testClouds)
-	t.Run("projects", w.testProjects)
-	t.Run("locked projects", w.testLockedProjects)
-	t.Run("inbound", w.testInbound)
-	t.Run("process", w.testProcess)
-	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
-}
-
-// TestDisturbances stops and changes Glance and Keystone.
-func TestDisturbances(t *testing.T) {
-	t.Parallel()
-	w, start := newWorld(t), time.Now()
-	t.Run("outages", w.testOutages)
-	t.Run("alerts", w.testAlerts)
-	t.Run("preflight", w.testPreflight)
-	t.Run("day two", w.testDayTwo)
-	t.Run("policies", w.testPolicies) // the last one, as Glance is another one from then on
-	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
-}
-
-func newWorld(t *testing.T) *world {
-	t.Helper()
 	checkPrerequisites(t)
 	start := time.Now()
 	w := &world{openstack: startOpenStack(t), prometheus: startPrometheus(t), exporter: buildExporter(t)}
@@ -68,7 +40,21 @@ func newWorld(t *testing.T) *world {
 	w.alice, w.bob, w.carol = w.newTenant(t, "alice"), w.newTenant(t, "bob"), w.newTenant(t, "carol")
 	w.outsider = w.newTenant(t, "outsider")
 	t.Logf("Keystone, Glance and Prometheus are up and the exporter is built after %.1f s", time.Since(start).Seconds())
-	return w
+
+	t.Run("shares", w.testShares)
+	t.Run("credentials", w.testCredentials)
+	t.Run("outages", w.testOutages)
+	t.Run("alerts", w.testAlerts)
+	t.Run("discovery", w.testDiscovery)
+	t.Run("clouds", w.testClouds)
+	t.Run("projects", w.testProjects)
+	t.Run("locked projects", w.testLockedProjects)
+	t.Run("inbound", w.testInbound)
+	t.Run("process", w.testProcess)
+	t.Run("preflight", w.testPreflight)
+	t.Run("day two", w.testDayTwo)
+	t.Run("policies", w.testPolicies) // the last one, as Glance is another one from then on
+	t.Run("no blindness looked like nobody has access", func(t *testing.T) { w.testNeverWrong(t, start) })
 }
 
 // testNeverWrong looks back on the whole run, outages included.
