@@ -67,7 +67,8 @@ func (o *Options) serve(ctx context.Context, server *http.Server, listen func() 
 	var reloads sync.WaitGroup
 	defer reloads.Wait()
 	defer stop()
-	// One reload at a time runs beside this loop, which must not wait for its files. A SIGHUP meanwhile is kept.
+	// One reload at a time runs beside this loop, which must not wait for its files. Meanwhile the channels that begin one are nil, so that
+	// nothing is received from them; a SIGHUP is kept.
 	reloaded := make(chan time.Duration, 1)
 	hup, tick, again := o.HUP, check, (<-chan time.Time)(nil)
 	start := func(reload func(context.Context) (time.Duration, error)) {

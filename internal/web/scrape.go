@@ -75,9 +75,11 @@ func (s *scraper) serve(w http.ResponseWriter, r *http.Request, q *scrape) {
 	q.took.Store(int64(time.Since(q.begun) - timed.waited))
 }
 
-// make collects the clouds and makes the page of them. The series must be released, whatever the error.
+// make collects the clouds and makes the page of them, and leaves the place that the caller has entered. It releases the clouds as soon
+// as they are collected. The series must be released, whatever the error.
 func (s *scraper) make(r *http.Request, q *scrape) (series []*heldSeries, page *exposition.Page, err error) {
 	defer s.places.leave(q.place)
+	// Rendering may take twice as long as the last time: there may be more to render.
 	limits := collector.Limits{Timeout: q.place.timeout, Reserve: 2 * time.Duration(q.took.Load())}
 	snapshots := collect(r.Context(), q.clouds, q.place.shard, limits)
 	q.release()

@@ -85,7 +85,7 @@ func (s *sharedSeries) begin(r *reader) {
 	defer s.mu.Unlock()
 	for _, h := range r.series {
 		h.readers = append(h.readers, r)
-		series, _ := h.render() // it is
+		series, _ := h.render() // which was done before
 		h.size = series.Size()
 	}
 	sum := 0
