@@ -222,11 +222,11 @@ discover: [{name: '*golden', expected_members: [%s]}]
 		t.Fatal(err)
 	}
 	want := []string{
-		`- id: "` + imageID(3) + `"  # missing (instead of its entry in images)`,
-		`- id: "` + imageID(1) + `"  # not judged (instead of its entry in images)`,
-		`- id: "` + imageID(4) + `"  # open (instead of its entry in images)`,
+		`- id: "` + imageID(3) + `"  # missing (instead of its entry)`,
+		`- id: "` + imageID(1) + `"  # not judged (instead of its entry)`,
+		`- id: "` + imageID(4) + `"  # open (instead of its entry)`,
 		`- id: "` + imageID(7) + `"  # two of golden`,
-		`- id: "` + imageID(2) + `"  # unexpected (instead of its entry in images)`,
+		`- id: "` + imageID(2) + `"  # unexpected (instead of its entry)`,
 	}
 	if diff := cmp.Diff(want, regexp.MustCompile("(?m)^- .*$").FindAllString(text, -1)); diff != "" {
 		t.Errorf("entries (-want +got):\n%s", diff)

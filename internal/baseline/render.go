@@ -98,7 +98,7 @@ func (p *printer) counts(entries []entry) {
 func (p *printer) entry(e *entry) {
 	name := e.Label()
 	if !e.Discovered {
-		name += " (instead of its entry in images)"
+		name += " (instead of its entry)"
 	}
 	for line := range strings.Lines(Entry(e.ID, name, e.policy)) {
 		p.line("%s", strings.TrimSuffix(line, "\n"))

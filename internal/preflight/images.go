@@ -112,6 +112,9 @@ func (e *evidence) images() (list []finding) {
 func (e *evidence) discovery(besides bool) finding {
 	found := e.some(func(img *collector.ImageSnapshot) bool { return img.Discovered })
 	f := finding{status: good, subject: "discovery", text: "found " + imageCount(len(found), besides)}
+	if n := e.snapshot.Skipped; n > 0 {
+		f.text += fmt.Sprintf(", and %d that rules skip", n)
+	}
 	if bad := kinds(found, e.whyUnread); len(bad) > 0 {
 		f.status = fail
 		f.text += fmt.Sprintf(", %d of them cannot be read", countOf(bad))

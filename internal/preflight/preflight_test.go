@@ -204,6 +204,9 @@ func TestPages(t *testing.T) {
 		"expected-members": {clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "watcher", "producer", three, "expected_members: ["+consumer+", team-payments]")}
 		}},
+		"discovery-that-skips": {clouds: func(_ *testing.T, w *world) []string {
+			return []string{w.login("prod", "watcher", "producer", "discover: [{name: '*debian*', skip: true}, {}]")}
+		}},
 		"names-from-keystone": {clouds: func(_ *testing.T, w *world) []string {
 			w.AddUser("root", password, producer, "admin")
 			return []string{w.login("prod", "root", "producer", three, "resolve_project_names: true", "expected_members: ["+consumer+", "+other+"]")}
