@@ -33,6 +33,7 @@ type world struct {
 }
 
 func TestExporter(t *testing.T) {
+	t.Parallel()
 	checkPrerequisites(t)
 	start := time.Now()
 	w := &world{openstack: startOpenStack(t), prometheus: startPrometheus(t), exporter: buildExporter(t)}

@@ -15,6 +15,7 @@ import (
 // TestTwoExporters has two exporters of one configuration, each under its own /sd, scraped as docs/prometheus.md says. When one of them is away,
 // Prometheus sees both.
 func TestTwoExporters(t *testing.T) {
+	t.Parallel() // beside TestExporter, which waits most of the time
 	const project, image = "61c9216745884e7782dc16e5123a5fc9", "83a34450-688e-449a-abea-c212f45c5a6c"
 	cloud := fakecloud.New(fakecloud.Options{})
 	cloud.AddProjectID(project, "images")
