@@ -695,7 +695,7 @@ func TestNotes(t *testing.T) {
 			[]string{"--set=demo=true,web.externalURL=https://images.example.com/shares"},
 			[]string{"is on the status page: https://images.example.com/shares\n", "Then open http://localhost:10292/shares/, or"}, nil,
 		},
-		"many":   {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
+		"many": {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
 		"by hand": {
 			[]string{ci("shards"), "--set=serviceMonitor.enabled=false,scrapeConfig.enabled=false"},
 			[]string{"https://prod-glance-share-exporter.images.svc:10292/images/sd", "nobody watches prod otherwise"},
