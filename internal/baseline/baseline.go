@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 )
 
@@ -38,7 +37,7 @@ func Print(ctx context.Context, clouds []*collector.Cloud, name string, w io.Wri
 	for i, c := range clouds {
 		all.Go(func() {
 			snapshots[i] = c.Collect(ctx, collector.Limits{Timeout: timeout, Fresh: true})
-			c.Resolve(ctx, &snapshots[i])
+			_, _, _ = c.Resolve(ctx, &snapshots[i]) // names are comments
 		})
 	}
 	all.Wait()
@@ -135,7 +134,8 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	list := make([]collector.ExpectedMember, 0, len(img.Members))
 	for i := range img.Members {
 		m := &img.Members[i]
-		e := collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: cmp.Or(l.MemberName(img, m), l.projects[m.ID], l.keystoneName(m))}
+		name := cmp.Or(l.MemberName(img, m), l.projects[m.ID], inKeystone(l.KeystoneNameOf(m.Type, m.ID)))
+		e := collector.ExpectedMember{Type: m.Type, ID: m.ID, Name: name}
 		if old := img.Policy.Entry(m); old != nil {
 			e.Until, e.Note = old.Until, old.Note
 		}
@@ -148,12 +148,12 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	return p
 }
 
-// keystoneName is what Keystone calls a member. Whoever owns the project chose it.
-func (l *list) keystoneName(m *client.Member) string {
-	if name := l.KeystoneNameOf(m.Type, m.ID); name != "" {
-		return strconv.Quote(name) + " in Keystone"
+// inKeystone is a name that Keystone has. Whoever owns the project chose it.
+func inKeystone(name string) string {
+	if name == "" {
+		return ""
 	}
-	return ""
+	return strconv.Quote(name) + " in Keystone"
 }
 
 // incomplete says why it is not known who can use the image, or "".
