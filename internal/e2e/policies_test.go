@@ -179,9 +179,9 @@ func (w *world) testPolicies(t *testing.T) {
 			[]cloud{readerCloud},
 			map[string][]string{"reader": {notRead3, notRead, privates, "sees members 0"}},
 			func(t *testing.T) {
-				watch(t, "glance_image_scrape_success", "lister", "image_name", "trio 0", "empty 1", "stays 0", "private 1") // a proof covers an empty list for 5 minutes
+				watch(t, "glance_image_scrape_success", "lister", "image_name", "trio 0", "empty 0", "stays 0", "private 1") // the refused probe ends the proof of before
 				watch(t, "glance_image_scrape_http_status_code", "lister", "image_name", "trio 200", "empty 200", "stays 200", "private 200")
-				watch(t, "glance_image_members_complete", "lister", "image_name", "trio 0", "empty 1", "stays 0")
+				watch(t, "glance_image_members_complete", "lister", "image_name", "trio 0", "empty 0", "stays 0")
 				watch(t, "glance_image_members_complete", "without", "image_name", "trio 0", "stays 0")
 				watch(t, "glance_inbound_success", "inbound", "cloud", "inbound 0") // the row with our status is hidden too
 			},
