@@ -1021,6 +1021,16 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 			},
 		},
 		{
+			name: "watched by a rule instead, without a probe", opts: forNobody(shared, hidden), prepare: noProbe,
+			looks: []look{
+				{want: "hidden=all:1 shared=all:3" + proven},
+				{after: 15 * time.Second, do: func(b *bench) {
+					b.cloud.SetOptions(findingForNobody(collector.Rule{Name: "golden-debian-1?"}))
+					emptied(b)
+				}, want: "hidden=all:1 shared=unproven discovery=1 producer/images=1 producer/members=0"},
+			},
+		},
+		{
 			name: "watched by no rule meanwhile", opts: findingForNobody(collector.Rule{Name: "golden-debian-1?"}), prepare: noProbe,
 			looks: []look{
 				{want: "hidden=all:1 shared=all:3 discovery=1 producer/images=1" + proven},
@@ -1081,10 +1091,10 @@ func TestE11AnImageThatIsSharedAgain(t *testing.T) {
 					set(b, visibility)
 				}, want: "hidden=all:1 shared=none producer/members=1"},
 				{after: 15 * time.Second, do: func(b *bench) {
-					b.world.ClearFaults()
-					b.world.SetPolicy(fakecloud.Policy{GetMember: byAdmin})
+					answerWith(about("list_members", shared), 200, rowsOf())(b)
+					b.world.Inject(fakecloud.Fault{Match: about("get_member", ""), Status: 401}) // as without the access rule for it
 					set(b, "shared")
-				}, want: "hidden=unproven shared=unproven producer/members=0"},
+				}, want: "hidden=all:1 shared=unproven producer/members=0"},
 			},
 		}})
 	}
