@@ -100,7 +100,7 @@ func (h *History) update(r *run) {
 }
 
 // setOptions forgets the images that are not watched with other options, which are at work from now on, but not that their lists had
-// rows: other images may be watched by a rule as soon as the next listing is read.
+// rows: a rule may watch them as soon as the next listing is read.
 func (h *History) setOptions(opts *Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -167,7 +167,7 @@ func (h *History) updateImages(r *run) {
 	maps.DeleteFunc(h.images, func(_ string, image seenImage) bool { return image.early() && age(image.decided.at) > keepLeft })
 	for id := range r.seen.images {
 		if r.byID[id] == nil && !h.newer(id, r) {
-			delete(h.images, id)
+			h.drop(id)
 		}
 	}
 	if listed := r.listedOwners(); len(listed) > 0 && newest {
@@ -196,13 +196,19 @@ func (h *History) updateImages(r *run) {
 // newer reports whether a run that began after r, and ended before it, has read an image.
 func (h *History) newer(id string, r *run) bool { return r.id < h.images[id].run }
 
+// drop forgets an image, but not that its list had rows: it may be found again.
+func (h *History) drop(id string) {
+	image := h.images[id]
+	delete(h.images, id)
+	if image.former != "" {
+		h.images[id] = image.rows()
+	}
+}
+
 // forget drops an image that is gone, or that no rule takes any more.
 func (h *History) forget(t *image, r *run) {
 	image, known := h.images[t.ID]
-	delete(h.images, t.ID)
-	if image.former != "" {
-		h.images[t.ID] = image.rows() // for when it is found again
-	}
+	h.drop(t.ID)
 	if !known || image.known == nil {
 		return // it was never watched
 	}

@@ -179,8 +179,8 @@ func order(images []*image) {
 	slices.SortStableFunc(images, func(a, b *image) int {
 		one, other := a.seen, b.seen
 		return cmp.Or(
-			compareBools(one.lowPriority(), other.lowPriority()), cmp.Compare(one.answered, other.answered), compareBools(other.throttled == 1,
-				one.throttled == 1),
+			compareBools(one.lowPriority(), other.lowPriority()), cmp.Compare(one.answered, other.answered),
+			compareBools(other.throttled == 1, one.throttled == 1),
 		)
 	})
 }

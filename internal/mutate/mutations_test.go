@@ -275,9 +275,9 @@ var mutations = []mutation{
 	{
 		rule: "E11", file: "collector/history.go",
 		old: `	if image.former != "" {
-		h.images`,
+		h.images[id]`,
 		new: `	if !BROKEN && image.former != "" {
-		h.images`,
+		h.images[id]`,
 	},
 	{
 		rule: "E11", file: "collector/imagehistory.go",
