@@ -132,7 +132,7 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 
 // early reports whether nothing is known but that the list had rows: by a run that had not ended, or before the image was watched no more.
 // No run may ever watch the image again.
-func (m *seenImage) early() bool { return m.run == 0 && m.decided.made() }
+func (m *seenImage) early() bool { return m.run == 0 && m.known == nil && m.decided.made() }
 
 // rows is what must outlive the watch of an image: that its list had rows.
 func (m *seenImage) rows() seenImage {

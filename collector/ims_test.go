@@ -298,3 +298,31 @@ func TestInboundBehindAGatewayWithoutTheAPI(t *testing.T) {
 		})
 	}
 }
+
+// An image that is found again stays watched, however long its record and its members cannot be read.
+func TestAnImageThatIsFoundAgainStays(t *testing.T) {
+	opts := onIMS()
+	opts.Discover = []collector.Rule{{Name: "server"}}
+	opts.DiscoveryInterval = 50 * time.Minute
+	imsBubble(t, byKey(client.MembersV1), opts, func(t *testing.T, b *bench) {
+		look := func(want string) {
+			t.Helper()
+			if got := strings.Join(names(b.scrape(t)), " "); got != want {
+				t.Errorf("after %s: watched is %q, want %q", time.Since(t0).Round(time.Minute), got, want)
+			}
+		}
+		rename := func(name string) { b.world.SetImage(wholeServer, func(img *fakecloud.Image) { img.Name = name }) }
+		look("server")
+		time.Sleep(time.Minute)
+		rename("another")
+		look("")
+		rename("server")
+		time.Sleep(50 * time.Minute) // to the next listing, which is all that can be read
+		b.world.Inject(fakecloud.Fault{Match: about("get_image", ""), Status: 503})
+		b.world.Inject(fakecloud.Fault{Match: about("list_members", ""), Status: 503})
+		for range 8 {
+			look("server")
+			time.Sleep(5 * time.Minute)
+		}
+	})
+}

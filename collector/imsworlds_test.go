@@ -328,7 +328,9 @@ func (w *imsWorld) checkDiscovery(s *collector.Snapshot) {
 		}
 	}
 	for id := range w.known {
-		if w.states[len(w.states)-1].own[id] == nil {
+		// One that was another project's at any time of the collection, and is not shown, may have left: it comes back with a listing.
+		left := !shown[id] && slices.ContainsFunc(w.states, func(st imsState) bool { return st.own[id] == nil })
+		if left || w.states[len(w.states)-1].own[id] == nil {
 			delete(w.known, id)
 		}
 	}
