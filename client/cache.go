@@ -42,5 +42,3 @@ func (c *cache[V]) clear() {
 	clear(c.cur)
 	c.old = nil
 }
-
-func (c *cache[V]) len() int { return len(c.cur) + len(c.old) } // at least the number of keys

@@ -20,13 +20,12 @@ var (
 type desc struct {
 	*prometheus.Desc
 	family *dto.MetricFamily // without its series
-	place  int               // in allDescs
 }
 
 func newDesc(name, help string, labels []string, more ...string) *desc {
 	name = "glance_" + name
 	family := &dto.MetricFamily{Name: &name, Help: &help, Type: dto.MetricType_GAUGE.Enum()}
-	return &desc{prometheus.NewDesc(name, help, slices.Concat(labels, more), nil), family, 0}
+	return &desc{prometheus.NewDesc(name, help, slices.Concat(labels, more), nil), family}
 }
 
 var (
@@ -151,10 +150,4 @@ var allDescs = []*desc{
 	memberStatusDesc, memberExpectedDesc, memberUntilDesc, memberCreatedDesc, memberUpdatedDesc, memberNameDesc,
 	inboundSuccessDesc, inboundImagesDesc, inboundUnexpectedDesc, inboundReadDesc, inboundInfoDesc, inboundStatusDesc,
 	inboundExpectedDesc, inboundUntilDesc,
-}
-
-func init() {
-	for i, d := range allDescs {
-		d.place = i
-	}
 }

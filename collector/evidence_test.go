@@ -155,7 +155,7 @@ var projectNames = map[string]string{
 func reported(t *testing.T, s collector.Snapshot) string {
 	t.Helper()
 	page := map[string][]sample{}
-	for _, f := range collector.Gather(s) {
+	for _, f := range each(s) {
 		for _, m := range f.GetMetric() {
 			labels := map[string]string{}
 			for _, l := range m.GetLabel() {

@@ -2,7 +2,6 @@ package collector
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,37 +28,6 @@ func (r rendering) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Gather renders snapshots of different clouds as a registry with [Metrics] does, sorted by name, at a fraction of its cost: no
-// series is there twice, and each has its labels in order, so that nothing is left to check or sort. What it returns is shared,
-// so nobody may change it.
-func Gather(snapshots ...Snapshot) []*dto.MetricFamily {
-	var (
-		lists   = make([][]*dto.Metric, len(allDescs))
-		metrics slab[dto.Metric]
-		gauges  slab[gauge]
-	)
-	p := printer{emit: func(s sample) {
-		m := &metrics.take(1)[0]
-		if m.Label, m.Gauge = s.labels, commonGauge(s.value); m.Gauge == nil {
-			m.Gauge = gauges.take(1)[0].of(s.value)
-		}
-		list := &lists[s.desc.place]
-		*list = append(*list, m)
-	}}
-	for i := range snapshots {
-		snapshots[i].print(&p)
-	}
-	var families []*dto.MetricFamily
-	for i, d := range allDescs {
-		if len(lists[i]) > 0 {
-			f := d.family
-			families = append(families, &dto.MetricFamily{Name: f.Name, Help: f.Help, Type: f.Type, Metric: lists[i]})
-		}
-	}
-	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return families
-}
-
 // Each calls emit for each series of the snapshot, the series of a family in the order of a page: with the family, which
 // has no series here, and with the labels, sorted by name. The same label is the same pointer. Nobody may change any.
 func (s *Snapshot) Each(emit func(family *dto.MetricFamily, labels []*dto.LabelPair, value float64)) {
@@ -78,35 +46,7 @@ func (s sample) Desc() *prometheus.Desc { return s.desc.Desc }
 
 func (s sample) Write(m *dto.Metric) error {
 	m.Label = s.labels
-	m.Gauge = new(gauge).of(s.value)
-	return nil
-}
-
-// gauge is a dto.Gauge with what it points to.
-type gauge struct {
-	dto.Gauge
-	value float64
-}
-
-func (g *gauge) of(value float64) *dto.Gauge {
-	g.value, g.Value = value, &g.value
-	return &g.Gauge
-}
-
-// commonGauges are those of small whole numbers and of a 200, which most series have. They are never changed.
-var commonGauges [256]gauge
-
-func init() {
-	for i := range commonGauges {
-		commonGauges[i].of(float64(i))
-	}
-}
-
-// commonGauge returns nil where a value is none of those.
-func commonGauge(value float64) *dto.Gauge {
-	if i := int(value); 0 <= i && i < len(commonGauges) && float64(i) == value {
-		return &commonGauges[i].Gauge
-	}
+	m.Gauge = &dto.Gauge{Value: &s.value}
 	return nil
 }
 

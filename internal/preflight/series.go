@@ -18,10 +18,13 @@ type size struct {
 }
 
 func (e *evidence) size() size {
-	families := collector.Gather(e.snapshot)
-	s := size{now: samples(families), bound: len(e.snapshot.Inbound) * e.Options.Inbound.MaxSeries()}
-	others := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return !strings.HasPrefix(f.GetName(), "glance_inbound_image_") })
-	s.own = s.now - samples(others)
+	s := size{bound: len(e.snapshot.Inbound) * e.Options.Inbound.MaxSeries()}
+	e.snapshot.Each(func(f *dto.MetricFamily, _ []*dto.LabelPair, _ float64) {
+		s.now++
+		if !strings.HasPrefix(f.GetName(), "glance_inbound_image_") {
+			s.own++
+		}
+	})
 	return s
 }
 

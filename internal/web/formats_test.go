@@ -20,6 +20,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+	"google.golang.org/protobuf/proto"
 
 	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
@@ -103,13 +104,10 @@ func TestPagesAreAsTheLibraryWritesThem(t *testing.T) {
 				}
 				limits := collector.Limits{Timeout: 5 * time.Second}
 				web.Collect(t.Context(), clouds, limits)
-				families, err := web.Gather(web.Collect(t.Context(), clouds, limits), process)
-				if err != nil {
-					t.Fatal(err)
-				}
-				gathered := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
+				families := emitted(web.Collect(t.Context(), clouds, limits))
+				snapshots := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return families, nil })
 				opts := promhttp.HandlerOpts{EnableOpenMetrics: true, DisableCompression: true}
-				library := promhttp.HandlerFor(gathered, opts)
+				library := promhttp.HandlerFor(together{snapshots, process}, opts)
 				for _, accept := range accepts {
 					for _, query := range []string{"", "?name[]=glance_up&name[]=a_first"} {
 						same(t, ask(t, library, accept, "", query), ask(t, h, accept, "", query), ask(t, h, accept, "gzip", query))
@@ -118,6 +116,35 @@ func TestPagesAreAsTheLibraryWritesThem(t *testing.T) {
 			})
 		})
 	}
+}
+
+// emitted is the families of snapshots, with their series in the order in which each snapshot emits them.
+func emitted(snapshots []collector.Snapshot) (families []*dto.MetricFamily) {
+	byName := map[string]*dto.MetricFamily{}
+	for _, s := range snapshots {
+		s.Each(func(family *dto.MetricFamily, labels []*dto.LabelPair, value float64) {
+			f := byName[family.GetName()]
+			if f == nil {
+				f = proto.CloneOf(family)
+				byName[family.GetName()] = f
+				families = append(families, f)
+			}
+			f.Metric = append(f.Metric, &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &value}})
+		})
+	}
+	return families
+}
+
+// together are gatherers without a family in common. Unlike prometheus.Gatherers, they keep the order of series.
+type together []prometheus.Gatherer
+
+func (g together) Gather() (families []*dto.MetricFamily, err error) {
+	for _, one := range g {
+		more, oneErr := one.Gather()
+		families, err = append(families, more...), errors.Join(err, oneErr)
+	}
+	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
+	return families, err
 }
 
 // same checks that a page is the one that is wanted, plain and compressed.

@@ -4,11 +4,8 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
-	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 	"golang.org/x/sync/errgroup"
 
 	"glance_share_exporter/collector"
@@ -49,24 +46,4 @@ func collect(ctx context.Context, clouds []*collector.Cloud, shard collector.Sha
 	}
 	_ = group.Wait()
 	return snapshots
-}
-
-// gatherer joins one scrape's snapshots and the metrics of the process, which have no name in common: the counters are
-// read after the collection and include its requests.
-type gatherer struct {
-	snapshots []collector.Snapshot
-	process   prometheus.Gatherer
-}
-
-// Gather implements prometheus.Gatherer.
-func (g gatherer) Gather() ([]*dto.MetricFamily, error) {
-	process, err := g.process.Gather()
-	families := append(collector.Gather(g.snapshots...), process...)
-	slices.SortFunc(families, func(a, b *dto.MetricFamily) int { return strings.Compare(a.GetName(), b.GetName()) })
-	return families, err
-}
-
-// Gather renders snapshots together with the metrics of process.
-func Gather(snapshots []collector.Snapshot, process prometheus.Gatherer) ([]*dto.MetricFamily, error) {
-	return gatherer{snapshots, process}.Gather()
 }

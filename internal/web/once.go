@@ -15,11 +15,14 @@ import (
 // Once collects every cloud once and writes the page to w. Its error names the clouds that could not be read.
 func Once(ctx context.Context, clouds []*collector.Cloud, process prometheus.Gatherer, w io.Writer) error {
 	snapshots := Collect(ctx, clouds, collector.Limits{Timeout: DefaultTimeout, Fresh: true})
-	families, err := Gather(snapshots, process)
-	for _, family := range families {
-		if _, err := expfmt.MetricFamilyToText(w, family); err != nil {
-			return err
-		}
+	shared := newSharedSeries()
+	series := make([]*heldSeries, len(snapshots))
+	for i := range snapshots {
+		series[i] = shared.take(&snapshots[i], expfmt.FmtText)
+	}
+	page, err := join(expfmt.FmtText, series, process)
+	if err := page.WritePlain(w); err != nil {
+		return err
 	}
 	for _, s := range snapshots {
 		if !s.Up {

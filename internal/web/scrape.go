@@ -84,17 +84,23 @@ func (s *scraper) make(r *http.Request, q *scrape) (series []*heldSeries, page *
 	snapshots := collect(r.Context(), q.clouds, q.place.shard, limits)
 	q.release()
 	q.begun = time.Now()
-	errs := make([]error, 0, len(snapshots)+2)
-	sources := make([]*exposition.Series, len(snapshots))
 	for i := range snapshots {
-		held := s.shared.take(&snapshots[i], q.format)
-		series = append(series, held)
-		sources[i], err = held.render()
-		errs = append(errs, err)
+		series = append(series, s.shared.take(&snapshots[i], q.format))
 	}
-	process, err := q.process.Gather()
-	page, joinErr := exposition.Join(q.format, sources, process, r.URL.Query()["name[]"]...)
-	return series, page, errors.Join(append(errs, err, joinErr)...)
+	page, err = join(q.format, series, q.process, r.URL.Query()["name[]"]...)
+	return series, page, err
+}
+
+// join makes a page of the series of clouds and the metrics of the process, or of those with the names. An error does not keep the rest
+// from the page.
+func join(format expfmt.Format, series []*heldSeries, process prometheus.Gatherer, names ...string) (*exposition.Page, error) {
+	sources, errs := make([]*exposition.Series, len(series)), make([]error, len(series))
+	for i, held := range series {
+		sources[i], errs[i] = held.render()
+	}
+	families, err := process.Gather()
+	page, joinErr := exposition.Join(format, sources, families, names...)
+	return page, errors.Join(append(errs, err, joinErr)...)
 }
 
 // minGzip is the least page that is worth compressing.
