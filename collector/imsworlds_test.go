@@ -5,16 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/go-kit/log"
@@ -37,31 +33,11 @@ var everyIMSKind = []string{
 //
 //	GLANCE_SEEDS=2000 go test ./collector -run TestRandomWorldsOfIMS
 func TestRandomWorldsOfIMS(t *testing.T) {
-	seeds := uint64(60)
-	if n, err := strconv.ParseUint(os.Getenv("GLANCE_SEEDS"), 10, 32); err == nil {
-		seeds = n
-	}
-	notes, ran := map[string]int{}, uint64(0)
-	for seed := range seeds {
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				w := newIMSWorld(t, seed)
-				w.run()
-				ran++
-				for what, n := range w.notes {
-					notes[what] += n
-				}
-			})
-		})
-	}
-	for _, what := range slices.Sorted(maps.Keys(notes)) {
-		t.Logf("%7d %s", notes[what], what)
-	}
-	for _, kind := range everyIMSKind {
-		if ran >= 60 && ran == seeds && notes[kind] == 0 {
-			t.Errorf("%q never occurred in %d worlds", kind, seeds)
-		}
-	}
+	randomWorlds(t, everyIMSKind, func(t *testing.T, seed uint64) map[string]int {
+		w := newIMSWorld(t, seed)
+		w.run()
+		return w.notes
+	})
 }
 
 // imsWorld is a random world of IMS. It is the client's transport and its source of keys, too.

@@ -707,6 +707,7 @@ func TestAFloodOfOffers(t *testing.T) {
 
 // Offers to some projects hide nothing that another one has accepted, hidden or not.
 func TestAFloodOfOffersToOtherProjects(t *testing.T) {
+	t.Parallel()
 	opts := watchingInbound(nil)
 	opts.Concurrency = 1 // one project after the other
 	projectsBubble(t, nil, opts, func(t *testing.T, b *bench) {

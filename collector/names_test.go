@@ -165,6 +165,7 @@ func TestNamesDelayNothing(t *testing.T) {
 
 // Many projects cost one list an hour, or a few requests a scrape until each was asked for.
 func TestNamesOfManyProjects(t *testing.T) {
+	t.Parallel()
 	const members = 900
 	for _, test := range []struct {
 		name   string

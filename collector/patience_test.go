@@ -110,6 +110,7 @@ func TestImagesThatAlwaysAskToBeLeftAlone(t *testing.T) {
 
 // Where the API has not enough requests for all images in a scrape, and says so with a 429, each image is read every few scrapes.
 func TestAQuotaIsFair(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		quota      int
 		retryAfter []string

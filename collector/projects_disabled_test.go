@@ -275,6 +275,7 @@ func TestNoRoleAnywhere(t *testing.T) {
 
 // Thousands of projects with one kind of trouble are one line, with how many and which, and one when it is over.
 func TestTheLogOfManyProjects(t *testing.T) {
+	t.Parallel()
 	const many = 3000
 	opts := options()
 	opts.Discover, opts.Inbound = []collector.Rule{{}}, &collector.Inbound{}

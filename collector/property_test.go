@@ -38,6 +38,17 @@ var everyKind = []string{
 // A statement that is false only because a policy or a role changed after a proof that still counts is no failure. Neither is
 // one that no client can know to be false. Both are counted, see apart and documented.
 func TestRandomWorlds(t *testing.T) {
+	randomWorlds(t, everyKind, func(t *testing.T, seed uint64) map[string]int {
+		r := newTruth(seed)
+		r.test(t)
+		return r.notes
+	})
+}
+
+// randomWorlds runs 60 worlds, or GLANCE_SEEDS, each in a bubble. A world returns how often what occurred in it; each kind must, in some
+// world.
+func randomWorlds(t *testing.T, kinds []string, world func(t *testing.T, seed uint64) map[string]int) {
+	t.Helper()
 	seeds := uint64(60)
 	if s := os.Getenv("GLANCE_SEEDS"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 32)
@@ -46,26 +57,31 @@ func TestRandomWorlds(t *testing.T) {
 		}
 		seeds = n
 	}
+	var mu sync.Mutex
 	ran, notes := uint64(0), map[string]int{}
+	t.Cleanup(func() { // after the worlds
+		for _, what := range slices.Sorted(maps.Keys(notes)) {
+			t.Logf("%7d %s", notes[what], what)
+		}
+		for _, kind := range kinds {
+			if ran == seeds && seeds >= 60 && notes[kind] == 0 {
+				t.Errorf("%q never occurred in %d worlds", kind, seeds)
+			}
+		}
+	})
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newTruth(seed)
-				r.test(t)
+				noted := world(t, seed)
+				mu.Lock()
+				defer mu.Unlock()
 				ran++
-				for what, n := range r.notes {
+				for what, n := range noted {
 					notes[what] += n
 				}
 			})
 		})
-	}
-	for _, what := range slices.Sorted(maps.Keys(notes)) {
-		t.Logf("%6d %s", notes[what], what)
-	}
-	for _, kind := range everyKind {
-		if ran == seeds && notes[kind] == 0 {
-			t.Errorf("%q never occurred in %d worlds", kind, seeds)
-		}
 	}
 }
 

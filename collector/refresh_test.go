@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -279,6 +280,7 @@ func TestNewsIsShownAtOnce(t *testing.T) {
 
 // A cloud that takes longer than the interval is seen whole all the same, each image in its turn.
 func TestCollectionsLongerThanTheirInterval(t *testing.T) {
+	t.Parallel()
 	w := newWorld()
 	ids := addImages(w, 400)
 	opts := options(ids...)
@@ -333,79 +335,86 @@ func TestWhatIsShownWasTrue(t *testing.T) {
 		at      time.Time
 		members []string
 	}
-	older := 0
-	for seed := range uint64(20) {
-		w := newWorld()
-		r := rand.New(rand.NewPCG(seed, 2))
-		ids := addImages(w, 30)
-		opts := options(ids...)
-		if seed%2 == 1 {
-			opts = discovering(collector.Rule{Name: "image *"})
+	const worlds = 20
+	var ran, older atomic.Int64
+	t.Cleanup(func() { // after the worlds
+		if ran.Load() == worlds && older.Load() == 0 {
+			t.Error("no image was shown as it had been: the test shows nothing")
 		}
-		opts.RefreshInterval, opts.MaxStaleness, opts.Concurrency = time.Minute, 4*time.Minute, 1+r.IntN(4)
-		bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
-			w.SetLatency(time.Second)
-			history := map[string][]fact{}
-			note := func(id string, members ...string) { history[id] = append(history[id], fact{time.Now(), members}) }
-			for _, id := range ids {
-				note(id, consumerA)
+	})
+	for seed := range uint64(worlds) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			r := rand.New(rand.NewPCG(seed, 2))
+			ids := addImages(w, 30)
+			opts := options(ids...)
+			if seed%2 == 1 {
+				opts = discovering(collector.Rule{Name: "image *"})
 			}
-			seen := 0
-			for range 400 {
-				id := ids[r.IntN(len(ids))]
-				last := history[id][len(history[id])-1].members
-				switch r.IntN(6) {
-				case 0, 1:
-					if len(last) > 0 {
-						w.Unshare(id, last[0])
-						note(id)
-					} else {
-						who := pick(r, []string{consumerA, consumerB})
-						w.Share(id, who)
-						note(id, who)
-					}
-				case 2:
-					about := about(pick(r, []string{"", "list_members", "list_images"}), pick(r, []string{"", id}))
-					w.Inject(fakecloud.Fault{Match: about, Times: r.IntN(40), Status: pick(r, []int{500, 503, 429, 404, 403, 401})})
-				case 3:
-					w.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1 + r.IntN(3), Hang: true})
-				case 4:
-					w.ClearFaults()
+			opts.RefreshInterval, opts.MaxStaleness, opts.Concurrency = time.Minute, 4*time.Minute, 1+r.IntN(4)
+			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
+				w.SetLatency(time.Second)
+				history := map[string][]fact{}
+				note := func(id string, members ...string) { history[id] = append(history[id], fact{time.Now(), members}) }
+				for _, id := range ids {
+					note(id, consumerA)
 				}
-				time.Sleep(time.Duration(r.IntN(20)) * time.Second)
-				s := b.scrape(t)
-				for _, img := range s.Images {
-					if img.Coverage != collector.Complete {
-						continue
+				seen := 0
+				for range 400 {
+					id := ids[r.IntN(len(ids))]
+					last := history[id][len(history[id])-1].members
+					switch r.IntN(6) {
+					case 0, 1:
+						if len(last) > 0 {
+							w.Unshare(id, last[0])
+							note(id)
+						} else {
+							who := pick(r, []string{consumerA, consumerB})
+							w.Share(id, who)
+							note(id, who)
+						}
+					case 2:
+						about := about(pick(r, []string{"", "list_members", "list_images"}), pick(r, []string{"", id}))
+						w.Inject(fakecloud.Fault{Match: about, Times: r.IntN(40), Status: pick(r, []int{500, 503, 429, 404, 403, 401})})
+					case 3:
+						w.Inject(fakecloud.Fault{Match: about("list_members", id), Times: 1 + r.IntN(3), Hang: true})
+					case 4:
+						w.ClearFaults()
 					}
-					seen++
-					if img.Taken.Before(s.Taken) || time.Since(img.Taken) > opts.MaxStaleness+time.Second {
-						t.Fatalf("seed %d: %s is of %s, the oldest is said to be of %s", seed, img.ID, img.Taken, s.Taken)
-					}
-					if time.Since(img.Taken) > 2*time.Minute {
-						older++
-					}
-					got := []string{}
-					for _, m := range img.Members {
-						got = append(got, m.ID)
-					}
-					was := false
-					facts := history[img.ID]
-					for i, f := range facts {
-						over := i+1 < len(facts) && facts[i+1].at.Before(img.Taken)
-						was = was || !over && slices.Equal(f.members, got)
-					}
-					if !was {
-						t.Fatalf("seed %d: %s had the members %v at no time since %s", seed, img.ID, got, img.Taken)
+					time.Sleep(time.Duration(r.IntN(20)) * time.Second)
+					s := b.scrape(t)
+					for _, img := range s.Images {
+						if img.Coverage != collector.Complete {
+							continue
+						}
+						seen++
+						if img.Taken.Before(s.Taken) || time.Since(img.Taken) > opts.MaxStaleness+time.Second {
+							t.Fatalf("%s is of %s, the oldest is said to be of %s", img.ID, img.Taken, s.Taken)
+						}
+						if time.Since(img.Taken) > 2*time.Minute {
+							older.Add(1)
+						}
+						got := []string{}
+						for _, m := range img.Members {
+							got = append(got, m.ID)
+						}
+						was := false
+						facts := history[img.ID]
+						for i, f := range facts {
+							over := i+1 < len(facts) && facts[i+1].at.Before(img.Taken)
+							was = was || !over && slices.Equal(f.members, got)
+						}
+						if !was {
+							t.Fatalf("%s had the members %v at no time since %s", img.ID, got, img.Taken)
+						}
 					}
 				}
-			}
-			if seen == 0 {
-				t.Errorf("seed %d: no image was read", seed)
-			}
+				if seen == 0 {
+					t.Error("no image was read")
+				}
+				ran.Add(1)
+			})
 		})
-	}
-	if older == 0 {
-		t.Error("no image was shown as it had been: the test shows nothing")
 	}
 }

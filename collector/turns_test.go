@@ -71,6 +71,7 @@ func (m *manyImages) collect(t *testing.T) (s collector.Snapshot, n map[string]i
 // 20 shared images and 2,000 private ones, 10 requests a second, a scrape of 30 s each half minute: the shared ones are read in each
 // scrape, the private ones in turn.
 func TestTwoThousandPrivateImages(t *testing.T) {
+	t.Parallel()
 	inManyImages(t, 20, 2000, discoveringIMS(), func(t *testing.T, m *manyImages) {
 		for scrape := 1; scrape <= 12; scrape++ {
 			began := time.Now()
