@@ -25,10 +25,10 @@ const (
 
 	// An Observer never gets the codes below.
 
-	CodeCanceled = "canceled"  // the caller canceled the request
-	CodeNotAsked = "not_asked" // no request was sent: it would have started too late
-	CodeNoRole   = "no_role"   // no request was sent: Keystone does not list the project among the user's
-	CodeDisabled = "disabled"  // no request was sent: Keystone lists the project as disabled
+	CodeCanceled     = "canceled"  // the caller canceled the request
+	CodeNotRequested = "not_asked" // no request was sent: it would have started too late
+	CodeNoRole       = "no_role"   // no request was sent: Keystone does not list the project among the user's
+	CodeDisabled     = "disabled"  // no request was sent: Keystone lists the project as disabled
 )
 
 // Error is why a request has no complete, decoded response.
@@ -94,7 +94,7 @@ func (e *Error) Reason() string {
 	switch {
 	case e.StatusCode != 0 && strconv.Itoa(e.StatusCode) == e.Code:
 		parts = append(parts, strings.TrimSpace(e.Code+" "+http.StatusText(e.StatusCode)))
-	case e.Code == CodeNotAsked:
+	case e.Code == CodeNotRequested:
 		parts = append(parts, "not requested")
 	case e.Code != CodeConfig && e.Code != CodeNoRole && e.Code != CodeDisabled: // Their messages are complete.
 		parts = append(parts, e.Code)

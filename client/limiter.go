@@ -65,7 +65,7 @@ func (l *limiter) set(perSecond float64) {
 }
 
 // start waits until an attempt may start and returns its context. The caller must call end with the attempt's result. The
-// error is an *Error with [CodeNotAsked] where the attempt would start too late.
+// error is an *Error with [CodeNotRequested] where the attempt would start too late.
 func (l *limiter) start(ctx context.Context, req request) (_ context.Context, end func(*Error), _ *Error) {
 	trial, err := l.holdOff.enter(ctx, req)
 	if err != nil {
@@ -86,7 +86,7 @@ func (l *limiter) start(ctx context.Context, req request) (_ context.Context, en
 func (l *limiter) startNow(ctx context.Context, op Operation) (context.Context, context.CancelFunc, *Error) {
 	if l.rate.Limit() != rate.Inf {
 		if err := l.rate.Wait(ctx); err != nil && ctx.Err() == nil {
-			return nil, nil, &Error{Code: CodeNotAsked, Message: "requests_per_second leaves no time for this request"}
+			return nil, nil, &Error{Code: CodeNotRequested, Message: "requests_per_second leaves no time for this request"}
 		}
 	}
 	patience, ok := ctx.Value(patienceKey{}).(Patience)
@@ -98,7 +98,7 @@ func (l *limiter) startNow(ctx context.Context, op Operation) (context.Context, 
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
 		if left < 2*minAttemptTime && ctx.Err() == nil {
-			return nil, nil, &Error{Code: CodeNotAsked, Message: "scrape deadline reached"}
+			return nil, nil, &Error{Code: CodeNotRequested, Message: "scrape deadline reached"}
 		}
 		if timeout == 0 {
 			timeout = left / 2
@@ -153,7 +153,7 @@ func (h *holdOff) enter(ctx context.Context, req request) (bool, *Error) {
 		}
 		waited = waited || o.second
 		if deadline, ok := ctx.Deadline(); ok && !o.early && o.left+2*minAttemptTime > time.Until(deadline) {
-			return false, &Error{Code: CodeNotAsked, Message: "the API requires a pause until " + o.until.UTC().Format(time.RFC3339)}
+			return false, &Error{Code: CodeNotRequested, Message: "the API requires a pause until " + o.until.UTC().Format(time.RFC3339)}
 		}
 		timer := time.NewTimer(o.left)
 		select {

@@ -113,7 +113,7 @@ func TestManyProjectsAreEnteredInTurns(t *testing.T) {
 			}
 			if before == 0 {
 				last := scopes[projects-1]
-				if e := asError(t, last.Err); e.Code != client.CodeNotAsked || last.Access.ProjectID == "" {
+				if e := asError(t, last.Err); e.Code != client.CodeNotRequested || last.Access.ProjectID == "" {
 					t.Errorf("got %+v, %v", last.Access, last.Err)
 				}
 			}

@@ -60,7 +60,7 @@ func (c *Client) projectName(name string) string { return bounded(c.secrets.Reda
 func (c *Client) askKeystone(ctx context.Context, path string, decode func(response) error) error {
 	tok := c.tokens.current()
 	if tok == nil || tok.auth.IdentityEndpoint == "" {
-		return &Error{Op: OpResolveNames, Code: CodeNotAsked, Message: "there is no token from Keystone"}
+		return &Error{Op: OpResolveNames, Code: CodeNotRequested, Message: "there is no token from Keystone"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, namesTimeout)
 	defer cancel()
@@ -99,7 +99,7 @@ func (p *Projects) forNames() (*Client, error) {
 		return scopes[0].client, nil
 	}
 	if failure == nil {
-		failure = &Error{Op: OpResolveNames, Code: CodeNotAsked, Message: "no project was entered"}
+		failure = &Error{Op: OpResolveNames, Code: CodeNotRequested, Message: "no project was entered"}
 	}
 	return nil, failure
 }

@@ -27,7 +27,7 @@ func TestProjectNames(t *testing.T) {
 	w := newWorld()
 	c, seen := newClient(t, client.Options{Auth: byPassword(start(t, w) + "/identity/v3")})
 	var apiErr *client.Error
-	if _, err := c.ProjectNames(t.Context()); !errors.As(err, &apiErr) || apiErr.Code != client.CodeNotAsked || len(seen.take()) > 0 {
+	if _, err := c.ProjectNames(t.Context()); !errors.As(err, &apiErr) || apiErr.Code != client.CodeNotRequested || len(seen.take()) > 0 {
 		t.Errorf("without a token: %v", err)
 	}
 	if _, err := c.Connect(t.Context()); err != nil {

@@ -179,7 +179,7 @@ func (p *Projects) postpone(scopes []*scope) {
 }
 
 var errPostponed = &Error{
-	Op: OpAuthenticate, Code: CodeNotAsked,
+	Op: OpAuthenticate, Code: CodeNotRequested,
 	Message: "not enough time to log in to every project; the next scrapes continue with the remaining ones",
 }
 

@@ -228,15 +228,15 @@ const firstRetry = 16
 
 // pause is how long to wait before a run is repeated; 0: until its interval is over.
 func (r *retries) pause(last *run, interval time.Duration) time.Duration {
-	blind := 1
+	unread := 1
 	if last != nil {
-		blind = last.unread()
+		unread = last.unread()
 	}
-	if blind == 0 || blind > r.unread {
+	if unread == 0 || unread > r.unread {
 		r.next = max(interval/firstRetry, time.Second)
 	}
-	r.unread = blind
-	if blind == 0 {
+	r.unread = unread
+	if unread == 0 {
 		return 0
 	}
 	pause := min(r.next, interval)

@@ -216,11 +216,11 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 		defer stop()
 		r.queue.turn.Lock()
 		r.do(bounded)
-		told := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
+		report := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
 		r.queue.turn.Unlock()
 		r.shard.journal.reportLeft(r.departed) // no later run knows of them
 		c.changes.report(r.changes)
-		if told {
+		if report {
 			r.report()
 		}
 		close(r.done)
@@ -247,7 +247,7 @@ func (c *Cloud) finish(r *run, givenUp bool) (report bool) {
 	if awaited {
 		r.snapshot = r.newSnapshot()
 	}
-	return awaited && !givenUp && r.deadline.Sub(r.start) >= leastReported
+	return awaited && !givenUp && r.deadline.Sub(r.start) >= minReported
 }
 
 // report logs what became of a run that has ended.

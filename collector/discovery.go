@@ -94,7 +94,7 @@ func (r *run) addImages(images []client.Image, began moment) error {
 			r.discovery.found = append(r.discovery.found, *img)
 		}
 		if add {
-			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{passed: true}}) // its record is at hand
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{visited: true}}) // its record is at hand
 		}
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
@@ -135,7 +135,7 @@ func (r *run) endListing(ctx context.Context, owner string, err error) {
 	if !last {
 		return
 	}
-	err = r.lookBehindBlanks(ctx)
+	err = r.surveyBlanks(ctx)
 	r.noteListingEnd(err)
 	r.discovery.ended = true
 	images := slices.Clone(r.images)

@@ -117,7 +117,7 @@ func (r *run) discoverAtIntervals(ctx context.Context) {
 			return
 		}
 		left := r.left()
-		if left < leastTime || ctx.Err() != nil {
+		if left < minTime || ctx.Err() != nil {
 			r.discovery.err = errNotRequested
 			return
 		}

@@ -11,24 +11,24 @@ import (
 // verifyExists requests a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
 // its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
 func (r *run) verifyExists(t *image) {
-	lacking := !t.listed && r.ownerListed(t)
-	gone := t.listed && imageStatus(t.membersErr) == statusNotFound
-	ask := t.discovered && !t.verified && (lacking || gone)
-	t.verified = t.verified || ask
-	if !ask {
+	unlisted := !t.listed && r.ownerListed(t)
+	membersNotFound := t.listed && imageStatus(t.membersErr) == statusNotFound
+	verify := t.discovered && !t.verified && (unlisted || membersNotFound)
+	t.verified = t.verified || verify
+	if !verify {
 		return
 	}
 	r.queue.add(&r.queue.first, func(ctx context.Context) {
 		err := r.readRecord(ctx, t)
 		t.notFound = ownNotFound(err)
 		t.unmatched = t.unmatched || err == nil && r.opts.rule(t.record, r.projects) == nil
-		if err == nil && lacking && !t.unmatched {
+		if err == nil && unlisted && !t.unmatched {
 			r.discovery.contradicted[t.record.Owner] = true
 		}
-		look := t.notFound && !r.ownerAnswered(t) && r.onlyImage(t)
+		survey := t.notFound && !r.ownerAnswered(t) && r.onlyImage(t)
 		project := r.viewOf(t).project
-		if look {
-			r.look(ctx, project)
+		if survey {
+			r.survey(ctx, project)
 		}
 	})
 }

@@ -13,26 +13,26 @@ import (
 // decides in which order things are asked, and what is asked while images cannot be listed.
 type History struct {
 	mu          sync.Mutex
-	opts        *Options               // at work; runs with others add what they observed of views, and nothing of images
-	runs        uint64                 // that began
-	ended       int                    // number of the last run that ended
-	newest      uint64                 // of those that ended, the one that began last
-	projects    []string               // the credential's, as of the last login
-	images      map[string]seenImage   // by ID
-	views       map[string]view        // by project: what was observed, for evidence.go
-	asked       map[question]time.Time // when a question was last asked that is not for each run
-	owners      map[string]int         // images that the last complete listing had, by owner; replaced, never changed
-	left        []leftImage            // images that are not watched any more, the latest last
-	readings    map[string]reading     // of images that may be shown as they were read before, by ID; replaced, never changed
-	inbound     *inboundHistory        // replaced, never changed
-	discovered  *discoveryResult       // nil: none
-	discovering *discoveryFlight       // a discovery that is under way; nil: none is
-	listed      map[Shard]bool         // of which a run had all listings, with the options at work
+	opts        *Options             // at work; runs with others add what they observed of views, and nothing of images
+	runs        uint64               // that began
+	ended       int                  // number of the last run that ended
+	newest      uint64               // of those that ended, the one that began last
+	projects    []string             // the credential's, as of the last login
+	images      map[string]seenImage // by ID
+	views       map[string]view      // by project: what was observed, for evidence.go
+	lastChecks  map[check]time.Time  // when a question was last asked that is not for each run
+	owners      map[string]int       // images that the last complete listing had, by owner; replaced, never changed
+	left        []leftImage          // images that are not watched any more, the latest last
+	readings    map[string]reading   // of images that may be shown as they were read before, by ID; replaced, never changed
+	inbound     *inboundHistory      // replaced, never changed
+	discovered  *discoveryResult     // nil: none
+	discovering *discoveryFlight     // a discovery that is under way; nil: none is
+	listed      map[Shard]bool       // of which a run had all listings, with the options at work
 }
 
 func newHistory(opts *Options) *History {
 	return &History{
-		opts: opts, images: map[string]seenImage{}, views: map[string]view{}, asked: map[question]time.Time{},
+		opts: opts, images: map[string]seenImage{}, views: map[string]view{}, lastChecks: map[check]time.Time{},
 		owners: map[string]int{}, listed: map[Shard]bool{}, inbound: &inboundHistory{},
 	}
 }

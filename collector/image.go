@@ -24,7 +24,7 @@ type image struct {
 // progress is where an image is on its way through the queue.
 type progress struct {
 	queuedIn    *[]task // where it waits to be read; nil: it does not
-	passed      bool    // it was read, as far as that could be; what becomes known now may call for more
+	visited     bool    // it was read, as far as that could be; what becomes known now may call for more
 	requested   bool    // its members are, or were
 	recordFirst bool    // its record is requested alone, before its members
 }
@@ -40,23 +40,23 @@ type existence struct {
 
 // recordResult is what the requests for an image's record brought.
 type recordResult struct {
-	record      *client.Image // the last one
-	recordBegan moment        // when it was requested
-	recordErr   error
-	before      *client.Image // the last record when the members were requested; nil: there was none in this run
-	after       *client.Image // the last record that was requested after the members were read
-	askedAgain  bool          // the record was, after the members
+	record         *client.Image // the last one
+	recordBegan    moment        // when it was requested
+	recordErr      error
+	before         *client.Image // the last record when the members were requested; nil: there was none in this run
+	after          *client.Image // the last record that was requested after the members were read
+	recordRepeated bool          // the record was, after the members
 }
 
 // membersResult is what the request for an image's members brought.
 type membersResult struct {
-	members      client.MemberList
-	membersRead  bool
-	membersErr   error
-	membersBegan moment
-	membersEnd   moment
-	late         bool // they were requested when nearly all of the time was over
-	cutOff       bool // what was left of the time was too short for the answer
+	members       client.MemberList
+	membersRead   bool
+	membersErr    error
+	membersBegan  moment
+	membersEnd    moment
+	requestedLate bool // they were requested when nearly all of the time was over
+	cutOff        bool // what was left of the time was too short for the answer
 }
 
 // probeResult is what requests for one row of an image's members brought.
@@ -114,11 +114,11 @@ func (r *run) reads(t *image, place *[]task) task {
 // all members. Where the record is still to come from a list, and the members cannot be requested without it, the image is read once
 // more then.
 func (r *run) readImage(ctx context.Context, t *image) {
-	t.passed = false
+	t.visited = false
 	if t.recordFirst && t.record == nil {
 		_ = r.readRecord(ctx, t) // the error is noted there
 	}
-	t.passed = true
+	t.visited = true
 	if !t.requested && r.wantsMembers(t) {
 		r.readMembers(ctx, t)
 	}
@@ -153,7 +153,7 @@ func (r *run) readsUnseen(t *image) bool {
 func (r *run) readMembers(ctx context.Context, t *image) {
 	t.requested = true
 	t.before, t.after = t.record, nil // those at hand, and those to come
-	late := r.late()
+	nearDeadline := r.nearDeadline()
 	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
 	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
 	if err == nil {
@@ -162,11 +162,11 @@ func (r *run) readMembers(ctx context.Context, t *image) {
 	if err != nil {
 		list = client.MemberList{}
 	}
-	t.members, t.membersErr, t.membersRead, t.late, t.cutOff = list, err, err == nil, late, cutOff
+	t.members, t.membersErr, t.membersRead, t.requestedLate, t.cutOff = list, err, err == nil, nearDeadline, cutOff
 	t.membersBegan, t.membersEnd = began, r.moment()
 	r.verifyExists(t)
-	if e := r.evidence(t); t.recordFirst && !t.askedAgain && e.lacksSecondRecord() {
-		t.askedAgain = true
+	if e := r.evidence(t); t.recordFirst && !t.recordRepeated && e.lacksSecondRecord() {
+		t.recordRepeated = true
 		_ = r.readRecord(ctx, t) // what was read before stays
 	}
 }

@@ -44,10 +44,10 @@ type missing struct{ began, end time.Time }
 
 // before reports whether a run that began at a time is another look, and not the same one (E15).
 func (m missing) before(began time.Time) bool {
-	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= leastBetweenLooks
+	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= minVanishInterval
 }
 
-const leastBetweenLooks = 10 * time.Second
+const minVanishInterval = 10 * time.Second
 
 // update takes over what the image's questions brought.
 func (m *seenImage) update(t *image, number int, r *run) {
@@ -76,17 +76,17 @@ func (m *seenImage) update(t *image, number int, r *run) {
 	}
 	m.met = m.met || t.record != nil || t.recordErr != nil && !notRequested(t.recordErr)
 	timeout := code(t.membersErr) == client.CodeTimeout
-	hung := timeout && !t.late
+	noResponse := timeout && !t.requestedLate
 	cutOff := notRequested(t.membersErr) || code(t.membersErr) == client.CodeCanceled || timeout
 	switch {
 	case r.hasNoMembers(t):
 		m.timedOut, m.answered, m.throttled, m.skipped = false, number, 0, 0
 	case cutOff || r.err != nil || !t.membersRead && t.membersErr == nil:
-		m.timedOut = m.timedOut || hung
+		m.timedOut = m.timedOut || noResponse
 		m.skipped++
 	case imageStatus(t.membersErr) != statusTooManyRequests:
 		m.timedOut, m.answered, m.throttled, m.skipped = false, number, 0, 0
-	case asksForPause(t.membersErr):
+	case hasRetryAfter(t.membersErr):
 		m.timedOut, m.answered, m.skipped = false, number, 0
 		m.throttled++
 	default:
@@ -161,17 +161,17 @@ const anyMember = "*"
 var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 // asksForPause reports whether an answer has a Retry-After.
-func asksForPause(err error) bool {
+func hasRetryAfter(err error) bool {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	return ok && apiErr.RetryAfter > 0
 }
 
 // maxPassed is how many runs in a row may pass an image by because it comes last.
-const maxPassed = 3
+const maxSkipped = 3
 
 // lowPriority reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
 // them begin for all. A first 429 may be for what others asked.
-func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxPassed }
+func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxSkipped }
 
 // order sorts images in the order in which to ask: those first that were answered the longest ago, and of those that were in the
 // same run the ones that got their first 429.

@@ -88,8 +88,8 @@ type InboundImage struct {
 
 // limit decides which images are shown: those first that an unexpected owner shares and the project accepted, which strangers cannot
 // do, so that a flood of offers hides nothing that is in use. Of one kind those with the lowest IDs are shown.
-func (s *InboundSnapshot) limit(most int) {
-	s.LeftOut = max(len(s.Images)-most, 0)
+func (s *InboundSnapshot) truncate(limit int) {
+	s.LeftOut = max(len(s.Images)-limit, 0)
 	order := make([]*InboundImage, len(s.Images))
 	for k := range s.Images {
 		order[k] = &s.Images[k]

@@ -10,7 +10,7 @@ import (
 // inboundHistory is what earlier runs left. It is replaced, never changed.
 type inboundHistory struct {
 	projects map[string]projectHistory
-	late     bool // the last one did not come to its end in time
+	slow     bool // the last one did not come to its end in time
 }
 
 type projectHistory struct {
@@ -18,7 +18,7 @@ type projectHistory struct {
 	known    map[string]knownInbound // those that were there when last read
 	endpoint string                  // of the image API that they were seen at
 	access   client.Access           // that whole was read with
-	whole    *inbound                // for DiscoveryInterval; nil: the last one was not whole
+	complete *inbound                // for DiscoveryInterval; nil: the last one was not whole
 	began    time.Time
 }
 
@@ -43,12 +43,12 @@ func (r *run) inboundName(project string, img *inboundImage) string {
 
 // withOptions forgets what was listed with other options.
 func (p *inboundHistory) withOptions(opts *Options) *inboundHistory {
-	next := &inboundHistory{projects: map[string]projectHistory{}, late: p.late}
+	next := &inboundHistory{projects: map[string]projectHistory{}, slow: p.slow}
 	if opts.Inbound == nil {
 		return next
 	}
 	for id, m := range p.projects {
-		m.whole = nil
+		m.complete = nil
 		next.projects[id] = m
 	}
 	return next
@@ -63,18 +63,18 @@ func (p *inboundHistory) updated(r *run) *inboundHistory {
 	for _, in := range r.inbound.projects {
 		old := p.projects[in.project]
 		switch {
-		case !in.from.IsZero(), old.whole != nil && old.began.After(r.start): // a later run ended before this one
+		case !in.from.IsZero(), old.complete != nil && old.began.After(r.start): // a later run ended before this one
 			next.projects[in.project] = old
 			continue
 		case code(in.err) == client.CodeTimeout || notRequested(in.err) || !in.done:
-			next.late = true
+			next.slow = true
 		}
-		learned := old.updated(in, r.start, r.endpointOf(in.project))
-		learned.access = r.viewIn(in.project).access
+		updated := old.updated(in, r.start, r.endpointOf(in.project))
+		updated.access = r.viewIn(in.project).access
 		if !r.inboundConfirmed(in) {
-			learned.whole = nil
+			updated.complete = nil
 		}
-		next.projects[in.project] = learned
+		next.projects[in.project] = updated
 	}
 	if r.scopesErr != nil {
 		for id, m := range p.projects {
@@ -93,7 +93,7 @@ func (m projectHistory) updated(in *inbound, began time.Time, endpoint string) p
 		next.began = m.began
 	}
 	if in.err == nil && !older {
-		next.whole, next.endpoint = in, endpoint
+		next.complete, next.endpoint = in, endpoint
 	} else {
 		maps.Copy(next.names, m.names)
 		maps.Copy(next.known, m.known)

@@ -13,7 +13,7 @@ import (
 // resolveStatuses asks about single images: those without a status, or with two of them, and if all listings were read those that were
 // there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
 // the other.
-func (r *run) resolveStatuses(ctx context.Context, in *inbound, whole bool) (failure error) {
+func (r *run) resolveStatuses(ctx context.Context, in *inbound, complete bool) (failure error) {
 	var twice, open, missing []string
 	for _, id := range slices.Sorted(maps.Keys(in.images)) {
 		switch img := in.images[id]; {
@@ -25,7 +25,7 @@ func (r *run) resolveStatuses(ctx context.Context, in *inbound, whole bool) (fai
 	}
 	known := r.inbound.seen.projects[in.project].known
 	for _, id := range slices.Sorted(maps.Keys(known)) {
-		if in.images[id] == nil && whole && !in.removed[id] {
+		if in.images[id] == nil && complete && !in.removed[id] {
 			missing = append(missing, id)
 		}
 	}
@@ -35,11 +35,11 @@ func (r *run) resolveStatuses(ctx context.Context, in *inbound, whole bool) (fai
 	for _, id := range missing {
 		r.keepInbound(in, id)
 	}
-	if len(open) > maxInboundAsked {
+	if len(open) > maxInboundRequested {
 		open, failure = nil, errInboundStatus
 	}
-	if len(missing) > maxMissingAsked {
-		missing, failure = missing[:maxMissingAsked], errInboundStatus
+	if len(missing) > maxMissingRequested {
+		missing, failure = missing[:maxMissingRequested], errInboundStatus
 	}
 	for _, id := range slices.Concat(twice, open, missing) {
 		err := r.resolveStatus(ctx, in, id)
@@ -114,7 +114,7 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 func (r *run) noteNotFound(ctx context.Context, in *inbound, id string, err error) error {
 	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
 	if !seen {
-		r.look(ctx, in.project)
+		r.survey(ctx, in.project)
 	}
 	past := r.inbound.seen.projects[in.project]
 	seen = seen || r.viewIn(in.project).images.run == r.id

@@ -69,13 +69,13 @@ var (
 )
 
 const (
-	maxInbound        = 5_000  // images of others that are read from a listing: anybody can offer any number
-	maxInboundKept    = 50_000 // of a cloud
-	maxAcceptedKept   = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
-	maxInboundAsked   = 20     // one by one: those whose status changed between two listings are few
-	maxMissingAsked   = 100    // one by one: those that no listing has any more
-	inboundListings   = 3      // of statuses; each image needs to be in one of them
-	inboundPartOfPool = 4      // a quarter of the workers, at most, read inbound images
+	maxInbound          = 5_000  // images of others that are read from a listing: anybody can offer any number
+	maxInboundKept      = 50_000 // of a cloud
+	maxAcceptedKept     = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
+	maxInboundRequested = 20     // one by one: those whose status changed between two listings are few
+	maxMissingRequested = 100    // one by one: those that no listing has any more
+	inboundListings     = 3      // of statuses; each image needs to be in one of them
+	inboundPartOfPool   = 4      // a quarter of the workers, at most, read inbound images
 )
 
 // watchesInbound reports whether the run reads inbound images. One shard does it for all: a listing has all images anyway.
@@ -97,16 +97,16 @@ func (r *run) enqueueInbound() bool {
 			in.err, in.done = s.Err, true
 		case s.Access.HasRole(r.opts.AdminRoles):
 			in.err, in.done = errInboundAdmin, true
-		case past.whole != nil && r.viewIn(in.project).is(&past.access) && age(past.began) < r.opts.DiscoveryInterval:
-			in.images, in.done, in.from = past.whole.images, true, past.began // nobody changes these any more
-			in.listingEvidence = past.whole.listingEvidence
+		case past.complete != nil && r.viewIn(in.project).is(&past.access) && age(past.began) < r.opts.DiscoveryInterval:
+			in.images, in.done, in.from = past.complete.images, true, past.began // nobody changes these any more
+			in.listingEvidence = past.complete.listingEvidence
 		default:
 			waiting = append(waiting, in)
 		}
 		r.inbound.projects = append(r.inbound.projects, in)
 	}
 	to := &r.queue.first
-	if r.inbound.seen.late {
+	if r.inbound.seen.slow {
 		to = &r.queue.slow
 	}
 	var next task
@@ -172,17 +172,17 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	if cut {
 		kinds = []bool{false, true} // what was not kept may be of either
 	}
-	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundAsked) {
+	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundRequested) {
 		if !ims && len(in.images) > 0 {
 			// One image alone tells an administrator's view, before anything is said of thousands.
 			failure = cmp.Or(failure, r.resolveStatus(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
-		wanted := []client.Status{client.Accepted, client.Pending, client.Rejected}
+		statuses := []client.Status{client.Accepted, client.Pending, client.Rejected}
 		if ims {
 			// In the order in which offers are answered: one that is answered meanwhile is in two listings then, and not in none.
-			wanted = []client.Status{client.Pending, client.Rejected, client.Accepted}
+			statuses = []client.Status{client.Pending, client.Rejected, client.Accepted}
 		}
-		for _, status := range wanted {
+		for _, status := range statuses {
 			for _, hidden := range kinds {
 				list(hidden, status)
 			}
@@ -206,7 +206,7 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	failure = cmp.Or(failure, r.resolveStatuses(ctx, in, failure == nil))
 	confirmed := r.viewIn(in.project).access.Confirmed
 	if !confirmed {
-		r.look(ctx, in.project) // for a private image of the project
+		r.survey(ctx, in.project) // for a private image of the project
 	}
 	return failure
 }

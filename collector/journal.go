@@ -21,12 +21,12 @@ import (
 type journal struct {
 	logger log.Logger
 
-	mu   sync.Mutex
-	told map[Problem]bool // by their keys: the log has these
+	mu     sync.Mutex
+	logged map[Problem]bool // by their keys: the log has these
 }
 
 // leastReported is the least time that a run must have for the log.
-const leastReported = time.Second
+const minReported = time.Second
 
 // report logs what became of a run.
 func (j *journal) report(s *Snapshot) {
@@ -36,11 +36,11 @@ func (j *journal) report(s *Snapshot) {
 	now := make(map[Problem]bool)
 	for _, p := range Problems(s) {
 		now[p.key()] = true
-		if !j.told[p.key()] {
+		if !j.logged[p.key()] {
 			began = append(began, p)
 		}
 	}
-	for p := range j.told {
+	for p := range j.logged {
 		switch {
 		case now[p]:
 		case s.Err != nil || s.NoImageAPI, p.Kind == RuleIdle && !s.Discovered:
@@ -56,7 +56,7 @@ func (j *journal) report(s *Snapshot) {
 		fields := []any{"msg", "resolved: " + kinds[0].Message(), "operation", kinds[0].Op, "code", kinds[0].Code}
 		_ = level.Info(j.logger).Log(append(fields, projectFields(kinds)...)...)
 	}
-	j.told = now
+	j.logged = now
 }
 
 // begin logs the beginning of problems of one kind.
@@ -193,15 +193,15 @@ type accessLog struct {
 func (l *accessLog) report(scopes []client.Scope) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	told := map[string]client.Access{}
+	before := map[string]client.Access{}
 	for _, s := range l.scopes {
-		told[s.Access.ProjectID] = s.Access
+		before[s.Access.ProjectID] = s.Access
 	}
 	entered := map[string][]client.Access{} // by endpoint
 	scopes = slices.Clone(scopes)
 	for i, s := range scopes {
-		old, known := told[s.Access.ProjectID]
-		delete(told, s.Access.ProjectID)
+		old, known := before[s.Access.ProjectID]
+		delete(before, s.Access.ProjectID)
 		switch a := s.Access; {
 		case s.Err != nil && known:
 			scopes[i].Access = old
@@ -213,8 +213,8 @@ func (l *accessLog) report(scopes []client.Scope) {
 		fields := []any{"msg", "using the image API", "endpoint", endpoint}
 		_ = level.Info(l.logger).Log(append(fields, accessFields(entered[endpoint])...)...)
 	}
-	if len(told) > 0 {
-		left := slices.SortedFunc(maps.Values(told), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
+	if len(before) > 0 {
+		left := slices.SortedFunc(maps.Values(before), func(a, b client.Access) int { return cmp.Compare(a.ProjectID, b.ProjectID) })
 		fields := []any{"msg", "the credential no longer covers this project; its images are no longer watched"}
 		_ = level.Warn(l.logger).Log(append(fields, accessFields(left)...)...)
 	}

@@ -24,9 +24,9 @@ func (l *listingEvidence) visible(v *view) bool {
 	if l.rows > 0 {
 		return true
 	}
-	contradicted := !l.filtered && v.lookOwners[l.owner]
+	contradicted := !l.filtered && v.surveyOwners[l.owner]
 	if l.inbound {
-		contradicted = v.lookShared
+		contradicted = v.surveyShared
 	}
 	return v.images.covers(l.began) && !contradicted
 }
@@ -110,7 +110,7 @@ func byOwner(listed []*listingEvidence) map[string]*listingEvidence {
 }
 
 // lookBehindBlanks returns errBlankListing if an owner's listings were empty and nothing shows that the view sees images at all.
-func (r *run) lookBehindBlanks(ctx context.Context) error {
+func (r *run) surveyBlanks(ctx context.Context) error {
 	if r.discovery.err != nil {
 		return nil
 	}
@@ -135,7 +135,7 @@ func (r *run) seesImages(ctx context.Context, l listingEvidence) bool {
 	}
 	renew := l.rows == 0 && !r.viewIn(l.project).images.recent()
 	if renew {
-		r.look(ctx, l.project)
+		r.survey(ctx, l.project)
 	}
 	return visible()
 }

@@ -18,13 +18,13 @@ import (
 
 // Bounds of what Keystone is asked for names.
 const (
-	nameAge        = time.Hour        // after which a name is asked for again
-	keepName       = 24 * time.Hour   // for which it is shown without a new answer
-	namesTime      = 10 * time.Second // of all questions after one collection
-	maxNames       = 20_000           // projects of a cloud
-	maxNamesAsked  = 20               // projects that are asked for one by one after one collection
-	namesInARow    = 3                // refusals that end the questions for nameAge
-	namesAfterFail = time.Minute      // between questions to a Keystone that is away
+	nameAge           = time.Hour        // after which a name is asked for again
+	keepName          = 24 * time.Hour   // for which it is shown without a new answer
+	namesTime         = 10 * time.Second // of all questions after one collection
+	maxNames          = 20_000           // projects of a cloud
+	maxNamesRequested = 20               // projects that are asked for one by one after one collection
+	namesInARow       = 3                // refusals that end the questions for nameAge
+	namesAfterFail    = time.Minute      // between questions to a Keystone that is away
 )
 
 // names are what Keystone calls the projects that have a cloud's images. Whoever owns a project chooses its name, so a name
@@ -41,14 +41,14 @@ type names struct {
 	single   time.Time // before which no single project is requested
 	refused  int       // requests for single projects in a row
 	failure  error     // of the last question; nil: none failed since the last answer
-	told     bool      // the failure is in the log
+	logged   bool      // the failure is in the log
 }
 
 // projectName is what Keystone called a project.
 type projectName struct {
-	name  string
-	named time.Time // when that was read
-	asked time.Time // when there was an answer
+	name      string
+	named     time.Time // when that was read
+	requested time.Time // when there was an answer
 }
 
 func newNames(logger log.Logger) *names {
@@ -66,11 +66,11 @@ func (n *names) known() map[string]string {
 }
 
 // askable matches what can be the ID of a project. The owner of an image may add any text as a member.
-var askable = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
+var validID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
 
 // resolve asks for the names that are not known or old, at most so many of them one by one. It does nothing while another one asks. The
 // error is why there are no more.
-func (n *names) resolve(ctx context.Context, api API, ids []string, most int) error {
+func (n *names) resolve(ctx context.Context, api API, ids []string, limit int) error {
 	if !n.busy.CompareAndSwap(false, true) {
 		return nil
 	}
@@ -81,17 +81,17 @@ func (n *names) resolve(ctx context.Context, api API, ids []string, most int) er
 	defer n.publish()
 	due := n.due(ids)
 	if len(due) > namesInARow && !time.Now().Before(n.list) {
-		n.askAll(ctx, api, due)
+		n.requestAll(ctx, api, due)
 		due = n.due(ids)
 	}
-	for _, id := range due[:min(len(due), most)] {
+	for _, id := range due[:min(len(due), limit)] {
 		switch {
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case time.Now().Before(n.single):
 			return n.failure
 		}
-		n.askOne(ctx, api, id)
+		n.requestOne(ctx, api, id)
 	}
 	return n.failure
 }
@@ -101,24 +101,24 @@ func (n *names) due(ids []string) []string {
 	var due []string
 	for _, id := range ids {
 		switch p := n.projects[id]; {
-		case !askable.MatchString(id):
-		case p != nil && age(p.asked) < nameAge, p == nil && len(n.projects) >= maxNames:
+		case !validID.MatchString(id):
+		case p != nil && age(p.requested) < nameAge, p == nil && len(n.projects) >= maxNames:
 		default:
 			due = append(due, id)
 		}
 	}
-	asked := func(id string) time.Time {
+	requested := func(id string) time.Time {
 		if p := n.projects[id]; p != nil {
-			return p.asked
+			return p.requested
 		}
 		return time.Time{}
 	}
-	slices.SortStableFunc(due, func(a, b string) int { return asked(a).Compare(asked(b)) })
+	slices.SortStableFunc(due, func(a, b string) int { return requested(a).Compare(requested(b)) })
 	return due
 }
 
 // askAll asks for the list of projects, as an administrator may.
-func (n *names) askAll(ctx context.Context, api API, due []string) {
+func (n *names) requestAll(ctx context.Context, api API, due []string) {
 	list, err := api.ProjectNames(ctx)
 	n.list = time.Now().Add(nameAge)
 	if err != nil {
@@ -134,7 +134,7 @@ func (n *names) askAll(ctx context.Context, api API, due []string) {
 	}
 }
 
-func (n *names) askOne(ctx context.Context, api API, id string) {
+func (n *names) requestOne(ctx context.Context, api API, id string) {
 	name, err := api.ProjectName(ctx, id)
 	switch status := keystoneStatus(err); {
 	case err == nil:
@@ -156,9 +156,9 @@ func (n *names) askOne(ctx context.Context, api API, id string) {
 // answer notes a name.
 func (n *names) answer(id, name string) {
 	if p := n.answered(id); p != nil {
-		p.name, p.named = name, p.asked
+		p.name, p.named = name, p.requested
 	}
-	n.refused, n.failure, n.told = 0, nil, false
+	n.refused, n.failure, n.logged = 0, nil, false
 }
 
 // answered notes that there was an answer. It returns nil where there are too many projects.
@@ -171,7 +171,7 @@ func (n *names) answered(id string) *projectName {
 		p = &projectName{}
 		n.projects[id] = p
 	}
-	p.asked = time.Now()
+	p.requested = time.Now()
 	return p
 }
 
@@ -195,15 +195,15 @@ func (n *names) pause(err error) {
 
 // tell logs once why there are no names.
 func (n *names) tell() {
-	if !n.told && code(n.failure) != client.CodeCanceled {
-		n.told = true
+	if !n.logged && code(n.failure) != client.CodeCanceled {
+		n.logged = true
 		_ = level.Info(n.logger).Log("msg", "Keystone does not return the names of projects", "err", n.failure)
 	}
 }
 
 // publish shows the names that are not too old, and forgets the projects that nobody asks for any more.
 func (n *names) publish() {
-	maps.DeleteFunc(n.projects, func(_ string, p *projectName) bool { return age(p.asked) >= keepName })
+	maps.DeleteFunc(n.projects, func(_ string, p *projectName) bool { return age(p.requested) >= keepName })
 	shown := make(map[string]string, len(n.projects))
 	for id, p := range n.projects {
 		if p.name != "" && age(p.named) < keepName {
@@ -238,7 +238,7 @@ func (c *Cloud) resolve(s *Snapshot) {
 		return
 	}
 	members, owners := s.projects()
-	_ = c.names.resolve(context.Background(), c.api, slices.Concat(members, owners), maxNamesAsked)
+	_ = c.names.resolve(context.Background(), c.api, slices.Concat(members, owners), maxNamesRequested)
 }
 
 // projects are the IDs of the projects that a snapshot shows beside the credential's own, each once and sorted: members of images and

@@ -63,7 +63,7 @@ func TestAnAPIThatAsksToBeLeftAlone(t *testing.T) {
 		for i := range 3 {
 			s := b.scrape(t)
 			for _, img := range s.Images {
-				if img.Coverage != collector.Unread || code(img.Err) != "429" && code(img.Err) != client.CodeNotAsked {
+				if img.Coverage != collector.Unread || code(img.Err) != "429" && code(img.Err) != client.CodeNotRequested {
 					t.Fatalf("scrape %d: sight %d, %v", i, img.Coverage, img.Err)
 				}
 			}
@@ -188,7 +188,7 @@ func TestALimitOfRequestsIsFair(t *testing.T) {
 				switch {
 				case img.Coverage == collector.Complete:
 					seen[img.ID] = true
-				case code(img.Err) != client.CodeNotAsked && !strings.HasPrefix(code(img.Err), "not requested"):
+				case code(img.Err) != client.CodeNotRequested && !strings.HasPrefix(code(img.Err), "not requested"):
 					t.Errorf("scrape %d: %v", i, img.Err)
 				}
 			}

@@ -12,8 +12,8 @@ import (
 
 // prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
 func (r *run) prove(ctx context.Context) {
-	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && r.left() >= leastTime; {
-		alone := r.queue.quiet(ctx, max(r.left()/8, leastTime))
+	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && r.left() >= minTime; {
+		alone := r.queue.quiet(ctx, max(r.left()/8, minTime))
 		if !alone && r.queue.queued() && !r.ending() {
 			continue
 		}
@@ -45,7 +45,7 @@ func (r *run) missingEvidence(idle bool) []task {
 	if r.err != nil || r.noImageAPI() {
 		return nil
 	}
-	l := missingEvidence{run: r, wanted: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
+	l := missingEvidence{run: r, needProof: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
 	for _, t := range r.images {
 		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
 			l.image(t)
@@ -65,11 +65,11 @@ func (r *run) missingEvidence(idle bool) []task {
 type missingEvidence struct {
 	run *run
 
-	tasks    []task
-	again    []*image            // images whose record is to be read once more
-	wanted   map[rowsOf][]*image // images whose lists need a proof that such rows are visible
-	others   map[string]*image   // an image whose record may prove an administrator, by project
-	doubtful map[string]bool     // where that is lacking
+	tasks     []task
+	again     []*image            // images whose record is to be read once more
+	needProof map[rowsOf][]*image // images whose lists need a proof that such rows are visible
+	others    map[string]*image   // an image whose record may prove an administrator, by project
+	doubtful  map[string]bool     // where that is lacking
 }
 
 // rowsOf are the rows of lists in the view of one project: of its own images, or of others'.
@@ -89,10 +89,10 @@ func (l *missingEvidence) image(t *image) {
 		l.tasks = append(l.tasks, r.reads(t, &r.queue.first))
 		return
 	}
-	probed := t.probed != nil && !t.probed.asked && t.recordBegan.n < t.probed.end.n
-	if e.lacksSecondRecord() && !t.askedAgain || probed {
+	probed := t.probed != nil && !t.probed.recordRequested && t.recordBegan.n < t.probed.end.n
+	if e.lacksSecondRecord() && !t.recordRepeated || probed {
 		l.again = append(l.again, t)
-	} else if e.after == nil && e.foreign(time.Time{}) != nil && !t.askedAgain {
+	} else if e.after == nil && e.foreign(time.Time{}) != nil && !t.recordRepeated {
 		l.others[e.project()] = t
 	}
 	if !e.provenAdministrator() {
@@ -102,22 +102,22 @@ func (l *missingEvidence) image(t *image) {
 		return
 	}
 	rows := rowsOf{e.project(), e.ownImage()}
-	l.wanted[rows] = append(l.wanted[rows], t)
+	l.needProof[rows] = append(l.needProof[rows], t)
 	if e.hadRows && len(e.rows) == 0 && !t.checked.made() && !e.emptyCovered() {
 		former := t.seen.former
-		l.ask(e.view, probeImage, t.ID, betweenProbes, func(ctx context.Context) { r.probeImage(ctx, t, former) })
+		l.check(e.view, probeImage, t.ID, probeInterval, func(ctx context.Context) { r.probeImage(ctx, t, former) })
 	}
 }
 
 // ask adds a question that is to be asked once in a while.
-func (l *missingEvidence) ask(v *view, kind questionKind, about string, every time.Duration, question task) {
+func (l *missingEvidence) check(v *view, kind checkKind, about string, every time.Duration, check task) {
 	h := l.run.history
 	if !h.due(v, kind, about, every) {
 		return
 	}
 	l.tasks = append(l.tasks, func(ctx context.Context) {
 		if h.claim(v, kind, about, every) {
-			question(ctx)
+			check(ctx)
 		}
 	})
 }
@@ -125,7 +125,7 @@ func (l *missingEvidence) ask(v *view, kind questionKind, about string, every ti
 // probes adds a probe for each kind of rows that was not seen lately.
 func (l *missingEvidence) probes() {
 	r := l.run
-	for rows, images := range l.wanted {
+	for rows, images := range l.needProof {
 		v, kind := r.viewIn(rows.project), probeOthers
 		if rows.own {
 			kind = probeOwn
@@ -133,7 +133,7 @@ func (l *missingEvidence) probes() {
 		if last := v.rows(rows.own).last; last.run == r.id || last.recent() {
 			continue
 		}
-		l.ask(v, kind, rows.project, betweenProbes, func(ctx context.Context) { r.probe(ctx, rows.project, kind, images) })
+		l.check(v, kind, rows.project, probeInterval, func(ctx context.Context) { r.probe(ctx, rows.project, kind, images) })
 	}
 }
 
@@ -141,16 +141,16 @@ func (l *missingEvidence) probes() {
 func (l *missingEvidence) privates(project string, v *view) {
 	r := l.run
 	known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
-	every := betweenProbes
+	every := probeInterval
 	if v.privates() != privateUnknown {
 		every = privateRenewal
 	}
-	due := every == betweenProbes || age(known.at) >= privateRenewal
+	due := every == probeInterval || age(known.at) >= privateRenewal
 	if id := v.privateImage; id != "" && !r.hasPrivateMembers() && due {
-		l.ask(v, askPrivate, project, every, func(ctx context.Context) { r.requestPrivateMembers(ctx, project, id) })
+		l.check(v, checkPrivate, project, every, func(ctx context.Context) { r.requestPrivateMembers(ctx, project, id) })
 	}
-	if r.wantsPrivateLook(v) {
-		l.ask(v, lookAtPrivate, project, betweenLooks, func(ctx context.Context) { r.lookAtPrivate(ctx, project) })
+	if r.wantsPrivateSurvey(v) {
+		l.check(v, surveyPrivate, project, surveyInterval, func(ctx context.Context) { r.surveyPrivate(ctx, project) })
 	}
 }
 
@@ -162,9 +162,9 @@ func (l *missingEvidence) records() []task {
 		}
 	}
 	for _, t := range l.again {
-		t.askedAgain = true
+		t.recordRepeated = true
 		if t.probed != nil {
-			t.probed.asked = true
+			t.probed.recordRequested = true
 		}
 	}
 	return l.run.readAgain(l.again)
@@ -176,7 +176,7 @@ func (r *run) hasPrivateMembers() bool {
 }
 
 // wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it.
-func (r *run) wantsPrivateLook(v *view) bool {
+func (r *run) wantsPrivateSurvey(v *view) bool {
 	a := r.accessTo(v.project)
 	if r.opts.API == client.IMS || a == nil || !a.HasRole(r.opts.AdminRoles) {
 		return false

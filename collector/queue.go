@@ -32,8 +32,8 @@ type queue struct {
 	more        func()           // starts another worker
 	take        func(*slot) bool // waits for a slot, as long as the queue is not over
 
-	held   int     // slots; guarded by the slots' mu
-	wanted []*slot // likewise
+	held    int     // slots; guarded by the slots' mu
+	waiting []*slot // likewise
 }
 
 type task func(ctx context.Context)
@@ -144,13 +144,13 @@ func (q *queue) queued() bool { return len(q.first)+len(q.slow)+len(q.rest)+len(
 func (q *queue) alone() bool { return q.running == 1 && !q.queued() }
 
 // quiet lets a task wait until no other one is queued or running, as long as there is time for it, and reports whether that is so.
-func (q *queue) quiet(ctx context.Context, most time.Duration) bool {
+func (q *queue) quiet(ctx context.Context, timeout time.Duration) bool {
 	if q.alone() {
 		return true
 	}
 	idle := make(chan struct{})
 	q.idle = idle
-	q.wait(ctx, idle, most)
+	q.wait(ctx, idle, timeout)
 	q.idle = nil
 	return q.alone()
 }
@@ -163,19 +163,19 @@ func (q *queue) await(wait func()) {
 }
 
 // wait lets a task wait until something happens, while another one runs in its place. It returns early when ctx is done.
-func (q *queue) wait(ctx context.Context, event <-chan struct{}, most time.Duration) {
-	q.await(func() { q.replace(ctx, event, most) })
+func (q *queue) wait(ctx context.Context, event <-chan struct{}, timeout time.Duration) {
+	q.await(func() { q.replace(ctx, event, timeout) })
 }
 
 // pause is wait for a task that has given its turn away.
 func (q *queue) pause(ctx context.Context, d time.Duration) { q.replace(ctx, nil, d) }
 
 // replace starts a worker in place of one that waits without its turn.
-func (q *queue) replace(ctx context.Context, event <-chan struct{}, most time.Duration) {
+func (q *queue) replace(ctx context.Context, event <-chan struct{}, timeout time.Duration) {
 	q.more()
 	s := slotOf(ctx)
 	q.slots.give(s)
-	timer := time.NewTimer(most)
+	timer := time.NewTimer(timeout)
 	defer timer.Stop()
 	select {
 	case <-event:

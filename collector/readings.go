@@ -29,8 +29,8 @@ func (r *run) inTurns(t *image) bool {
 // waits reports whether the turn of an image has not come in this run. A turn that the end of the run's time cuts
 // off counts as none, since the image is the first of the next turns; but not twice in a row.
 func (r *run) waits(t *image) bool {
-	asked := t.membersErr != nil && !notRequested(t.membersErr) && (!t.cutOff || t.seen.timedOut)
-	return r.inTurns(t) && !t.membersRead && !asked && !t.notFound
+	attempted := t.membersErr != nil && !notRequested(t.membersErr) && (!t.cutOff || t.seen.timedOut)
+	return r.inTurns(t) && !t.membersRead && !attempted && !t.notFound
 }
 
 // waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than
@@ -96,9 +96,9 @@ func (r *run) readingOf(t *image, before reading) reading {
 	if v != notRead && v != unproven {
 		return reading{t, e, r.start}
 	}
-	told := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
+	responded := v != unproven && (t.membersErr != nil && answered(t.membersErr) || imageStatus(t.recordErr) == statusNotFound)
 	certain := r.served || !r.end.IsZero() && !r.noImageAPI()
-	if before.image == nil || told && certain {
+	if before.image == nil || responded && certain {
 		return reading{}
 	}
 	again := *t

@@ -12,19 +12,19 @@ import (
 // ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
 // requests for members.
 func (r *run) requestRecords() {
-	var lacking []*image
+	var missing []*image
 	for _, t := range r.images {
 		if t.record == nil && !t.verified {
-			lacking = append(lacking, t)
+			missing = append(missing, t)
 		}
 	}
-	order(lacking)
+	order(missing)
 	r.queue.add(&r.queue.first, func(ctx context.Context) {
 		how, why := byList, error(nil)
 		if r.opts.API == client.IMS {
 			how = oneByOne // its list takes no IDs
 		}
-		for chunk := range slices.Chunk(lacking, client.MaxImagesPerRequest) {
+		for chunk := range slices.Chunk(missing, client.MaxImagesPerRequest) {
 			how, why = r.requestChunk(ctx, chunk, how, why)
 		}
 	})
@@ -91,17 +91,17 @@ func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image
 }
 
 // listRecordsOf is listRecords for one of the lists.
-func (r *run) listRecordsOf(ctx context.Context, asked []*image, hidden bool) (missing []*image, err error) {
+func (r *run) listRecordsOf(ctx context.Context, requested []*image, hidden bool) (missing []*image, err error) {
 	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
-		return r.cloud.api.Images(ctx, ids(asked), hidden)
+		return r.cloud.api.Images(ctx, ids(requested), hidden)
 	})
 	if err != nil {
-		for _, t := range asked {
+		for _, t := range requested {
 			r.noteProbed(t, nil, began, err)
 		}
-		return asked, err
+		return requested, err
 	}
-	return r.setRecords(asked, images, began), nil
+	return r.setRecords(requested, images, began), nil
 }
 
 func ids(images []*image) []string {
@@ -116,9 +116,9 @@ func ids(images []*image) []string {
 func (r *run) requestRecord(t *image) {
 	t.recordFirst = true
 	switch {
-	case t.passed && t.requested:
+	case t.visited && t.requested:
 		r.queue.add(&r.queue.first, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // the error is noted there
-	case t.passed:
+	case t.visited:
 		r.enqueue(t, &r.queue.first)
 	}
 }
@@ -134,12 +134,12 @@ func (r *run) readRecord(ctx context.Context, t *image) error {
 }
 
 // setRecords notes the records that a list has and returns the images that it lacks.
-func (r *run) setRecords(asked []*image, images []client.Image, began moment) (missing []*image) {
+func (r *run) setRecords(requested []*image, images []client.Image, began moment) (missing []*image) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
 		found[images[i].ID] = &images[i]
 	}
-	for _, t := range asked {
+	for _, t := range requested {
 		if img := found[t.ID]; img != nil {
 			record := *img // alone: the list's others need not stay
 			r.setRecord(t, &record, began, nil)
@@ -173,7 +173,7 @@ func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 			t.unmatched = true
 		}
 	}
-	if t.queuedIn != nil || t.passed && r.wantsMembers(t) {
+	if t.queuedIn != nil || t.visited && r.wantsMembers(t) {
 		r.enqueue(t, r.placeOf(t))
 	}
 }

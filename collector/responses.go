@@ -11,7 +11,7 @@ var errNotRequested = errors.New("not requested: scrape deadline reached")
 
 // notRequested reports whether there was no time to ask, which says nothing of who would have answered.
 func notRequested(err error) bool {
-	return errors.Is(err, errNotRequested) || code(err) == client.CodeNotAsked
+	return errors.Is(err, errNotRequested) || code(err) == client.CodeNotRequested
 }
 
 // The HTTP status codes of the image API that something follows from.

@@ -45,13 +45,13 @@ func (r *Row) Expected() ExpectedMember {
 
 // Rows returns at most so many of an image's members and of those that are missing, in the order of the judgements, and how many it
 // left out. The image may be one of [Before].
-func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
+func (s *Snapshot) Rows(img *ImageSnapshot, limit int) (rows []Row, left int) {
 	missing := img.Missing()
 	total := len(img.Members) + len(missing)
-	rows = make([]Row, 0, min(total, most))
+	rows = make([]Row, 0, min(total, limit))
 	for judgement := UnexpectedMember; judgement <= ExpectedMemberSeen; judgement++ {
 		if judgement == MissingMember {
-			for i := 0; i < len(missing) && len(rows) < most; i++ {
+			for i := 0; i < len(missing) && len(rows) < limit; i++ {
 				m := &missing[i]
 				rows = append(rows, Row{
 					ID: labelValue(m.ID), Name: labelValue(s.opts.memberName(m.ID, m)), Type: string(m.Type), Judgement: judgement,
@@ -60,7 +60,7 @@ func (s *Snapshot) Rows(img *ImageSnapshot, most int) (rows []Row, left int) {
 			}
 			continue
 		}
-		for i := 0; i < len(img.Members) && len(rows) < most; i++ {
+		for i := 0; i < len(img.Members) && len(rows) < limit; i++ {
 			m := &img.Members[i]
 			if img.judge(img.Policy.find(m)) != judgement {
 				continue
@@ -106,9 +106,9 @@ func (s *ImageSnapshot) Open() bool {
 	return s.Record != nil && (s.Record.Visibility == client.Public || s.Record.Visibility == client.Community)
 }
 
-// Unasked reports whether the image may well have members, and nobody asked for them: among those that are not open to everyone,
+// Unrequested reports whether the image may well have members, and nobody asked for them: among those that are not open to everyone,
 // only a private one has none for sure.
-func (s *ImageSnapshot) Unasked() bool {
+func (s *ImageSnapshot) Unrequested() bool {
 	return s.Coverage == NotApplicable && !s.Open() && s.Record.Visibility != client.Private
 }
 

@@ -14,7 +14,7 @@ const (
 	// cutOffReserve is the end of a scrape's time, in which the requests that are still under way are cut off.
 	cutOffReserve = 20 * time.Millisecond
 	// leastTime is the least that a request is worth starting with.
-	leastTime = 50 * time.Millisecond
+	minTime = 50 * time.Millisecond
 )
 
 // run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue: a task, the
@@ -71,7 +71,7 @@ type imageSet struct {
 type observed struct {
 	views       map[string]*view         // by project
 	answeredFor map[ownerIn]bool         // whose images were answered
-	looks       map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
+	surveys     map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
 	moments     uint64                   // until now
 	noted       bool                     // nothing more is observed
 }
@@ -82,7 +82,7 @@ func newRun(c *Cloud, p *shardState, opts *Options, cancel context.CancelCauseFu
 		cloud: c, history: c.history, shard: p, opts: opts, queue: newQueue(c.slots, !c.configured(p.shard)),
 		lifetime:  lifetime{start: time.Now(), cancel: cancel, done: make(chan struct{})},
 		imageSet:  imageSet{images: make([]*image, 0, len(opts.Images)), byID: make(map[string]*image, len(opts.Images))},
-		observed:  observed{views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, looks: map[string]chan struct{}{}},
+		observed:  observed{views: map[string]*view{}, answeredFor: map[ownerIn]bool{}, surveys: map[string]chan struct{}{}},
 		discovery: newDiscovery(),
 	}
 	for _, img := range opts.Images {
@@ -200,11 +200,11 @@ func projectsOf(scopes []client.Scope) []string {
 func (r *run) left() time.Duration { return time.Until(r.deadline) }
 
 // late reports whether nearly all of the run's time is over, so that a request that gets no answer in the rest need not hang.
-func (r *run) late() bool { return r.left() < r.deadline.Sub(r.start)/10 }
+func (r *run) nearDeadline() bool { return r.left() < r.deadline.Sub(r.start)/10 }
 
 // request runs the requests of one question of a task, if there is time for them, and returns when they began. ask runs without the turn.
 func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (T, error)) (response T, began moment, err error) {
-	if r.left() < leastTime || ctx.Err() != nil {
+	if r.left() < minTime || ctx.Err() != nil {
 		return response, began, errNotRequested
 	}
 	slotOf(ctx).start()

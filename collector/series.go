@@ -107,12 +107,12 @@ type slab[T any] struct {
 	made int
 }
 
-const leastMade, mostMade = 16, 1024
+const minMade, maxMade = 16, 1024
 
 // take returns n that are zero.
 func (s *slab[T]) take(n int) []T {
 	if len(s.free) < n {
-		s.free = make([]T, max(n, min(max(s.made, leastMade), mostMade)))
+		s.free = make([]T, max(n, min(max(s.made, minMade), maxMade)))
 		s.made += len(s.free)
 	}
 	taken := s.free[:n:n]

@@ -76,10 +76,10 @@ func (s *slots) take(ctx context.Context, want *slot) bool {
 	}
 	q := want.queue
 	want.given = make(chan struct{})
-	if len(q.wanted) == 0 {
+	if len(q.waiting) == 0 {
 		s.waiting = append(s.waiting, q)
 	}
-	q.wanted = append(q.wanted, want)
+	q.waiting = append(q.waiting, want)
 	s.share()
 	s.mu.Unlock()
 
@@ -173,7 +173,7 @@ func (s *slots) next() *slot {
 		if !s.free(q) {
 			continue
 		}
-		for _, want := range q.wanted {
+		for _, want := range q.waiting {
 			best, late := &first, want.slow && s.slow >= s.limit/2
 			if late {
 				best = &slow
@@ -195,9 +195,9 @@ func (s *slots) next() *slot {
 // drop ends a wish. The caller holds mu.
 func (s *slots) drop(want *slot) {
 	q := want.queue
-	q.wanted = slices.DeleteFunc(q.wanted, func(w *slot) bool { return w == want })
+	q.waiting = slices.DeleteFunc(q.waiting, func(w *slot) bool { return w == want })
 	s.waiting = slices.DeleteFunc(s.waiting, func(w *queue) bool { return w == q })
-	if len(q.wanted) > 0 {
+	if len(q.waiting) > 0 {
 		s.waiting = append(s.waiting, q)
 	}
 }

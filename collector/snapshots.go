@@ -137,7 +137,7 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 		}
 	}
 	for i := range list {
-		list[i].limit(r.opts.Inbound.maxImages())
+		list[i].truncate(r.opts.Inbound.maxImages())
 	}
 	return list
 }

@@ -73,9 +73,9 @@ type view struct {
 	thirdOwner    string      // whose that was
 	privateImage  string      // the ID of one of them
 
-	images     observation     // some image was listed where everything that the view can see was asked for (E13)
-	lookOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
-	lookShared bool            // whether others share one of them
+	images       observation     // some image was listed where everything that the view can see was asked for (E13)
+	surveyOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
+	surveyShared bool            // whether others share one of them
 
 	refused   error       // what the last probe was answered that proved nothing
 	refusedAt observation // when
@@ -207,18 +207,18 @@ func (v *view) noteRefusal() {
 }
 
 // noteLook notes what a look at all that the view can see brought.
-func (v *view) noteLook(images []client.Image, at observation) {
+func (v *view) noteSurvey(images []client.Image, at observation) {
 	if v.images.later(at) != at {
 		return
 	}
-	v.images, v.lookOwners, v.lookShared = at, map[string]bool{}, false
+	v.images, v.surveyOwners, v.surveyShared = at, map[string]bool{}, false
 	for i := range images {
 		img := &images[i]
 		if img.Hidden {
 			continue
 		}
-		v.lookOwners[img.Owner] = true
-		v.lookShared = v.lookShared || img.Owner != v.project && img.Visibility == client.Shared
+		v.surveyOwners[img.Owner] = true
+		v.surveyShared = v.surveyShared || img.Owner != v.project && img.Visibility == client.Shared
 	}
 }
 
@@ -248,7 +248,7 @@ func (v *view) merge(o *view) {
 	}
 	v.privateImage = cmp.Or(v.privateImage, o.privateImage)
 	if o.images.made() && o.images.later(v.images) == o.images {
-		v.images, v.lookOwners, v.lookShared = o.images, o.lookOwners, o.lookShared
+		v.images, v.surveyOwners, v.surveyShared = o.images, o.surveyOwners, o.surveyShared
 	}
 	for own, rows := range map[*rowsSeen]*rowsSeen{&v.ownRows: &o.ownRows, &v.othersRows: &o.othersRows} {
 		own.note(rows.previous)

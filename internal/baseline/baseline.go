@@ -160,7 +160,7 @@ func inKeystone(name string) string {
 func incomplete(img *collector.ImageSnapshot) string {
 	known := img.Record != nil && img.Record.Visibility.Known()
 	switch {
-	case known && (img.Complete() || img.Coverage == collector.NotApplicable && !img.Unasked()):
+	case known && (img.Complete() || img.Coverage == collector.NotApplicable && !img.Unrequested()):
 		return ""
 	case img.Coverage == collector.Unread:
 		return cmp.Or(img.Why(), "members not read")

@@ -34,7 +34,7 @@ var mutations = []mutation{
 		new: `m.rowsDespite = !BROKEN && e.applies() != membersYes`,
 	},
 	{
-		rule: "E1", file: "collector/questions.go",
+		rule: "E1", file: "collector/checks.go",
 		old: `} else if len(t.members.Members) == 0 {`,
 		new: `} else if !BROKEN && len(t.members.Members) == 0 {`,
 	},
@@ -198,11 +198,11 @@ var mutations = []mutation{
 		old: `&& !e.recordBegan.Before(last.end)`,
 		new: `&& (BROKEN || !e.recordBegan.Before(last.end))`,
 	},
-	{rule: "E9", file: "collector/proof.go", old: `if r.wantsPrivateLook(v) {`, new: `if r.wantsPrivateLook(v) && !BROKEN {`},
+	{rule: "E9", file: "collector/proof.go", old: `if r.wantsPrivateSurvey(v) {`, new: `if r.wantsPrivateSurvey(v) && !BROKEN {`},
 	{
 		rule: "E9", file: "collector/proof.go",
-		old: `l.ask(v, lookAtPrivate, project, betweenLooks,`,
-		new: `l.ask(v, lookAtPrivate, project, map[bool]time.Duration{true: 0, false: betweenLooks}[BROKEN],`,
+		old: `l.check(v, surveyPrivate, project, surveyInterval,`,
+		new: `l.check(v, surveyPrivate, project, map[bool]time.Duration{true: 0, false: surveyInterval}[BROKEN],`,
 	},
 
 	// E10: rows of own images and of others' apart.
@@ -221,7 +221,7 @@ var mutations = []mutation{
 		old: `if last := v.rows(rows.own).last; last.run == r.id ||`,
 		new: `if last := v.rows(rows.own).last; BROKEN || last.run == r.id ||`,
 	},
-	{rule: "E10", file: "collector/questions.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
+	{rule: "E10", file: "collector/checks.go", old: `|| img.Owner != p.owner {`, new: `|| !BROKEN && img.Owner != p.owner {`},
 	{rule: "E10", file: "client/probe.go", old: `|| object.Title == "" {`, new: `|| !BROKEN && object.Title == "" {`},
 	{
 		rule: "E10", file: "client/probe.go",
@@ -265,9 +265,9 @@ var mutations = []mutation{
 	},
 	{rule: "E11", file: "collector/evidence.go", old: `rows.last.run == e.list.run`, new: `(BROKEN || rows.last.run == e.list.run)`},
 	{rule: "E11", file: "collector/view.go", old: `!rows.hidden.at.After(rows.last.at)`, new: `(BROKEN || !rows.hidden.at.After(rows.last.at))`},
-	{rule: "E11", file: "collector/questions.go", old: `apiErr.RowHidden {`, new: `apiErr.RowHidden && !BROKEN {`},
+	{rule: "E11", file: "collector/checks.go", old: `apiErr.RowHidden {`, new: `apiErr.RowHidden && !BROKEN {`},
 	{
-		rule: "E11", file: "collector/questions.go",
+		rule: "E11", file: "collector/checks.go",
 		old: `status != statusTooManyRequests {`,
 		new: `(BROKEN || status != statusTooManyRequests) {`,
 	},
@@ -300,7 +300,7 @@ var mutations = []mutation{
 	{rule: "E1", file: "collector/readings.go", old: `then.membersFor = r.opts.MembersFor`, new: `if !BROKEN {
 		then.membersFor = r.opts.MembersFor
 	}`},
-	{rule: "E11", file: "collector/questions.go", old: `return !ok || age(last) >= every`, new: `return BROKEN || !ok || age(last) >= every`},
+	{rule: "E11", file: "collector/checks.go", old: `return !ok || age(last) >= every`, new: `return BROKEN || !ok || age(last) >= every`},
 	{rule: "E11", file: "collector/proof.go", old: `last.recent() {`, new: `last.made() && (BROKEN || last.recent()) {`},
 	{
 		rule: "E11", file: "collector/imagehistory.go",
@@ -367,7 +367,7 @@ var mutations = []mutation{
 	},
 	{rule: "E13", file: "collector/listing.go", old: `case dropped:`, new: `case !BROKEN && dropped:`},
 	{
-		rule: "E13", file: "collector/questions.go",
+		rule: "E13", file: "collector/checks.go",
 		old: `if all && len(page.Images) > 0 {`,
 		new: `if all && (BROKEN || len(page.Images) > 0) {`,
 	},
@@ -411,8 +411,8 @@ var mutations = []mutation{
 	{rule: "E15", file: "collector/existence.go", old: `return r.ownerAnswered(t) ||`, new: `return BROKEN || r.ownerAnswered(t) ||`},
 	{
 		rule: "E15", file: "collector/imagehistory.go",
-		old: `between(m.began, began) >= leastBetweenLooks`,
-		new: `(BROKEN || between(m.began, began) >= leastBetweenLooks)`,
+		old: `between(m.began, began) >= minVanishInterval`,
+		new: `(BROKEN || between(m.began, began) >= minVanishInterval)`,
 	},
 	{rule: "E15", file: "collector/imagehistory.go", old: `!began.Before(m.end) &&`, new: `(BROKEN || !began.Before(m.end)) &&`},
 	{rule: "E15", file: "collector/left.go", old: `age(l.at) > keepLeft ||`, new: `!BROKEN && age(l.at) > keepLeft ||`},
@@ -423,8 +423,8 @@ var mutations = []mutation{
 	},
 	{
 		rule: "E15", file: "collector/inboundimage.go",
-		old: `if in.images[id] == nil && whole &&`,
-		new: `if !BROKEN && in.images[id] == nil && whole &&`,
+		old: `if in.images[id] == nil && complete &&`,
+		new: `if !BROKEN && in.images[id] == nil && complete &&`,
 	},
 	{rule: "E15", file: "collector/inboundhistory.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
 			next.known[id] = known

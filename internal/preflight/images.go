@@ -162,7 +162,7 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	}
 	apiErr, ok := errors.AsType[*client.Error](img.Err)
 	switch {
-	case !ok || apiErr.Code == client.CodeNotAsked:
+	case !ok || apiErr.Code == client.CodeNotRequested:
 		hint := "Raise scrape.timeout up to Prometheus' scrape_timeout, watch fewer images, or split the cloud into shards"
 		if e.Options.RefreshInterval > 0 {
 			hint = "Background collections have more time than this one. To read all images here, set " +

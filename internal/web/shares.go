@@ -262,7 +262,7 @@ func (e *entry) complete() bool {
 	case e.inbound != nil:
 		return e.inbound.known()
 	case img.Coverage == collector.NotApplicable:
-		return !img.Unasked()
+		return !img.Unrequested()
 	}
 	return img.Coverage == collector.Complete && !nameless(img) && knownVisibility(img)
 }

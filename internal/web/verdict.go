@@ -89,7 +89,7 @@ func severityOf(img *collector.ImageSnapshot) (severity, string) {
 		return unknown, "Incomplete"
 	case !knownVisibility(img):
 		return unknown, "Visibility unknown"
-	case img.Unasked():
+	case img.Unrequested():
 		return unknown, "Members not requested"
 	case img.Misplaced():
 		return warning, "Wrong visibility"
@@ -204,7 +204,7 @@ func seen(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	if img.Coverage == collector.NotApplicable {
 		switch {
 		case img.Open():
-		case img.Unasked():
+		case img.Unrequested():
 			lines = append(lines, "It is "+visible(string(img.Record.Visibility))+", and its members were not requested, so it is unknown "+
 				"who can use it.")
 		default:

@@ -12,75 +12,75 @@ import (
 )
 
 // question is something that is not asked in each run.
-type question struct {
-	kind  questionKind
+type check struct {
+	kind  checkKind
 	about string // a project or an image
 	view  uint64 // of which view: another one is asked anew
 }
 
-type questionKind int
+type checkKind int
 
 const (
-	probeOwn      questionKind = iota // for a row of one of the project's images
-	probeOthers                       // for a row of another project's image
-	probeImage                        // for a row of a list that became empty
-	askPrivate                        // for the members of a private image
-	lookAtAll                         // for what a view can see
-	lookAtPrivate                     // for private images of others
+	probeOwn      checkKind = iota // for a row of one of the project's images
+	probeOthers                    // for a row of another project's image
+	probeImage                     // for a row of a list that became empty
+	checkPrivate                   // for the members of a private image
+	surveyAll                      // for what a view can see
+	surveyPrivate                  // for private images of others
 )
 
 const (
-	betweenProbes   = time.Minute
-	betweenLooks    = 2 * time.Minute
+	probeInterval   = time.Minute
+	surveyInterval  = 2 * time.Minute
 	privateRenewal  = time.Hour
-	imagesPerLook   = 100
+	surveyLimit     = 100
 	maxProbesInARow = 3 // images that are shared no more when the probe comes
 )
 
 // due reports whether a question may be asked now that is to be asked once in a while, all shards together.
-func (h *History) due(v *view, kind questionKind, about string, every time.Duration) bool {
+func (h *History) due(v *view, kind checkKind, about string, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.isDue(question{kind, about, v.entered}, every)
+	return h.isDue(check{kind, about, v.entered}, every)
 }
 
 // isDue is due. The history is locked.
-func (h *History) isDue(q question, every time.Duration) bool {
-	last, ok := h.asked[q]
+func (h *History) isDue(q check, every time.Duration) bool {
+	last, ok := h.lastChecks[q]
 	return !ok || age(last) >= every
 }
 
 // claim is due, and notes that the question is asked now. Its task claims it: one that never runs takes nothing from other runs.
-func (h *History) claim(v *view, kind questionKind, about string, every time.Duration) bool {
+func (h *History) claim(v *view, kind checkKind, about string, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	q := question{kind, about, v.entered}
+	q := check{kind, about, v.entered}
 	if !h.isDue(q, every) {
 		return false
 	}
-	if len(h.asked) >= maxQuestions {
-		maps.DeleteFunc(h.asked, func(_ question, at time.Time) bool { return age(at) >= privateRenewal })
+	if len(h.lastChecks) >= maxChecks {
+		maps.DeleteFunc(h.lastChecks, func(_ check, at time.Time) bool { return age(at) >= privateRenewal })
 	}
-	h.asked[q] = time.Now()
+	h.lastChecks[q] = time.Now()
 	return true
 }
 
 // unclaim lets a question be asked again that had no answer.
-func (h *History) unclaim(v *view, kind questionKind, about string, err error) {
+func (h *History) unclaim(v *view, kind checkKind, about string, err error) {
 	if err == nil || imageStatus(err) != 0 {
 		return
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.asked, question{kind, about, v.entered})
+	delete(h.lastChecks, check{kind, about, v.entered})
 }
 
 // maxQuestions is from how many remembered questions on the old ones are forgotten.
-const maxQuestions = 10_000
+const maxChecks = 10_000
 
 // probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
 // would be.
-func (r *run) probe(ctx context.Context, project string, kind questionKind, images []*image) {
+func (r *run) probe(ctx context.Context, project string, kind checkKind, images []*image) {
 	for _, t := range images[:min(len(images), maxProbesInARow)] {
 		began := r.moment()
 		again, err := r.requestRow(ctx, project, t, randomMember())
@@ -139,12 +139,12 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 // probed is an answer of the probe that proves that rows of an image are visible. Of whose images that is, a record tells that is read
 // after it.
 type probed struct {
-	owner    string // before the probe
-	access   client.Access
-	at       observation
-	end      moment
-	asked    bool // for the record
-	answered bool // the request for the record was
+	owner           string // before the probe
+	access          client.Access
+	at              observation
+	end             moment
+	recordRequested bool // for the record
+	answered        bool // the request for the record was
 }
 
 // noteProbed notes what the probe shows, where a record that was read after it names the same owner. err is why no record was read.
@@ -190,9 +190,9 @@ func randomMember() string {
 func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 	if t := r.byID[id]; t != nil && !t.requested {
 		r.readMembers(ctx, t)
-		r.history.unclaim(r.viewIn(project), askPrivate, project, t.membersErr)
-		if e := r.evidence(t); !t.askedAgain && (e.read || e.forbidden && !e.onlyShared) {
-			t.askedAgain = true
+		r.history.unclaim(r.viewIn(project), checkPrivate, project, t.membersErr)
+		if e := r.evidence(t); !t.recordRepeated && (e.read || e.forbidden && !e.onlyShared) {
+			t.recordRepeated = true
 			_ = r.readRecord(ctx, t) // without it nothing is known
 		}
 		return
@@ -206,13 +206,13 @@ func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 		v.onlyShared = v.onlyShared.later(r.at(began))
 		return
 	case err != nil && !forbidden:
-		r.history.unclaim(v, askPrivate, project, err)
+		r.history.unclaim(v, checkPrivate, project, err)
 		return
 	}
 	img, err := r.record(ctx, id)
 	switch v := r.viewIn(project); {
 	case err != nil:
-		r.history.unclaim(v, askPrivate, project, err)
+		r.history.unclaim(v, checkPrivate, project, err)
 	case img.Visibility != client.Private:
 	case !forbidden:
 		v.privateListed = v.privateListed.later(r.at(began))
@@ -222,25 +222,25 @@ func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 }
 
 // look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
-func (r *run) look(ctx context.Context, project string) {
-	if under := r.looks[project]; under != nil {
+func (r *run) survey(ctx context.Context, project string) {
+	if under := r.surveys[project]; under != nil {
 		r.queue.wait(ctx, under, r.left())
 		return
 	}
-	r.looks[project] = make(chan struct{})
-	defer close(r.looks[project])
-	if r.history.claim(r.viewIn(project), lookAtAll, project, betweenLooks) {
-		r.readLook(ctx, project, lookAtAll, client.ImageQuery{As: project, Plain: true, Limit: imagesPerLook})
+	r.surveys[project] = make(chan struct{})
+	defer close(r.surveys[project])
+	if r.history.claim(r.viewIn(project), surveyAll, project, surveyInterval) {
+		r.readSurvey(ctx, project, surveyAll, client.ImageQuery{As: project, Plain: true, Limit: surveyLimit})
 	}
 }
 
 // lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
-func (r *run) lookAtPrivate(ctx context.Context, project string) {
-	r.readLook(ctx, project, lookAtPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: imagesPerLook})
+func (r *run) surveyPrivate(ctx context.Context, project string) {
+	r.readSurvey(ctx, project, surveyPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: surveyLimit})
 }
 
-func (r *run) readLook(ctx context.Context, project string, kind questionKind, q client.ImageQuery) {
-	all := kind == lookAtAll
+func (r *run) readSurvey(ctx context.Context, project string, kind checkKind, q client.ImageQuery) {
+	all := kind == surveyAll
 	page, began, err := r.page(ctx, q, "")
 	v := r.viewIn(project)
 	r.history.unclaim(v, kind, project, err)
@@ -251,6 +251,6 @@ func (r *run) readLook(ctx context.Context, project string, kind questionKind, q
 		r.noteRecord(&page.Images[i], began)
 	}
 	if all && len(page.Images) > 0 {
-		v.noteLook(page.Images, r.at(began))
+		v.noteSurvey(page.Images, r.at(began))
 	}
 }
