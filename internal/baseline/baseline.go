@@ -1,5 +1,5 @@
-// Package baseline prints who can use which image now, as entries of images in exporter.yml. Only what was read completely has an
-// entry: any other would approve what nobody has seen.
+// Package baseline prints who can use which image now, as entries of images in exporter.yml. Only an image that was
+// read completely has an entry: any other entry would approve what nobody has seen.
 package baseline
 
 import (
@@ -17,16 +17,16 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// timeout bounds the collection of a cloud that has no scrape.timeout. It is the longest that a collection may take, because no
+// timeout limits the run of a cloud that has no scrape.timeout. It is the longest that a run may take, because no
 // Prometheus waits for this one.
 const timeout = 2 * time.Minute
 
-// longestID is the longest ID of a member that is certainly not one that the client has cut.
+// longestID is the length in bytes up to which a member's ID was certainly not shortened by the client.
 const longestID = 252
 
-// Print collects each cloud once, or only the one called name, and writes its list to w. The list of one cloud can be loaded as it
-// is. Those of several clouds are a document that no key of exporter.yml accepts, because images of one cloud must not be looked for in
-// another. The error says what was not read.
+// Print collects each cloud once, or only the one called name, and writes its list to w. The list of one cloud can be
+// loaded as it is. Those of several clouds are a document that no key of exporter.yml accepts, because images of one
+// cloud must not be requested from another. The error has what was not read.
 func Print(ctx context.Context, clouds []*collector.Cloud, name string, w io.Writer) error {
 	clouds, err := choose(clouds, name)
 	if err != nil {
@@ -76,14 +76,14 @@ func choose(clouds []*collector.Cloud, name string) ([]*collector.Cloud, error) 
 	return nil, fmt.Errorf("--print-expected=%s: no such cloud: write one of %s", name, strings.Join(names, ", "))
 }
 
-// list is what is printed of a cloud.
+// list is what is printed for a cloud.
 type list struct {
 	*collector.Snapshot
 	entries  []entry
-	judged   int      // images without an entry, because the configuration expects just what they are
+	judged   int      // images without an entry, because they are as the configuration expects
 	unread   []unread // images without an entry, because they were not read completely
 	problems []string
-	projects map[string]string // the names of the credential's own ones, by ID
+	projects map[string]string // names of the credential's own projects, by ID
 }
 
 // entry is an image whose members and visibility are known.
@@ -128,8 +128,9 @@ func compare(a, b *collector.ImageSnapshot) int {
 	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 }
 
-// policy expects an image as it is, each member with its name if that is known. The entry replaces what the configuration has of the
-// image, so what that says of its members and its visibility stays: an approval ends when it did.
+// policy returns a policy that expects an image as it is, each member with its name if that is known. The entry
+// replaces the image's configuration, so it keeps the configured visibility, and the end and note of each configured
+// member.
 func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	list := make([]collector.ExpectedMember, 0, len(img.Members))
 	for i := range img.Members {
@@ -148,7 +149,7 @@ func (l *list) policy(img *collector.ImageSnapshot) collector.Policy {
 	return p
 }
 
-// inKeystone is a name that Keystone has. Whoever owns the project chose it.
+// inKeystone marks a name as one in Keystone, which the project's owner chose.
 func inKeystone(name string) string {
 	if name == "" {
 		return ""
@@ -156,7 +157,7 @@ func inKeystone(name string) string {
 	return strconv.Quote(name) + " in Keystone"
 }
 
-// incomplete says why it is not known who can use the image, or "".
+// incomplete returns why it is not known who can use the image, or "".
 func incomplete(img *collector.ImageSnapshot) string {
 	known := img.Record != nil && img.Record.Visibility.Known()
 	switch {
@@ -174,7 +175,7 @@ func incomplete(img *collector.ImageSnapshot) string {
 	return "a member has no ID"
 }
 
-// unusable says why exporter.yml cannot have the entry, or "".
+// unusable returns why exporter.yml cannot have the entry, or "".
 func (e *entry) unusable() string {
 	opts := collector.DefaultOptions()
 	opts.Name = "any"
@@ -193,7 +194,7 @@ func (e *entry) unusable() string {
 	return ""
 }
 
-// findProblems says what keeps the list from having every image.
+// findProblems returns why the list may not have every image.
 func (l *list) findProblems() (problems []string) {
 	for _, p := range collector.Problems(l.Snapshot) {
 		if !p.Incomplete() || p.Images > 0 || p.Kind == collector.InboundIncomplete {

@@ -43,7 +43,7 @@ func render(lists []*list) string {
 	return p.String()
 }
 
-// list writes a cloud's list. A cloud of several has it under images.
+// list writes a cloud's list. With several clouds, it is under the key images.
 func (p *printer) list(l *list) {
 	p.line("# Cloud %s at %s. Entries: %d, left out because all is as expected: %d, without an entry: %d.",
 		l.Cloud, l.Start.UTC().Format(time.RFC3339), len(l.entries), l.judged, len(l.unread))
@@ -105,7 +105,7 @@ func (p *printer) entry(e *entry) {
 	}
 }
 
-// Entry returns an entry of images in exporter.yml that says what a policy does. The name is a comment.
+// Entry returns an entry of images in exporter.yml with a policy. The name is a comment.
 func Entry(id, name string, policy collector.Policy) string {
 	var p printer
 	p.line("- id: %s%s", quoted(id), comment(name))
@@ -149,10 +149,10 @@ func join[T ~string](list []T) string {
 	return strings.Join(texts, ", ")
 }
 
-// quoted returns a text as YAML reads it back, whatever it looks like: a number, a key, another text on the screen.
+// quoted quotes a text so that YAML reads it back unchanged, even if it looks like a number, a key or another text.
 func quoted(s string) string { return strconv.QuoteToASCII(s) }
 
-// comment returns a text as the end of a line.
+// comment returns a text as a comment at the end of a line.
 func comment(s string) string {
 	if s == "" {
 		return ""
@@ -160,7 +160,7 @@ func comment(s string) string {
 	return "  # " + printable(s)
 }
 
-// printable keeps a text in its line, and from controlling a terminal.
+// printable keeps a text on one line, and prevents it from controlling a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

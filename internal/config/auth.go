@@ -10,18 +10,18 @@ import (
 	"glance_share_exporter/client"
 )
 
-// credential is what a kind of auth comes to.
+// credential is the result of a kind of auth.
 type credential struct {
 	login     login // nil: no token is sent
 	keys      client.KeySource
 	metadata  *client.MetadataOptions
 	projectID string
-	// What is used where exporter.yml does not say it.
+	// Defaults for what exporter.yml does not set.
 	region, iface, endpoint string
 	tls                     tlsFiles
 }
 
-// connection is what a kind of auth may want to know of the rest of the entry.
+// connection is what a kind of auth may use of the rest of the entry.
 type connection struct {
 	endpoint, region string
 	projects         bool // there are several
@@ -40,7 +40,7 @@ func (f failed) options() (gophercloud.AuthOptions, *problem) {
 	return gophercloud.AuthOptions{}, f.problem
 }
 
-// auth is c's login for [client.Options].
+// auth returns c's login for [client.Options].
 func (c credential) auth() func() (gophercloud.AuthOptions, error) {
 	if c.login == nil {
 		return nil
@@ -67,7 +67,7 @@ func (c Cloud) Auth() string {
 	return strings.Join(names, "")
 }
 
-// kinds are those that are there: one, where there is no mistake.
+// kinds returns the kinds of auth that are set: one, unless there is a mistake.
 func (a *auth) kinds() (kinds []authKind, names []string) {
 	add := func(name string, kind authKind, there bool) {
 		if there {
@@ -85,7 +85,7 @@ func (a *auth) kinds() (kinds []authKind, names []string) {
 	return kinds, names
 }
 
-// projectID is the project_id that is written, if any.
+// projectID returns the project_id that is set, if any.
 func (a *auth) projectID() field {
 	switch {
 	case a.Password != nil:
@@ -117,7 +117,7 @@ func (n *noneAuth) credential(connection) (credential, *problem) {
 	return credential{projectID: n.ProjectID}, nil
 }
 
-// checkURL returns what is wrong with a URL, or nothing. field is the key of exporter.yml that such a URL has.
+// checkURL returns what is wrong with a URL, or "". field is the key of such a URL in exporter.yml.
 func checkURL(field, raw string) string {
 	if bad, ok := errors.AsType[*client.OptionError](client.CheckURL(field, raw)); ok {
 		return bad.Problem
@@ -125,7 +125,7 @@ func checkURL(field, raw string) string {
 	return ""
 }
 
-// enumerate makes "a, b and c" of a list.
+// enumerate joins a list, as in "a, b and c".
 func enumerate(names []string, last string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

@@ -15,11 +15,11 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// builder makes options of a decoded document, completes the document with the defaults, and collects the mistakes.
+// builder converts a decoded document to options, completes the document with the defaults, and collects the mistakes.
 type builder struct {
 	*walker
 	doc      *document
-	name     string // of the file; relative paths begin at its directory
+	name     string // of the file; relative paths are relative to its directory
 	problems []*problem
 	warnings []*problem
 	unusual  map[string]bool // IDs that have a warning
@@ -33,7 +33,7 @@ func (b *builder) add(path, format string, args ...any) {
 	b.problems = append(b.problems, b.problemAt(path, format, args...))
 }
 
-// warn is about something that may be right.
+// warn adds a warning about something that may be right.
 func (b *builder) warn(path, format string, args ...any) {
 	b.warnings = append(b.warnings, b.problemAt(path, format, args...))
 }
@@ -51,7 +51,7 @@ func (b *builder) warningLines(name string) (lines []string) {
 	return lines
 }
 
-// first returns the mistake nearest to the top of the file, or that of another file, or nil.
+// first returns the mistake nearest to the top of the file, else one in another file, or nil.
 func (b *builder) first() *problem {
 	if len(b.problems) == 0 {
 		return nil
@@ -59,7 +59,7 @@ func (b *builder) first() *problem {
 	return slices.MinFunc(b.problems, (*problem).compare)
 }
 
-// sources are the paths of the files that the document names, or is completed by.
+// sources returns the paths of the files that the document refers to or is completed by.
 func (b *builder) sources() []string {
 	files := slices.Clone(b.imageFiles)
 	for _, f := range b.files {
@@ -112,7 +112,7 @@ func (b *builder) scrape() {
 	b.addOption("", client.Options{Settings: client.Settings{RequestsPerSecond: *b.doc.Scrape.PerSecond}, Auth: noLogin}.Validate())
 }
 
-// noLogin stands for a credential where there is none to check.
+// noLogin replaces a credential where there is none to check.
 func noLogin() (gophercloud.AuthOptions, error) {
 	return gophercloud.AuthOptions{}, errors.New("no credential")
 }
@@ -131,7 +131,7 @@ func (b *builder) memberNames() {
 	}
 }
 
-// resolve makes the paths of files begin at the file's directory.
+// resolve resolves the paths of files against the file's directory.
 func (b *builder) resolve() {
 	for _, f := range b.files {
 		f.value.SetString(expand(filepath.Dir(b.name), f.value.String()))
@@ -169,7 +169,7 @@ func (b *builder) cloud(path string, e *entry) Cloud {
 		globs: e.ImagesFiles, imagesFiles: files,
 	}
 	b.addOption(path, c.Client.Validate())
-	if e.Discover == nil || len(e.Discover) > 0 { // else rules has told it
+	if e.Discover == nil || len(e.Discover) > 0 { // else rules has reported it
 		b.addOption(path, c.Collector.Validate())
 	}
 	if b.checkHTTP(path, e) && bad == nil {
@@ -258,7 +258,7 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	return o
 }
 
-// addOption adds what an option's owner finds wrong with it.
+// addOption adds the problem that the package of an option found.
 func (b *builder) addOption(path string, err error) {
 	bad, ok := errors.AsType[*client.OptionError](err)
 	if !ok {
@@ -267,7 +267,7 @@ func (b *builder) addOption(path string, err error) {
 	at := joinKey(path, bad.Field)
 	if _, ok := b.lines[at]; !ok {
 		if _, ok := b.lines[bad.Field]; ok && strings.HasPrefix(bad.Field, "scrape.") {
-			at = bad.Field // it came from there
+			at = bad.Field // the value is from there
 		}
 	}
 	b.add(at, "%s", bad.Problem)

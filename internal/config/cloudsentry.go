@@ -13,8 +13,8 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// cloudsEntry is a cloud of clouds.yaml with what other files and its region say of it, as openstacksdk puts them together.
-// gophercloud knows neither the values of regions nor the settings of a single service.
+// cloudsEntry is a cloud of clouds.yaml, merged with its settings in other files and in its region as openstacksdk
+// does. gophercloud supports neither the values of regions nor the settings of a single service.
 type cloudsEntry struct {
 	path, name string // of clouds.yaml, and of the cloud in it
 
@@ -61,7 +61,7 @@ func (e *cloudsEntry) problemf(format string, args ...any) *problem {
 	return problemf("clouds_yaml", "cloud %s of %s: %s", e.name, e.path, fmt.Sprintf(format, args...))
 }
 
-// readCloudsEntry reads an entry and the files beside it. region is what exporter.yml says of it.
+// readCloudsEntry reads an entry and the files beside it. region is the one in exporter.yml.
 func readCloudsEntry(path, name, region string) (*cloudsEntry, *problem) {
 	layers, bad := readLayers(path, name)
 	if bad != nil {
@@ -95,7 +95,7 @@ func readCloudsEntry(path, name, region string) (*cloudsEntry, *problem) {
 	return e, e.check(region)
 }
 
-// layer is what one file says of a cloud.
+// layer is the settings of a cloud in one file.
 type layer struct {
 	path string
 	node *yaml.Node
@@ -108,7 +108,7 @@ func (l layer) decode(e *cloudsEntry) *problem {
 	return nil
 }
 
-// readLayers returns what clouds.yaml and the secure.yaml beside it say of a cloud.
+// readLayers returns the settings of a cloud in clouds.yaml and in the secure.yaml beside it.
 func readLayers(path, name string) ([]layer, *problem) {
 	all, bad := readClouds(path, "clouds")
 	if bad != nil {
@@ -175,8 +175,8 @@ func (e *cloudsEntry) readProfile(profile string) (*layer, *problem) {
 	return &layer{path, &node}, nil
 }
 
-// chooseRegion applies the settings of the region. openstacksdk takes the first where none is chosen, but then the password would go
-// to the Keystone of a region that nobody named.
+// chooseRegion applies the settings of the region. If none of several is chosen, it fails: openstacksdk uses the first,
+// but then the password would be sent to the Keystone of a region that nobody chose.
 func (e *cloudsEntry) chooseRegion(name string) *problem {
 	if len(e.Regions) == 0 {
 		return nil
@@ -205,7 +205,7 @@ func (e *cloudsEntry) chooseRegion(name string) *problem {
 	return layer{e.path, &values}.decode(e)
 }
 
-// check refuses what would be ignored, and what cannot be used. region is what exporter.yml says.
+// check refuses what would be ignored, and what cannot be used. region is the one in exporter.yml.
 func (e *cloudsEntry) check(region string) *problem {
 	switch {
 	case e.ImageEndpoint != "" && e.ImageEndpointOverride == "":
@@ -243,7 +243,7 @@ func (e *cloudsEntry) iface() string {
 
 func (e *cloudsEntry) tls() tlsFiles {
 	verify, insecure := true, false
-	_, _ = e.Verify.Decode(&verify), e.Insecure.Decode(&insecure) // check has looked at them
+	_, _ = e.Verify.Decode(&verify), e.Insecure.Decode(&insecure) // check has validated them
 	return tlsFiles{ca: home(e.CACert), cert: home(e.Cert), key: home(e.Key), insecure: insecure || !verify}.or(envTLS())
 }
 
@@ -262,7 +262,7 @@ func (e *cloudsEntry) checkTLS(tls tlsFiles) *problem {
 	return nil
 }
 
-// options are those of the login.
+// options returns the options of the login.
 func (e *cloudsEntry) options(tls tlsFiles) (gophercloud.AuthOptions, *problem) {
 	none := gophercloud.AuthOptions{}
 	if e.Auth == nil {

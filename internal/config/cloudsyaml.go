@@ -9,7 +9,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// files are what an entry may be read from, as far as they can be found.
+// files returns the files that an entry may be read from, as far as they can be found.
 func (c *cloudsYAMLAuth) files() []string {
 	path := c.File
 	if path == "" {
@@ -25,8 +25,8 @@ func (c *cloudsYAMLAuth) files() []string {
 	return files
 }
 
-// credential reads the cloud's entry of clouds.yaml. The environment has no say in it, but for OS_CACERT, OS_CERT and OS_KEY
-// where no file has such a thing.
+// credential reads the cloud's entry of clouds.yaml. The environment changes nothing in it, except that OS_CACERT,
+// OS_CERT and OS_KEY apply where no file has such a setting.
 func (c *cloudsYAMLAuth) credential(conn connection) (credential, *problem) {
 	if c.Cloud == "" {
 		return credential{}, problemf("clouds_yaml.cloud", "is required: write the name of a cloud in clouds.yaml")
@@ -72,7 +72,7 @@ func (l cloudsLogin) options() (gophercloud.AuthOptions, *problem) {
 	return e.options(l.tls)
 }
 
-// locate finds a file where other OpenStack clients look for it.
+// locate finds a file where other OpenStack clients search for it. If only is set, it is the one path to check.
 func locate(name, only string) (string, *problem) {
 	places := []string{only}
 	if only == "" {

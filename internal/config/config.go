@@ -1,10 +1,9 @@
 // Package config reads exporter.yml: it decodes strictly, fills in the defaults, checks everything that can be checked
-// without a network, and hands out ready options for the packages collector and client. What [Load] returned once is
-// valid; nobody needs to check it again. It does not watch the file and makes no request.
+// without a network, and returns options for the packages collector and client. What [Load] returns is valid and need
+// not be checked again. The package does not watch the file and sends no request.
 //
-// The one thing to know: an error is one line for a tired operator, with file, line, key, what is wrong and what to
-// write instead, and neither an error nor [Config.Redacted] ever carries a secret. So no text of a YAML library is
-// passed on where it could quote a value.
+// An error is one line for an operator, with file, line, key, what is wrong and what to write instead. Neither an error
+// nor [Config.Redacted] ever contains a secret, so no text of a YAML library is returned where it could quote a value.
 package config
 
 import (
@@ -22,11 +21,11 @@ import (
 // Config is a valid exporter.yml.
 type Config struct {
 	Clouds []Cloud
-	// Files are the paths of all files that it was made of, those of secrets too. A file need not exist.
+	// Files are the paths of all files that it was read from, including those of secrets. A file need not exist.
 	Files []string
-	// Globs are those of images_files. A file that is new to one of them is a change.
+	// Globs are those of images_files. A new file that matches one of them is a change.
 	Globs []string
-	// Warnings are about what may be right or a mistake. Each is one line, as that of a [LoadError].
+	// Warnings are about what may be a mistake. Each is one line, like that of a [LoadError].
 	Warnings []string
 
 	doc document // with the defaults filled in
@@ -35,7 +34,7 @@ type Config struct {
 // LoadError is why a configuration was not loaded.
 type LoadError struct {
 	text string
-	// Files and Globs are what was looked at, as those of [Config].
+	// Files and Globs are like those of [Config], as far as they are known.
 	Files, Globs []string
 	// Err is why exporter.yml itself could not be read; nil if it was.
 	Err error
@@ -48,10 +47,10 @@ func (e *LoadError) Unwrap() error { return e.Err }
 
 // Cloud is one entry of clouds.
 type Cloud struct {
-	// Collector is ready.
+	// Collector is complete.
 	Collector collector.Options
-	// Client is ready but for Transport, Secrets, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and the
-	// environment anew at each call; it may be called concurrently.
+	// Client is complete except for Transport, Secrets, Observer and UserAgent. Its Auth reads secrets, clouds.yaml and
+	// the environment again at each call; it may be called concurrently.
 	Client client.Options
 	// Projects is whether there may be several projects, so that the client is a [client.Projects].
 	Projects bool
@@ -61,14 +60,14 @@ type Cloud struct {
 
 	imagesFiles map[string][]string         // the IDs of the images in each file
 	globs       []string                    // of images_files
-	http        promconfig.HTTPClientConfig // with what clouds.yaml or the environment say of TLS
+	http        promconfig.HTTPClientConfig // with the TLS settings of clouds.yaml or the environment
 }
 
-// Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again, and a
-// pipe can be read only once. Its error is a *[LoadError], one line, and begins with path, as given, and the line of the
-// first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". For a mistake in a file of
-// images_files it begins with that file: "teams/a.yml:3: [1].id: ...". What cannot be decoded is told before what does not
-// fit together.
+// Load reads and validates the file at path, which must be a regular file of at most 16 MiB: a reload reads it again,
+// and a pipe can be read only once. Its error is a *[LoadError], one line, and begins with path, as given, and the line
+// of the first mistake: "exporter.yml:12: clouds[0].images[1].id: <what is wrong>: <what to write instead>". For a
+// mistake in a file of images_files it begins with that file: "teams/a.yml:3: [1].id: ...". What cannot be decoded is
+// reported before what is inconsistent.
 func Load(path string) (*Config, error) {
 	text, err := ReadFile(path)
 	var instead string

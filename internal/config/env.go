@@ -49,12 +49,12 @@ func (e *envAuth) credential(connection) (credential, *problem) {
 	return cred, nil
 }
 
-// oldVariables have other names than the settings of clouds.yaml.
+// oldVariables are the variables whose names differ from the settings of clouds.yaml.
 var oldVariables = map[string][]string{
 	"user_id": {"OS_USERID"}, "token": {"OS_AUTH_TOKEN"}, "project_id": {"OS_TENANT_ID"}, "project_name": {"OS_TENANT_NAME"},
 }
 
-// options reads the variables that other OpenStack clients read. gophercloud's own reader does not know the domains'.
+// options reads the variables that other OpenStack clients read. gophercloud's own reader ignores those of domains.
 func (*envAuth) options() (gophercloud.AuthOptions, *problem) {
 	o := loginOptions(func(names ...string) string {
 		var value string
@@ -101,7 +101,7 @@ func env(names ...string) string {
 	return value
 }
 
-// interfaceName makes public of publicURL, as the v2.0 catalog called it.
+// interfaceName returns public for publicURL, its name in the v2.0 catalog.
 func interfaceName(s string) string { return strings.TrimSuffix(s, "URL") }
 
 func knownInterface(s string) bool {

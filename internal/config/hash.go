@@ -10,11 +10,11 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// hashBits is how many bits of a whole number Prometheus keeps.
+// hashBits is how many bits of an integer Prometheus keeps.
 const hashBits = 53
 
-// hash is a hash of what a cloud's configuration watches and expects, for [collector.Options].ConfigHash. It is the same after a restart.
-// Names of images and members, notes, and secrets are no part of it.
+// hash returns a hash of what a cloud's configuration watches and expects, for [collector.Options].ConfigHash. It is
+// the same after a restart. It does not depend on names of images and members, notes, and secrets.
 func (e *entry) hash(o *collector.Options) uint64 {
 	watched := struct {
 		Scope                  string
@@ -35,13 +35,13 @@ func (e *entry) hash(o *collector.Options) uint64 {
 		watched.Inbound = &collector.Inbound{Owners: nameless(o.Inbound.Owners), MaxImages: o.Inbound.MaxImages}
 	}
 	sum := fnv.New64a()
-	_ = json.NewEncoder(sum).Encode(watched) // every value can be encoded, and a hash takes everything
+	_ = json.NewEncoder(sum).Encode(watched) // every value can be encoded, and a hash never fails
 	return sum.Sum64() >> (64 - hashBits)
 }
 
-// scope is what decides which images the credential sees. Secrets are hidden as they are in /config.
+// scope returns the settings that decide which images the credential sees. Secrets are hidden as in /config.
 func (e *entry) scope() string {
-	text, _ := yaml.Marshal(struct { // which was YAML before
+	text, _ := yaml.Marshal(struct { // cannot fail: it was decoded from YAML
 		API                         string
 		Auth                        auth
 		Projects                    projectList
@@ -51,7 +51,7 @@ func (e *entry) scope() string {
 	return string(text)
 }
 
-// nameless returns a copy of expected members without their names and notes. nil stays nil, which is not an empty list.
+// nameless returns a copy of expected members without their names and notes. nil stays nil, not an empty list.
 func nameless(list []collector.ExpectedMember) []collector.ExpectedMember {
 	list = slices.Clone(list)
 	for i := range list {

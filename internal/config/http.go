@@ -10,8 +10,8 @@ import (
 	promconfig "github.com/prometheus/common/config"
 )
 
-// NewTransport returns a new transport made of the http block. Where that says nothing of the CA, of the client's
-// certificate, or of TLS at all, it goes by clouds.yaml or the environment. It follows no redirects.
+// NewTransport returns a new transport for the http block. Where the block has no CA, no client certificate, or no
+// tls_config, the settings of clouds.yaml or the environment apply. It follows no redirects.
 func (c Cloud) NewTransport() (http.RoundTripper, error) { return c.newTransport() }
 
 // NewFreshTransport is NewTransport with a new connection for each request.
@@ -22,7 +22,7 @@ func (c Cloud) NewFreshTransport() (http.RoundTripper, error) {
 func (c Cloud) newTransport(opts ...promconfig.HTTPClientOption) (http.RoundTripper, error) {
 	cfg := c.http
 	if cfg.OAuth2 != nil {
-		o := *cfg.OAuth2 // the transport keeps its proxy in it
+		o := *cfg.OAuth2 // the transport stores its proxy in it
 		cfg.OAuth2 = &o
 	}
 	next, err := promconfig.NewRoundTripperFromConfig(cfg, c.Collector.Name, opts...)
@@ -32,7 +32,7 @@ func (c Cloud) newTransport(opts ...promconfig.HTTPClientOption) (http.RoundTrip
 	return &secretFileTransport{next: next, secrets: c.secrets, path: cfg.OAuth2.ClientSecretFile, id: cfg.OAuth2.ClientID}, nil
 }
 
-// checkHTTP reports whether the http block makes sense, and can read its files.
+// checkHTTP reports whether the http block is valid and its files can be read.
 func (b *builder) checkHTTP(path string, e *entry) bool {
 	h := &e.HTTP
 	path += ".http"
@@ -64,7 +64,7 @@ func (b *builder) checkHTTP(path string, e *entry) bool {
 	return len(b.problems) == before
 }
 
-// httpTexts are what prometheus/common says, which has no remedy, and what is said instead.
+// httpTexts has messages of prometheus/common, which have no remedy, and their replacements.
 var httpTexts = []struct{ says, text string }{
 	{`, (\S+) & \S+_ref\b`, " & $1"},
 	{`^at most one of (.*) must be configured.*$`, "has more than one of $1: keep only one"},
@@ -83,7 +83,7 @@ var httpTexts = []struct{ says, text string }{
 	{` & `, " and "},
 }
 
-// httpProblem says what is wrong with an http block, and what to do.
+// httpProblem returns what is wrong with an http block, and what to do.
 func httpProblem(err error) string {
 	says := oneLine(err.Error())
 	text := says
@@ -96,7 +96,7 @@ func httpProblem(err error) string {
 	return text
 }
 
-// readableAs returns an error unless a file can be read as what a key of the http block names: PEM, or a secret.
+// readableAs returns an error unless a file can be read as what a key of the http block refers to: PEM, or a secret.
 func readableAs(key, path string) error {
 	switch key {
 	case "ca_file", "cert_file", "key_file", "client_certificate_key_file":
@@ -124,13 +124,13 @@ func (b *builder) checkTokenURL(path, raw string) {
 	}
 }
 
-// tlsFiles are the settings of TLS that clouds.yaml and the environment have.
+// tlsFiles are the TLS settings of clouds.yaml and the environment.
 type tlsFiles struct {
 	ca, cert, key string
 	insecure      bool
 }
 
-// fill completes an http block. Verification is only turned off where that block has no tls_config at all.
+// fill completes an http block. Verification is disabled only if all is set, where the block has no tls_config.
 func (t tlsFiles) fill(c *promconfig.TLSConfig, all bool) {
 	if c.CA == "" && c.CAFile == "" && c.CARef == "" {
 		c.CAFile = t.ca

@@ -20,10 +20,10 @@ type globList []string
 
 func (globList) wanted() string { return "a list such as [teams/*.yml]" }
 
-// origin is where an image of images_files is written.
+// origin is the place of an image in images_files.
 type origin struct{ file, path string }
 
-// locate makes a problem one of the file in which its image is written.
+// locate moves a problem to the file that has its image.
 func (b *builder) locate(p *problem) *problem {
 	for image := p.path; image != ""; image = parent(image) {
 		if from, ok := b.origins[image]; ok {
@@ -78,7 +78,7 @@ func (b *builder) imagesFile(path, at, file string, e *entry) (ids []string) {
 		b.add(at, "%s", unreadable(file, err))
 		return nil
 	}
-	// An empty file is refused: it is more likely one that was not written to its end than a list without images.
+	// An empty file is refused: it is more likely not written completely than a list without images.
 	root, bad := parse(text, "write [] for no image, or "+wanted(reflect.TypeFor[[]image]()))
 	if bad == nil && root.Kind != yaml.SequenceNode {
 		text := fmt.Sprintf("the file must be %s, not %s", wanted(reflect.TypeFor[[]image]()), found(root))
@@ -101,7 +101,8 @@ func (b *builder) imagesFile(path, at, file string, e *entry) (ids []string) {
 	return ids
 }
 
-// duplicates refuses images of files that the cloud has elsewhere too. The first of its images are its own.
+// duplicates refuses images of files that the cloud also has elsewhere. own is how many images exporter.yml has; they
+// come first.
 func (b *builder) duplicates(path string, e *entry, own int) {
 	places := map[string]string{}
 	for i := range e.Images {
@@ -141,8 +142,8 @@ func matchesFile(glob, file string) bool {
 	return ok && !strings.HasPrefix(name, ".") && filepath.Dir(glob) == filepath.Dir(file)
 }
 
-// Gone returns a line for each file with images that images_files of old had, and that is not there any more although a glob
-// of c matches it.
+// Gone returns a line for each file with images that images_files of old had and that is no longer there, although a
+// glob of c matches it.
 func (c Cloud) Gone(old Cloud) (lines []string) {
 	watched := map[string]bool{}
 	for _, img := range c.Collector.Images {

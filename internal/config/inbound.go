@@ -8,7 +8,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// inbound says whether others' images are watched, in a word, or who may own them and how many are shown.
+// inbound is whether images of other projects are watched, as a word, or who may own them and how many are shown.
 type inbound struct {
 	word           string
 	ExpectedOwners *memberList `yaml:"expected_owners,omitempty"`
@@ -23,7 +23,7 @@ func (inbound) wanted() string {
 	return "true, false, or a mapping such as {expected_owners: [" + member{}.example() + "]}"
 }
 
-// inbound returns what is expected of the images that others share; nil: they are not watched.
+// inbound returns what is expected of the images that other projects share; nil: they are not watched.
 func (b *builder) inbound(path string, i *inbound) *collector.Inbound {
 	switch {
 	case i == nil || i.word == "false":

@@ -21,7 +21,7 @@ func (a *akskAuth) credential(connection) (credential, *problem) {
 	return credential{keys: keys, projectID: a.ProjectID}, bad
 }
 
-// keys are the source of the keys, and the first mistake in what is written about it.
+// keys returns the source of the keys, and the first mistake in its settings.
 func (a *akskAuth) keys() (client.KeySource, *problem) {
 	if a.CredentialFile != "" {
 		return a.keysOfFile()
@@ -77,10 +77,10 @@ func checkProjectID(key, id string) *problem {
 	return checkWord(key, id, "the ID of the project that owns the images, which the console shows under My Credentials")
 }
 
-// regionName matches names of regions, such as cn-north-4 and eu-de, and those of projects in them, such as cn-north-4_images.
+// regionName matches names of regions, such as cn-north-4 and eu-de, and of their projects, such as cn-north-4_images.
 var regionName = regexp.MustCompile(`^[a-z]+-[a-z]+(-[0-9]+)?(_.*)?$`)
 
-// checkWord refuses an empty value and one with spaces in it.
+// checkWord refuses an empty value and one with whitespace.
 func checkWord(key, value, what string) *problem {
 	switch {
 	case value == "":
@@ -91,13 +91,13 @@ func checkWord(key, value, what string) *problem {
 	return nil
 }
 
-// keyReader reads a key as it is now.
+// keyReader reads the current key.
 type keyReader interface {
 	read() (client.Key, *problem)
 }
 
-// keySource is a client.KeySource that reads exporter.yml's key, or the files with it, at each request. While there is no good one, it
-// returns the last one, as long as that has not expired.
+// keySource is a client.KeySource that reads the key in exporter.yml, or its files, at each request. While there is no
+// valid key, it returns the last one, as long as that has not expired.
 type keySource struct {
 	keyReader
 
@@ -119,7 +119,7 @@ func (k *keySource) Key(context.Context) (client.Key, error) {
 	return k.last, nil
 }
 
-// writtenKey is a key whose parts are options of exporter.yml, or in files.
+// writtenKey is a key whose parts are in exporter.yml or in files.
 type writtenKey struct {
 	access string
 	secret secret
@@ -140,7 +140,7 @@ func (k *writtenKey) read() (client.Key, *problem) {
 	return key, bad
 }
 
-// blank refuses a value with spaces in it.
+// blank refuses a value with whitespace.
 func (s *secret) blank(text string) *problem {
 	key := s.key
 	if s.file != "" {
@@ -152,7 +152,7 @@ func (s *secret) blank(text string) *problem {
 	return nil
 }
 
-// keyFile is a file with a temporary key that something else renews.
+// keyFile is a file with a temporary key that another program renews.
 type keyFile struct{ path string }
 
 func (k *keyFile) read() (client.Key, *problem) {
@@ -164,7 +164,7 @@ func (k *keyFile) read() (client.Key, *problem) {
 	return key, bad
 }
 
-// parse is read, but accepts a key that has expired.
+// parse is like read, but accepts a key that has expired.
 func (k *keyFile) parse() (client.Key, *problem) {
 	text, err := readSmall(k.path)
 	if err != nil {

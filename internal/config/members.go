@@ -19,11 +19,11 @@ type member struct {
 	ID    string `yaml:"id,omitempty"`
 	Type  string `yaml:"type,omitempty"`
 	Name  string `yaml:"name,omitempty"`
-	Until string `yaml:"until,omitempty"` // a day, which is the last one
+	Until string `yaml:"until,omitempty"` // the last day
 	Note  string `yaml:"note,omitempty"`
 }
 
-// memberList is a list of members. An empty one says that nobody is expected.
+// memberList is a list of members. In an empty one, nobody is expected.
 type memberList []member
 
 func (memberList) wanted() string {
@@ -56,7 +56,7 @@ func (m *member) ends() time.Time {
 	return day.AddDate(0, 0, 1)
 }
 
-// expected returns the entry as the collector wants it, if it is no group.
+// expected returns an entry that is not a group in the form of the collector.
 func (m *member) expected() collector.ExpectedMember {
 	kind := client.MemberType(m.Type)
 	if kind == "" {
@@ -65,7 +65,7 @@ func (m *member) expected() collector.ExpectedMember {
 	return collector.ExpectedMember{Type: kind, ID: m.ID, Name: m.Name, Until: m.ends(), Note: m.Note}
 }
 
-// within returns an entry of a group as it is expected by an entry that names the group: until the earlier one of both ends.
+// within returns an entry of a group as an entry that names the group expects it: until the earlier of both ends.
 func (m *member) within(group *member) collector.ExpectedMember {
 	e := m.expected()
 	if end := group.ends(); !end.IsZero() && (e.Until.IsZero() || end.Before(e.Until)) {
@@ -75,7 +75,7 @@ func (m *member) within(group *member) collector.ExpectedMember {
 	return e
 }
 
-// maxNote is how many characters a note has at most.
+// maxNote is how many characters a note may have.
 const maxNote = 200
 
 // approval checks until and note of an entry.
@@ -112,9 +112,9 @@ func (b *builder) memberGroups() {
 	}
 }
 
-// members returns the members that a list stands for, those of its groups among them.
+// members returns the members of a list, including those of its groups.
 func (b *builder) members(path string, list memberList) []collector.ExpectedMember {
-	all := []collector.ExpectedMember{} // an empty list is not none
+	all := []collector.ExpectedMember{} // not nil: nobody is expected
 	type key struct {
 		kind client.MemberType
 		id   string
@@ -147,7 +147,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 		}
 		groups[m.Group] = i
 	}
-	// A member may be in several groups, but not beside a group that has it.
+	// A member may be in several groups, but not in the list beside a group that has it.
 	for _, name := range slices.Sorted(maps.Keys(groups)) {
 		for _, g := range b.doc.MemberGroups[name] {
 			e := g.within(&list[groups[name]])
@@ -160,7 +160,7 @@ func (b *builder) members(path string, list memberList) []collector.ExpectedMemb
 	return collector.SortMembers(all)
 }
 
-// memberFits checks an entry that is no group.
+// memberFits checks an entry that is not a group.
 func (b *builder) memberFits(at string, m *member) bool {
 	problem, entry := collector.MemberIDProblem(m.ID), at
 	if _, ok := b.lines[at+".id"]; ok {
@@ -186,7 +186,7 @@ func (b *builder) memberFits(at string, m *member) bool {
 	return true
 }
 
-// nameForID says what to write for an ID that is the name of something else, or "".
+// nameForID returns what to write for an ID that is the name of something else, or "".
 func (b *builder) nameForID(id string) string {
 	if _, ok := b.doc.MemberGroups[id]; ok {
 		return fmt.Sprintf("%s is a group of member_groups: write {group: %s}", id, id)
@@ -217,7 +217,8 @@ func (b *builder) groupFits(at string, m *member) bool {
 	return false
 }
 
-// policy is what is expected of an image or of a rule's images. whole is what the cloud expects of all of them.
+// policy returns what is expected of an image or of a rule's images. whole are the members that the cloud expects of
+// all its images.
 func (b *builder) policy(path string, members *memberList, visibility []string, whole []collector.ExpectedMember) collector.Policy {
 	p := collector.Policy{Members: whole, Visibility: b.visibilities(path+".expected_visibility", visibility)}
 	if members != nil {
@@ -226,7 +227,7 @@ func (b *builder) policy(path string, members *memberList, visibility []string, 
 	return p
 }
 
-// visibilities refuses a list that is there and empty: it could mean none or all.
+// visibilities refuses an empty list, which could mean none or all.
 func (b *builder) visibilities(path string, words []string) []client.Visibility {
 	b.notEmpty(path, words)
 	var list []client.Visibility
@@ -242,7 +243,7 @@ func (b *builder) notEmpty(path string, words []string) {
 	}
 }
 
-// skips refuses what would be expected of images that a rule skips.
+// skips refuses expectations of images that a rule skips.
 func (b *builder) skips(at string, r *rule) {
 	const text = "has no effect with skip: remove one of them"
 	if r.ExpectedMembers != nil {
@@ -253,7 +254,7 @@ func (b *builder) skips(at string, r *rule) {
 	}
 }
 
-// rules returns what discover says.
+// rules returns the rules of discover.
 func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember) []collector.Rule {
 	if e.Discover != nil && len(e.Discover) == 0 {
 		b.add(path, "is empty: write [{}] for all images of the credential's project, or remove the key")

@@ -10,7 +10,7 @@ import (
 // pair is a key of a mapping and its value.
 type pair struct{ key, value *yaml.Node }
 
-// pairs returns the entries of a mapping, with those of << where the mapping does not have them itself.
+// pairs returns the entries of a mapping, and those of << that the mapping does not have itself.
 func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 	var own, merged []pair
 	first := map[string]int{}
@@ -31,7 +31,7 @@ func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
-			name, _, _ := strings.Cut(key.Value, ":") // what follows may be a secret
+			name, _, _ := strings.Cut(key.Value, ":") // the rest may be a secret
 			return nil, &problem{line: key.Line, path: below(path, shorten(name)), text: fmt.Sprintf("is already set in line %d: remove one", line)}
 		}
 		first[key.Value] = key.Line
@@ -46,7 +46,7 @@ func (w *walker) pairs(path string, n *yaml.Node) ([]pair, *problem) {
 	return own, nil
 }
 
-// merge returns what << brings, the first in a list winning.
+// merge returns the entries that << adds. In a list, the first mapping with a key wins.
 func (w *walker) merge(path string, line int, value *yaml.Node) ([]pair, *problem) {
 	bad := &problem{line: line, path: path, text: "<< must have an alias of a mapping, or a list of them, as in <<: *defaults"}
 	if value.Kind == yaml.AliasNode {

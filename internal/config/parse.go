@@ -14,7 +14,7 @@ import (
 
 const minimal = "clouds: [{name: prod, auth: {clouds_yaml: {cloud: prod}}, images: [{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}]}]"
 
-// parse returns the root of the one document in text. instead says what to write into an empty file.
+// parse returns the root of the one document in text. instead is what to write into an empty file.
 func parse(text []byte, instead string) (*yaml.Node, *problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, second yaml.Node
@@ -36,7 +36,7 @@ func parse(text []byte, instead string) (*yaml.Node, *problem) {
 
 func null(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
 
-// advice is what to do about what yaml.v3 says, which tells what the parser was doing.
+// advice is what to do about the errors of yaml.v3, which describe what the parser was doing.
 var advice = []struct{ says, text string }{
 	{
 		"did not find expected key", "text after a value in quotes or brackets, or wrong indentation: " +
@@ -57,12 +57,13 @@ var advice = []struct{ says, text string }{
 	{"UTF-8", "not UTF-8: save the file as UTF-8"},
 }
 
-// syntax makes a problem of text that is not valid YAML. Of yaml.v3's texts only that about anchors quotes the file.
+// syntax returns the problem of a text that is not valid YAML. Of yaml.v3's texts only the one about anchors quotes the
+// text.
 func syntax(text []byte) *problem {
 	lines := strings.SplitAfter(strings.TrimRight(string(text), "\n"), "\n")
 	named, says := yamlError(lines)
-	// The parser names the line in which the block begins that it was in. The line that breaks it is the last of the first lines
-	// that have the same mistake. In a long file the search would take longer than a reload may.
+	// The parser reports the line in which the current block begins. The wrong line is the last one of the shortest
+	// start of the file that has the same mistake. In a long file the search would take longer than a reload may.
 	i := named
 	if len(text) <= maxSearched {
 		i = sort.Search(len(lines), func(i int) bool { _, same := yamlError(lines[:i+1]); return same == says })
@@ -93,7 +94,7 @@ const maxSearched = 1 << 20
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// yamlError is the line that yaml.v3 names, counted from 0, and what it says of lines, or "".
+// yamlError returns the line in yaml.v3's error about lines, counted from 0, and the text of the error, or "".
 func yamlError(lines []string) (line int, says string) {
 	dec := yaml.NewDecoder(strings.NewReader(strings.Join(lines, "")))
 	for {

@@ -9,10 +9,10 @@ import (
 	"syscall"
 )
 
-// problem is one mistake. Its text says what is wrong and what to write instead.
+// problem is one mistake. Its text is what is wrong and what to write instead.
 type problem struct {
-	line int    // 0: not known yet, and path begins at the part that was looked at
-	path string // empty: the part as a whole
+	line int    // 0: not known yet, and path is relative to the part that was checked
+	path string // empty: the complete part
 	text string
 	file string // empty: exporter.yml
 }
@@ -28,10 +28,10 @@ func (p *problem) Error() string {
 	return text
 }
 
-// in returns the problem with its file, which is name where it is exporter.yml.
+// in returns the problem with its file. name is the path of exporter.yml.
 func (p *problem) in(name string) string { return cmp.Or(p.file, name) + ":" + p.Error() }
 
-// compare sorts problems from the top of exporter.yml to its bottom, and then those of other files.
+// compare sorts problems from the top of exporter.yml to its bottom, followed by those of other files.
 func (p *problem) compare(o *problem) int {
 	return cmp.Or(cmp.Compare(p.file, o.file), cmp.Compare(p.line, o.line))
 }
@@ -40,7 +40,7 @@ func problemf(path, format string, args ...any) *problem {
 	return &problem{path: path, text: fmt.Sprintf(format, args...)}
 }
 
-// reason says why a file could not be read, without the path that an *fs.PathError repeats.
+// reason returns why a file could not be read, without the path that an *fs.PathError repeats.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -56,7 +56,7 @@ func reason(err error) string {
 	return oneLine(err.Error())
 }
 
-// oneLine keeps what a library says in one line.
+// oneLine returns the message of a library in one line.
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
 
 // parent returns the path without its last part.

@@ -70,7 +70,7 @@ func (b *builder) warnUnusual(at, id string) {
 		"write the ID that `openstack project list` shows; if it is this one, ignore the warning", shorten(id))
 }
 
-// ids are the projects' IDs; none: all of them.
+// ids returns the IDs of the projects; nil: all projects.
 func (e *entry) ids() []string {
 	if slices.Contains(e.Projects, allProjects) {
 		return nil

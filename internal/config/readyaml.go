@@ -17,7 +17,7 @@ const maxFile = 16 << 20
 
 var errTooLarge = errors.New("has more than 16 MiB")
 
-// ReadFile reads a regular file, or the one that a symbolic link leads to.
+// ReadFile reads a regular file, or the one that a symbolic link points to.
 func ReadFile(path string) ([]byte, error) {
 	f, err := openFile(path)
 	if err != nil {
@@ -33,8 +33,8 @@ func ReadFile(path string) ([]byte, error) {
 
 // openFile opens a regular file. It never waits for another process, as opening a named pipe would.
 func openFile(path string) (*os.File, error) {
-	// Opening a device can have an effect, so it is refused before. What was opened is checked again: the path may lead
-	// somewhere else by then.
+	// Opening a device can have an effect, so it is refused before that. The opened file is checked again, because the
+	// path may refer to another file meanwhile.
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func (e irregularError) Error() string {
 	return "is not a regular file"
 }
 
-// readYAML reads one of OpenStack's files, whose keys are not ours to check.
+// readYAML reads one of OpenStack's files. It does not refuse unknown keys there.
 func readYAML(path string, into any) *problem {
 	text, err := ReadFile(path)
 	if _, ok := errors.AsType[irregularError](err); ok || errors.Is(err, errTooLarge) {
@@ -89,7 +89,7 @@ func readYAML(path string, into any) *problem {
 		return problemf("clouds_yaml", "%s:%d: %s", path, bad.line, bad.text)
 	}
 	if root.IsZero() {
-		return nil // empty, or comments alone
+		return nil // empty, or only comments
 	}
 	if err := root.Decode(into); err != nil {
 		return unusableYAML(path, err)
@@ -103,7 +103,7 @@ func unusableYAML(path string, err error) *problem {
 
 var typeErrorLine = regexp.MustCompile(`line (\d+): `)
 
-// lineIn returns ":12" of an error of yaml.v3, whose text may quote a secret.
+// lineIn returns the line in an error of yaml.v3, as ":12". The text of the error may quote a secret.
 func lineIn(err error) string {
 	if m := typeErrorLine.FindStringSubmatch(err.Error()); m != nil {
 		return fmt.Sprintf(":%s", m[1])

@@ -30,8 +30,8 @@ func (c *Config) Redacted() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// redactHTTP returns a copy without the secrets that are no promconfig.Secret: a proxy's user, the values of headers,
-// parameters of OAuth 2, and a private key beside a certificate.
+// redactHTTP returns a copy without the secrets that are not of type promconfig.Secret: a proxy's user, the values of
+// headers, parameters of OAuth 2, and a private key beside a certificate.
 func redactHTTP(h promconfig.HTTPClientConfig) promconfig.HTTPClientConfig {
 	h.TLSConfig = redactTLS(h.TLSConfig)
 	h.ProxyURL = redactURL(h.ProxyURL)
@@ -79,7 +79,7 @@ func redactTLS(c promconfig.TLSConfig) promconfig.TLSConfig {
 	return c
 }
 
-// redactURL hides the user as well as the password: some proxies take a token for a user.
+// redactURL hides the user as well as the password: some proxies accept a token as the user.
 func redactURL(u promconfig.URL) promconfig.URL {
 	if u.URL == nil {
 		return u

@@ -11,7 +11,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// document is exporter.yml as it is written.
+// document is the content of exporter.yml.
 type document struct {
 	Scrape       scrape                `yaml:"scrape"`
 	MemberNames  map[string]string     `yaml:"member_names,omitempty"`
@@ -41,7 +41,7 @@ func (s scrape) or(other scrape) scrape {
 	}
 }
 
-// apply needs a scrape without nil.
+// apply sets the options. No field of s may be nil.
 func (s scrape) apply(o *collector.Options) {
 	o.Timeout = time.Duration(*s.Timeout)
 	o.TimeoutOffset = time.Duration(*s.TimeoutOffset)
@@ -68,7 +68,7 @@ const (
 	viaProbe   = "probe"   // alone
 )
 
-// entry is one of clouds.
+// entry is an entry of clouds.
 type entry struct {
 	Name            string                      `yaml:"name"`
 	API             string                      `yaml:"api"`
@@ -88,7 +88,7 @@ type entry struct {
 	MembersLimit    int                         `yaml:"members_limit"`
 	MemberDetails   bool                        `yaml:"member_details"`
 	ResolveNames    bool                        `yaml:"resolve_project_names,omitempty"`
-	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not judged, which is not an empty list
+	ExpectedMembers *memberList                 `yaml:"expected_members,omitempty"` // nil: not checked; empty: nobody is expected
 	Inbound         *inbound                    `yaml:"inbound,omitempty"`
 	Images          []image                     `yaml:"images,omitempty"`
 	ImagesFiles     globList                    `yaml:"images_files,omitempty"`
@@ -120,7 +120,7 @@ func (p *projectList) setWord(word string) { *p = projectList{word} }
 
 const allProjects = "all"
 
-// Lists of words, which say what to write.
+// Lists of words, each with its own example.
 type (
 	visibilityList []string
 	tagList        []string
@@ -142,7 +142,7 @@ type image struct {
 	file string // of images_files; empty: exporter.yml
 }
 
-// MarshalYAML implements yaml.Marshaler. A comment names the file of an image that is not written in exporter.yml.
+// MarshalYAML implements yaml.Marshaler. A comment has the file of an image that is not in exporter.yml.
 func (img image) MarshalYAML() (any, error) {
 	type plain image // without this method
 	if img.file == "" {
@@ -156,7 +156,7 @@ func (img image) MarshalYAML() (any, error) {
 
 func (image) example() string { return "{id: d164b5df-1bc3-4c3f-893e-3e471fd16e64}" }
 
-// rule is one of discover.
+// rule is a rule of discover.
 type rule struct {
 	Tags               tagList        `yaml:"tags,omitempty"`
 	Name               string         `yaml:"name,omitempty"`
@@ -169,7 +169,7 @@ type rule struct {
 
 func (rule) example() string { return "{tags: [golden]}" }
 
-// auth has one of its kinds.
+// auth has exactly one of these kinds.
 type auth struct {
 	CloudsYAML            *cloudsYAMLAuth `yaml:"clouds_yaml,omitempty"`
 	Env                   *envAuth        `yaml:"env,omitempty"`

@@ -16,14 +16,14 @@ import (
 
 const maxSecret = 64 << 10
 
-// secret is a value that is written in exporter.yml or kept in a file.
+// secret is a value in exporter.yml or in a file.
 type secret struct {
 	key   string // in exporter.yml, relative to auth
 	value promconfig.Secret
 	file  string
 }
 
-// check finds out whether there is exactly one of value and file, and whether the file can be read.
+// check returns a problem unless exactly one of value and file is set and the file can be read.
 func (s secret) check() *problem {
 	short := lastKey(s.key)
 	switch {
@@ -36,7 +36,7 @@ func (s secret) check() *problem {
 	return bad
 }
 
-// read returns the secret as it is now.
+// read returns the current secret.
 func (s secret) read() (string, *problem) {
 	if s.file == "" {
 		return string(s.value), nil
@@ -48,7 +48,7 @@ func (s secret) read() (string, *problem) {
 	return text, nil
 }
 
-// readSecret reads a file that has a secret in its only line.
+// readSecret reads a file whose only line is a secret.
 func readSecret(path string) (string, error) {
 	text, err := readSmall(path)
 	switch {
@@ -85,7 +85,7 @@ func readSmall(path string) (string, error) {
 	return trimmed, nil
 }
 
-// placeholder matches what other programs replace by a variable's value.
+// placeholder matches what other programs replace with the value of a variable.
 var placeholder = regexp.MustCompile(`^\s*(\$\{.+\}|\$\(.+\)|\$OS_[A-Z_]+|\{\{.+\}\})\s*$`)
 
 // unusable returns what is wrong with the value at path in exporter.yml, or "".
@@ -107,7 +107,7 @@ func unusable(path, value string, secret bool) string {
 	return ""
 }
 
-// readable returns an error unless path is a file that can be opened. A pipe is none: it could be read only once.
+// readable returns an error unless path is a regular file that can be opened. A pipe could be read only once.
 func readable(path string) error {
 	f, err := openFile(path)
 	if err != nil {
@@ -131,7 +131,7 @@ func unreadable(path string, err error) error {
 	return fmt.Errorf("%s cannot be read, %s: %s", path, reason(err), what)
 }
 
-// expand resolves a path of exporter.yml: ~/ is the home, and a relative path begins at dir.
+// expand resolves a path in exporter.yml: ~/ is the home directory, and a relative path is relative to dir.
 func expand(dir, path string) string { return promconfig.JoinDir(dir, home(path)) }
 
 func home(path string) string {

@@ -7,7 +7,7 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// method is how a login proves who it is.
+// method is how a login authenticates.
 type method int
 
 const (
@@ -17,7 +17,8 @@ const (
 	byUnscopedPassword
 )
 
-// methodOf goes by OS_AUTH_TYPE or auth_type, and without one by what there is, as other OpenStack clients do.
+// methodOf returns the method of OS_AUTH_TYPE or auth_type. Without one it depends on the options that are set, as in
+// other OpenStack clients.
 func methodOf(authType string, o gophercloud.AuthOptions) (method, error) {
 	switch strings.ToLower(authType) {
 	case "password", "v3password", "v2password":
@@ -39,7 +40,7 @@ func methodOf(authType string, o gophercloud.AuthOptions) (method, error) {
 	return byPassword, nil
 }
 
-// loginOptions returns the options of a login. get returns the first of OpenStack's settings that is there.
+// loginOptions returns the options of a login. get returns the first of OpenStack's settings that is set.
 func loginOptions(get func(names ...string) string) gophercloud.AuthOptions {
 	o := gophercloud.AuthOptions{
 		IdentityEndpoint: get("auth_url"),
@@ -69,12 +70,12 @@ func loginOptions(get func(names ...string) string) gophercloud.AuthOptions {
 	return o
 }
 
-// need is a setting that is missing. Its names are those that OpenStack gives it.
+// need is a setting that is missing, by its names in OpenStack.
 type need struct{ name, or string }
 
 type needs []need
 
-// names returns the names as they are written where the settings are missing.
+// names returns the names of the missing settings, as written formats them.
 func (n needs) names(written func(string) string) (names []string) {
 	for _, m := range n {
 		name := written(m.name)
@@ -86,9 +87,9 @@ func (n needs) names(written func(string) string) (names []string) {
 	return names
 }
 
-// settle returns the options of one method, without what other methods would use: gophercloud refuses a user beside a
-// token, both an ID and a name of a domain, and more. The scope is told explicitly, for what gophercloud would make up
-// itself takes the user's domain for the project's. The second result is what is missing.
+// settle returns the options of one method, without those of other methods: gophercloud refuses a user beside a token,
+// both an ID and a name of a domain, and more. The scope is explicit, because the one that gophercloud derives has the
+// user's domain as the project's. The second result is what is missing.
 func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, needs) {
 	var missing needs
 	require := func(there bool, name, or string) {
@@ -134,14 +135,14 @@ func settle(m method, o gophercloud.AuthOptions) (gophercloud.AuthOptions, needs
 		}
 		out.Scope = projectScope(o)
 		require(out.Scope != nil, "project_name", "project_id")
-		if out.Scope != nil && out.Scope.ProjectName != "" && out.UserID != "" { // a user's name has a domain
+		if out.Scope != nil && out.Scope.ProjectName != "" && out.UserID != "" { // a user's name has a domain, which is the default
 			require(out.Scope.DomainID != "" || out.Scope.DomainName != "", "project_domain_name", "project_domain_id")
 		}
 	}
 	return out, missing
 }
 
-// projectScope returns the scope of o if it is a project or a trust, with the user's domain as the project's by default.
+// projectScope returns the scope of o if it is a project or a trust. The project's domain defaults to the user's.
 func projectScope(o gophercloud.AuthOptions) *gophercloud.AuthScope {
 	switch s := o.Scope; {
 	case s == nil:

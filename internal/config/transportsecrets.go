@@ -14,8 +14,8 @@ import (
 // Secrets returns the secrets of the transports of c. The client adds its own to them.
 func (c Cloud) Secrets() *client.Secrets { return c.secrets }
 
-// transportSecrets are the secrets of an http block. The client learns those in files when they are sent, and those of auth
-// when it logs in.
+// transportSecrets returns the secrets of an http block. The client adds those in files when they are sent, and those
+// of auth when it logs in.
 func transportSecrets(h *promconfig.HTTPClientConfig) *client.Secrets {
 	s := &client.Secrets{}
 	s.Add(string(h.BearerToken), string(h.TLSConfig.Key))
@@ -83,7 +83,8 @@ func addProxySecrets(s *client.Secrets, p *promconfig.ProxyConfig) {
 	}
 }
 
-// secretFileTransport adds the content of client_secret_file to the secrets, which only requests to the OAuth 2 server carry.
+// secretFileTransport adds the content of client_secret_file, which only requests to the OAuth 2 server have, to the
+// secrets.
 type secretFileTransport struct {
 	next    http.RoundTripper
 	secrets *client.Secrets

@@ -9,14 +9,15 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// elsewhere are keys of clouds.yaml and of other exporters, and where a cloud's entry has them.
+// elsewhere has keys of clouds.yaml and of other exporters, with their paths here.
 var elsewhere = map[string]string{
 	"cacert": "http.tls_config.ca_file", "cert": "http.tls_config.cert_file", "key": "http.tls_config.key_file",
 	"verify": "http.tls_config.insecure_skip_verify", "insecure": "http.tls_config.insecure_skip_verify",
 	"image_endpoint_override": "endpoint", "tenant_name": "project_name", "tenant_id": "project_id",
 }
 
-// unknownKey says what to write instead. Not all of a key is quoted: "password:hunter2", without a blank, is one.
+// unknownKey returns the problem of an unknown key, with what to write instead. It quotes only the part before a colon:
+// "password:hunter2", without a space, is a key.
 func (w *walker) unknownKey(path string, key *yaml.Node, t reflect.Type) *problem {
 	known := w.layout(t).names
 	name, _, colon := strings.Cut(key.Value, ":")
@@ -40,7 +41,7 @@ func (w *walker) unknownKey(path string, key *yaml.Node, t reflect.Type) *proble
 	return &problem{line: key.Line, path: path, text: text}
 }
 
-// find returns the paths below t that end in key, the shortest only.
+// find returns the paths below t that end in key, only the shortest ones.
 func (w *walker) find(t reflect.Type, key string) (paths []string) {
 	type place struct {
 		path string

@@ -8,18 +8,18 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-// maxAliased bounds what aliases may expand to.
+// maxAliased is how many values aliases may expand to.
 const maxAliased = 1_000_000
 
-// A walker decodes YAML nodes into Go values. It differs from yaml.v3's own strict mode in three ways: it stops at the
+// A walker decodes YAML nodes into Go values. It differs from yaml.v3's strict mode in three ways: it stops at the
 // first mistake and knows its path, its texts are for operators and quote no secret, and a key without a value is a
-// mistake. The conversion of scalars is yaml.v3's.
+// mistake. yaml.v3 converts the scalars.
 type walker struct {
 	lines   map[string]int // of all paths in the file
 	files   []fileRef
 	types   map[reflect.Type]*layout
 	merging map[*yaml.Node]bool
-	aliases int // being expanded
+	aliases int // number that are being expanded
 	aliased int
 }
 
@@ -32,14 +32,14 @@ type fileRef struct {
 // defaulter is a value with defaults other than zero.
 type defaulter interface{ setDefaults() }
 
-// worder is a mapping that can be written as a single word too.
+// worder is a mapping that can also be a single word.
 type worder interface{ setWord(word string) }
 
 func newWalker() *walker {
 	return &walker{lines: map[string]int{}, types: map[reflect.Type]*layout{}, merging: map[*yaml.Node]bool{}}
 }
 
-// lineOf returns the line of a path, or that of the nearest thing around it that exists.
+// lineOf returns the line of a path, or that of its nearest parent that exists.
 func (w *walker) lineOf(path string) int {
 	for {
 		if line, ok := w.lines[path]; ok || path == "" {
@@ -49,7 +49,7 @@ func (w *walker) lineOf(path string) int {
 	}
 }
 
-// value decodes n, which the reader finds at line under path, into out.
+// value decodes n, which is in exporter.yml at line under path, into out.
 func (w *walker) value(path string, line int, n *yaml.Node, out reflect.Value) *problem {
 	w.lines[path] = line
 	bad := func(format string, args ...any) *problem {
@@ -172,7 +172,7 @@ func (w *walker) object(path string, n *yaml.Node, out reflect.Value) *problem {
 	return nil
 }
 
-// noteFiles remembers the paths in a field.
+// noteFiles records the paths of files in a field.
 func (w *walker) noteFiles(path, key string, field reflect.Value) {
 	switch {
 	case (key == "file" || strings.HasSuffix(key, "_file")) && field.Kind() == reflect.String:
@@ -184,11 +184,11 @@ func (w *walker) noteFiles(path, key string, field reflect.Value) {
 	}
 }
 
-// layout is what the yaml tags of a struct say.
+// layout has the yaml tags of a struct.
 type layout struct {
 	names []string
 	index map[string][]int
-	rest  []int // an inline map
+	rest  []int // index of an inline map
 }
 
 func (w *walker) layout(t reflect.Type) *layout {
@@ -200,7 +200,7 @@ func (w *walker) layout(t reflect.Type) *layout {
 		name, opts, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		switch {
 		case !f.IsExported() || name == "-" || (f.Anonymous && opts == "inline"):
-		case strings.HasSuffix(name, "_ref"): // a name in a secret manager: there is none
+		case strings.HasSuffix(name, "_ref"): // a name in a secret manager, which is not supported
 		case opts == "inline" && f.Type.Kind() == reflect.Map:
 			l.rest = f.Index
 		case name != "":

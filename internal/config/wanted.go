@@ -18,10 +18,10 @@ var (
 	tlsType      = reflect.TypeFor[promconfig.TLSVersion]()
 )
 
-// exampler is a mapping that can say what it looks like.
+// exampler is a mapping with an example.
 type exampler interface{ example() string }
 
-// leaf reports whether values of type t are decoded by yaml.v3 as a whole.
+// leaf reports whether yaml.v3 decodes values of type t.
 func leaf(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Struct:
@@ -44,7 +44,7 @@ func nodeKind(t reflect.Type) yaml.Kind {
 	return yaml.ScalarNode
 }
 
-// wanted says in words what a value of type t is.
+// wanted returns in words what a value of type t is.
 func wanted(t reflect.Type) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -86,7 +86,7 @@ func wanted(t reflect.Type) string {
 	return "a string"
 }
 
-// subject begins what is said of the file as a whole.
+// subject returns the subject of a message about the complete file, or "".
 func subject(path string) string {
 	if path == "" {
 		return "the file "
@@ -94,7 +94,7 @@ func subject(path string) string {
 	return ""
 }
 
-// required are the paths that cannot be left out, beside the kind of auth.
+// required are the paths that cannot be omitted, except the kind of auth.
 var required = map[string]bool{
 	"clouds": true, "clouds[].name": true, "clouds[].auth": true, "clouds[].images[].id": true,
 	"clouds[].auth.clouds_yaml.cloud": true, "clouds[].auth.none.project_id": true,
@@ -103,7 +103,7 @@ var required = map[string]bool{
 
 var listIndex = regexp.MustCompile(`\[\d+\]`)
 
-// pattern is a path without the indexes of its lists.
+// pattern returns a path without the indexes of its lists.
 func pattern(path string) string { return listIndex.ReplaceAllString(path, "[]") }
 
 func orNothing(path string) string {

@@ -7,12 +7,12 @@ import (
 	"github.com/gophercloud/gophercloud/v2"
 )
 
-// The kinds of auth that are written out in exporter.yml.
+// The kinds of auth whose options are in exporter.yml.
 
 // field is one key of a kind of auth.
 type field struct{ key, value string }
 
-// onlyOne refuses two keys that say the same.
+// onlyOne refuses two keys with the same meaning.
 func onlyOne(a, b field) *problem {
 	if a.value != "" && b.value != "" {
 		return problemf(b.key, "is set together with %s: keep only one", lastKey(a.key))
@@ -32,7 +32,7 @@ func firstProblem(problems ...*problem) *problem {
 	return nil
 }
 
-// wants says what to write for a setting that is missing.
+// wants has what to write for a setting that is missing.
 var wants = map[string]string{
 	"auth_url":         "is required: write Keystone's URL, such as https://cloud.example.com:5000/v3",
 	"username":         "is required: write username or user_id",
@@ -48,7 +48,7 @@ var wants = map[string]string{
 		"user_domain_name: Default",
 }
 
-// lacking is the problem with what settle found missing below kind.
+// lacking returns the problem of the settings that settle found missing below kind, or nil.
 func lacking(kind string, missing needs) *problem {
 	if len(missing) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func checkAuthURL(key, raw string) *problem {
 	return nil
 }
 
-// written is a login that is written out, with its secret beside the other options.
+// written is a login whose options are in exporter.yml, with the secret separate.
 type written struct {
 	kind   string
 	method method

@@ -9,14 +9,14 @@ import (
 	"glance_share_exporter/internal/config"
 )
 
-// contents are the SHA-256 sums of files, by path, and those of lists of files, by globMark and the glob. The sum of what cannot be
-// read is zero, and that of no file.
+// contents has the SHA-256 sums of files, by path, and of lists of files, by globMark and the glob. The sum is zero for
+// a file that cannot be read and for a glob that matches no file.
 type contents map[string][sha256.Size]byte
 
-// globMark begins a glob among files. No path has it.
+// globMark is the prefix of a glob among files. No path has it.
 const globMark = "\x00"
 
-// contentsOf reads the files, those too that a glob among them matches. It calls reading before each of them.
+// contentsOf reads the files, including those that a glob among them matches. It calls reading before each of them.
 func contentsOf(files []string, reading func(path string)) contents {
 	c := contents{}
 	for _, path := range files {
@@ -40,7 +40,7 @@ func contentsOf(files []string, reading func(path string)) contents {
 	return c
 }
 
-// sources returns files, and globs as contents have them.
+// sources returns the files, and the globs with globMark.
 func sources(files, globs []string) []string {
 	files = slices.Clone(files)
 	for _, glob := range globs {

@@ -8,13 +8,13 @@ import (
 	"glance_share_exporter/internal/config"
 )
 
-// Check loads a configuration to see what is wrong with it.
+// Check loads a configuration. Its error is what is wrong with the configuration.
 func Check(ctx context.Context, load func() (*config.Config, error)) (*config.Config, error) {
 	return interruptible(ctx, load)
 }
 
-// interruptible returns what load returns. Reading a file on a network mount that hangs cannot be canceled, so once ctx is
-// done, interruptible waits for another second only.
+// interruptible returns what load returns. Reading a file on a hanging network mount cannot be canceled, so
+// interruptible waits for only one more second once ctx is done.
 func interruptible[T any](ctx context.Context, load func() (T, error)) (T, error) {
 	type result struct {
 		loaded T

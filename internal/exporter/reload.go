@@ -20,7 +20,7 @@ import (
 const (
 	// stableFor is how long files must have had the same content before ReloadIfChanged loads them.
 	stableFor = time.Second
-	// loadTimeout is how long a reload waits for files. Reading from a network mount that hangs cannot be canceled.
+	// loadTimeout is how long a reload waits for files. Reading from a hanging network mount cannot be canceled.
 	loadTimeout = 10 * time.Second
 	// closeTimeout is how long Close waits.
 	closeTimeout = time.Second
@@ -31,33 +31,33 @@ var (
 	errClosed      = errors.New("the runtime is closed")
 )
 
-// watch is what a reload knows about the files of the configuration. Whoever holds slot owns the other fields.
+// watch is what a reload knows about the files of the configuration. The holder of slot owns the other fields.
 type watch struct {
 	slot    chan struct{}
-	files   []string // to look at
+	files   []string // to check
 	seen    contents // what the last attempt to load read; nil: unknown
-	first   *look    // the first look that found the present content, if seen is another one
+	first   *look    // the first check that found the current contents, if they differ from seen
 	reading atomic.Pointer[string]
 }
 
-// look is what the files contained at a time.
+// look is what the files contained when they were checked.
 type look struct {
 	at       time.Time
 	contents contents
 }
 
-// attempt is the outcome of a look at the files. finish applies it.
+// attempt is the outcome of a check of the files. finish applies it.
 type attempt struct {
 	loaded bool          // the configuration was loaded, or refused
-	wait   time.Duration // until the next look, if there is a change that was not loaded yet
+	wait   time.Duration // until the next check, if there is a change that was not loaded yet
 	next   *running
-	fresh  []connected // the clients that next does not share with the present configuration
+	fresh  []connected // the clients that next does not share with the current configuration
 	err    error
 }
 
-// Reload loads the configuration again at once, all or nothing: after an error, which it logs, everything goes on as before. A
-// cloud whose connection is unchanged keeps its token, its connections and its counters. Reload returns after 10 seconds, or
-// when ctx is done, even if it hangs on a file. It applies nothing after that.
+// Reload loads the configuration again at once, all or nothing: after an error, which it logs, the old configuration
+// stays. A cloud whose connection is unchanged keeps its token, its connections and its counters. Reload returns after
+// 10 seconds, or when ctx is done, even if reading a file hangs. It applies nothing after that.
 func (r *Runtime) Reload(ctx context.Context) (err error) {
 	defer func() { r.report(err) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, loadTimeout, errLoadTimeout)
@@ -70,10 +70,10 @@ func (r *Runtime) Reload(ctx context.Context) (err error) {
 	}
 }
 
-// ReloadIfChanged reloads if the content of a file that the configuration is made of, such as a secret's, differs from
-// what the last attempt read, and if an earlier call at least a second ago found the same content: half a file can be
-// valid YAML. If it returns wait, it found a change that it may load after that time. It is bounded as Reload is. While
-// another reload is under way, it does nothing.
+// ReloadIfChanged reloads if the content of a file of the configuration, such as a secret's, differs from what the last
+// attempt read, and if an earlier call at least a second ago found the same content: half a file can be valid YAML. If
+// wait is not zero, it found a change that it may load after that time. It has the same time limit as Reload. While
+// another reload is running, it does nothing.
 func (r *Runtime) ReloadIfChanged(ctx context.Context) (wait time.Duration, err error) {
 	defer func() { r.report(err) }()
 	ctx, cancel := context.WithTimeoutCause(ctx, loadTimeout, errLoadTimeout)
@@ -87,15 +87,15 @@ func (r *Runtime) ReloadIfChanged(ctx context.Context) (wait time.Duration, err 
 	}
 }
 
-// report logs why a reload failed, unless the program ends.
+// report logs why a reload failed, unless the program is exiting.
 func (r *Runtime) report(err error) {
 	if err != nil && !errors.Is(err, context.Canceled) {
 		_ = level.Error(r.opts.Logger).Log("msg", "reload refused, the old configuration stays", "err", err)
 	}
 }
 
-// load runs read and applies the outcome, unless ctx is done first. The caller holds the slot, and load releases it once
-// read returned.
+// load runs read and applies the outcome, unless ctx is done first. The caller holds the slot, and load releases it
+// once read has returned.
 func (r *Runtime) load(ctx context.Context, read func() attempt) attempt {
 	done := make(chan attempt, 1)
 	go func() {
@@ -111,7 +111,7 @@ func (r *Runtime) load(ctx context.Context, read func() attempt) attempt {
 		return a
 	case <-ctx.Done():
 	}
-	r.mu.Lock() // so that either finish has applied it, or never will
+	r.mu.Lock() // so that finish has either applied it or never will
 	defer r.mu.Unlock()
 	select {
 	case a := <-done:
@@ -122,7 +122,7 @@ func (r *Runtime) load(ctx context.Context, read func() attempt) attempt {
 	}
 }
 
-// finish applies a. If that is too late, the files are read again at the next look. The caller holds mu and the slot.
+// finish applies a. If it is too late for that, the next check reads the files again. The caller holds mu and the slot.
 func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 	if ctx.Err() != nil || r.closed {
 		closeAll(a.fresh)
@@ -155,7 +155,7 @@ func (r *Runtime) finish(ctx context.Context, a attempt) attempt {
 	return a
 }
 
-// logGone logs which files of images are gone.
+// logGone logs which files of images no longer exist.
 func (r *Runtime) logGone(old, next *running) {
 	for _, entry := range next.clouds {
 		name := entry.config.Collector.Name
@@ -174,8 +174,8 @@ func (r *Runtime) readNow() attempt {
 	w := &r.watch
 	var loaded *config.Config
 	var err error
-	// Which files a configuration is made of is known only when it has been read. Their contents must be those from before,
-	// so that a change meanwhile is not missed.
+	// The files of a configuration are known only after it was read. Their contents must be from before that, so that a
+	// change during the reading is not missed.
 	files, found := w.files, contents(nil)
 	for range 3 {
 		found = r.contentsOf(files)
@@ -188,7 +188,7 @@ func (r *Runtime) readNow() attempt {
 	return r.prepare(loaded, err)
 }
 
-// readIfStable does what ReloadIfChanged says. The caller holds the slot.
+// readIfStable does what ReloadIfChanged documents. The caller holds the slot.
 func (r *Runtime) readIfStable() attempt {
 	w := &r.watch
 	began := time.Now()
@@ -205,7 +205,7 @@ func (r *Runtime) readIfStable() attempt {
 	}
 	loaded, err := r.readConfig()
 	used := filesOf(loaded, err, w.files)
-	if !found.has(used) { // a file that was not looked at before may be half-written, too
+	if !found.has(used) { // a file that was not checked before may be half-written too
 		w.files = slices.Compact(slices.Sorted(slices.Values(slices.Concat(w.files, used))))
 		return w.again(r.contentsOf(w.files))
 	}
@@ -218,13 +218,13 @@ func (r *Runtime) readIfStable() attempt {
 	return a
 }
 
-// again makes found the first look at a new content.
+// again makes found the first check that found the current contents.
 func (w *watch) again(found contents) attempt {
 	w.first = &look{time.Now(), found}
 	return attempt{wait: stableFor}
 }
 
-// remember makes found what the last attempt read of its files.
+// remember records found as what the last attempt read of its files.
 func (w *watch) remember(files []string, found contents) {
 	w.files, w.seen, w.first = files, nil, nil
 	if found.has(files) {
@@ -242,7 +242,7 @@ func (r *Runtime) readConfig() (*config.Config, error) {
 	return r.opts.Load()
 }
 
-// notRead says which file a reload did not read before ctx was done.
+// notRead returns an error about the file that a reload did not read before ctx was done.
 func (r *Runtime) notRead(ctx context.Context) error {
 	what := "the configuration"
 	if reading := r.watch.reading.Load(); reading != nil {
@@ -251,7 +251,7 @@ func (r *Runtime) notRead(ctx context.Context) error {
 	return fmt.Errorf("reading %s: %w", what, context.Cause(ctx))
 }
 
-// filesOf returns the files that an attempt to load read, or known if it does not say which.
+// filesOf returns the files that an attempt to load read, or known if that is not known.
 func filesOf(loaded *config.Config, err error, known []string) []string {
 	if bad, ok := errors.AsType[*config.LoadError](err); ok {
 		return sources(bad.Files, bad.Globs)
@@ -262,7 +262,7 @@ func filesOf(loaded *config.Config, err error, known []string) []string {
 	return known
 }
 
-// prepare makes clients for the clouds of loaded that have no client with the same connection. The caller holds the slot.
+// prepare makes clients for the clouds of loaded that have none with the same connection. The caller holds the slot.
 func (r *Runtime) prepare(loaded *config.Config, err error) attempt {
 	a := attempt{loaded: true, err: err}
 	if err != nil {
@@ -297,7 +297,7 @@ func closeAll(clients []connected) {
 	}
 }
 
-// apply makes next the configuration at work. Nothing can fail. The caller holds mu.
+// apply makes next the current configuration. It cannot fail. The caller holds mu.
 func (r *Runtime) apply(next *running) {
 	old := r.current.Load()
 	for _, entry := range next.clouds {

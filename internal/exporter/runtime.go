@@ -1,4 +1,5 @@
-// Package exporter has the clouds at work: it connects them, hands them out to scrapes, and replaces them when the configuration changes.
+// Package exporter runs the clouds: it connects them, provides them to scrapes, and replaces them when the
+// configuration changes.
 package exporter
 
 import (
@@ -15,7 +16,7 @@ import (
 	"glance_share_exporter/internal/config"
 )
 
-// Runtime is the configuration at work: the clouds that are collected, and their replacement by a reload.
+// Runtime is the current configuration: the clouds that are collected, and their replacement by a reload.
 type Runtime struct {
 	opts    RuntimeOptions
 	current atomic.Pointer[running]
@@ -30,7 +31,7 @@ type Runtime struct {
 	successAt  prometheus.Gauge
 }
 
-// RuntimeOptions are what a [Runtime] works with. All are required.
+// RuntimeOptions are the options of a [Runtime]. All are required.
 type RuntimeOptions struct {
 	// Load returns a new configuration.
 	Load func() (*config.Config, error)
@@ -40,7 +41,7 @@ type RuntimeOptions struct {
 	Logger    log.Logger
 }
 
-// running is one configuration with its clouds, in the same order. It does not change.
+// running is a configuration with its clouds, in the same order. It is immutable.
 type running struct {
 	config *config.Config
 	clouds []runningCloud
@@ -61,8 +62,8 @@ type connected interface {
 	Close()
 }
 
-// NewRuntime loads the configuration for the first time. It sends no request to a cloud. Close must be called in the end. It
-// fails a second after ctx is done, even if a file hangs.
+// NewRuntime loads the configuration for the first time. It sends no request to a cloud. The caller must call Close. It
+// fails at most a second after ctx is done, even if reading a file hangs.
 func NewRuntime(ctx context.Context, opts RuntimeOptions) (*Runtime, error) {
 	return interruptible(ctx, func() (*Runtime, error) { return newRuntime(opts) })
 }
@@ -121,7 +122,7 @@ func (r *Runtime) connect(cloud config.Cloud) (connected, error) {
 	return client.New(opts)
 }
 
-// observer returns what counts a cloud's requests. The counters of all its operations exist from now on.
+// observer returns the observer that counts a cloud's requests. The counters of all its operations exist from now on.
 func (r *Runtime) observer(cloud config.Cloud) client.Observer {
 	var more []client.Operation
 	if cloud.Projects {
@@ -133,7 +134,7 @@ func (r *Runtime) observer(cloud config.Cloud) client.Observer {
 	return r.opts.API.Observer(cloud.Collector.Name, more...)
 }
 
-// retire closes a removed cloud once nobody uses it.
+// retire closes a removed cloud once it is no longer used.
 func (r *Runtime) retire(entry runningCloud) {
 	r.retired.Go(func() {
 		entry.users.Wait()
@@ -143,7 +144,7 @@ func (r *Runtime) retire(entry runningCloud) {
 		defer r.mu.Unlock()
 		for _, c := range r.current.Load().clouds {
 			if c.config.Collector.Name == entry.config.Collector.Name {
-				return // another connection goes on under the name
+				return // a cloud with another connection has this name now
 			}
 		}
 		r.opts.API.Forget(entry.config.Collector.Name)
@@ -151,7 +152,7 @@ func (r *Runtime) retire(entry runningCloud) {
 }
 
 // Clouds returns the clouds to collect. A reload that removes one of them closes it only after release was called, so
-// that a scrape which has begun reads all that it began with.
+// that a scrape reads all clouds that it began with.
 func (r *Runtime) Clouds() (clouds []*collector.Cloud, release func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,14 +168,14 @@ func (r *Runtime) Clouds() (clouds []*collector.Cloud, release func()) {
 	}
 }
 
-// Asker is what a cloud's client can tell beside what is collected.
+// Asker is the part of a cloud's client that a collection does not use.
 type Asker interface {
 	Credential() client.Credential
 	Peers() []client.Peer
 	Version(ctx context.Context) (string, error)
 }
 
-// Connection is a cloud with all that works for it.
+// Connection is a cloud with its client and its collector.
 type Connection struct {
 	Cloud     config.Cloud
 	Client    Asker
@@ -193,7 +194,7 @@ func (r *Runtime) Connections() []Connection {
 // Redacted returns the effective configuration as YAML, without its secrets.
 func (r *Runtime) Redacted() ([]byte, error) { return r.current.Load().config.Redacted() }
 
-// Close ends everything that is under way and waits for it, but only a second: a file may hang, and so may a cloud.
+// Close ends everything that is running and waits for it, for a second at most: a file may hang, and so may a cloud.
 func (r *Runtime) Close() {
 	r.mu.Lock()
 	r.closed = true
@@ -211,7 +212,7 @@ func (r *Runtime) Close() {
 		}
 		clouds.Wait()
 		r.retired.Wait()
-		r.watch.slot <- struct{}{} // after a reload
+		r.watch.slot <- struct{}{} // wait for a reload
 		<-r.watch.slot
 	}()
 	select {

@@ -14,17 +14,17 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// Page is what one reader gets. Most of its bytes are those of the [Series] that it was made of.
+// Page is the response to one scrape. It shares most of its bytes with the [Series] that it was made of.
 type Page struct {
 	pieces   []piece
-	size     int // not compressed
+	size     int // uncompressed
 	deflated int
 	crc      uint32
 }
 
 // Join makes a page of the series of several sources, in their order, and of other families, whose names are different.
-// Where names are given, the page has these families alone. All must be in the format. An error does not keep the rest
-// from the page.
+// With names, the page has only these families. All series must be in the format. After an error, the page still has
+// the rest.
 func Join(format expfmt.Format, sources []*Series, others []*dto.MetricFamily, names ...string) (*Page, error) {
 	var (
 		raw     bytes.Buffer
@@ -77,11 +77,11 @@ func Join(format expfmt.Format, sources []*Series, others []*dto.MetricFamily, n
 // group is a family of a page.
 type group struct {
 	name     string
-	families []*family         // of one source each
-	other    *dto.MetricFamily // or this
+	families []*family         // one per source
+	other    *dto.MetricFamily // else this one
 }
 
-// groups are the families of a page, sorted by name.
+// groups returns the families of a page, sorted by name.
 func groups(sources []*Series, others []*dto.MetricFamily) (list []*group) {
 	byName := map[string]*group{}
 	for _, s := range sources {
@@ -109,11 +109,11 @@ func (p *Page) add(next piece) {
 	p.deflated += len(next.deflated)
 }
 
-// Size is the length of the page.
+// Size returns the length of the page in bytes.
 func (p *Page) Size() int { return p.size }
 
-// What is around the pieces of a page: a header without time or name, of an unknown system, and after them a last block
-// without a byte, the CRC and the length.
+// The gzip frame of a page: before the pieces a header without time or name, of an unknown system, and after them an
+// empty last block, the CRC and the length.
 var (
 	gzipHeader = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 0xff}
 	lastBlock  = []byte{3, 0}
@@ -121,13 +121,13 @@ var (
 
 const gzipTrailer = 8
 
-// GzipSize is the length of the page, compressed.
+// GzipSize returns the length of the page in bytes, compressed with gzip.
 func (p *Page) GzipSize() int { return len(gzipHeader) + p.deflated + len(lastBlock) + gzipTrailer }
 
 // WriteGzip writes the page compressed with gzip.
 func (p *Page) WriteGzip(w io.Writer) error {
 	trailer := binary.LittleEndian.AppendUint32(slices.Clone(lastBlock), p.crc)
-	trailer = binary.LittleEndian.AppendUint32(trailer, uint32(p.size)) // modulo 2^32, says RFC 1952
+	trailer = binary.LittleEndian.AppendUint32(trailer, uint32(p.size)) // modulo 2^32, see RFC 1952
 	if _, err := w.Write(gzipHeader); err != nil {
 		return err
 	}
@@ -140,10 +140,10 @@ func (p *Page) WriteGzip(w io.Writer) error {
 	return err
 }
 
-// inflaters are kept, as each has a window of 32 KiB.
+// inflaters are pooled, because each has a window of 32 KiB.
 var inflaters = sync.Pool{New: func() any { return flate.NewReader(nil) }}
 
-// WritePlain writes the page as it is.
+// WritePlain writes the page uncompressed.
 func (p *Page) WritePlain(w io.Writer) error {
 	parts := make([]io.Reader, 0, len(p.pieces)+1)
 	for i := range p.pieces {

@@ -1,9 +1,9 @@
-// Package exposition renders the series of a source once, for all who scrape it.
+// Package exposition renders the series of a source once, for all scrapes of it.
 //
-// A page consists of the series of several sources and of metrics of its own, and a family that several sources have is
-// one group under one header. So [Render] keeps the series of a source by family, and [Join] puts them together. All of
-// it is compressed with DEFLATE in pieces that can stand in any order: the pages of all readers are made of the same
-// bytes, and who cannot read gzip gets them decompressed on the way.
+// A page consists of the series of several sources and of its own metrics, and a family that several sources have is
+// one group under one header. So [Render] keeps the series of a source by family, and [Join] puts them together. All
+// series are compressed with DEFLATE in pieces that can be in any order: all pages are made of the same bytes, which
+// are decompressed while they are written to a client that does not accept gzip.
 package exposition
 
 import (
@@ -18,13 +18,13 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// Formats are those that pages come in, the preferred first.
+// Formats returns the formats of pages, the preferred one first.
 func Formats() []expfmt.Format {
 	return []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtOpenMetrics_0_0_1, expfmt.FmtProtoDelim, expfmt.FmtText}
 }
 
-// Emit takes a gauge of a family, which has a name, a help text and no metrics. The labels are sorted by name. Neither
-// labels nor families are ever changed. Names are of letters, digits and underscores.
+// Emit receives a gauge of a family, which has a name, a help text and no metrics. The labels are sorted by name.
+// Neither labels nor families are ever changed. Names consist of letters, digits and underscores.
 type Emit func(family *dto.MetricFamily, labels []*dto.LabelPair, value float64)
 
 // Series are the series of one source in one format.
@@ -34,23 +34,23 @@ type Series struct {
 	size     int
 }
 
-// Size is how many bytes of memory the series take.
+// Size returns how many bytes of memory the series use.
 func (s *Series) Size() int { return s.size }
 
-// family are the series of a source in one family.
+// family has the series of a source in one family.
 type family struct {
 	name   string
-	header []byte // of the family in a page, but for the length that protobuf has before it
+	header []byte // of the family in a page, without the length that precedes it in protobuf
 	pieces []piece
-	bytes  int // of the pieces, not compressed
+	bytes  int // of the pieces, uncompressed
 
 	of   *dto.MetricFamily
 	raw  *bytes.Buffer // series that are not compressed yet
 	rest []*dto.Metric // series that are not encoded yet
 }
 
-// pieceSize is about how many bytes are compressed at once: enough to compress well, and little while there are forty
-// families.
+// pieceSize is about how many bytes are compressed at once: enough to compress well, and little memory for each of
+// forty families.
 const pieceSize = 64 << 10
 
 // Render renders what source emits in one of [Formats].
@@ -77,7 +77,7 @@ func Render(format expfmt.Format, source func(Emit)) (*Series, error) {
 	return s, r.err
 }
 
-// add adds a series that is to be encoded. It reuses one that was.
+// add adds a series to encode. It reuses the memory of one that was encoded.
 func (f *family) add(labels []*dto.LabelPair, value float64) {
 	if n := len(f.rest); n < cap(f.rest) && f.rest[:n+1][n] != nil {
 		f.rest = f.rest[:n+1]
@@ -87,7 +87,7 @@ func (f *family) add(labels []*dto.LabelPair, value float64) {
 	f.rest = append(f.rest, &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &value}})
 }
 
-// raws are kept: those of forty families are a sixth of what a scrape allocates.
+// raws are pooled: those of forty families are a sixth of what a scrape allocates.
 var raws = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 type renderer struct {
@@ -112,7 +112,7 @@ func (r *renderer) emit(of *dto.MetricFamily, labels []*dto.LabelPair, value flo
 		f.raw.Write(r.text.append(f.raw.AvailableBuffer(), f.name, labels, value))
 	} else {
 		f.add(labels, value)
-		if len(f.rest) == batch || r.text != nil { // the first one makes the header
+		if len(f.rest) == batch || r.text != nil { // the header is made with the first one
 			r.encode(f)
 		}
 	}

@@ -11,17 +11,17 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// text writes gauges in the text formats as the library does, at a fraction of its cost: labels that a series has in
-// common with the one before are not escaped again.
+// text writes gauges in the text formats as the library does, at a fraction of its cost: leading labels that a series
+// shares with the previous one are not escaped again.
 type text struct {
 	openMetrics bool
 
 	labels  []*dto.LabelPair // of the last series
-	written []byte           // those, from the brace to the last quote
+	written []byte           // these labels as text, from the brace to the last quote
 	ends    []int            // of each label in written
 }
 
-// newText returns nil for a format that text does not write: for protobuf, and where names are escaped.
+// newText returns nil for a format that text does not write: protobuf, and those with dots escaping.
 func newText(format expfmt.Format) *text {
 	kind := format.FormatType()
 	isText := kind == expfmt.TypeTextPlain || kind == expfmt.TypeOpenMetrics
@@ -40,7 +40,7 @@ func (t *text) append(to []byte, name string, labels []*dto.LabelPair, value flo
 	return append(t.number(append(to, ' '), value), '\n')
 }
 
-// write writes labels, but for those at the beginning that are written already.
+// write writes labels, except the leading ones that are already written.
 func (t *text) write(labels []*dto.LabelPair) {
 	same, end := 0, 0
 	for same < min(len(labels), len(t.labels)) && labels[same] == t.labels[same] {
@@ -69,7 +69,7 @@ func appendEscaped(to []byte, value string) []byte {
 	return append(to, value...)
 }
 
-// number appends a value, which has a point or an exponent in OpenMetrics.
+// number appends a value, in OpenMetrics with a decimal point or an exponent.
 func (t *text) number(to []byte, value float64) []byte {
 	start := len(to)
 	switch {

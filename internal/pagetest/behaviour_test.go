@@ -101,7 +101,7 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	scripts(false)
 	p.do(chromedp.Navigate(e.url + "/?problems=1"))
-	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 11)+"debian"), chromedp.KeyEvent(kb.Enter)) // skip, 6 pages, 2 of the verdict, clouds, filter
+	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 12)+"debian"), chromedp.KeyEvent(kb.Enter)) // skip, 6 pages, 3 of the verdict, clouds, filter
 	for end := time.Now().Add(patience); !p.asked("q=debian"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the form was not sent")

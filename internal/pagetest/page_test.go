@@ -41,3 +41,20 @@ func TestScenes(t *testing.T) {
 		})
 	}
 }
+
+// The runbooks fit, too, and their tables scroll.
+func TestRunbooks(t *testing.T) {
+	t.Parallel()
+	_, one := newWorld(t)
+	e := watch(t, "prod-eu", one)
+	p := newTab(t)
+	p.open(e.url + "/runbooks")
+	for _, l := range looks {
+		p.look(l)
+		p.fits(l.name)
+		p.picture("runbooks-"+l.name, l)
+	}
+	p.look(looks[0])
+	p.accessible("runbooks")
+	p.quiet(e.url)
+}

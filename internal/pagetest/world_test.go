@@ -201,13 +201,15 @@ var scenes = []scene{
 		_, two := newWorld(t)
 		return watch(t, "prod-eu", one, "prod-us", two)
 	}},
-	{"unexpected", "✖ Unexpected access to 2 images", func(t *testing.T) *exporter {
+	{"unexpected", "✖ Unexpected access to 3 images", func(t *testing.T) *exporter {
 		w, one := newWorld(t)
 		_, two := newWorld(t)
 		w.Share(debian, sandbox)
 		w.SetStatus(debian, sandbox, "accepted")
 		w.SetImage(rocky, func(img *fakecloud.Image) { img.Visibility = "community" })
 		w.Unshare(ubuntu, payments)
+		w.Share(windows, sandbox)
+		w.SetStatus(windows, sandbox, "rejected")
 		return watch(t, "prod-eu", one, "prod-us", two)
 	}},
 	{"blind", "? Incomplete view: cloud prod-eu was not read", func(t *testing.T) *exporter {

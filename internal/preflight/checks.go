@@ -9,7 +9,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-// When an expiry is near enough for a warning, and how far a clock may be off.
+// Limits of the findings about expiries and clocks.
 const (
 	soon       = 30 * 24 * time.Hour
 	skewed     = time.Minute
@@ -181,7 +181,7 @@ func orElse(s, other string) string {
 	return s
 }
 
-// expiry says when something expires or expired.
+// expiry returns the words for when something expires or expired.
 func expiry(end, now time.Time) string {
 	verb := "expires in"
 	if end.Before(now) {

@@ -18,7 +18,7 @@ type grant struct {
 	commands []string // for an administrator
 	role     string   // of an application credential with access rules; empty: there can be none
 	huawei   bool
-	names    bool // Keystone is asked for the names of projects
+	names    bool // the names of projects are requested from Keystone
 }
 
 // grant returns the zero value where the credential has least privilege already, or that is unknown.
@@ -51,7 +51,7 @@ func (e *evidence) grant() grant {
 		g.role = "reader"
 	}
 	if lost := e.outside(); lost != "" && len(owners) == 0 {
-		// An administrator sees it, or nobody does.
+		// If the image exists, an administrator can see it.
 		g.commands = append(g.commands, "owner=$(openstack image show -f value -c owner \\\n  "+argument(lost, "ID")+")",
 			command("role add", user, `--project "$owner"`, "reader"))
 		return g
@@ -149,7 +149,7 @@ func command(verb, user, project, role string) string {
 
 var plain = regexp.MustCompile(`^[A-Za-z0-9_.@:][A-Za-z0-9_.@:-]*$`)
 
-// argument quotes a word for a shell. Text from a cloud must not become a command or an option.
+// argument quotes a word for a shell. A text from a cloud must not become a command or an option.
 func argument(s, placeholder string) string {
 	switch {
 	case s == "" || s[0] == '-' || printable(s) != s:
@@ -222,7 +222,7 @@ func least(grants []grant) string {
 	return b.String()
 }
 
-// comment returns a text as lines of shell comment.
+// comment returns a text as lines of a shell comment.
 func comment(text string) string {
 	var b strings.Builder
 	for _, line := range wrap(text, width-2) {

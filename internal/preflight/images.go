@@ -13,7 +13,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// maxListed is how many of one kind are listed; the others are counted.
+// maxListed is how many items of one kind are listed; the others are counted.
 const maxListed = 10
 
 // kind is the images that have the same problem.
@@ -22,7 +22,7 @@ type kind struct {
 	images []string
 }
 
-// kinds groups images by their problem; "" is none.
+// kinds groups images by their problem. why returns "" for an image without one.
 func kinds(images []*collector.ImageSnapshot, why func(*collector.ImageSnapshot) string) (list []kind) {
 	for _, img := range images {
 		if text := why(img); text != "" {
@@ -46,7 +46,7 @@ func addTo(list []kind, text string, img *collector.ImageSnapshot) []kind {
 	return list
 }
 
-// told returns the lines about kinds.
+// told returns the lines about the kinds.
 func told(list []kind) (lines []string) {
 	for _, k := range list {
 		lines = append(lines, k.why+":")
@@ -94,7 +94,7 @@ func (e *evidence) images() (list []finding) {
 			f.status, f.more = fail, told(bad)
 			f.text = fmt.Sprintf("%d of %d configured images cannot be read", countOf(bad), len(configured))
 			if !e.snapshot.Up {
-				f.more = nil // the image API's line says why
+				f.more = nil // the line about the image API has the reason
 			}
 		}
 		list = append(list, f)
@@ -108,7 +108,7 @@ func (e *evidence) images() (list []finding) {
 	return list
 }
 
-// discovery is about the images that rules find. besides reports whether there are configured images too.
+// discovery returns the finding about the images that rules find. besides is whether there are configured images too.
 func (e *evidence) discovery(besides bool) finding {
 	found := e.some(func(img *collector.ImageSnapshot) bool { return img.Discovered })
 	f := finding{status: good, subject: "discovery", text: "found " + imageCount(len(found), besides)}
@@ -136,7 +136,7 @@ func (e *evidence) discovery(besides bool) finding {
 	return f
 }
 
-// plural returns a number of things in words.
+// plural returns a number with its noun.
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -144,7 +144,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// imageCount returns a number of images in words, perhaps of images besides others.
+// imageCount returns a number of images in words. With besides, they are in addition to others.
 func imageCount(n int, besides bool) string {
 	if besides {
 		return plural(n, "more image")
@@ -152,7 +152,7 @@ func imageCount(n int, besides bool) string {
 	return plural(n, "image")
 }
 
-// whyUnread says why an image's members are unknown, "" if they are not.
+// whyUnread returns why an image's members are unknown, "" if they are not.
 func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch {
 	case !unread(img), img.Waiting:
@@ -175,7 +175,7 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	switch img.StatusCode {
 	case http.StatusNotFound:
 		if !apiErr.OwnNotFound {
-			return e.why(withoutID(apiErr, img.ID)) // of a gateway or a proxy, which says nothing about the image
+			return e.why(withoutID(apiErr, img.ID)) // from a gateway or a proxy, which knows nothing about the image
 		}
 		return "404 Not Found: deleted, or owned by another project that does not share it. Correct the ID, or use a credential of the " +
 			"owning project. " +
@@ -194,7 +194,7 @@ func (e *evidence) whyUnread(img *collector.ImageSnapshot) string {
 	return e.why(withoutID(apiErr, img.ID))
 }
 
-// why says what an error means.
+// why returns what an error means.
 func (e *evidence) why(err error) string {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	app := e.credential.ApplicationCredential
@@ -204,7 +204,7 @@ func (e *evidence) why(err error) string {
 	return reason(err)
 }
 
-// withoutID returns an error that does not name the image, so that the same errors of many images are one kind.
+// withoutID returns an error without the image's ID, so that the same errors of many images are one kind.
 func withoutID(err *client.Error, id string) error {
 	e := *err
 	e.Message = strings.ReplaceAll(e.Message, id, "ID")
@@ -213,8 +213,8 @@ func withoutID(err *client.Error, id string) error {
 
 const unknownRecord = "owner and visibility are unknown: their records were not read. "
 
-// records is about images whose members are known, and owner or visibility are not. [evidence.lists] names the lists
-// that are incomplete for that reason.
+// records returns the finding about images whose members are known but whose owner or visibility is not.
+// [evidence.lists] has the lists that are incomplete for that reason.
 func (e *evidence) records() []finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool { return !unread(img) || notProven(img) && img.Record != nil })
 	bad := kinds(read, func(img *collector.ImageSnapshot) string {
@@ -241,7 +241,7 @@ func strangeVisibility(img *collector.ImageSnapshot) string {
 	return fmt.Sprintf("the exporter does not know visibility %q, so it is unknown who can use them", img.Record.Visibility)
 }
 
-// ownerless reports whether an image's members are known and its owner is not.
+// ownerless reports whether there is an image whose members are known but whose owner is not.
 func (e *evidence) ownerless() bool {
 	return len(e.some(func(img *collector.ImageSnapshot) bool {
 		return (!unread(img) || notProven(img)) && (img.Record == nil || img.Record.Owner == "")

@@ -6,7 +6,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// inbound is about the images that other projects share with the credential's projects.
+// inbound returns the finding about the images that other projects share with the credential's projects.
 func (e *evidence) inbound() finding {
 	f := finding{status: good, subject: "inbound"}
 	total, unexpected := 0, 0

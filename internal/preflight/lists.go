@@ -9,7 +9,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// lists is about the member lists that were read: whether they are complete, and why not.
+// lists returns the finding about the member lists that were read: whether they are complete, and if not, why.
 func (e *evidence) lists() finding {
 	read := e.some(func(img *collector.ImageSnapshot) bool {
 		return img.Coverage == collector.Complete || img.Coverage == collector.Partial && !awaitsListing(img)
@@ -59,7 +59,7 @@ func (e *evidence) lists() finding {
 	return f
 }
 
-// missing is about the expected members that complete lists do not have. One of them may be a name in place of an ID.
+// missing returns the finding about expected members that complete lists lack. One may be a name instead of an ID.
 func (e *evidence) missing() []finding {
 	var members []kind
 	all := e.some(func(img *collector.ImageSnapshot) bool { return len(img.Missing()) > 0 })
@@ -90,13 +90,13 @@ func (e *evidence) missing() []finding {
 	return []finding{f}
 }
 
-// awaitsListing reports whether an image is read in turns, and only a second record is missing, which the next listing has: a
-// collection does not request it while other images wait.
+// awaitsListing reports whether an image is read in turns and lacks only a second record, which the next listing has: a
+// run does not request it while other images wait.
 func awaitsListing(img *collector.ImageSnapshot) bool {
 	return img.InTurns && img.Coverage == collector.Partial && img.Doubt == collector.ChangingImage && img.Record != nil
 }
 
-// view says in which view lists are complete.
+// view returns in which view the lists are complete.
 func (e *evidence) view(read []*collector.ImageSnapshot) string {
 	own := 0
 	for _, img := range read {
@@ -121,7 +121,7 @@ func (e *evidence) foreignOwner(img *collector.ImageSnapshot) string {
 	return ""
 }
 
-// whyPartial says why a member list is incomplete, "" if it is complete.
+// whyPartial returns why a member list is incomplete, "" if it is complete.
 func (e *evidence) whyPartial(img *collector.ImageSnapshot) string {
 	switch owner := e.foreignOwner(img); {
 	case img.Complete():

@@ -23,7 +23,7 @@ func (e *evidence) signs() bool {
 	return e.ClientOptions.Keys != nil || e.ClientOptions.Metadata != nil
 }
 
-// asIs reports whether a configured token is used without asking Keystone about it.
+// asIs reports whether a configured token is used without a request to Keystone about it.
 func (e *evidence) asIs() bool { return e.credential.Given && e.credential.Keystone == "" }
 
 // believed reports whether exporter.yml is the only source for the project of this view.
@@ -51,7 +51,7 @@ func (e *evidence) login() finding {
 	return f
 }
 
-// who names the user.
+// who returns the user's name and domain.
 func (e *evidence) who() string {
 	user := name(e.credential.User)
 	if domain := name(e.credential.Domain); domain != "" && user != "" {
@@ -70,7 +70,7 @@ func name(n client.Named) string {
 	return n.ID
 }
 
-// how names the kind of credential.
+// how returns the kind of credential.
 func (e *evidence) how() string {
 	kind := "with a password"
 	switch app := e.credential.ApplicationCredential; {
@@ -85,7 +85,7 @@ func (e *evidence) how() string {
 	return kind
 }
 
-// tried says with what a failed login was attempted, and where.
+// tried returns with which credential a failed login was attempted, and where.
 func (e *evidence) tried() string {
 	if e.signs() || e.credential.Keystone == "" {
 		return ""
@@ -100,7 +100,7 @@ func (e *evidence) tried() string {
 	return fmt.Sprintf("tried %s at %s", strings.Join(append(as, e.how()), ", "), e.credential.Keystone)
 }
 
-// cure says what to do about a failed login.
+// cure returns what to do about a failed login.
 func (e *evidence) cure(err error) string {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	if !ok {

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// names are those that Keystone has for the projects that the images are shared with.
+// names is how many of the projects that the images are shared with have a name in Keystone.
 type names struct {
 	found, all int
-	err        error // why others have none
+	err        error // why the others have none
 }
 
-// projectNames is about the names of projects. Nothing is read or judged by them.
+// projectNames returns the finding about the names of projects. They have no effect on what is read or checked.
 func (e *evidence) projectNames() []finding {
 	n := &e.names
 	if !e.Options.ResolveNames || n.all == 0 {

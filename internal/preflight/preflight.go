@@ -20,7 +20,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// Asker is what preflight needs of a cloud's client: a *client.Client or a *client.Projects.
+// Asker is the part of a cloud's client that preflight uses: a *client.Client or a *client.Projects.
 type Asker interface {
 	Credential() client.Credential
 	Peers() []client.Peer
@@ -34,7 +34,7 @@ var (
 
 // Cloud is a cloud to check. Collector and Client were made with the options.
 type Cloud struct {
-	Auth          string // its kind, as exporter.yml has it
+	Auth          string // the kind of auth, as in exporter.yml
 	Options       collector.Options
 	ClientOptions client.Options
 	Collector     *collector.Cloud
@@ -46,14 +46,14 @@ type Options struct {
 	Clouds []Cloud
 	// Timeout bounds the check of a cloud that has no scrape.timeout.
 	Timeout time.Duration
-	// Process has the metrics on /metrics that are not of a cloud.
+	// Process has the metrics on /metrics that do not belong to a cloud.
 	Process prometheus.Gatherer
 }
 
 // Result has the findings about all clouds.
 type Result struct {
 	clouds []report
-	page   []finding // about what all clouds have in common
+	page   []finding // not about a single cloud
 }
 
 // report has the findings about one cloud.
@@ -67,7 +67,7 @@ type report struct {
 type status int
 
 const (
-	info status = iota // there is nothing to judge
+	info status = iota // neither good nor bad
 	good
 	warn // the exporter works, but the credential can do too much, or something expires
 	fail // the exporter cannot read everything
@@ -78,7 +78,7 @@ type finding struct {
 	status  status
 	subject string
 	text    string
-	more    []string // each in a line of its own
+	more    []string // each on its own line
 }
 
 // evidence is the input of the findings about a cloud.
@@ -102,7 +102,7 @@ func Run(ctx context.Context, opts Options) (*Result, error) {
 	for i := range opts.Clouds {
 		group.Go(func() error {
 			gathered[i] = gather(ctx, &opts.Clouds[i], opts.Timeout)
-			return nil // what fails is a finding
+			return nil // a failure is a finding
 		})
 	}
 	_ = group.Wait()
@@ -136,7 +136,7 @@ func gather(ctx context.Context, c *Cloud, timeout time.Duration) *evidence {
 	return e
 }
 
-// samples counts what a scrape in Prometheus' text format has.
+// samples counts the samples of a scrape in Prometheus' text format.
 func samples(families []*dto.MetricFamily) (n int) {
 	for _, f := range families {
 		for _, m := range f.GetMetric() {

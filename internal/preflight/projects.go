@@ -26,7 +26,7 @@ func (e *evidence) projects() []finding {
 				except = append(except, s.Access.ProjectID)
 			}
 			failed = append(failed, f)
-		case slices.ContainsFunc(s.Access.Roles, e.shares): // which the line about rights judges
+		case slices.ContainsFunc(s.Access.Roles, e.shares): // the finding about rights covers it
 			tooMuch = append(tooMuch, f)
 		default:
 			entered = append(entered, f)
@@ -47,7 +47,7 @@ func (e *evidence) projects() []finding {
 	return list
 }
 
-// disabled reports whether a project is disabled, or its domain is: a role would not help.
+// disabled reports whether a project or its domain is disabled, so that a role would not help.
 func disabled(err error) bool {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	return ok && (apiErr.Code == client.CodeDisabled || apiErr.StatusCode == http.StatusUnauthorized)

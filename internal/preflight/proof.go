@@ -20,7 +20,7 @@ const seeProof = "see proof"
 // notProven reports whether the API responded for an image and the response is not proven.
 func notProven(img *collector.ImageSnapshot) bool { return img.Gap() != collector.NoGap }
 
-// proofs returns the findings about what is not proven in the views of the projects. Each names the policy, access rule
+// proofs returns the findings about what is not proven in the views of the projects. Each has the policy, access rule
 // or canary that proves it.
 func (e *evidence) proofs() (list []finding) {
 	for i := range e.snapshot.Views {
@@ -50,8 +50,8 @@ func (e *evidence) proofs() (list []finding) {
 // maxProofs is how many findings about proofs are listed.
 const maxProofs = 5
 
-// listingGap reports whether a finding with subject proof says why a listing in the view of a project, or of any, is
-// not proven complete.
+// listingGap reports whether a finding with subject proof explains why a listing is not proven complete, in the view of
+// a project, or of any if project is empty.
 func (e *evidence) listingGap(project string) bool {
 	return slices.ContainsFunc(e.snapshot.Views, func(v collector.ViewSnapshot) bool {
 		if project != "" {
@@ -61,7 +61,7 @@ func (e *evidence) listingGap(project string) bool {
 	})
 }
 
-// inView names the project of a view.
+// inView returns the name and ID of the project of a view.
 func (e *evidence) inView(v *collector.ViewSnapshot) string {
 	for _, s := range e.snapshot.Scopes {
 		if s.Access.ProjectID == v.ProjectID {
@@ -71,7 +71,7 @@ func (e *evidence) inView(v *collector.ViewSnapshot) string {
 	return v.ProjectID
 }
 
-// rolesIn are the roles in the project of a view, for a sentence about a policy.
+// rolesIn returns the roles in the project of a view, for a sentence about a policy.
 func (e *evidence) rolesIn(v *collector.ViewSnapshot) string {
 	for _, s := range e.snapshot.Scopes {
 		if s.Access.ProjectID == v.ProjectID && len(s.Access.Roles) > 0 {
@@ -81,7 +81,7 @@ func (e *evidence) rolesIn(v *collector.ViewSnapshot) string {
 	return "the credential"
 }
 
-// adminRolesIn are those of the roles in the project of a view that are in admin_roles.
+// adminRolesIn returns the roles in the project of a view that are in admin_roles.
 func (e *evidence) adminRolesIn(v *collector.ViewSnapshot) string {
 	for _, s := range e.snapshot.Scopes {
 		if s.Access.ProjectID == v.ProjectID {
@@ -172,12 +172,12 @@ func (e *evidence) administratorProof(v *collector.ViewSnapshot) finding {
 	}
 }
 
-// allow says which rule of Glance's policy to allow for whom.
+// allow returns the sentence about which rule of Glance's policy to allow for whom.
 func allow(rule, whom string) string {
 	return "In policy.yaml of Glance, allow rule " + rule + " for " + whom + "."
 }
 
-// missingRule says which access rule an application credential lacks.
+// missingRule returns the sentence about an access rule that an application credential lacks.
 func missingRule(r client.AccessRule) string {
 	return "The access rules do not allow " + r.Method + " " + r.Path + ". Create a new application credential with the rules below."
 }
@@ -188,7 +188,7 @@ func (e *evidence) allows(want client.AccessRule) bool {
 	return app == nil || len(app.Rules) == 0 || slices.ContainsFunc(app.Rules, func(r client.AccessRule) bool { return covers(r, want) })
 }
 
-// whyNotProven says briefly why an image is not proven.
+// whyNotProven returns briefly why an image is not proven.
 func (e *evidence) whyNotProven(img *collector.ImageSnapshot) string {
 	switch img.Gap() {
 	case collector.OwnerUnknown:
@@ -202,7 +202,7 @@ func (e *evidence) whyNotProven(img *collector.ImageSnapshot) string {
 	return "empty member lists, and it is not proven that rows are visible, " + seeProof
 }
 
-// doubtful says why a member list that was read may be incomplete.
+// doubtful returns why a member list that was read may be incomplete.
 func (e *evidence) doubtful(img *collector.ImageSnapshot) string {
 	if img.Record == nil {
 		return "owner unknown: the image API does not report it"

@@ -17,21 +17,21 @@ var needed = []client.AccessRule{
 	probeRule,
 }
 
-// neededForNames are those for the names of projects.
+// neededForNames are the access rules for requesting the names of projects.
 var neededForNames = []client.AccessRule{
 	{Service: "identity", Method: "GET", Path: "/v3/projects"},
 	{Service: "identity", Method: "GET", Path: "/v3/projects/*"},
 }
 
-// Roles by what Glance's default policy lets them do: all but readers may share a project's images. See
+// Roles by what Glance's default policy allows: all but readers may share a project's images. See
 // https://docs.openstack.org/glance/latest/configuration/glance_policy.html.
 var (
 	readers       = []string{"reader"}
-	sharers       = []string{"admin", "manager", "member", "_member_"} // each of them with all rights of the next
+	sharers       = []string{"admin", "manager", "member", "_member_"} // each has all rights of the next
 	huaweiSharers = []string{"te_admin"}                               // Huawei Cloud's Tenant Administrator
 )
 
-// rights is about rights of the credential that the exporter does not need.
+// rights returns the finding about rights of the credential that the exporter does not need.
 func (e *evidence) rights() finding {
 	f := finding{status: good, subject: "rights"}
 	switch {
@@ -80,7 +80,7 @@ func (e *evidence) rights() finding {
 
 const unrestricted = "the application credential is unrestricted, so it can create other credentials. Create it without --unrestricted"
 
-// ruledRights is about an application credential with access rules: no role lets it do more.
+// ruledRights returns the finding about an application credential with access rules: no role allows it more than these.
 func (e *evidence) ruledRights(f finding, app *client.ApplicationCredential) finding {
 	var more, lacking []string
 	for _, r := range app.Rules {
@@ -175,8 +175,8 @@ func (e *evidence) admin(role string) bool {
 
 func (e *evidence) shares(role string) bool { return slices.Contains(sharers, role) || e.admin(role) }
 
-// foreign reports whether the exporter needs an administrator's role: to discover other projects' images, or because
-// lists are complete only for that reason.
+// foreign reports whether the exporter needs an administrator's role, because it discovers other projects' images or
+// has lists that are complete only in an administrator's view.
 func (e *evidence) foreign() bool {
 	if !slices.ContainsFunc(e.roles(), e.admin) {
 		return false

@@ -10,11 +10,11 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// size is how many series of a cloud a page has.
+// size is the number of a cloud's series on a page.
 type size struct {
-	now   int // with those of images that others share
-	own   int // without them
-	bound int // the maximum of these: anyone can share more images
+	now   int // including images that other projects share
+	own   int // excluding them
+	bound int // maximum for them: any project can share more images
 }
 
 func (e *evidence) size() size {
@@ -35,7 +35,7 @@ func (e *evidence) series() finding {
 		f.text += fmt.Sprintf(", on /probe?cloud=%s", e.Options.Name)
 		if shards := e.Options.Shards; shards > 1 {
 			f.text += fmt.Sprintf(" in %d shards", shards)
-			n.own = n.own/shards + 1 // the first shard has all that others share
+			n.own = n.own/shards + 1 // the first shard has all images that other projects share
 		}
 		f.text += fmt.Sprintf(". Suggested sample_limit: %d", n.limit())
 	}
@@ -45,7 +45,7 @@ func (e *evidence) series() finding {
 	return f
 }
 
-// less reports whether there would be more series if everything was read.
+// less reports whether there would be more series if everything had been read.
 func (e *evidence) less() bool {
 	return e.snapshot.Err != nil || len(e.some(unread)) > 0 || e.snapshot.Discovers && !e.snapshot.Discovered ||
 		slices.ContainsFunc(e.snapshot.Inbound, func(in collector.InboundSnapshot) bool { return in.Err != nil })
@@ -55,7 +55,7 @@ func (e *evidence) less() bool {
 // add.
 func (s size) limit() int { return (2*s.own + s.bound + 999) / 1000 * 1000 }
 
-// page is about /metrics as a whole.
+// page returns the finding about /metrics.
 func page(clouds []*evidence, process int) []finding {
 	var parts []string
 	total, more := size{now: process, own: process}, ""

@@ -118,8 +118,8 @@ func (p *printer) summary(r *Result) {
 	}
 }
 
-// wrap splits a text into lines of at most so many characters, unless a word is longer. Text from a cloud must not
-// control the terminal.
+// wrap splits a text into lines of at most that many characters, unless a word is longer. It replaces characters that
+// are not printable, because a text from a cloud must not control the terminal.
 func wrap(text string, most int) (lines []string) {
 	line := ""
 	for word := range strings.FieldsSeq(printable(text)) {

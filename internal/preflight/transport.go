@@ -42,7 +42,7 @@ func (e *evidence) transport() (list []finding) {
 	return list
 }
 
-// exposed names what can be read from a plain connection to a service.
+// exposed returns what can be read on a plain connection to a service.
 func (e *evidence) exposed(service string) string {
 	switch {
 	case e.signs() || e.ClientOptions.Auth == nil:
@@ -70,7 +70,7 @@ func (e *evidence) certificate(what string, p client.Peer) finding {
 	return f
 }
 
-// hostOf returns nil for an invalid URL.
+// hostOf parses a URL. It returns nil for one that is invalid or has no host.
 func hostOf(raw string) *url.URL {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {

@@ -11,11 +11,11 @@ import (
 
 const (
 	imagesPerListing = 500 // a page of Huawei Cloud's listing
-	inboundRequests  = 6   // three listings, each with an empty page at its end
+	inboundRequests  = 6   // three listings, each ends with an empty page
 )
 
-// turns is about the images that are read after all others: how many requests a collection takes, and in how many
-// collections each of them is read once.
+// turns returns the finding about the images that are read after all others: how many requests a run takes, and in how
+// many runs each of them is read once.
 func (e *evidence) turns() []finding {
 	quiet := len(e.some(func(img *collector.ImageSnapshot) bool { return img.InTurns }))
 	if quiet == 0 {
@@ -35,7 +35,7 @@ func (e *evidence) turns() []finding {
 	return []finding{f}
 }
 
-// listingRequests returns how many requests the listings of a collection take.
+// listingRequests returns how many requests the listings of a run take.
 func (e *evidence) listingRequests() (n int) {
 	for range e.snapshot.Scopes {
 		n += len(e.snapshot.Images)/imagesPerListing + 2 // the last page is empty
@@ -43,7 +43,7 @@ func (e *evidence) listingRequests() (n int) {
 	return n + inboundRequests*len(e.snapshot.Inbound)
 }
 
-// round says how many collections it takes to read all quiet images once, if each collection has so many other requests.
+// round returns how many runs it takes to read all quiet images once, if each run sends that many other requests.
 func (e *evidence) round(rate float64, others, quiet int) (status, string) {
 	period := e.timeout
 	if e.Options.RefreshInterval > 0 {
@@ -63,7 +63,7 @@ func (e *evidence) round(rate float64, others, quiet int) (status, string) {
 		period, room, (quiet+room-1)/room, remedy)
 }
 
-// roundUp is a duration in whole minutes, with some room.
+// roundUp returns a duration in whole minutes, with some reserve.
 func roundUp(d time.Duration) model.Duration {
 	return model.Duration((d + d/4).Truncate(time.Minute) + time.Minute)
 }

@@ -8,7 +8,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// condition is how completely a cloud or one of its shards was read, the least first.
+// condition is how completely a cloud or one of its shards was read, from least to most.
 type condition int
 
 const (
@@ -31,27 +31,27 @@ type cloudView struct {
 	Condition condition
 	Says      []string
 	Facts     []string
-	Read      *moment // when its last collection began; of several parts, the oldest
-	Took      string  // the longest
-	Probe     string  // address of the page that reads it; empty where /metrics does
-	Scrape    string  // address of /metrics, where nothing has scraped it yet; else empty
+	Read      *moment // when its last run began; with several shards, the oldest run
+	Took      string  // duration of that run
+	Probe     string  // address of /probe for it; empty where /metrics collects it or it has Parts
+	Scrape    string  // address of /metrics where that collects the cloud and has not done so yet; else empty
 	Parts     []partView
 
-	background     bool // it is collected in the background
+	background     bool // collected in the background
 	discovers      bool
 	shardsRead     int
 	entries        []*entry
 	images, unread int
-	skipped        int                     // images that rules leave out
+	skipped        int                     // images that rules skip
 	inTurns        int                     // images that are read in turns
-	round          time.Duration           // how long it takes to read all of them, in the part where it takes the longest
+	round          time.Duration           // how long it takes to read all of them, in the slowest shard
 	unproven       int                     // images with a response that is not proven
-	doubts         map[collector.Doubt]int // images whose lists may be incomplete
+	doubts         map[collector.Doubt]int // images whose member lists may be incomplete
 	left           []collector.LeftImage
 	listing        bool // the listing of its images is incomplete
 	listingProof   bool // the listing of its images is not proven complete
-	proof          bool // something is not proven in one of its views
-	administrator  bool // namely that the credential is an administrator's
+	proof          bool // one of its views lacks a proof
+	administrator  bool // one of its views lacks the proof that the credential is an administrator's
 	project        bool // a project has no token
 	projects       bool // the list of the user's projects was not read
 	inbound        bool // the listing of images from other projects is incomplete
@@ -72,7 +72,18 @@ type partView struct {
 // Seen reports whether the cloud was read, at least in part.
 func (c *cloudView) Seen() bool { return c.Condition >= readInPart }
 
-// Last is the label of the time beside it.
+// Complete reports whether the cloud was read completely.
+func (c *cloudView) Complete() bool { return c.Condition == readWhole }
+
+// Runbook returns the section of the runbooks about why the cloud is not read, empty where it is, at least in part.
+func (c *cloudView) Runbook() string {
+	if c.Condition == paused || c.Condition == unreadable {
+		return "GlanceCloudDown"
+	}
+	return ""
+}
+
+// Last returns the label of Read.
 func (c *cloudView) Last() string {
 	switch {
 	case len(c.Parts) > 1:
@@ -83,7 +94,7 @@ func (c *cloudView) Last() string {
 	return "Last tried"
 }
 
-// State is the cloud's state in words.
+// State returns the cloud's state in words.
 func (c *cloudView) State() string {
 	n := c.inWorst()
 	if n == len(c.Parts) {
@@ -102,10 +113,10 @@ func (c *cloudView) inWorst() (n int) {
 	return n
 }
 
-// State is the shard's state in words.
+// State returns the shard's state in words.
 func (p *partView) State() string { return p.Condition.state() }
 
-// newCloudView returns a view of a cloud's last collections, with the addresses of pages that read it.
+// newCloudView returns the view of a cloud's last runs. metrics and probe are the addresses of pages that collect it.
 func newCloudView(c *collector.Cloud, metrics, probe string, now time.Time) *cloudView {
 	v := &cloudView{Name: c.Name(), Condition: readWhole, background: c.Refreshes()}
 	latest := c.Latest()
@@ -144,7 +155,7 @@ func newCloudView(c *collector.Cloud, metrics, probe string, now time.Time) *clo
 	return v
 }
 
-// addShard adds a shard that was read.
+// addShard adds a shard that has a snapshot.
 func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	s := l.Snapshot
 	unread, unproven, whole := 0, 0, true
@@ -207,7 +218,7 @@ func (c *cloudView) addShard(p *partView, l *collector.Latest, now time.Time) {
 	}
 }
 
-// nothingToAsk reports whether a shard has no image and no listing, so that it needs no response.
+// nothingToAsk reports whether a shard has no image and no listing, so that there is nothing to request.
 func nothingToAsk(s *collector.Snapshot) bool {
 	return s.Err == nil && !s.Discovers && len(s.Images) == 0 && len(s.Inbound) == 0
 }

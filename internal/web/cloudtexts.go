@@ -9,7 +9,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// troubles says why a cloud was not read completely.
+// troubles returns lines about why a cloud was not read completely.
 func troubles(s *collector.Snapshot) (lines []string) {
 	if !s.Up && s.Err == nil && !s.NoImageAPI && !nothingToAsk(s) {
 		line := "No request to the image API succeeded"
@@ -33,7 +33,7 @@ func troubles(s *collector.Snapshot) (lines []string) {
 	return lines
 }
 
-// trouble is the line about a problem; empty where others say it: those of images, of views and of facts.
+// trouble returns the line about a problem. It is empty where a line about an image, a view or a fact covers it.
 func trouble(s *collector.Snapshot, p *collector.Problem) string {
 	why := ""
 	if p.Err != nil {
@@ -83,7 +83,7 @@ func firstUnread(s *collector.Snapshot) *collector.ImageSnapshot {
 	return nil
 }
 
-// facts returns other facts about a cloud.
+// facts returns lines with other facts about a cloud.
 func facts(s *collector.Snapshot) (lines []string) {
 	var projects []string
 	for _, scope := range s.Scopes {
@@ -120,12 +120,12 @@ func inboundImages(s *collector.Snapshot) (n int) {
 	return n
 }
 
-// named returns a name with its ID, as far as known.
+// named returns a name and its ID, each if it is known.
 func named(name, id string) string {
 	return strings.TrimSpace(visible(name) + " " + visible(id))
 }
 
-// notYet says that a cloud was never read.
+// notYet returns the line about a cloud that was never read.
 func (c *cloudView) notYet() string {
 	if c.background {
 		return "No background collection has finished since the exporter started or the cloud's configuration changed. Its images are unknown."
@@ -134,10 +134,10 @@ func (c *cloudView) notYet() string {
 		"Its images are unknown."
 }
 
-// manyAlike is from how many images on the page says once why they were not read.
+// manyAlike is how many images must share a reason for not being read before the page shows it only once.
 const manyAlike = 3
 
-// alike says why images were not read, where many have one reason.
+// alike returns lines with the reasons that many images were not read for, and marks those images.
 func (c *cloudView) alike() (lines []string) {
 	count := map[string]int{}
 	unread := func(e *entry) bool {
@@ -160,7 +160,7 @@ func (c *cloudView) alike() (lines []string) {
 	return lines
 }
 
-// explain says why the cloud was not read completely, and adds facts about it.
+// explain adds lines about why the cloud was not read completely, and facts. yet is the number of unread shards.
 func (c *cloudView) explain(latest []collector.Latest, yet int) {
 	switch {
 	case yet == 0:

@@ -7,13 +7,13 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// filter says which images to show. The zero value shows all.
+// filter selects the images to show. The zero value selects all.
 type filter struct {
 	Text, Cloud, Image string
 	Problems           bool
 }
 
-// filterOf reads the parameters of the page's address. Unknown ones are ignored.
+// filterOf returns the filter in the parameters of a URL. It ignores unknown parameters.
 func filterOf(query url.Values) filter {
 	text := func(name string) string {
 		s := strings.TrimSpace(query.Get(name))
@@ -22,7 +22,7 @@ func filterOf(query url.Values) filter {
 	return filter{Text: text("q"), Cloud: text("cloud"), Image: strings.ToLower(text("image")), Problems: query.Get("problems") == "1"}
 }
 
-// query is the filter as the end of an address.
+// query returns the filter as the query of a URL, with the question mark. It is empty for the zero value.
 func (f filter) query() string {
 	values := url.Values{}
 	for name, value := range map[string]string{"q": f.Text, "cloud": f.Cloud, "image": f.Image} {
@@ -39,7 +39,7 @@ func (f filter) query() string {
 	return "?" + values.Encode()
 }
 
-// Any reports whether something may be left out.
+// Any reports whether the filter may leave images out.
 func (f filter) Any() bool { return f != filter{} }
 
 func (f filter) takes(e *entry, s *collector.Snapshot) bool {
@@ -51,8 +51,8 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	case f.Text == "":
 		return true
 	}
-	// Who can use an image that is open, or that was not read completely, is not in its texts: a project's page must have it. It must
-	// not have what another project has that only calls itself so in Keystone.
+	// The texts of an image that is open or was not read completely do not contain every project that can use it, so a
+	// project's page includes it. The page excludes images of another project whose name in Keystone is this ID.
 	project := plainID.MatchString(f.Text)
 	if project && (e.img.Open() || !e.complete()) {
 		return true
@@ -66,8 +66,8 @@ func (f filter) takes(e *entry, s *collector.Snapshot) bool {
 	return true
 }
 
-// haystack returns the text that a filter searches: names and IDs of an image, its owner, its members and its missing
-// members, perhaps with the names that Keystone has.
+// haystack returns the text that a filter searches: the names and IDs of an image, its owner, its members and its
+// missing members. With keystone, it has the names of projects in Keystone too.
 func haystack(e *entry, s *collector.Snapshot, keystone bool) string {
 	texts := []string{e.img.ID, e.img.Label(), e.word}
 	if r := e.img.Record; r != nil {

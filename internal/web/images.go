@@ -8,7 +8,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// group are the images of one severity.
+// group is the images of one severity.
 type group struct {
 	Key, Symbol, Title string
 	Count              int
@@ -28,12 +28,12 @@ var groups = [...]group{
 // imageView is an image for the template.
 type imageView struct {
 	Key, Cloud, ID, Name, Word, Symbol string
-	Address                            string // of the page with this image alone
+	Address                            string // of the page with only this image
 	Says                               []string
 	Facts                              []string
 	Owner                              *projectView
 	Remedy                             *remedy
-	Runbook                            string // the section about what is wrong
+	Runbook                            string // section about what is wrong; empty where nothing is
 	Open                               bool
 	Rows                               []rowView
 	RowsOf                             string
@@ -42,20 +42,21 @@ type imageView struct {
 
 type rowView struct {
 	Name, ID, Type, Verdict, Class, Status string
-	Address                                string // of the page with all that the member can use
-	Keystone                               string // the name that Keystone has for it, in words
-	Approval                               string // how long it lasts, and its note
+	Address                                string // of the page with all images that the member can use
+	Keystone                               string // its name in Keystone, in words
+	Approval                               string // its last day and its note
 	Created, Updated                       *stamp
 }
 
-// projectView is a project. Its address is that of the page with all that it can use.
+// projectView is a project. Its address is that of the page with all images that it can use.
 type projectView struct{ Name, ID, Keystone, Address string }
 
 func (p *statusPage) project(s *collector.Snapshot, name, id string) *projectView {
 	return &projectView{visible(name), visible(id), inKeystone(s.KeystoneName(id), name), p.search(id)}
 }
 
-// inKeystone says what Keystone calls a project, unless that is its configured name. Its owner chose that, so it must not look like one.
+// inKeystone returns the words for a project's name in Keystone, empty where that is the configured name. The project's
+// owner chose it, so it must not look like a configured name.
 func inKeystone(name, configured string) string {
 	if name == "" || name == configured {
 		return ""
@@ -63,7 +64,7 @@ func inKeystone(name, configured string) string {
 	return "named " + quoted(name) + " in Keystone"
 }
 
-// search is the page with what has a text.
+// search returns the address of the page that is filtered by a text.
 func (p *statusPage) search(text string) string {
 	return p.base + "/?" + url.Values{"q": {text}}.Encode()
 }
@@ -74,6 +75,7 @@ func (p *statusPage) image(e *entry, most int) *imageView {
 		Key: e.key, Cloud: e.cloud, ID: img.ID, Name: visible(img.Label()), Word: e.word, Symbol: g.Symbol,
 		Address: p.address(e), Says: e.says(), Facts: recordFacts(e), Runbook: e.runbookOf(),
 	}
+	v.Remedy = e.remedyOf()
 	s := e.part.Snapshot
 	if r := img.Record; r != nil && r.Owner != "" {
 		v.Owner = p.project(s, projectName(s, r.Owner), r.Owner)
@@ -85,7 +87,6 @@ func (p *statusPage) image(e *entry, most int) *imageView {
 	if before, ok := e.before(); ok {
 		v.RowsOf = "as last read, " + moment{before.At, e.now}.Ago()
 	}
-	v.Remedy = remedyOf(s, e.shown())
 	rows, left := s.Rows(e.shown(), most)
 	v.Left = left
 	for i := range rows {
@@ -94,7 +95,7 @@ func (p *statusPage) image(e *entry, most int) *imageView {
 	return v
 }
 
-// shown is the image as its rows show it: as last read, where it is no longer.
+// shown returns the image whose rows are shown: as last read, where it is unread.
 func (e *entry) shown() *collector.ImageSnapshot {
 	if before, ok := e.before(); ok {
 		return &before.Image
@@ -102,12 +103,12 @@ func (e *entry) shown() *collector.ImageSnapshot {
 	return e.img
 }
 
-// address is the page with one image alone.
+// address returns the address of the page with only this image.
 func (p *statusPage) address(e *entry) string {
 	return p.base + "/?" + url.Values{"cloud": {e.cloud}, "image": {e.img.ID}}.Encode()
 }
 
-// recordFacts are what the record tells, and the quota.
+// recordFacts returns facts from the record, the use of the member quota, and whether discover found the image.
 func recordFacts(e *entry) (lines []string) {
 	img := e.img
 	if r := img.Record; r != nil {
@@ -131,7 +132,7 @@ func recordFacts(e *entry) (lines []string) {
 	return lines
 }
 
-// approval says how long an approval lasts, with its note.
+// approval returns the words for an approval's last day, with its note.
 func approval(end time.Time, note string, now time.Time) string {
 	text := ""
 	switch day := collector.LastDay(end); {
@@ -147,7 +148,7 @@ func approval(end time.Time, note string, now time.Time) string {
 	return text
 }
 
-// granted is a member's status in words.
+// granted returns a member's status in words.
 func granted(status string) string {
 	if status == "rejected" {
 		return "rejected, still has access"

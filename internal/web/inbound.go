@@ -8,12 +8,12 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// inbound is an entry's data of an image that another project shares.
+// inbound is the part of an entry for an image that another project shares.
 type inbound struct {
 	img     *collector.InboundImage
-	project string // it is shared with
+	project string // name and ID of the project that it is shared with
 	owner   string // name and ID
-	judged  bool   // there are expected_owners
+	judged  bool   // whether there are expected_owners
 
 	projectID, projectName, ownerName string
 	read                              time.Time
@@ -48,7 +48,7 @@ func projectName(s *collector.Snapshot, id string) string {
 	return s.Scopes[i].Access.ProjectName
 }
 
-// answers explain the member status of an image.
+// answers has a sentence for each known member status.
 var answers = map[string]string{
 	"accepted": "Status accepted: servers may be created from it.",
 	"pending":  "Status pending: the project can use it by its ID.",
@@ -58,8 +58,8 @@ var answers = map[string]string{
 // known reports whether the member status is known.
 func (in *inbound) known() bool { return answers[string(in.img.Status)] != "" }
 
-// severityOf returns the severity of the image, and the word for it. An unexpected owner can offer any number of images, but
-// cannot accept them.
+// severityOf returns the severity of the image, and the word for it. An offer is no more than a warning, because an
+// unexpected owner can offer any number of images but cannot accept them.
 func (in *inbound) severityOf() (severity, string) {
 	switch {
 	case in.img.Unexpected && in.img.Accepted():
@@ -98,8 +98,8 @@ func (in *inbound) says(e *entry) (lines []string) {
 	return append(lines, "There are no expected_owners, so the owner is not checked.")
 }
 
-// groupTitle returns the title of the images of a severity, of which so many are watched and so many are from other
-// projects.
+// groupTitle returns the title of the group of a severity. watched and others are its numbers of watched images and of
+// images from other projects.
 func groupTitle(r severity, watched, others int) string {
 	switch {
 	case others == 0:

@@ -30,7 +30,7 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.serve(w, r, &scrape{clouds: clouds, release: release, process: h.opts.Gatherer, took: &h.took})
 }
 
-// Collect collects the clouds side by side, in their order.
+// Collect collects the clouds concurrently and returns their snapshots in the order of the clouds.
 func Collect(ctx context.Context, clouds []*collector.Cloud, limits collector.Limits) []collector.Snapshot {
 	return collect(ctx, clouds, collector.Shard{}, limits)
 }
@@ -41,7 +41,7 @@ func collect(ctx context.Context, clouds []*collector.Cloud, shard collector.Sha
 	for i, cloud := range clouds {
 		group.Go(func() error {
 			snapshots[i] = cloud.CollectShard(ctx, shard, limits)
-			return nil // a snapshot carries its own errors
+			return nil // a snapshot has its own errors
 		})
 	}
 	_ = group.Wait()

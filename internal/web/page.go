@@ -16,13 +16,13 @@ import (
 	"github.com/go-kit/log/level"
 )
 
-// Limits of a page, so that a browser stays fast. The most severe images come first, and the page says how many it
-// leaves out.
+// Limits of a page, so that a browser stays fast. The most severe images come first, and the page shows how many are
+// left out.
 const (
 	maxImages  = 2_000  // images
 	maxRows    = 10_000 // rows of members in all
 	imageRows  = 100    // rows of members of one image
-	singleRows = 2_000  // rows of an image that is shown alone
+	singleRows = 2_000  // rows of members of an image that is shown alone
 	maxQuery   = 256    // bytes of a parameter
 )
 
@@ -38,8 +38,8 @@ var (
 // statusPage shows the results of the last scrapes. It sends no request to a cloud.
 type statusPage struct {
 	opts     Options
-	base     string // what people see before the path
-	metrics  string // what they see as the path of the metrics
+	base     string // path prefix of the pages in the client's URLs
+	metrics  string // path of the metrics in the client's URLs
 	links    []link
 	template *template.Template
 	policy   string
@@ -86,12 +86,12 @@ type view struct {
 	Now                  moment
 	Links                []link
 	Clouds               []*cloudView
-	Names                []string // of the clouds, as configured
+	Names                []string // of the clouds, in the order of the configuration
 	CloudsOpen           bool
 	Verdict              verdict
 	Filter               filter
 	Shows                string
-	CSV, JSON            string // addresses of what is shown
+	CSV, JSON            string // addresses of the same images in these formats
 	Notes                []string
 	Groups               []*group
 }
@@ -124,13 +124,13 @@ func (p *statusPage) render(ctx context.Context, w io.Writer, f filter, now time
 	if err := p.list(ctx, v); err != nil {
 		return err
 	}
-	// Where there is trouble, first.
+	// The least complete cloud comes first.
 	slices.SortStableFunc(v.Clouds, func(a, b *cloudView) int { return cmp.Compare(a.Condition, b.Condition) })
 	v.CloudsOpen = len(v.Clouds) <= 4 || len(v.Clouds) > 0 && v.Clouds[0].Condition < readWhole
 	return p.template.Execute(w, v)
 }
 
-// clouds are what the last scrapes read, as long as somebody wants to see it.
+// clouds returns what the last scrapes read. It stops early when ctx is done.
 func (p *statusPage) clouds(ctx context.Context, now time.Time) (views []*cloudView) {
 	clouds, release := p.opts.Clouds()
 	defer release()
@@ -142,7 +142,7 @@ func (p *statusPage) clouds(ctx context.Context, now time.Time) (views []*cloudV
 	return views
 }
 
-// list selects the images to show, as long as somebody wants to see them.
+// list selects the images to show. It returns early with the error of ctx when that is done.
 func (p *statusPage) list(ctx context.Context, v *view) error {
 	var found []*entry
 	all := 0
@@ -194,7 +194,7 @@ func (p *statusPage) list(ctx context.Context, v *view) error {
 	return nil
 }
 
-// nothing explains why no image is shown.
+// nothing returns lines about why no image is shown.
 func nothing(v *view, found int) []string {
 	if found > 0 {
 		return nil
@@ -212,6 +212,13 @@ func nothing(v *view, found int) []string {
 			"are unknown: "+listed(unseen, len(unseen))+".")
 	case v.Filter.Image != "":
 		lines = append(lines, "The last scrapes watched no image "+quoted(v.Filter.Image)+".")
+		for _, c := range v.Clouds {
+			for i, img := range c.left {
+				if img.ID == v.Filter.Image && (v.Filter.Cloud == "" || v.Filter.Cloud == c.Name) {
+					lines = append(lines, departed(c.left[i:i+1])...)
+				}
+			}
+		}
 	case v.Filter.Any():
 		lines = append(lines, "No image matches this filter.")
 	default:

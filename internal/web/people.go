@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// How many pages for people are rendered at a time, and how many requests may wait: many or slow clients must not take
-// CPU and memory from scrapes. A page holds its place until it is written.
+// Limits of the pages for people that are rendered and written at a time, and of the requests that may wait. Many or
+// slow clients must not take CPU and memory from scrapes. A page holds its place until it is written.
 const (
 	rendersAtOnce = 1
 	writesAtOnce  = 4
 	mostWait      = 8
 )
 
-// people bounds what those who read pages may take.
+// people limits the resources that pages for people use.
 type people struct {
-	places  chan struct{} // of those who wait, or whose page is made or written
-	pages   chan struct{} // of those whose page is made or written
-	renders chan struct{} // of those whose page is made
+	places  chan struct{} // an element for each request that waits, or whose page is rendered or written
+	pages   chan struct{} // an element for each page that is rendered or written
+	renders chan struct{} // an element for each page that is rendered
 }
 
 func newPeople() *people {
 	return &people{make(chan struct{}, writesAtOnce+mostWait), make(chan struct{}, writesAtOnce), make(chan struct{}, rendersAtOnce)}
 }
 
-// enter waits for a place, and reports whether there is one before the context ends.
+// enter waits for a place, and reports whether it got one before ctx was done.
 func enter(ctx context.Context, places chan struct{}) bool {
 	select {
 	case places <- struct{}{}:
@@ -40,7 +40,7 @@ func enter(ctx context.Context, places chan struct{}) bool {
 	}
 }
 
-// enter waits until a page may be written. leave must be called after that.
+// enter waits until the page of a request may be rendered and written. The caller must call leave after that.
 func (p *people) enter(w http.ResponseWriter, r *http.Request) (leave func(), ok bool) {
 	select {
 	case p.places <- struct{}{}:
@@ -59,7 +59,7 @@ func (p *people) enter(w http.ResponseWriter, r *http.Request) (leave func(), ok
 	}, true
 }
 
-// serve renders a page and sends it under a Content-Security-Policy.
+// serve renders a page and sends it with a Content-Security-Policy.
 func (p *people) serve(w http.ResponseWriter, r *http.Request, policy string, render func(context.Context, io.Writer) error) {
 	leave, ok := p.enter(w, r)
 	if !ok {
@@ -77,16 +77,16 @@ func (p *people) serve(w http.ResponseWriter, r *http.Request, policy string, re
 	h := w.Header()
 	maps.Copy(h, page.header)
 	h.Set("Content-Security-Policy", policy)
-	h.Set("Cache-Control", "no-store") // who can use what is no business of a cache
+	h.Set("Cache-Control", "no-store") // no cache may keep who can use which image
 	h.Set("Content-Length", strconv.Itoa(page.body.Len()))
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
-	_, _ = w.Write(page.body.Bytes())                             // whoever asked may have gone
-	_ = connection.Flush()                                        // what net/http keeps is written while the place is held
+	_ = connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every ResponseWriter has one
+	_, _ = w.Write(page.body.Bytes())                             // the client may have disconnected
+	_ = connection.Flush()                                        // net/http writes its buffer while the place is held
 	_ = connection.SetWriteDeadline(time.Time{})
 }
 
-// make waits for its turn and renders the page, compressed for who can read that.
+// make waits until it may render, and renders the page, compressed if the client accepts that.
 func (p *people) make(r *http.Request, render func(context.Context, io.Writer) error) (*made, error) {
 	if !enter(r.Context(), p.renders) {
 		return nil, r.Context().Err()
@@ -96,11 +96,11 @@ func (p *people) make(r *http.Request, render func(context.Context, io.Writer) e
 	if err := render(r.Context(), &page); err != nil {
 		return nil, err
 	}
-	get := r.WithContext(r.Context()) // for HEAD too: it is told what GET would get
+	get := r.WithContext(r.Context()) // a HEAD gets the headers of a GET
 	get.Method = http.MethodGet
 	m := &made{header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}}
 	compressed(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write(page.Bytes()) // memory takes all
+		_, _ = w.Write(page.Bytes()) // never fails
 	})).ServeHTTP(m, get)
 	return m, nil
 }

@@ -16,7 +16,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// probeHandler collects one cloud on each request. Its page has no counters, so that any of several exporters may answer.
+// probeHandler collects one cloud on each request. Its page has no counters, so that any replica may serve it.
 type probeHandler struct {
 	*scraper
 
@@ -48,7 +48,7 @@ func (h *probeHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// rendering returns how long the page of a configured cloud took.
+// rendering returns the rendering of the pages of a configured cloud.
 func (h *probeHandler) rendering(cloud string) *rendering {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -58,7 +58,7 @@ func (h *probeHandler) rendering(cloud string) *rendering {
 	return h.took[cloud]
 }
 
-// parameters returns the name of the cloud and the shard, which may be left out.
+// parameters returns the name of the cloud and the shard, which is optional.
 func parameters(query url.Values) (cloud string, shard collector.Shard, err error) {
 	for name, values := range query {
 		switch {
@@ -91,12 +91,12 @@ type targetGroup struct {
 	Labels  map[string]string `json:"labels"`
 }
 
-// discovery lists a target per cloud, or shard of one, that is collected by /probe. Where people reach the exporter under another URL, that
-// is where the targets are, else where the request came to. The label exporter tells the targets of several exporters apart, whose
-// instance is the same.
+// discovery lists a target for each cloud, or shard of a cloud, that is collected by /probe. The targets have the
+// address in the external URL if there is one, else the one that the request was sent to. The label exporter
+// distinguishes the targets of several exporters, which have the same instance.
 type discovery struct {
 	clouds   func() ([]*collector.Cloud, func())
-	external *url.URL // nil: not told
+	external *url.URL // nil: not configured
 	probe    string   // path of the page for one cloud
 }
 
@@ -129,10 +129,10 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(groups) // whoever asked may have gone
+	_ = json.NewEncoder(w).Encode(groups) // the client may have disconnected
 }
 
-// withPort makes an address whole: without a port Prometheus would not know the scheme's.
+// withPort adds the scheme's default port to an address without a port.
 func withPort(address, scheme string) string {
 	if _, _, err := net.SplitHostPort(address); err == nil {
 		return address

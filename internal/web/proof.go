@@ -15,14 +15,14 @@ func lacksProof(s *collector.Snapshot) bool {
 	})
 }
 
-// lacksListingProof reports whether a view's line says why a listing is not proven complete.
+// lacksListingProof reports whether the line about a view shows why a listing is not proven complete.
 func lacksListingProof(s *collector.Snapshot) bool {
 	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
 		return v.Images == collector.Unproven || v.Administrator == collector.Unproven
 	})
 }
 
-// seesNothing reports whether the line of a project's view says that it is not proven that images are visible.
+// seesNothing reports whether the line about a project's view shows that images are not proven to be visible.
 func seesNothing(s *collector.Snapshot, project string) bool {
 	return slices.ContainsFunc(s.Views, func(v collector.ViewSnapshot) bool {
 		return v.ProjectID == project && v.Images == collector.Unproven
@@ -32,7 +32,7 @@ func seesNothing(s *collector.Snapshot, project string) bool {
 // notProven reports whether the API responded for an image and the response is not proven.
 func notProven(img *collector.ImageSnapshot) bool { return img.Gap() != collector.NoGap }
 
-// proofs says what is not proven in the views of a shard, why, and what to do.
+// proofs returns lines about what is not proven in the views of a shard, why, and what to do.
 func proofs(s *collector.Snapshot) (lines []string) {
 	counts := map[string]map[collector.Gap]int{} // of images, by the project of the view
 	var recordErr error                          // of the first image whose owner is not known
@@ -50,7 +50,7 @@ func proofs(s *collector.Snapshot) (lines []string) {
 	}
 	views := slices.Clone(s.Views)
 	if counts[""] != nil {
-		views = append(views, collector.ViewSnapshot{Members: collector.Unproven}) // whose records were not read
+		views = append(views, collector.ViewSnapshot{Members: collector.Unproven}) // of images whose records were not read
 	}
 	for _, v := range views {
 		subject := "In an unknown view: "
@@ -82,7 +82,7 @@ const (
 	confirmProject     = "Use a kind of auth that logs in to Keystone (with a token: set auth_url), or watch a private image of this project."
 )
 
-// memberProofs says what is missing to prove member lists in a view.
+// memberProofs returns lines about what is missing to prove member lists in a view.
 func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collector.Gap]int, recordErr error) (lines []string) {
 	refused := ""
 	if v.Refused != nil {
@@ -101,7 +101,7 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collecto
 	own := proof + "share one image of this project with another project of yours (openstack image add project IMAGE PROJECT), and list " +
 		"that project in its expected_members."
 	if len(counts) == 0 {
-		// In the background, what was read before is shown instead of the images that are not proven now.
+		// In the background, an image that is not proven now is shown as it was read before.
 		lines = append(lines, subject+"it is not proven that the credential can see members of images. "+refused+allowRows+own)
 	}
 	if n := counts[collector.OwnRowsHidden]; n > 0 {
@@ -134,7 +134,7 @@ func memberProofs(subject string, v *collector.ViewSnapshot, counts map[collecto
 	return lines
 }
 
-// maybeMore says why a member list may be incomplete.
+// maybeMore returns the sentence about why a member list may be incomplete.
 func maybeMore(img *collector.ImageSnapshot) string {
 	const more = "There may be more members: "
 	switch img.Doubt {
@@ -157,8 +157,8 @@ func maybeMore(img *collector.ImageSnapshot) string {
 	return more + "the credential's project does not own the image, so it sees only its own row."
 }
 
-// doubtful says how many member lists may be incomplete, and why. A view's line covers those that an administrator
-// would see.
+// doubtful returns lines about how many member lists may be incomplete, and why. With administrator, the line about a
+// view covers the lists that an administrator would see.
 func doubtful(counts map[collector.Doubt]int, administrator bool) (lines []string) {
 	say := func(d collector.Doubt, rest string) {
 		if n := counts[d]; n > 0 {
@@ -178,10 +178,10 @@ func doubtful(counts map[collector.Doubt]int, administrator bool) (lines []strin
 	return lines
 }
 
-// maxLeft is how many images that are no longer watched are named.
+// maxLeft is how many images that are no longer watched the page names.
 const maxLeft = 5
 
-// departed says which discovered images are no longer watched since the last hour.
+// departed returns lines about the discovered images that stopped being watched in the last hour.
 func departed(list []collector.LeftImage) (lines []string) {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b collector.LeftImage) int {
@@ -214,7 +214,7 @@ func departed(list []collector.LeftImage) (lines []string) {
 	return lines
 }
 
-// exposedLeft returns how many images with an unexpected member are no longer watched since the last hour.
+// exposedLeft returns how many images with an unexpected member stopped being watched in the last hour.
 func (c *cloudView) exposedLeft() (n int) {
 	for _, img := range c.left {
 		if img.Unexpected {

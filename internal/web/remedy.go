@@ -3,17 +3,27 @@ package web
 import (
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
+	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/baseline"
 )
 
-// remedy is what to do about the unexpected members of an image, ready to be copied.
+// remedy is what to do about unexpected access, ready to be copied. Each part may be empty.
 type remedy struct {
-	Remove string   // commands that remove them
+	Remove string   // commands that remove unexpected members
 	Accept string   // the entry of the configuration that expects them
-	Not    []string // why some have none
+	Not    []string // why some members have none
+
+	Close      string // the command that closes an image that is open to everyone
+	Visibility string // the line of the configuration that expects its visibility
+
+	Reject  string // the command with which Project rejects an image of another project
+	Project string
+	Owner   string // the item of expected_owners that expects its owner
 }
 
 // Bounds of a remedy.
@@ -22,24 +32,67 @@ const (
 	maxAccepted = 40 // members in an entry
 )
 
-// expectable is an ID that can be expected: Keystone's have neither capitals nor dashes, and exporter.yml refuses others that
-// look like one.
+// expectable matches IDs that can be expected. Keystone's IDs have neither capitals nor dashes, and exporter.yml
+// refuses others that look like one.
 var expectable = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// plainID is an ID that means nothing to a shell or to YAML. The owner of an image may add any text as a member.
+// plainID matches IDs without characters that a shell or YAML interprets. An image's owner may add any text as a
+// member.
 var plainID = regexp.MustCompile(`^([0-9A-Fa-f]{32}|[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})$`)
 
-// remedyOf returns nil for an image without unexpected members.
-func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
-	unexpected := img.Unexpected()
-	if unexpected == 0 {
-		return nil
-	}
+// remedyOf returns the remedy for an image, nil where it has no unexpected access.
+func (e *entry) remedyOf() *remedy {
+	s, img := e.part.Snapshot, e.shown()
 	r := &remedy{}
-	if !plainID.MatchString(img.ID) {
+	switch open := e.severity == critical && e.img.Open(); {
+	case e.inbound != nil && (!e.inbound.img.Unexpected || e.inbound.img.Rejected()), e.inbound == nil && !open && img.Unexpected() == 0:
+		return nil
+	case !plainID.MatchString(img.ID):
 		r.Not = append(r.Not, "No command is shown, because the image's ID is not a UUID.")
-		return r
+	case e.inbound != nil:
+		e.inbound.remedy(r, s)
+	default:
+		if open {
+			visibilities := append(slices.Clone(e.img.Policy.Visibility), e.img.Record.Visibility)
+			r.Visibility = "expected_visibility: [" + joined(visibilities) + "]"
+			if !s.Huawei() { // where a tenant cannot change it
+				r.Close = "openstack image set --shared " + img.ID
+			}
+		}
+		if img.Unexpected() > 0 {
+			r.members(s, img)
+		}
 	}
+	return r
+}
+
+// remedy adds what to do about an image of an unexpected owner.
+func (in *inbound) remedy(r *remedy, s *collector.Snapshot) {
+	if !s.Huawei() { // where the console rejects it
+		r.Reject, r.Project = "openstack image set --reject "+in.img.Record.ID, in.project
+	}
+	switch owner := in.img.Record.Owner; {
+	case in.img.Owner != nil:
+		r.Not = append(r.Not, renewal(owner, in.img.Owner.Until))
+	case !expectable.MatchString(owner):
+		r.Not = append(r.Not, "The owner cannot be expected: its ID is not a project ID of Keystone.")
+	default:
+		r.Owner = "- " + strconv.Quote(owner)
+	}
+}
+
+// joined joins visibilities with commas.
+func joined(visibilities []client.Visibility) string {
+	words := make([]string, len(visibilities))
+	for i, v := range visibilities {
+		words[i] = string(v)
+	}
+	return strings.Join(words, ", ")
+}
+
+// members adds what to do about unexpected members.
+func (r *remedy) members(s *collector.Snapshot, img *collector.ImageSnapshot) {
+	unexpected := img.Unexpected()
 	rows, _ := s.Rows(img, min(unexpected, maxAccepted))
 	var commands []string
 	var accepted []collector.ExpectedMember
@@ -63,10 +116,9 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 		}
 		switch {
 		case !row.Until.IsZero():
-			r.Not = append(r.Not, "The approval of "+row.ID+" ended after "+collector.LastDay(row.Until)+": to renew it, write a later until "+
-				"in its entry.")
+			r.Not = append(r.Not, renewal(row.ID, row.Until))
 		case !expectable.MatchString(row.ID):
-			r.Not = append(r.Not, "Member "+row.ID+" cannot be expected: its ID is no project ID of Keystone.")
+			r.Not = append(r.Not, "Member "+row.ID+" cannot be expected: its ID is not a project ID of Keystone.")
 		default:
 			accepted = append(accepted, row.Expected())
 		}
@@ -83,10 +135,14 @@ func remedyOf(s *collector.Snapshot, img *collector.ImageSnapshot) *remedy {
 	}
 	r.Remove = strings.Join(commands, "\n")
 	r.Accept = entryOf(img, accepted)
-	return r
 }
 
-// removal is the command that removes a project from the members of an image.
+// renewal returns what to do about an approval that ended.
+func renewal(id string, until time.Time) string {
+	return "The approval of " + id + " ended after " + collector.LastDay(until) + ": to renew it, write a later until in its entry."
+}
+
+// removal returns the command that removes a project from the members of an image.
 func removal(s *collector.Snapshot, image, project string) string {
 	if s.Huawei() {
 		return `curl -X DELETE -H "X-Auth-Token: $T" "https://ims.REGION.myhuaweicloud.com/v2/images/` + image + "/members/" + project + `"`
@@ -94,8 +150,8 @@ func removal(s *collector.Snapshot, image, project string) string {
 	return "openstack image remove project " + image + " " + project
 }
 
-// entryOf is an entry of images that expects what the image is expected to be and have now, and more. It is empty where that
-// has an ID that is not plain, or is too long.
+// entryOf returns an entry of images that has the image's policy and more expected members. It is empty where there are
+// no more, where an expected member's ID is not plain, and where the entry would have too many members.
 func entryOf(img *collector.ImageSnapshot, more []collector.ExpectedMember) string {
 	policy := img.Policy
 	notPlain := func(m collector.ExpectedMember) bool { return !plainID.MatchString(m.ID) }
@@ -106,7 +162,7 @@ func entryOf(img *collector.ImageSnapshot, more []collector.ExpectedMember) stri
 	return strings.TrimSuffix(baseline.Entry(img.ID, "", policy), "\n")
 }
 
-// runbookOf is the section of the runbooks about what is wrong with an image, empty where nothing is.
+// runbookOf returns the section of the runbooks about what is wrong with an image, empty where nothing is.
 func (e *entry) runbookOf() string {
 	img := e.img
 	switch {

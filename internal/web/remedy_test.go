@@ -119,16 +119,92 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// checkEntry loads an entry, which must expect the members.
-func checkEntry(t *testing.T, entry string, api client.API, members []client.Member) {
+// An image that is open to everyone has the command that closes it, and the line that expects its visibility.
+func TestRemedyOfAnOpenImage(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		expected []client.Visibility
+		want     []string
+	}{
+		{"nothing expected", nil, []string{"openstack image set --shared " + rescue, "expected_visibility: [public]"}},
+		{
+			"another visibility", []client.Visibility{client.Shared, client.Community},
+			[]string{"openstack image set --shared " + rescue, "expected_visibility: [shared, community, public]"},
+		},
+		{"expected", []client.Visibility{client.Public}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, opts := newSite(t, nil), judged()
+			opts.Images = []collector.Image{{ID: rescue, Policy: collector.Policy{Visibility: test.expected}}}
+			s.add(t, stocked(), opts)
+			s.scrape(t)
+			got := copyable(s.page(t, "/?image="+rescue))
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+			if len(got) == 2 {
+				loaded := load(t, client.Glance, "    images:\n      - id: "+rescue+"\n        "+got[1]+"\n")
+				if v := loaded.Images[0].Policy.Visibility; !slices.Contains(v, client.Public) {
+					t.Errorf("%q expects %v", got[1], v)
+				}
+			}
+		})
+	}
+}
+
+// An image of an unexpected owner has the command that rejects it, and the item that expects its owner.
+func TestRemedyOfAnImageOfAnotherProject(t *testing.T) {
+	reject := "openstack image set --reject " + alpine
+	for _, test := range []struct {
+		name   string
+		api    client.API
+		owner  string
+		status client.Status
+		want   []string
+	}{
+		{"accepted", client.Glance, search, client.Accepted, []string{reject, "- " + item(search)}},
+		{"pending", client.Glance, search, client.Pending, []string{reject, "- " + item(search)}},
+		{"rejected", client.Glance, search, client.Rejected, nil},
+		{"an owner that cannot be expected", client.Glance, "a: [b]", client.Accepted, []string{reject}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, api, opts := newSite(t, nil), stocked(), judged()
+			opts.API, opts.Inbound = test.api, &collector.Inbound{Owners: []collector.ExpectedMember{}}
+			opts.Images = nil
+			api.inbound = []client.Image{{ID: alpine, Name: "base", Owner: test.owner, Visibility: client.Shared}}
+			api.answers = map[string]client.Status{alpine: test.status}
+			s.add(t, api, opts)
+			s.scrape(t)
+			got := copyable(s.page(t, "/?image="+alpine))
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got  %q\nwant %q", got, test.want)
+			}
+			if len(got) == 2 {
+				loaded := load(t, test.api, "    inbound:\n      expected_owners:\n        "+got[1]+"\n")
+				if owners := loaded.Inbound.Owners; len(owners) != 1 || owners[0].ID != test.owner {
+					t.Errorf("%q expects %v", got[1], owners)
+				}
+			}
+		})
+	}
+}
+
+// load returns the options of a cloud whose images, or inbound, are text.
+func load(t *testing.T, api client.API, text string) collector.Options {
 	t.Helper()
-	text := "clouds:\n  - name: prod\n    api: " + string(api) + "\n    auth: {token: {token: t0ken-of-a-user, project_id: " + owner.ProjectID + "}}\n" +
-		"    endpoint: https://glance.example.com/\n    images:\n      " + strings.ReplaceAll(entry, "\n", "\n      ") + "\n"
+	text = "clouds:\n  - name: prod\n    api: " + string(api) + "\n    auth: {token: {token: t0ken-of-a-user, project_id: " + owner.ProjectID + "}}\n" +
+		"    endpoint: https://glance.example.com/\n" + text
 	loaded, err := config.Parse("exporter.yml", []byte(text))
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
-	policy := loaded.Clouds[0].Collector.Images[0].Policy
+	return loaded.Clouds[0].Collector
+}
+
+// checkEntry loads an entry, which must expect the members.
+func checkEntry(t *testing.T, entry string, api client.API, members []client.Member) {
+	t.Helper()
+	policy := load(t, api, "    images:\n      "+strings.ReplaceAll(entry, "\n", "\n      ")+"\n").Images[0].Policy
 	for _, m := range members {
 		if !slices.ContainsFunc(policy.Members, func(e collector.ExpectedMember) bool { return e.ID == m.ID && e.Type == m.Type }) {
 			t.Errorf("%s %s is not expected by\n%s", m.Type, m.ID, entry)

@@ -31,8 +31,9 @@ type runbooks struct {
 func newRunbooks(source []byte, prefix string, people *people) (*runbooks, error) {
 	transform := parser.WithASTTransformers(util.Prioritized(withoutFiles{}, 100))
 	renderer := goldmark.New(goldmark.WithExtensions(extension.Table), goldmark.WithParserOptions(parser.WithAutoHeadingID(), transform))
+	document := renderer.Parser().Parse(markdown.NewReader(source))
 	var body, page bytes.Buffer
-	if err := renderer.Convert(source, &body); err != nil {
+	if err := renderer.Renderer().Render(&body, source, document); err != nil {
 		return nil, err
 	}
 	parsed, err := template.New("runbooks").Parse(runbooksHTML)
@@ -40,11 +41,34 @@ func newRunbooks(source []byte, prefix string, people *people) (*runbooks, error
 		return nil, err
 	}
 	err = parsed.Execute(&page, struct {
-		Base string
-		CSS  template.CSS
-		Body template.HTML // of the project's own text; goldmark leaves HTML in it out
-	}{prefix, template.CSS(pageCSS), template.HTML(body.String())})
+		Base  string
+		CSS   template.CSS
+		Index []section
+		Body  template.HTML // rendered from the project's own text; goldmark omits raw HTML
+	}{prefix, template.CSS(pageCSS), alerts(document, source), template.HTML(scrollable.Replace(body.String()))})
 	return &runbooks{people, contentPolicy("style-src "+hashOf(pageCSS), "form-action 'none'"), page.Bytes()}, err
+}
+
+// scrollable lets the keyboard scroll what is wider than the window.
+var scrollable = strings.NewReplacer("<pre>", `<pre tabindex="0">`,
+	"<table>", `<div class="wide" role="region" aria-label="Table" tabindex="0"><table>`, "</table>", "</table></div>")
+
+// section is a section of the runbooks.
+type section struct{ Anchor, Title string }
+
+// alerts returns the sections that are about an alert.
+func alerts(document ast.Node, source []byte) (list []section) {
+	for n := document.FirstChild(); n != nil; n = n.NextSibling() {
+		heading, ok := n.(*ast.Heading)
+		if !ok {
+			continue
+		}
+		title := string(heading.Lines().Value(source))
+		if id, ok := heading.AttributeString("id"); ok && strings.HasPrefix(title, "Glance") {
+			list = append(list, section{string(id.([]byte)), title})
+		}
+	}
+	return list
 }
 
 func (p *runbooks) ServeHTTP(w http.ResponseWriter, r *http.Request) {

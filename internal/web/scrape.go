@@ -18,19 +18,18 @@ import (
 	"glance_share_exporter/internal/exposition"
 )
 
-// DefaultTimeout is how long a scrape may take that does not say so: less than the 10 s that Prometheus waits by
-// default.
+// DefaultTimeout is the timeout of a scrape without the timeout header: less than Prometheus' default of 10 s.
 const DefaultTimeout = 9 * time.Second
 
-// maxTimeout bounds the header; each cloud allows less, see [collector.Limits].
+// maxTimeout limits the timeout in the header; each cloud allows less, see [collector.Limits].
 const maxTimeout = 10 * time.Minute
 
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// rendering is how long making a page took the last time, without the reading of it, in nanoseconds.
+// rendering is how long it took to render the last page, without the client's reading, in nanoseconds.
 type rendering struct{ atomic.Int64 }
 
-// scraper answers scrapes, those of all pages.
+// scraper serves the scrapes of all pages.
 type scraper struct {
 	opts   *Options
 	places *places
@@ -41,15 +40,15 @@ type scraper struct {
 type scrape struct {
 	place   place
 	clouds  []*collector.Cloud
-	release func()              // when the clouds are collected
-	process prometheus.Gatherer // metrics that are read after the collection
+	release func()              // called when the clouds are collected
+	process prometheus.Gatherer // metrics that are read after the run
 	took    *rendering
 	format  expfmt.Format
-	begun   time.Time // to make the page
+	begun   time.Time // when rendering the page began
 }
 
 // serve collects the clouds, or a shard of each, and writes them as a page, with the metrics of the process. While it
-// writes, it holds nothing but what other readers of the same collection hold too.
+// writes, it holds only the series that other scrapes of the same run share.
 func (s *scraper) serve(w http.ResponseWriter, r *http.Request, q *scrape) {
 	q.place.timeout = scrapeTimeout(r)
 	q.format = expfmt.NegotiateAccept(r.Header, exposition.Formats()...)
@@ -68,18 +67,18 @@ func (s *scraper) serve(w http.ResponseWriter, r *http.Request, q *scrape) {
 	}
 	timed := &timedWriter{ResponseWriter: w}
 	reader := &reader{series: series, connection: http.NewResponseController(w)}
-	_ = reader.connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // where there is one
+	_ = reader.connection.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every ResponseWriter has one
 	s.shared.begin(reader)
 	defer s.shared.end(reader)
 	write(timed, r, q.format, page)
 	q.took.Store(int64(time.Since(q.begun) - timed.waited))
 }
 
-// make collects the clouds and makes the page of them, and leaves the place that the caller has entered. It releases the clouds as soon
-// as they are collected. The series must be released, whatever the error.
+// make collects the clouds, renders the page, and leaves the place that the caller entered. It releases the clouds as
+// soon as they are collected. The caller must release the series, whatever the error.
 func (s *scraper) make(r *http.Request, q *scrape) (series []*heldSeries, page *exposition.Page, err error) {
 	defer s.places.leave(q.place)
-	// Rendering may take twice as long as the last time: there may be more to render.
+	// Rendering may take twice as long as the last time, because there may be more to render.
 	limits := collector.Limits{Timeout: q.place.timeout, Reserve: 2 * time.Duration(q.took.Load())}
 	snapshots := collect(r.Context(), q.clouds, q.place.shard, limits)
 	q.release()
@@ -91,8 +90,8 @@ func (s *scraper) make(r *http.Request, q *scrape) (series []*heldSeries, page *
 	return series, page, err
 }
 
-// join makes a page of the series of clouds and the metrics of the process, or of those with the names. An error does not keep the rest
-// from the page.
+// join makes a page of the series of clouds and the metrics of the process. With names, the page has only these
+// metrics. After an error, the page still has the rest.
 func join(format expfmt.Format, series []*heldSeries, process prometheus.Gatherer, names ...string) (*exposition.Page, error) {
 	sources, errs := make([]*exposition.Series, len(series)), make([]error, len(series))
 	for i, held := range series {
@@ -103,10 +102,10 @@ func join(format expfmt.Format, series []*heldSeries, process prometheus.Gathere
 	return page, errors.Join(append(errs, err, joinErr)...)
 }
 
-// minGzip is the least page that is worth compressing.
+// minGzip is the size in bytes from which on a page is worth compressing.
 const minGzip = 1024
 
-// write writes a page, compressed for those who can read that.
+// write writes a page, compressed if the client accepts that.
 func write(w http.ResponseWriter, r *http.Request, format expfmt.Format, page *exposition.Page) {
 	size, write := page.Size(), page.WritePlain
 	h := w.Header()
@@ -119,12 +118,12 @@ func write(w http.ResponseWriter, r *http.Request, format expfmt.Format, page *e
 	}
 	h.Set("Content-Length", strconv.Itoa(size))
 	if r.Method != http.MethodHead {
-		_ = write(w) // whoever asked may have gone
+		_ = write(w) // the client may have disconnected
 	}
 }
 
-// acceptsGzip reports whether whoever asks reads gzip. A HEAD is answered as if not: so do others, as some proxies
-// expect it.
+// acceptsGzip reports whether the client accepts gzip. It is false for a HEAD, as in other servers, because some
+// proxies expect that.
 func acceptsGzip(r *http.Request) bool {
 	for accepted := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
 		coding, weight, weighted := strings.Cut(accepted, ";")
@@ -137,8 +136,8 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// compressed compresses for those who can read that, on the fastest level: the usual one makes a page a tenth smaller,
-// and takes as long for that as all the rest of making it.
+// compressed compresses responses for clients that accept gzip, at the fastest level. The default level makes a page a
+// tenth smaller, and takes as long as the rest of rendering.
 var compressed = must(gzhttp.NewWrapper(gzhttp.EnableZstd(false), gzhttp.CompressionLevel(gzip.BestSpeed)))
 
 func must[T any](v T, err error) T {
@@ -148,8 +147,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// timedWriter knows for how long it waited for whoever reads: a slow reader says nothing of how long the next page
-// takes.
+// timedWriter measures how long it waits for the client, which does not count as rendering.
 type timedWriter struct {
 	http.ResponseWriter
 	waited time.Duration
@@ -162,7 +160,7 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// scrapeTimeout is how long Prometheus waits for this scrape.
+// scrapeTimeout returns how long Prometheus waits for this scrape.
 func scrapeTimeout(r *http.Request) time.Duration {
 	seconds, err := strconv.ParseFloat(r.Header.Get(timeoutHeader), 64)
 	if err != nil || !(seconds > 0) {

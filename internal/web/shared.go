@@ -13,13 +13,13 @@ import (
 	"glance_share_exporter/internal/exposition"
 )
 
-// maxHeld is about how many bytes of rendered series those may hold who are reading. A cloud of 10,000 images has 5 MB.
+// maxHeld is about how many bytes of rendered series may be held for slow clients. A cloud of 10,000 images has 5 MB.
 const maxHeld = 64 << 20
 
-// sharedSeries has the series of each snapshot that scrapes are waiting for or reading, rendered once in each format.
+// sharedSeries has the series of each snapshot that scrapes wait for or write, rendered once in each format.
 type sharedSeries struct {
-	most  int           // bytes that readers may hold
-	turns chan struct{} // of the renderings at work
+	most  int           // bytes that may be held for readers
+	turns chan struct{} // an element for each rendering in progress
 
 	mu   sync.Mutex
 	held []*heldSeries // the oldest first
@@ -34,7 +34,7 @@ type heldSeries struct {
 	// Guarded by the mu of sharedSeries:
 
 	users   int
-	size    int // 0 until somebody reads
+	size    int // in bytes; 0 until there is a reader
 	readers []*reader
 }
 
@@ -48,7 +48,7 @@ func newSharedSeries() *sharedSeries {
 	return &sharedSeries{most: maxHeld, turns: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
-// take returns the series of a snapshot, which release must be called for.
+// take returns the series of a snapshot. The caller must release them.
 func (s *sharedSeries) take(snapshot *collector.Snapshot, format expfmt.Format) *heldSeries {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -78,14 +78,14 @@ func (s *sharedSeries) release(series []*heldSeries) {
 	}
 }
 
-// begin takes note of a scrape whose page is about to be written. Where readers hold too much, those of the oldest
-// series are cut off: they are the slowest, and a newer scrape must not wait for them.
+// begin registers a scrape whose page is about to be written. If readers hold too much, it cuts off those of the oldest
+// series: they are the slowest, and a newer scrape must not wait for them.
 func (s *sharedSeries) begin(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range r.series {
 		h.readers = append(h.readers, r)
-		series, _ := h.render() // which was done before
+		series, _ := h.render() // rendered before
 		h.size = series.Size()
 	}
 	sum := 0
@@ -101,17 +101,17 @@ func (s *sharedSeries) begin(r *reader) {
 		}
 		sum -= h.size
 		for _, other := range h.readers {
-			_ = other.connection.SetWriteDeadline(time.Unix(1, 0)) // where there is one
+			_ = other.connection.SetWriteDeadline(time.Unix(1, 0)) // not every ResponseWriter has one
 		}
 	}
 }
 
-// end is called when the page is written, or cannot be.
+// end removes a scrape whose page is written, or cannot be.
 func (s *sharedSeries) end(r *reader) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, h := range r.series {
 		h.readers = slices.DeleteFunc(h.readers, func(other *reader) bool { return other == r })
 	}
-	_ = r.connection.SetWriteDeadline(time.Time{}) // for the next request of the connection
+	_ = r.connection.SetWriteDeadline(time.Time{}) // for the next request on the connection
 }

@@ -14,7 +14,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// share is a row of an audit: what this process read of a cloud, of an image, or of a member.
+// share is a row of the audit: what this process read about a cloud, an image, or a member.
 type share struct {
 	Row                string `json:"row"` // cloud, image, member, or inbound: an image that another project shares
 	Cloud              string `json:"cloud"`
@@ -24,13 +24,13 @@ type share struct {
 	OwnerName          string `json:"owner_name,omitempty"`
 	OwnerKeystoneName  string `json:"owner_keystone_name,omitempty"`
 	Visibility         string `json:"visibility,omitempty"`
-	MemberType         string `json:"member_type,omitempty"` // everyone, of an image that is open
+	MemberType         string `json:"member_type,omitempty"` // everyone for an image that is open
 	MemberID           string `json:"member_id,omitempty"`
 	MemberName         string `json:"member_name,omitempty"`
 	MemberKeystoneName string `json:"member_keystone_name,omitempty"`
 	Status             string `json:"status,omitempty"`
-	Expected           *bool  `json:"expected,omitempty"` // nil: not judged
-	Until              string `json:"until,omitempty"`    // the last day
+	Expected           *bool  `json:"expected,omitempty"` // nil: not checked
+	Until              string `json:"until,omitempty"`    // last day
 	Note               string `json:"note,omitempty"`
 	Created            string `json:"created,omitempty"`
 	Updated            string `json:"updated,omitempty"`
@@ -42,7 +42,7 @@ type share struct {
 	Problem            string `json:"problem,omitempty"`
 }
 
-// shareColumns are the head of the CSV.
+// shareColumns is the header of the CSV.
 var shareColumns = []string{
 	"row", "cloud", "image_id", "image_name", "owner_id", "owner_name", "owner_keystone_name", "visibility",
 	"member_type", "member_id", "member_name", "member_keystone_name", "status", "expected", "until", "note", "created", "updated",
@@ -71,7 +71,7 @@ func flag(b *bool) string {
 	return strconv.FormatBool(*b)
 }
 
-// exactly is a time of a row, in UTC.
+// exactly formats a time of a row, in UTC. It is empty for the zero time.
 func exactly(at time.Time) string {
 	if at.IsZero() {
 		return ""
@@ -82,7 +82,7 @@ func exactly(at time.Time) string {
 // sharesPage serves the rows as CSV or JSON, with the filter of the status page. It sends no request to a cloud.
 type sharesPage struct {
 	status *statusPage
-	people *people // who reads slowly keeps nobody from the status page
+	people *people // its own, so that slow clients do not block the status page
 	json   bool
 }
 
@@ -109,7 +109,7 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", kind)
 	h.Set("Content-Disposition", `attachment; filename="`+name+`"`)
 	connection := http.NewResponseController(w)
-	_ = connection.SetWriteDeadline(time.Now().Add(sharesTimeout)) // where there is one
+	_ = connection.SetWriteDeadline(time.Now().Add(sharesTimeout)) // not every ResponseWriter has one
 	compressed(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		format := csvRows
 		if p.json {
@@ -119,14 +119,14 @@ func (p *sharesPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		for _, c := range clouds {
 			c.shares(chosen, func(s *share) bool { return write(s) == nil && r.Context().Err() == nil })
 		}
-		_ = end() // whoever asked may have gone
+		_ = end() // the client may have disconnected
 	})).ServeHTTP(w, r)
-	_ = connection.Flush() // what net/http keeps is written while the deadline counts
+	_ = connection.Flush() // net/http writes its buffer before the deadline is removed
 	_ = connection.SetWriteDeadline(time.Time{})
 }
 
-// csvRows writes a head and rows. A text that a spreadsheet would take for a formula has a quote before it. Without a byte order mark
-// spreadsheets take UTF-8 for something else.
+// csvRows writes a header and rows. A text that a spreadsheet would read as a formula gets a leading quote. Without a
+// byte order mark, spreadsheets do not recognize UTF-8.
 func csvRows(w io.Writer) (write func(*share) error, end func() error) {
 	out := csv.NewWriter(w)
 	_, _ = io.WriteString(w, "\ufeff")
@@ -146,7 +146,7 @@ func csvRows(w io.Writer) (write func(*share) error, end func() error) {
 	}
 }
 
-// jsonRows writes an array with a row a line.
+// jsonRows writes an array with one row on each line.
 func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
 	_, _ = io.WriteString(w, "[")
 	before := "\n"
@@ -164,7 +164,7 @@ func jsonRows(w io.Writer) (write func(*share) error, end func() error) {
 	}
 }
 
-// shares yields the rows of a cloud: its own, and those of the images that the filter takes.
+// shares yields the rows of a cloud: its own, and those of the images that the filter selects.
 func (c *cloudView) shares(f filter, yield func(*share) bool) {
 	if f.Cloud == "" || f.Cloud == c.Name {
 		whole := c.Condition == readWhole && !slices.ContainsFunc(c.entries, func(e *entry) bool { return !e.complete() })
@@ -195,7 +195,7 @@ func (c *cloudView) shares(f filter, yield func(*share) bool) {
 	}
 }
 
-// shares are the rows of an image: one a member, one if it is open to everyone, and one where there is no other.
+// shares returns the rows of an image: one for each member, one if it is open to everyone, one if there is no other.
 func (e *entry) shares() (rows []*share) {
 	img, s := e.img, e.part.Snapshot
 	base := share{
@@ -239,7 +239,7 @@ func (e *entry) shares() (rows []*share) {
 	return rows
 }
 
-// share is the row of an image that another project shares: who has it is the project that it is shared with.
+// share returns the row of an image from another project. Its member is the project that the image is shared with.
 func (in *inbound) share(row share) *share {
 	row.Row, row.MemberType, row.MemberID, row.MemberName = "inbound", "project", in.projectID, in.projectName
 	row.OwnerName, row.Status, row.ReadAt, row.Problem = in.ownerName, string(in.img.Status), exactly(in.read), ""
@@ -253,7 +253,7 @@ func (in *inbound) share(row share) *share {
 	return &row
 }
 
-// complete reports whether all is known of who can use the image, as of the last scrape.
+// complete reports whether it was fully known at the last scrape who can use the image.
 func (e *entry) complete() bool {
 	img := e.img
 	switch {
@@ -267,7 +267,7 @@ func (e *entry) complete() bool {
 	return img.Coverage == collector.Complete && !nameless(img) && knownVisibility(img)
 }
 
-// problem says why an image was not read.
+// problem returns why an image was not read.
 func (e *entry) problem() string {
 	if e.img.Err == nil {
 		return ""

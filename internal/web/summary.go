@@ -21,7 +21,7 @@ type worst struct{ Address, Cloud, Name, Word, Says string }
 // maxWorst is how many images the verdict names.
 const maxWorst = 5
 
-// tally counts by severity the images that are watched, and those that others share.
+// tally counts, by severity, the watched images and the images that other projects share.
 func tally(entries []*entry) (watched, others [len(groups)]int) {
 	for _, e := range entries {
 		if e.inbound != nil {
@@ -66,7 +66,7 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 	case unseen:
 		v.Class, v.Symbol, v.Title = "blind", "?", "Incomplete view: "+lacking(clouds, counts[unknown], others[unknown])
 		if len(v.Says) == 1 && counts[unknown]+others[unknown] > 0 {
-			v.Says = nil // the title says it
+			v.Says = nil // the title has it
 		}
 		if n := counts[unknown] + others[unknown]; n > 0 {
 			v.more(n - named)
@@ -114,7 +114,7 @@ func (p *statusPage) judge(clouds []*cloudView) verdict {
 	return v
 }
 
-// name names the most severe images, where they are not as expected, and returns how many.
+// name adds the most severe images that are not as expected to the verdict, and returns how many.
 func (p *statusPage) name(v *verdict, clouds []*cloudView) int {
 	for s := critical; s <= warning && len(v.Worst) == 0; s++ {
 		for _, c := range clouds {
@@ -128,7 +128,7 @@ func (p *statusPage) name(v *verdict, clouds []*cloudView) int {
 	return len(v.Worst)
 }
 
-// more says how many images are not named.
+// more adds how many images are not named.
 func (v *verdict) more(n int) {
 	if n > 0 {
 		v.Says = append([]string{count(n, "more image is", "more images are") + " listed below."}, v.Says...)
@@ -171,7 +171,7 @@ func (v *verdict) unseen(clouds []*cloudView, images, others int) bool {
 	return len(v.Says) > 0
 }
 
-// lacking says briefly what is incomplete.
+// lacking returns a short text about what is incomplete.
 func lacking(clouds []*cloudView, images, others int) string {
 	var unread []*cloudView
 	listing, left, proof := false, 0, false
@@ -219,7 +219,7 @@ func (p *statusPage) worst(e *entry) worst {
 	return w
 }
 
-// icon is a tab's picture: a form and a colour for each class.
+// icon returns the page's icon: each class has its own shape and colour.
 func icon(class string) template.URL {
 	shape := map[string]string{
 		"danger": `<path fill="#b3261e" d="M5 0h6l5 5v6l-5 5H5l-5-5V5z"/><path stroke="#fff" stroke-width="2" d="M5 5l6 6m0-6l-6 6"/>`,

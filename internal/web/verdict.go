@@ -7,7 +7,7 @@ import (
 	"glance_share_exporter/collector"
 )
 
-// severity is how bad what is known of an image is, the most severe first.
+// severity is how severe the known state of an image is, the most severe first.
 type severity int
 
 const (
@@ -18,7 +18,7 @@ const (
 	expected                 // as expected
 )
 
-// holdFor is how long an image that is no longer read keeps its last severity. The alerts hold as long.
+// holdFor is how long an image stays critical after its last reading, if it is no longer read. The alerts hold as long.
 const holdFor = time.Hour
 
 // entry is an image of a shard of a cloud.
@@ -29,10 +29,10 @@ type entry struct {
 	old   bool // the shard's data is stale
 	now   time.Time
 
-	inbound *inbound // of an image that another project shares; nil: it is watched
-	key     string   // of the page's element
+	inbound *inbound // of an image that another project shares; nil: a watched image
+	key     string   // ID of the page's element
 
-	alike bool // the cloud says why it was not read, as for many others
+	alike bool // the cloud's lines have the reason why it and many others were not read
 
 	severity severity
 	word     string
@@ -57,10 +57,10 @@ func (e *entry) classify() {
 	}
 }
 
-// before returns the last state of an image that is no longer read.
+// before returns the state of an unread image when it was last read.
 func (e *entry) before() (collector.Before, bool) {
 	if e.inbound != nil {
-		return collector.Before{}, false // that is of a watched image
+		return collector.Before{}, false // only watched images have it
 	}
 	b, ok := e.part.Before[e.img.ID]
 	b.Image = *b.Image.At(e.now)
@@ -123,15 +123,15 @@ func knownVisibility(img *collector.ImageSnapshot) bool {
 	return img.Record != nil && img.Record.Visibility.Known()
 }
 
-// at is when the collection began that read the image.
+// at returns when the run that read the image began.
 func (e *entry) at() time.Time {
 	if !e.img.Taken.IsZero() {
-		return e.img.Taken // in the background, where an image without an answer is shown as it was before
+		return e.img.Taken // in the background, where an image without a response is shown as it was before
 	}
 	return e.part.Snapshot.Start
 }
 
-// stale reports whether the image is shown as an earlier collection in the background read it.
+// stale reports whether the image is shown as an earlier run in the background read it.
 func (e *entry) stale() bool {
 	return e.img.Coverage != collector.Unread && e.at().Before(e.part.Snapshot.Start)
 }
@@ -174,7 +174,7 @@ func (e *entry) says() []string {
 	return lines
 }
 
-// why says why an image was not read.
+// why returns why an image was not read.
 func why(img *collector.ImageSnapshot) string {
 	if img.Waiting {
 		return "it is read in turns and was not read yet"
@@ -241,7 +241,7 @@ func openTo(img *collector.ImageSnapshot) string {
 	return line + ". No expected_visibility allows this."
 }
 
-// members says how many members there are, and names the unexpected ones.
+// members returns the sentence about how many members there are, which names the unexpected ones.
 func members(s *collector.Snapshot, img *collector.ImageSnapshot) string {
 	n, unexpected := len(img.Members), img.Unexpected()
 	switch {
@@ -267,7 +267,7 @@ func members(s *collector.Snapshot, img *collector.ImageSnapshot) string {
 	return number(n) + " members, all expected."
 }
 
-// unexpectedRows are at most three of the unexpected members, with their statuses.
+// unexpectedRows returns at most three of the unexpected members, with their statuses.
 func unexpectedRows(s *collector.Snapshot, img *collector.ImageSnapshot) []string {
 	rows, _ := s.Rows(img, min(img.Unexpected(), 3))
 	names := make([]string, len(rows))
@@ -288,7 +288,7 @@ func calledAs(r *collector.Row) string {
 	return "a row without an ID"
 }
 
-// quoted is a text from outside in quotes, which it cannot end.
+// quoted puts quotes around a text from outside. The text cannot end the quotes.
 func quoted(s string) string {
 	if s == "" {
 		return "unknown"

@@ -1,4 +1,4 @@
-// Package web is the exporter's HTTP surface: metrics, targets, health, the configuration, reload, and a page for people.
+// Package web serves the exporter's pages: metrics, targets, health, configuration, reload, and a page for people.
 package web
 
 import (
@@ -20,28 +20,28 @@ import (
 
 // Options are what the pages show and do. All but Reload and the three paths are required.
 type Options struct {
-	// Clouds returns the clouds to collect, as of now, and what to call when they are not used any longer: until then, a
+	// Clouds returns the clouds to collect now. The caller must call release when it no longer uses them: until then, a
 	// reload leaves them open.
 	Clouds func() (clouds []*collector.Cloud, release func())
 	// Config returns the effective configuration without its secrets.
 	Config func() ([]byte, error)
-	// Reload reads the configuration again, all or nothing; nil: not over HTTP.
+	// Reload reloads the configuration, all or nothing; nil: reload over HTTP is disabled.
 	Reload func() error
-	// Gatherer has the metrics of the process, the counters of the API among them.
+	// Gatherer has the metrics of the process, including the counters of API requests.
 	Gatherer prometheus.Gatherer
 	Logger   log.Logger
 	Version  string
 
 	// TelemetryPath is the path of the metrics, default /metrics.
 	TelemetryPath string
-	// ExternalURL is the URL under which people reach the exporter, where something is in front of it.
+	// ExternalURL is the URL under which people reach the exporter, if it is behind a proxy.
 	ExternalURL string
 	// RoutePrefix is the path prefix of all pages, default the path of ExternalURL.
 	RoutePrefix string
 
-	// MaxRequests is how many pages may be collected at once, see [places]; 0: no bound.
+	// MaxRequests is how many pages may be collected at once, see [places]; 0: no limit.
 	MaxRequests int
-	// Pprof is whether there are the pages of net/http/pprof.
+	// Pprof is whether the pages of net/http/pprof are served.
 	Pprof bool
 }
 
@@ -76,7 +76,7 @@ func New(opts Options) (http.Handler, error) {
 	mux.Handle("GET "+prefix+"/sd", opts.discovery(prefix))
 	mux.HandleFunc("GET "+prefix+"/config", opts.config)
 	mux.HandleFunc("GET "+prefix+"/-/healthy", text("Healthy.\n"))
-	mux.HandleFunc("GET "+prefix+"/-/ready", text("Ready.\n")) // no server without a configuration
+	mux.HandleFunc("GET "+prefix+"/-/ready", text("Ready.\n")) // the server starts after the configuration was loaded
 	mux.HandleFunc("POST "+prefix+"/-/reload", opts.reload)
 	mux.HandleFunc("PUT "+prefix+"/-/reload", opts.reload)
 	if prefix != "" {
@@ -91,7 +91,7 @@ func New(opts Options) (http.Handler, error) {
 	return hardened(whole(mux)), nil
 }
 
-// discovery returns the page of targets. prefix is that of the pages as they are served here.
+// discovery returns the page of targets. prefix is the path prefix under which the pages are served.
 func (o *Options) discovery(prefix string) *discovery {
 	d := &discovery{clouds: o.Clouds, probe: prefix + "/probe"}
 	if u, err := url.Parse(o.ExternalURL); err == nil && o.ExternalURL != "" {
@@ -100,7 +100,7 @@ func (o *Options) discovery(prefix string) *discovery {
 	return d
 }
 
-// MetricsPath returns the path under which the metrics are served, or what is wrong with one of the three.
+// MetricsPath returns the path under which the metrics are served, or an error about one of the three flags.
 func MetricsPath(externalURL, routePrefix, telemetry string) (string, error) {
 	_, prefix, err := prefixes(externalURL, routePrefix)
 	if err != nil {
@@ -110,7 +110,7 @@ func MetricsPath(externalURL, routePrefix, telemetry string) (string, error) {
 	return prefix + telemetry, err
 }
 
-// HealthPath returns the path of the page that tells whether the process serves, or what is wrong with one of the two.
+// HealthPath returns the path of the health check, or an error about one of the two flags.
 func HealthPath(externalURL, routePrefix string) (string, error) {
 	_, prefix, err := prefixes(externalURL, routePrefix)
 	return prefix + "/-/healthy", err
@@ -131,7 +131,7 @@ func reserved(p string) bool {
 	return slices.Contains(others, p) || strings.HasPrefix(p+"/", "/-/")
 }
 
-// prefixes returns the path prefix that people see and the one that is served, both without a slash at the end.
+// prefixes returns the path prefix in the client's URLs and the one that is served, both without a trailing slash.
 func prefixes(externalURL, routePrefix string) (external, prefix string, err error) {
 	if externalURL != "" {
 		u, err := url.Parse(externalURL)
@@ -180,8 +180,8 @@ func (o *Options) reload(w http.ResponseWriter, r *http.Request) {
 	plain(w, "Reloaded.\n")
 }
 
-// crossSite reports whether a page of another origin made a browser send the request. The scheme may differ: a proxy in front
-// may speak TLS. [http.CrossOriginProtection] does not look at Origin where a browser says same-origin.
+// crossSite reports whether a page of another origin made a browser send the request. The scheme may differ, because a
+// proxy may terminate TLS. [http.CrossOriginProtection] ignores Origin where Sec-Fetch-Site is same-origin.
 func (o *Options) crossSite(r *http.Request) bool {
 	if site := r.Header.Get("Sec-Fetch-Site"); site != "" && site != "same-origin" && site != "none" {
 		return true
@@ -203,8 +203,8 @@ func text(s string) http.HandlerFunc {
 
 func plain(w http.ResponseWriter, s string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = w.Write([]byte(s)) // whoever asked may have gone
+	_, _ = w.Write([]byte(s)) // the client may have disconnected
 }
 
-// Closed reports whether a server ended because it was told to.
+// Closed reports whether a server ended because it was shut down.
 func Closed(err error) bool { return err == nil || errors.Is(err, http.ErrServerClosed) }

@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxText is how much of a text from outside is shown, in bytes.
+// maxText is how many bytes of a text from outside are shown.
 const maxText = 1024
 
 // visible makes every character of a text from outside visible: a name must not hide, reorder or imitate the text
@@ -32,7 +32,7 @@ func visible(s string) string {
 	return b.String()
 }
 
-// short is a text in a sentence: no name makes the verdict long.
+// short shortens a text for a sentence, so that no name makes the verdict long.
 func short(s string) string {
 	const most = 64
 	if r := []rune(s); len(r) > most {
@@ -41,7 +41,7 @@ func short(s string) string {
 	return s
 }
 
-// number writes 1234 as 1,234.
+// number formats 1234 as 1,234.
 func number(n int) string {
 	s := strconv.Itoa(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -50,7 +50,7 @@ func number(n int) string {
 	return s
 }
 
-// count writes a number with its noun.
+// count formats a number with its noun.
 func count(n int, one, many string) string {
 	if n == 1 {
 		return "1 " + one
@@ -58,7 +58,7 @@ func count(n int, one, many string) string {
 	return number(n) + " " + many
 }
 
-// listed joins at most three texts, and says how many more there are.
+// listed joins at most three texts, and adds how many more there are.
 func listed(texts []string, total int) string {
 	shown := texts[:min(len(texts), 3)]
 	s := strings.Join(shown, ", ")
@@ -68,7 +68,7 @@ func listed(texts []string, total int) string {
 	return s
 }
 
-// lasting writes a duration in one unit.
+// lasting formats a duration in one unit.
 func lasting(d time.Duration) string {
 	switch {
 	case d < time.Second:
@@ -92,13 +92,13 @@ func since(at, now time.Time) time.Duration { return max(now.Sub(at), now.Round(
 // moment is a time with several text forms.
 type moment struct{ at, now time.Time }
 
-// Machine is for an attribute datetime.
+// Machine returns the time for a datetime attribute.
 func (m moment) Machine() string { return m.at.UTC().Format(time.RFC3339) }
 
-// Clock is to the second.
+// Clock returns the time to the second.
 func (m moment) Clock() string { return m.at.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// Ago is how long ago it was.
+// Ago returns how long ago the time was.
 func (m moment) Ago() string {
 	switch d := since(m.at, m.now); {
 	case d < -time.Minute:
@@ -112,7 +112,8 @@ func (m moment) Ago() string {
 	}
 }
 
-// stamp is a moment for a table whose head says that it is UTC. A template has fields sooner than methods, and there are thousands.
+// stamp is a moment for a table whose header has UTC. A template reads fields faster than it calls methods, and a table
+// may have thousands.
 type stamp struct{ Machine, Minute, Ago string }
 
 func (m moment) stamp() *stamp {
