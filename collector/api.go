@@ -12,20 +12,20 @@ import (
 
 var operations = []client.Operation{client.OpAuthenticate, client.OpListImages, client.OpGetImage, client.OpListMembers, client.OpGetMember}
 
-// expectedCodes exist from 0 on: a counter born at 1 shows no increase.
+// expectedCodes are the codes whose counters start at 0. Otherwise increase() would miss the first error.
 var expectedCodes = []string{
 	"400", "401", "403", "404", "429", "500", "502", "503", "504",
 	client.CodeTimeout, client.CodeConnect, client.CodeTLS, client.CodeDecode,
 }
 
-// APIMetrics count the requests to every cloud's API. It is a prometheus.Collector.
+// APIMetrics counts the requests to the APIs of all clouds. It is a prometheus.Collector.
 type APIMetrics struct {
 	requests *prometheus.CounterVec
 	errors   *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 }
 
-// NewAPIMetrics returns metrics that know no cloud yet.
+// NewAPIMetrics returns metrics without series.
 func NewAPIMetrics() *APIMetrics {
 	return &APIMetrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -47,8 +47,8 @@ func NewAPIMetrics() *APIMetrics {
 	}
 }
 
-// Observer returns what counts the attempts of one cloud's client; its counters exist from now on, those for more
-// operations too.
+// Observer returns the observer of one cloud's client, and creates the cloud's series. more are operations that the
+// client has besides the usual ones.
 func (m *APIMetrics) Observer(cloud string, more ...client.Operation) client.Observer {
 	for _, op := range slices.Concat(operations, more) {
 		m.requests.WithLabelValues(cloud, string(op))
@@ -66,7 +66,7 @@ func (m *APIMetrics) Observer(cloud string, more ...client.Operation) client.Obs
 	}
 }
 
-// boundedCode keeps a server that makes up status codes from making up series.
+// boundedCode replaces invalid status codes, so that a server cannot create any number of series.
 func boundedCode(code string) string {
 	if n, err := strconv.Atoi(code); err == nil && (n < 100 || n > 599) {
 		return client.CodeDecode
@@ -74,7 +74,7 @@ func boundedCode(code string) string {
 	return code
 }
 
-// Forget removes the counters of a cloud that is not asked any more.
+// Forget removes the series of a cloud that is no longer collected.
 func (m *APIMetrics) Forget(cloud string) {
 	labels := prometheus.Labels{"cloud": cloud}
 	m.requests.DeletePartialMatch(labels)

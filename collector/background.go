@@ -8,37 +8,37 @@ import (
 	"time"
 )
 
-// background collects a cloud again and again in the background.
+// background collects a cloud repeatedly in the background.
 type background struct {
 	cancel context.CancelFunc
-	kick   chan struct{} // begin anew
-	done   chan struct{} // it has ended
-	first  chan struct{} // a run has ended
+	kick   chan struct{} // starts the next run without delay
+	done   chan struct{} // closed when it has ended
+	first  chan struct{} // closed when the first run has ended
 
-	last *run // that has ended; nil: none yet; guarded by the cloud's mu
+	last *run // ended run that started last; nil: none; guarded by the cloud's mu
 
-	sharing sync.Mutex // held while a snapshot is made, before any other lock
+	sharing sync.Mutex // locked while a snapshot is made, before any other lock
 	shared  shared
 }
 
-// shared is a snapshot that scrapes at the same time share.
+// shared is a snapshot that concurrent scrapes share.
 type shared struct {
 	snapshot  Snapshot
 	made      time.Time
 	opts      *Options
-	last, now uint64 // IDs of the runs that it shows
+	last, now uint64 // IDs of the runs that the snapshot is from
 }
 
-// shareFor is how long a snapshot is shared while nothing ends or begins.
+// shareFor is how long a snapshot is shared while no run starts or ends.
 const shareFor = time.Second
 
-// stop ends it, and the run that is under way.
+// stop cancels the background collection and its run, and waits for the goroutine of startRefresh.
 func (b *background) stop() {
 	b.cancel()
 	<-b.done
 }
 
-// again begins the next run at once.
+// again makes the next run start without delay.
 func (b *background) again() {
 	select {
 	case b.kick <- struct{}{}:
@@ -48,7 +48,7 @@ func (b *background) again() {
 
 var errNoSnapshot = errors.New("not requested: the first background collection has not started yet")
 
-// latest returns what was seen last, waiting for the first run's end.
+// latest returns a snapshot of the latest readings. It waits for the end of the first run, at most until deadline.
 func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	c.mu.Lock()
 	if c.background == nil && !c.closed && !c.retired {
@@ -79,7 +79,7 @@ func (c *Cloud) latest(ctx context.Context, deadline time.Time) Snapshot {
 	return b.shared.snapshot
 }
 
-// number is the run's, 0 for none.
+// number returns the run's ID, or 0 for nil.
 func (r *run) number() uint64 {
 	if r == nil {
 		return 0
@@ -87,7 +87,7 @@ func (r *run) number() uint64 {
 	return r.id
 }
 
-// shown is what the runs in the background have seen by now.
+// shown returns a snapshot of what the background runs have read so far.
 func (c *Cloud) shown(b *background) Snapshot {
 	c.mu.Lock()
 	opts, last, now := c.opts, b.last, c.state(Shard{}).newest()
@@ -100,7 +100,7 @@ func (c *Cloud) shown(b *background) Snapshot {
 		return c.blank(errNoSnapshot)
 	}
 	if now == nil && age(last.start) > 2*opts.RefreshInterval {
-		b.again() // the machine slept, and its timers with it
+		b.again() // the machine was suspended, and its timers were, too
 	}
 	s := c.head(last, now, opts)
 	newest.queue.turn.Lock()
@@ -125,8 +125,9 @@ func (c *Cloud) shown(b *background) Snapshot {
 	return s
 }
 
-// head is what is to be said of the cloud itself. The last run tells, unless it could not see and the one that is under
-// way does, or it is too old. One of them is nil at most.
+// head returns a snapshot of the cloud without its images. It describes the last run, but the running one, now, if the
+// options changed, or if now is up and last is not up or is stale. A stale last run is described by an error in place
+// of its results. At most one of the runs is nil.
 func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 	of := func(r *run) Snapshot {
 		r.queue.turn.Lock()
@@ -161,7 +162,7 @@ func (c *Cloud) head(last, now *run, opts *Options) Snapshot {
 	return s
 }
 
-// blank is a snapshot of nothing, for the images that are known.
+// blank returns a snapshot in which no known image was read, for a reason.
 func (c *Cloud) blank(why error) Snapshot {
 	c.mu.Lock()
 	r := newRun(c, c.state(Shard{}), c.opts, nil)
@@ -173,7 +174,7 @@ func (c *Cloud) blank(why error) Snapshot {
 	return r.newSnapshot()
 }
 
-// startRefresh begins to collect in the background. The caller holds mu.
+// startRefresh starts the background collection. The caller holds mu.
 func (c *Cloud) startRefresh() {
 	ctx, cancel := context.WithCancel(context.Background())
 	b := &background{cancel: cancel, kick: make(chan struct{}, 1), done: make(chan struct{}), first: make(chan struct{})}
@@ -187,7 +188,7 @@ func (c *Cloud) startRefresh() {
 			if opts.RefreshInterval == 0 {
 				select {
 				case <-ctx.Done():
-				case <-b.kick: // by new options
+				case <-b.kick: // SetOptions was called
 				}
 				continue
 			}
@@ -217,16 +218,17 @@ func (c *Cloud) startRefresh() {
 	}()
 }
 
-// retries decide how soon a run is repeated that could not see everything.
+// retries decides how soon a run is repeated that could not read everything.
 type retries struct {
-	unread int // what the last one could not see
+	unread int // what the last run could not read
 	next   time.Duration
 }
 
-// firstRetry is which part of the interval passes before a run is repeated; then twice as much, and so on.
+// firstRetry is the divisor of the interval that gives the first delay before a run is repeated. Each further delay is
+// twice as long.
 const firstRetry = 16
 
-// pause is how long to wait before a run is repeated; 0: until its interval is over.
+// pause returns the delay before a run is repeated; 0: the rest of its interval.
 func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 	unread := 1
 	if last != nil {
@@ -244,7 +246,7 @@ func (r *retries) pause(last *run, interval time.Duration) time.Duration {
 	return pause
 }
 
-// unread counts what the run could not see and may see soon. It has ended.
+// unread counts what the run, which has ended, could not read and a run may be able to read soon.
 func (r *run) unread() (n int) {
 	if r.err != nil || r.noImageAPI() {
 		return max(len(r.images), 1)
@@ -262,7 +264,7 @@ func (r *run) unread() (n int) {
 	return n
 }
 
-// cycle is how long one run in the background may take.
+// cycle returns the maximum duration of a background run.
 func (o *Options) cycle() time.Duration {
 	if o.Timeout > 0 {
 		return o.Timeout
@@ -270,7 +272,7 @@ func (o *Options) cycle() time.Duration {
 	return o.RefreshInterval
 }
 
-// staleness is how old something may be that is shown.
+// staleness returns the maximum age of a reading that is shown.
 func (o *Options) staleness() time.Duration {
 	if o.MaxStaleness > 0 {
 		return o.MaxStaleness
@@ -281,10 +283,10 @@ func (o *Options) staleness() time.Duration {
 	return 3 * o.RefreshInterval
 }
 
-// scrapeStaleness is how old a reading may be where each scrape collects, see readings.go.
+// scrapeStaleness is the maximum age of a reading if each scrape collects, see readings.go.
 const scrapeStaleness = time.Hour
 
-// stale says why what a run read is not shown any more, by when it began; nil: it is.
+// stale returns why the readings of a run that began at a time are too old to be shown, or nil.
 func (o *Options) stale(began time.Time) error {
 	if old := age(began); old > o.staleness() {
 		return fmt.Errorf("the last background collection began %s ago, more than max_staleness", old.Round(time.Second))

@@ -22,7 +22,7 @@ const (
 	StatusChanged ChangeKind = "status_changed" // of a member
 	Opened        ChangeKind = "opened"         // to every project, by its visibility
 	Closed        ChangeKind = "closed"
-	ImageAdded    ChangeKind = "image_added" // that discover found
+	ImageAdded    ChangeKind = "image_added" // discover found it
 	ImageRemoved  ChangeKind = "image_removed"
 )
 
@@ -35,11 +35,11 @@ func ChangeKinds() []ChangeKind {
 type change struct {
 	kind     ChangeKind
 	id, name string
-	member   client.Member // of changes of members; empty otherwise
+	member   client.Member // for changes of members; empty otherwise
 	expected *bool         // nil: not judged
 }
 
-// changeLog counts the changes of a cloud and logs them, each once: all shards of the cloud have the same one.
+// changeLog counts the changes of a cloud and logs each once. All shards of the cloud share it.
 type changeLog struct {
 	logger log.Logger
 
@@ -47,7 +47,7 @@ type changeLog struct {
 	total map[ChangeKind]uint64
 }
 
-// maxChanges is how many changes of one run have a line of their own.
+// maxChanges is how many changes of one run have their own line in the log.
 const maxChanges = 100
 
 func (l *changeLog) report(changes []change) {
@@ -73,7 +73,7 @@ func (l *changeLog) report(changes []change) {
 	}
 }
 
-// Changes returns how many changes there were since the cloud was connected, by their kinds.
+// Changes returns the number of changes since the cloud was connected, by kind.
 func (c *Cloud) Changes() map[ChangeKind]uint64 {
 	c.changes.mu.Lock()
 	defer c.changes.mu.Unlock()
@@ -84,15 +84,15 @@ func (c *Cloud) Changes() map[ChangeKind]uint64 {
 	return all
 }
 
-// lastRead is what the last complete reads of an image showed. The zero value is nothing.
+// lastRead is what the last complete reads of an image showed. The zero value means that nothing was read.
 type lastRead struct {
 	listed  bool // members are those of a complete list
 	members []client.Member
-	record  *client.Image // nil, or with a visibility that is known
+	record  *client.Image // nil, or with a known visibility
 }
 
-// changes compares what a run read of an image with what was read before, and keeps it. A list that may be incomplete, and
-// what was not read, change nothing. Nobody is a member of an image that is private and so has none.
+// changes compares what a run read of an image with what was read before, and stores it. A list that may be incomplete
+// and data that was not read change nothing. The list of a private image that cannot have members counts as empty.
 func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 	if record := t.record; record != nil && record.Visibility.Known() {
 		was, is := l.record != nil && (&ImageSnapshot{Record: l.record}).Open(), (&ImageSnapshot{Record: record}).Open()
@@ -101,7 +101,7 @@ func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 			if is {
 				c.kind = Opened
 			}
-			if is || len(t.Policy.Visibility) > 0 { // else it says nothing about it
+			if is || len(t.Policy.Visibility) > 0 { // else closing is not judged
 				expected := !(&ImageSnapshot{Record: record, Policy: t.Policy}).Misplaced()
 				c.expected = &expected
 			}
@@ -112,7 +112,7 @@ func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 	members := t.members.Members
 	switch {
 	case v == noMembers && t.record != nil && t.record.Visibility == client.Private:
-		members = nil // what members it has cannot use it
+		members = nil // members cannot use the image, if there are any
 	case v != allMembers || slices.ContainsFunc(members, func(m client.Member) bool { return m.ID == "" }):
 		return list
 	}
@@ -123,7 +123,7 @@ func (l *lastRead) changes(t *image, v verdict, name string) (list []change) {
 	return list
 }
 
-// memberChanges compares two lists, which are sorted.
+// memberChanges compares two sorted member lists.
 func memberChanges(t *image, before, after []client.Member, name string) (list []change) {
 	policy := t.Policy.At(time.Now())
 	add := func(kind ChangeKind, m client.Member) {

@@ -1,8 +1,7 @@
-// Package collector collects, once per scrape, who is a member of which image of a cloud, and renders what it saw as
-// metrics.
+// Package collector collects the members of a cloud's images, once per scrape, and renders the result as metrics.
 //
-// A collection is a [Snapshot], a plain value with one entry per watched image, each with its members or with the reason
-// why they could not be read. It never says "no members" of a list that it did not read whole.
+// The result of a run is a [Snapshot], a plain value with one entry per watched image: its members, or the reason why
+// they were not read. A snapshot never reports "no members" for a list that was not read completely.
 package collector
 
 import (
@@ -16,9 +15,9 @@ import (
 	"glance_share_exporter/client"
 )
 
-// API is what a [Cloud] asks; a *client.Client or a *client.Projects.
+// API sends the requests of a [Cloud]: a *client.Client or a *client.Projects.
 type API interface {
-	// Enter returns scopes that are sorted by project ID. Its error beside scopes says that there may be others by now.
+	// Enter returns scopes sorted by project ID. An error beside scopes means that there may be others now.
 	Enter(ctx context.Context) ([]client.Scope, error)
 	Images(ctx context.Context, ids []string, hidden bool) ([]client.Image, error)
 	Image(ctx context.Context, id string) (client.Image, error)
@@ -27,7 +26,7 @@ type API interface {
 	MembersAs(ctx context.Context, project, imageID string) (client.MemberList, error)
 	MemberAs(ctx context.Context, project, imageID, memberID string) (client.MemberAnswer, error)
 	State() client.State
-	// ProjectNames and ProjectName ask for what Keystone calls projects.
+	// ProjectNames and ProjectName request the names of projects from Keystone.
 	ProjectNames(ctx context.Context) (map[string]string, error)
 	ProjectName(ctx context.Context, id string) (string, error)
 }
@@ -49,17 +48,18 @@ type Cloud struct {
 	slots   *slots
 
 	mu         sync.Mutex
-	opts       *Options // replaced, never changed
+	opts       *Options // replaced, never modified
 	states     map[Shard]*shardState
 	shards     shardsSeen
-	background *background // nil: nobody collects in the background
+	background *background // nil: no background collection has started
 	closed     bool
-	retired    bool // nothing begins in the background any more
+	retired    bool // no background collection starts
 	active     int  // runs that have not ended
 	ended      sync.Cond
 }
 
-// New returns a collector of the cloud that api speaks to. opts must be valid. Close must be called in the end.
+// New returns a collector of the cloud that api sends requests to. opts must be valid. The caller must call Close or
+// Retire.
 func New(api API, opts Options, logger log.Logger) *Cloud {
 	c := &Cloud{
 		name: opts.Name, api: api, logger: log.With(logger, "cloud", opts.Name), history: newHistory(&opts), slots: newSlots(opts.Concurrency),
@@ -71,13 +71,13 @@ func New(api API, opts Options, logger log.Logger) *Cloud {
 	return c
 }
 
-// Name is the value of the label cloud. It does not change.
+// Name returns the value of the label cloud. It does not change.
 func (c *Cloud) Name() string { return c.name }
 
-// ByProbe is [Options].ByProbe.
+// ByProbe returns [Options].ByProbe.
 func (c *Cloud) ByProbe() bool { return c.options().ByProbe }
 
-// Shards is [Options].Shards.
+// Shards returns [Options].Shards.
 func (c *Cloud) Shards() int { return c.options().Shards }
 
 // Refreshes reports whether the cloud is collected in the background.
@@ -89,8 +89,9 @@ func (c *Cloud) options() *Options {
 	return c.opts
 }
 
-// SetOptions replaces the options, all but the name. A run that is under way goes on with the old ones; the next scrape does not
-// join it, and what was seen with them is forgotten. Options that say the same change nothing.
+// SetOptions replaces the options, except the name. A run that has started keeps the old ones, and no later scrape
+// joins it. The snapshots made with the old options are dropped. Equal options change nothing. In either case, the next
+// background run starts without delay.
 func (c *Cloud) SetOptions(opts Options) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +112,7 @@ func (c *Cloud) SetOptions(opts Options) {
 	}
 }
 
-// Close ends the runs that are under way, and waits for them.
+// Close cancels all runs and waits for them.
 func (c *Cloud) Close() {
 	c.mu.Lock()
 	c.closed = true
@@ -124,7 +125,7 @@ func (c *Cloud) Close() {
 	c.Retire()
 }
 
-// Retire waits until no run is under way and ends those in the background; none begins again.
+// Retire stops the background collection, which does not start again, and waits until every run has ended.
 func (c *Cloud) Retire() {
 	c.names.cancel()
 	c.mu.Lock()
@@ -137,7 +138,7 @@ func (c *Cloud) Retire() {
 	c.Wait()
 }
 
-// Wait waits until no run is under way.
+// Wait waits until every run has ended.
 func (c *Cloud) Wait() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,17 +147,18 @@ func (c *Cloud) Wait() {
 	}
 }
 
-// Collect requests everything and returns what it saw: at the end, or at the deadline that follows from limits, with what
-// was not read by then marked as unread. If ctx is done before, the snapshot has nothing.
+// Collect requests everything and returns a snapshot when all is read, or at the deadline that follows from limits.
+// What is not read at the deadline is marked as unread. If ctx is done before that, the snapshot is empty.
 //
-// Scrapes at the same time share a run if it is younger than half of the scrape's own time, so that what was read
-// first is news, and if it ends in the second half of that time, so that it was not much more hasty and nobody waits
-// longer than they can. Where the cloud is collected in the background, Collect returns what was seen last.
+// Concurrent scrapes share a run. A scrape joins a run whose age is at most half of the scrape's own time, so that its
+// first readings are recent, and whose deadline is in the second half of that time, so that the run has enough time and
+// the scrape does not wait too long. If the cloud is collected in the background, Collect returns the latest readings
+// instead, unless limits.Fresh is set.
 func (c *Cloud) Collect(ctx context.Context, limits Limits) Snapshot {
 	return c.CollectShard(ctx, Shard{}, limits)
 }
 
-// CollectShard is Collect for some of the images. A cloud that is collected in the background has no shards.
+// CollectShard is Collect for the images of a shard. A cloud that is collected in the background has no shards.
 func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Snapshot {
 	opts := c.options()
 	deadline := limits.deadline(opts, time.Now())
@@ -164,7 +166,7 @@ func (c *Cloud) CollectShard(ctx context.Context, shard Shard, limits Limits) Sn
 		return c.latest(ctx, deadline)
 	}
 	s := c.collect(ctx, shard, deadline)
-	if ctx.Err() == nil { // else nobody was given it, and what it was about to read is not read
+	if ctx.Err() == nil { // otherwise no caller gets it, and it lacks what the run would still read
 		c.remember(shard, &s)
 	}
 	return s
@@ -185,11 +187,12 @@ func (c *Cloud) collect(ctx context.Context, shard Shard, deadline time.Time) Sn
 		return r.snapshot
 	case <-ctx.Done():
 		c.leave(r, context.Cause(ctx))
-		return Snapshot{ID: snapshots.Add(1), Cloud: c.name, Start: r.start, Err: context.Cause(ctx), opts: r.opts} // for nobody
+		return Snapshot{ID: snapshots.Add(1), Cloud: c.name, Start: r.start, Err: context.Cause(ctx), opts: r.opts} // no caller uses it
 	}
 }
 
-// leave ends a run that nobody waits for any longer. So there are never more than there are scrapes.
+// leave ends one caller's wait for a run, and cancels the run if no other caller waits. So there are never more runs
+// than scrapes.
 func (c *Cloud) leave(r *run, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -200,7 +203,7 @@ func (c *Cloud) leave(r *run, cause error) {
 	}
 }
 
-// start begins a run. The caller holds mu.
+// start starts a run. The caller holds mu.
 func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	r := newRun(c, p, c.opts, cancel)
@@ -218,7 +221,7 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 		r.do(bounded)
 		report := c.finish(r, errors.Is(context.Cause(ctx), context.Canceled))
 		r.queue.turn.Unlock()
-		r.shard.journal.reportLeft(r.departed) // no later run knows of them
+		r.shard.journal.reportLeft(r.departed) // no later run has them
 		c.changes.report(r.changes)
 		if report {
 			r.report()
@@ -233,12 +236,12 @@ func (c *Cloud) start(p *shardState, deadline time.Time) *run {
 	return r
 }
 
-// finish takes note of what a run found that has ended, makes its snapshot if anybody waits for it, and returns whether the log is to say
-// what became of it: not where it had so little time that a cloud that is well cannot be read.
+// finish updates the history from a run that has ended, and makes its snapshot if a caller waits for it. It returns
+// whether to log the result: not if the run had so little time that even a healthy cloud could not be read.
 func (c *Cloud) finish(r *run, givenUp bool) (report bool) {
 	c.history.update(r)
 	c.mu.Lock()
-	r.shard.remove(r) // nobody joins it any more
+	r.shard.remove(r) // no scrape joins it from now on
 	awaited := r.waiters > 0
 	if b := c.background; !givenUp && b != nil && r.shard.shard == (Shard{}) && (b.last == nil || !b.last.start.After(r.start)) {
 		b.last = r
@@ -250,7 +253,7 @@ func (c *Cloud) finish(r *run, givenUp bool) (report bool) {
 	return awaited && !givenUp && r.deadline.Sub(r.start) >= minReported
 }
 
-// report logs what became of a run that has ended.
+// report logs the result of a run that has ended.
 func (r *run) report() {
 	if r.err == nil {
 		r.cloud.access.report(r.scopes)

@@ -9,22 +9,22 @@ import (
 	"glance_share_exporter/client"
 )
 
-// discovery is what the listings of a run brought, or those of another run that it uses.
+// discovery is the result of a run's listings, or of another run's listings that it uses.
 type discovery struct {
 	ended     bool
-	err       error           // why a listing was not read to its end
-	transient bool            // for a reason, among others, that may be over soon
-	cutOff    bool            // as nobody waited any more, for one
-	open      int             // listings that are still to be read to their end
-	used      map[*Rule]bool  // that matched an image
-	skipped   map[string]bool // IDs of the shard's images that a rule leaves out
-	found     []client.Image  // in any shard that a rule matches, for other runs
+	err       error           // why the listings are incomplete; nil: they are complete
+	transient bool            // one of the reasons may be temporary
+	cutOff    bool            // a listing was canceled, or not requested before the deadline
+	open      int             // listings that have not ended
+	used      map[*Rule]bool  // rules that matched an image
+	skipped   map[string]bool // IDs of the shard's images that a rule skips
+	found     []client.Image  // images of any shard that match a rule, for other runs
 
-	listed       []*listingEvidence // of each owner
+	listed       []*listingEvidence // one per owner
 	listedBy     map[string]*listingEvidence
 	ownerRows    map[string]int   // images in the listings, by owner
-	contradicted map[string]bool  // owners: a complete listing lacks an image that is there, and that a rule takes
-	views        map[string]*view // of the run that listed, at its end; nil: this one listed
+	contradicted map[string]bool  // owners whose complete listing lacks an existing image that a rule selects
+	views        map[string]*view // at the end of the run that listed; nil: it has not ended, or is this one
 }
 
 func newDiscovery() discovery {
@@ -34,7 +34,7 @@ func newDiscovery() discovery {
 	}
 }
 
-// discover reads the listings, side by side, and then asks for the records that they did not bring.
+// discover reads the listings concurrently, and then requests the records that they lack.
 func (r *run) discover() {
 	queries, err := r.opts.queries(r.projects, r.admin())
 	r.discovery.err, r.discovery.open = cmp.Or(err, r.scopesErr), len(queries)
@@ -61,7 +61,7 @@ func (r *run) discover() {
 		r.queue.add(&r.queue.first, func(ctx context.Context) {
 			r.endListing(ctx, q.Owner, r.list(ctx, q, func(page client.ImagePage, began moment) error {
 				if err := r.opts.mayList(q, page.Access); err != nil {
-					return err // the token was renewed, and is not what it was
+					return err // the token was renewed and has other rights
 				}
 				if err := r.noteListing(q, page, began); err != nil {
 					return err
@@ -72,12 +72,12 @@ func (r *run) discover() {
 	}
 }
 
-// admin reports whether the credential sees all images of the cloud.
+// admin reports whether the credential has one of [Options].AdminRoles in a project.
 func (r *run) admin() bool {
 	return slices.ContainsFunc(r.scopes, func(s client.Scope) bool { return s.Access.HasRole(r.opts.AdminRoles) })
 }
 
-// addImages takes over the images of a page that a rule takes, and the records of those that are watched anyway.
+// addImages adds the images of a page that a rule selects, and notes the records of those that are watched anyway.
 func (r *run) addImages(images []client.Image, began moment) error {
 	for i := range images {
 		img := &images[i]
@@ -94,13 +94,13 @@ func (r *run) addImages(images []client.Image, began moment) error {
 			r.discovery.found = append(r.discovery.found, *img)
 		}
 		if add {
-			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{visited: true}}) // its record is at hand
+			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{visited: true}}) // the listing has its record
 		}
 		if t != nil && t.discovered && rule != nil {
 			t.listed, t.Policy = true, rule.Policy
 		}
 		if t != nil {
-			record := *img // alone: the page's others need not stay
+			record := *img // a copy does not keep the page in memory
 			r.setRecord(t, &record, began, nil)
 			r.verifyExists(t)
 		}
@@ -108,12 +108,12 @@ func (r *run) addImages(images []client.Image, began moment) error {
 	return nil
 }
 
-// matchListed returns the rule that takes a listed image, or nil, and whether any rule matches it. It notes which one, and whether that
-// leaves the image out.
+// matchListed returns the rule that selects a listed image, or nil, and whether any rule matches it. It notes which
+// rule matches, and whether that skips the image.
 func (r *run) matchListed(img *client.Image) (rule *Rule, matched bool) {
 	rule = r.opts.match(img, r.projects)
 	r.discovery.used[rule] = true
-	delete(r.discovery.skipped, img.ID) // what an earlier page said of it
+	delete(r.discovery.skipped, img.ID) // as noted from an earlier page
 	if rule == nil || !rule.Skip {
 		return rule, rule != nil
 	}
@@ -124,7 +124,7 @@ func (r *run) matchListed(img *client.Image) (rule *Rule, matched bool) {
 	return nil, true
 }
 
-// endListing notes the end of a listing of an owner. After the last one of all it asks for the records that are not there yet.
+// endListing notes the end of a listing of an owner's images. After the last one it requests the missing records.
 func (r *run) endListing(ctx context.Context, owner string, err error) {
 	r.noteListingEnd(err)
 	if err == nil {
@@ -146,7 +146,7 @@ func (r *run) endListing(ctx context.Context, owner string, err error) {
 	r.requestRecords()
 }
 
-// noteListingEnd notes why a listing, or what it showed, is not enough; nil: it is.
+// noteListingEnd notes why a listing is incomplete, or proves nothing. A nil error changes nothing.
 func (r *run) noteListingEnd(err error) {
 	if r.discovery.err == nil {
 		r.discovery.err = err
@@ -155,7 +155,7 @@ func (r *run) noteListingEnd(err error) {
 	r.discovery.transient = r.discovery.transient || err != nil && !errors.Is(err, errUnreadable) && !errors.Is(err, errTooMuch)
 }
 
-// shareDiscovery lets others use what this run listed, unless they may have more time for it.
+// shareDiscovery lets other runs use what this run listed, unless it was cut off: they may have more time.
 func (r *run) shareDiscovery() {
 	var s *discoveryResult
 	if !r.discovery.cutOff {
@@ -175,7 +175,7 @@ func (r *run) shareDiscovery() {
 // complete reports whether every listing was read to its end.
 func (r *run) complete() bool { return r.discovery.ended && r.discovery.err == nil }
 
-// discovered reports whether every image was found (E13).
+// discovered reports whether the listings are complete and proven to have every image (E13).
 func (r *run) discovered() bool { return r.complete() && r.listingDoubt() == nil }
 
 // noteListing notes a page of a listing.

@@ -10,43 +10,42 @@ import (
 	"glance_share_exporter/client"
 )
 
-// discoveryResult is what all listings of a cloud brought, read to their ends or not, for [Options].DiscoveryInterval. It does not
-// change.
+// discoveryResult is the result of all listings of a cloud, complete or not, which runs share for
+// [Options].DiscoveryInterval. It never changes.
 type discoveryResult struct {
 	run       uint64
 	began     time.Time
 	opts      *Options
 	projects  []string // of the credential
 	admin     bool
-	access    []client.Access // that the listings were read with
-	images    []client.Image  // that a rule matches, in any shard
-	err       error           // why they may not be all
-	transient bool            // the next listing may well be read to its end
+	access    []client.Access // with which the listings were read
+	images    []client.Image  // images of any shard that match a rule
+	err       error           // why images may be incomplete, or nil
+	transient bool            // a reason for that may be temporary
 	listed    []*listingEvidence
 	views     map[string]*view // at the end of the run that listed; nil: it has not ended
 }
 
-// discoveryFlight is a discovery that is under way.
+// discoveryFlight is a discovery that is running.
 type discoveryFlight struct {
 	by     *run
 	done   chan struct{}
-	result *discoveryResult // of which the runs that wait for it need none of their own; nil: it was given up
+	result *discoveryResult // for the runs that wait for it; nil: it was cut off
 }
 
-// fits reports whether a run would list the same.
+// fits reports whether a run would read the same listings in the same views.
 func (s *discoveryResult) fits(r *run) bool {
 	return s != nil && s.opts.listsLike(r.opts) && slices.Equal(s.projects, r.projects) && s.admin == r.admin() &&
 		!slices.ContainsFunc(s.access, func(a client.Access) bool { return !r.viewIn(a.ProjectID).is(&a) })
 }
 
-// listsLike reports whether other options take the same images from the same listings.
+// listsLike reports whether other options select the same images from the same listings.
 func (o *Options) listsLike(other *Options) bool {
 	return o == other || o.API == other.API && slices.Equal(o.AdminRoles, other.AdminRoles) && reflect.DeepEqual(o.Discover, other.Discover)
 }
 
-// discoveryFor returns the discovery that a run may use instead of one of its own, past where it waited for that listing.
-// Without one it returns what to wait for, as another run is listing; without that either, the run is to list
-// itself.
+// discoveryFor returns the result that a run may use instead of listing itself. past is the flight that the run has
+// waited for, or nil. Without a result it returns the flight to wait for. If both are nil, the run must list itself.
 func (h *History) discoveryFor(r *run, past *discoveryFlight) (*discoveryResult, *discoveryFlight) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -56,7 +55,7 @@ func (h *History) discoveryFor(r *run, past *discoveryFlight) (*discoveryResult,
 	if h.discovered.fits(r) {
 		good := r.opts.DiscoveryInterval
 		if h.discovering != nil {
-			good *= 2 // while another one is on its way
+			good *= 2 // while another run is listing
 		}
 		if age(h.discovered.began) < good {
 			return h.discovered, nil
@@ -72,8 +71,8 @@ func (h *History) discoveryFor(r *run, past *discoveryFlight) (*discoveryResult,
 	return nil, h.discovering
 }
 
-// worthWaiting reports whether a run may wait for the listing: one of lower priority, or one that may hang for long,
-// must not hold it up.
+// worthWaiting reports whether a run may wait for the flight: a run of lower priority, or with more than twice its
+// time left, must not delay it.
 func (l *discoveryFlight) worthWaiting(r *run) bool {
 	return l.by.left() <= 2*r.left() && (!l.by.queue.lowPriority || r.queue.lowPriority)
 }
@@ -87,7 +86,8 @@ func (l *discoveryFlight) ended() bool {
 	}
 }
 
-// endDiscovery takes over what a run listed that lists for others, nil where it did not come to an end, and lets others list.
+// endDiscovery ends a run's flight, if it has one, with its result, and lets other runs list. The result is nil if the
+// listings were cut off.
 func (h *History) endDiscovery(r *run, s *discoveryResult) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -102,7 +102,7 @@ func (h *History) endDiscovery(r *run, s *discoveryResult) {
 	h.discovering = nil
 }
 
-// discoverAtIntervals uses the last discovery, that of another run, or lists itself.
+// discoverAtIntervals uses the last result, waits for another run's, or lists itself.
 func (r *run) discoverAtIntervals(ctx context.Context) {
 	var s *discoveryResult
 	var under *discoveryFlight
@@ -125,7 +125,7 @@ func (r *run) discoverAtIntervals(ctx context.Context) {
 	}
 }
 
-// useDiscovery takes the images of another discovery for those of its own listings. Their records are read anew.
+// useDiscovery uses the images of another run's result as if this run had listed them. Their records are read again.
 func (r *run) useDiscovery(s *discoveryResult) {
 	left := r.history.leftSince(s.began)
 	for i := range s.images {

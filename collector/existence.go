@@ -8,8 +8,9 @@ import (
 	"glance_share_exporter/client"
 )
 
-// verifyExists requests a discovered image alone if it seems to be gone: its owner's whole listing lacks it, or it was listed and then
-// its members are answered with a 404. Only its own 404 lets it go, or a record that no rule takes.
+// verifyExists requests the record of a discovered image alone if the image seems to be deleted: the complete listing
+// of its owner's images lacks it, or it was listed and then the request for its members got a 404. An image is dropped
+// only if the image API itself responds to that request with a 404, or if no rule selects the record.
 func (r *run) verifyExists(t *image) {
 	unlisted := !t.listed && r.ownerListed(t)
 	membersNotFound := t.listed && imageStatus(t.membersErr) == statusNotFound
@@ -33,7 +34,7 @@ func (r *run) verifyExists(t *image) {
 	})
 }
 
-// ownerListed reports whether the listings of an image's owner were read to their ends, whatever became of others'.
+// ownerListed reports whether the listings of an image's owner were read to the end, even if others were not.
 func (r *run) ownerListed(t *image) bool {
 	if last := t.seen.last; last != nil {
 		if l := r.listingOf(last.Owner); l != nil {
@@ -43,14 +44,15 @@ func (r *run) ownerListed(t *image) bool {
 	return r.complete()
 }
 
-// ownNotFound reports whether an error is the image API's own answer that there is no such image (E16).
+// ownNotFound reports whether an error is the image API's own response that there is no such image (E16).
 func ownNotFound(err error) bool {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	return ok && apiErr.OwnNotFound
 }
 
-// missing reports whether this run shows that a discovered image is not there (E15): the image API's own 404, from the
-// endpoint where the image was found, while another image of its owner was answered in the same view.
+// missing reports whether this run shows that a discovered image does not exist (E15): the image API's own 404, from
+// the endpoint where the image was found, while the same view got another image of its owner, or, if it was the only
+// one of its owner, a survey of the view returned some image.
 func (r *run) missing(t *image) bool {
 	if !t.discovered || !t.notFound || t.record != nil || r.noImageAPI() {
 		return false
@@ -62,12 +64,12 @@ func (r *run) missing(t *image) bool {
 	case t.seen.endpoint != "" && t.seen.endpoint != r.endpointOf(v.project):
 		return false
 	case last != nil && last.Owner != v.project && !v.administratorIn(r.id):
-		return false // who is no administrator any more gets a 404, too
+		return false // a credential that is no longer an administrator's gets a 404, too
 	}
 	return r.ownerAnswered(t) || r.onlyImage(t) && r.viewOf(t).images.run == r.id
 }
 
-// ownerAnswered reports whether an image of the same owner was answered in the same view.
+// ownerAnswered reports whether the API returned an image of the same owner in the same view.
 func (r *run) ownerAnswered(t *image) bool {
 	last := t.lastRecord()
 	return last != nil && r.answeredFor[ownerIn{last.View, last.Owner}]
@@ -79,11 +81,11 @@ func (r *run) onlyImage(t *image) bool {
 	return last != nil && r.seen.owners[last.Owner] == 1
 }
 
-// lastRecord is what an earlier run, or a listing in one, said of the image, nil where none did.
+// lastRecord returns the last record of the image from an earlier run or its listings, or nil.
 func (t *image) lastRecord() *client.Image { return cmp.Or(t.seen.last, t.seen.known) }
 
-// hasLeft reports whether a discovered image is not there any more, in two runs one after the other (E15), or not ours to
-// watch.
+// hasLeft reports whether a discovered image no longer exists, according to two successive runs (E15), or is no longer
+// selected by a rule.
 func (r *run) hasLeft(t *image) bool {
 	return t.unmatched || t.seen.missed.before(r.start) && r.missing(t)
 }

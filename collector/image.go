@@ -9,10 +9,10 @@ import (
 	"glance_share_exporter/client"
 )
 
-// image is one image of a run, and what the requests about it brought.
+// image is one image of a run, with the results of its requests.
 type image struct {
 	Image
-	seen       *seenImage // what earlier runs left; only History.exchange changes it
+	seen       *seenImage // from earlier runs; only History.exchange changes it
 	discovered bool
 	progress
 	existence
@@ -21,53 +21,53 @@ type image struct {
 	probeResult
 }
 
-// progress is where an image is on its way through the queue.
+// progress is how far the reading of an image has come.
 type progress struct {
-	queuedIn    *[]task // where it waits to be read; nil: it does not
-	visited     bool    // it was read, as far as that could be; what becomes known now may call for more
-	requested   bool    // its members are, or were
+	queuedIn    *[]task // list of the queue in which it waits to be read; nil: none
+	visited     bool    // it was read as far as possible; what becomes known later may require more
+	requested   bool    // its members were requested
 	recordFirst bool    // its record is requested alone, before its members
 }
 
-// existence is what shows whether a discovered image is still there, and ours to watch.
+// existence is what shows whether a discovered image still exists and still has to be watched.
 type existence struct {
-	listed           bool          // a listing has it, and a rule takes it
-	discoveredRecord *client.Image // its record in the listing of an earlier run, which may be old
-	verified         bool          // it was requested alone, because it may be gone
-	notFound         bool          // and that was a 404 of the image API's own
-	unmatched        bool          // no rule takes it any more, or one skips it
+	listed           bool          // a listing has it, and a rule selects it
+	discoveredRecord *client.Image // its record in an earlier run's listing, which may be old
+	verified         bool          // its record was requested alone, because the image may be deleted
+	notFound         bool          // and that got the image API's own 404
+	unmatched        bool          // no rule selects it, or one skips it
 }
 
-// recordResult is what the requests for an image's record brought.
+// recordResult is the result of the requests for an image's record.
 type recordResult struct {
 	record         *client.Image // the last one
-	recordBegan    moment        // when it was requested
+	recordBegan    moment        // when that was requested
 	recordErr      error
-	before         *client.Image // the last record when the members were requested; nil: there was none in this run
+	before         *client.Image // the last record when the members were requested; nil: none in this run yet
 	after          *client.Image // the last record that was requested after the members were read
-	recordRepeated bool          // the record was, after the members
+	recordRepeated bool          // the record was requested again, after the members
 }
 
-// membersResult is what the request for an image's members brought.
+// membersResult is the result of the request for an image's members.
 type membersResult struct {
 	members       client.MemberList
 	membersRead   bool
 	membersErr    error
 	membersBegan  moment
 	membersEnd    moment
-	requestedLate bool // they were requested when nearly all of the time was over
-	cutOff        bool // what was left of the time was too short for the answer
+	requestedLate bool // they were requested near the run's deadline
+	cutOff        bool // the time left was too short for the response
 }
 
-// probeResult is what requests for one row of an image's members brought.
+// probeResult is the result of requests for one row of an image's members.
 type probeResult struct {
-	probed  *probed     // nil: none of this run proved anything
-	checked observation // rows of this very image are visible
-	refused observation // the probe on this very image was refused
-	oneRow  bool        // members is that row, and the list was empty
+	probed  *probed     // nil: no probe of this run proved anything
+	checked observation // the probe on this image showed that rows are visible
+	refused observation // the probe on this image was refused
+	oneRow  bool        // members is that row, because the list was empty
 }
 
-// enqueueImages lets every image wait to be read.
+// enqueueImages puts every image in the queue.
 func (r *run) enqueueImages() {
 	images := slices.Clone(r.images)
 	order(images)
@@ -76,8 +76,8 @@ func (r *run) enqueueImages() {
 	}
 }
 
-// placeOf is where an image waits to be read: late where that is done in turns, and early, for half of the workers, where it hung the last
-// time.
+// placeOf returns the list of the queue in which an image waits: last if it is read in turns, slow if it timed out last
+// time, else rest.
 func (r *run) placeOf(t *image) *[]task {
 	switch {
 	case t.record == nil && !r.readsUnseen(t):
@@ -90,7 +90,7 @@ func (r *run) placeOf(t *image) *[]task {
 	return &r.queue.rest
 }
 
-// enqueue lets an image wait in a place, and in no other one.
+// enqueue moves an image to a list of the queue, unless its members were requested.
 func (r *run) enqueue(t *image, place *[]task) {
 	if t.requested || t.queuedIn == place {
 		return
@@ -98,7 +98,7 @@ func (r *run) enqueue(t *image, place *[]task) {
 	r.queue.add(place, r.reads(t, place))
 }
 
-// reads is the task that reads an image, unless it waits in another place by then.
+// reads returns the task that reads an image. It does nothing if the image was moved to another list meanwhile.
 func (r *run) reads(t *image, place *[]task) task {
 	t.queuedIn = place
 	return func(ctx context.Context) {
@@ -109,14 +109,14 @@ func (r *run) reads(t *image, place *[]task) task {
 	}
 }
 
-// readImage reads an image from top to bottom: its record where no list has it, its members, and its record again where the evidence takes
-// one that is read after the members. So each image is complete before the next one, and the records of all don't take the time of
-// all members. Where the record is still to come from a list, and the members cannot be requested without it, the image is read once
-// more then.
+// readImage reads everything about an image: its record if no list has it, its members, and its record again if the
+// evidence requires one that is read after the members. So each image is complete before the next one, and the records
+// of all images do not use up the time for their members. If a list will bring the record, and the members cannot be
+// requested without it, the image is read again after that list.
 func (r *run) readImage(ctx context.Context, t *image) {
 	t.visited = false
 	if t.recordFirst && t.record == nil {
-		_ = r.readRecord(ctx, t) // the error is noted there
+		_ = r.readRecord(ctx, t) // which stores the error
 	}
 	t.visited = true
 	if !t.requested && r.wantsMembers(t) {
@@ -124,7 +124,7 @@ func (r *run) readImage(ctx context.Context, t *image) {
 	}
 }
 
-// wantsMembers reports whether an image's members are to be requested, by what is known of it now.
+// wantsMembers reports whether an image's members must be requested, as far as is known now.
 func (r *run) wantsMembers(t *image) bool {
 	switch {
 	case t.unmatched:
@@ -138,8 +138,8 @@ func (r *run) wantsMembers(t *image) bool {
 	return r.readsUnseen(t)
 }
 
-// readsUnseen reports whether an image's members are requested though its record is not read in this run: not where the image is seen for
-// the first time, nor where its last record says that it has none.
+// readsUnseen reports whether an image's members are requested although its record is not read in this run. They are
+// not if the image is seen for the first time, or if its visibility had no members in its last record.
 func (r *run) readsUnseen(t *image) bool {
 	if t.seen.last == nil {
 		return t.seen.met
@@ -152,7 +152,7 @@ func (r *run) readsUnseen(t *image) bool {
 // readMembers reads an image's list of members.
 func (r *run) readMembers(ctx context.Context, t *image) {
 	t.requested = true
-	t.before, t.after = t.record, nil // those at hand, and those to come
+	t.before, t.after = t.record, nil // the record before the request; none is read after it yet
 	nearDeadline := r.nearDeadline()
 	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) { return r.cloud.api.Members(ctx, t.ID) })
 	cutOff := code(err) == client.CodeTimeout && (r.opts.RequestTimeout == 0 || r.left() <= 0)
@@ -167,11 +167,12 @@ func (r *run) readMembers(ctx context.Context, t *image) {
 	r.verifyExists(t)
 	if e := r.evidence(t); t.recordFirst && !t.recordRepeated && e.lacksSecondRecord() {
 		t.recordRepeated = true
-		_ = r.readRecord(ctx, t) // what was read before stays
+		_ = r.readRecord(ctx, t) // on an error, the earlier record stays
 	}
 }
 
-// classify says what the evidence lets us say about an image, by the table "What is reported when the view is incomplete".
+// classify sets what the evidence allows to report about an image, see the table "What is reported when the view is
+// incomplete".
 func (t *image) classify(e *imageEvidence, s *ImageSnapshot) {
 	s.ID, s.Record, s.RecordErr, s.Discovered, s.Policy = t.ID, t.record, t.recordErr, t.discovered, t.Policy
 	v := e.verdict()
@@ -182,7 +183,7 @@ func (t *image) classify(e *imageEvidence, s *ImageSnapshot) {
 	s.StatusCode = statusOK
 	switch v {
 	case noMembers:
-		// The record decided. A 403 on the members of such an image means no more than that.
+		// The record decided. A 403 for the members of such an image has no other meaning.
 		s.Coverage = NotApplicable
 	case allMembers:
 		s.Coverage, s.Members = Complete, t.members.Members
@@ -193,13 +194,13 @@ func (t *image) classify(e *imageEvidence, s *ImageSnapshot) {
 	case notRead:
 		s.Coverage, s.Err = Unread, cmp.Or(t.membersErr, t.notRequested(), errNotRequested)
 		if s.StatusCode = imageStatus(s.Err); s.StatusCode == statusOK {
-			s.StatusCode = 0 // an answer that was refused is none
+			s.StatusCode = 0 // a response that was rejected counts as none
 		}
 	}
 }
 
-// readAt is when the request began that a verdict is from, zero where nothing was read. A record decides together with the list that it
-// was read beside, if there is one.
+// readAt returns when the request began that a verdict is based on, zero if nothing was read. If the record decided and
+// the list was requested too, it is the earlier of the two requests.
 func (e *imageEvidence) readAt(v verdict) time.Time {
 	switch {
 	case v == notRead || v == unproven:
@@ -210,7 +211,8 @@ func (e *imageEvidence) readAt(v verdict) time.Time {
 	return e.list.at
 }
 
-// notRequested is why members were not asked for, as far as the request for the record tells; nil where it tells nothing.
+// notRequested returns why the members were not requested, if the result of the request for the record is the reason,
+// else nil.
 func (t *image) notRequested() error {
 	if t.notFound || notRequested(t.recordErr) {
 		return t.recordErr

@@ -12,16 +12,18 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Inbound is what is expected of the images that others share with the credential's projects. Others are all but the
-// project itself: what one of the credential's projects shares with another one is inbound, too.
+// Inbound is what is expected of inbound images: those that other projects share with the credential's projects. An
+// image that one of the credential's projects shares with another one is inbound, too.
 type Inbound struct {
-	// Owners are the projects that may share images, sorted by [SortMembers]. nil: they are not judged. Empty: nobody may.
+	// Owners are the projects that may share images, sorted by [SortMembers]. nil: owners are not judged. Empty: no
+	// project may.
 	Owners []ExpectedMember
-	// MaxImages is how many images of each project have series of their own, since anybody can share any number; 0: DefaultMaxImages.
+	// MaxImages is how many inbound images of each project have their own series, because any project can share any
+	// number; 0: [DefaultMaxImages].
 	MaxImages int
 }
 
-// DefaultMaxImages is how many of the images that others share with a project have series of their own.
+// DefaultMaxImages is the default of [Inbound].MaxImages.
 const DefaultMaxImages = 100
 
 func (i *Inbound) validate() error {
@@ -45,7 +47,7 @@ func (i *Inbound) validate() error {
 	return nil
 }
 
-// OwnerIDProblem says what keeps a text from being an image owner's ID, or "".
+// OwnerIDProblem returns why a text cannot be an image owner's ID, or "".
 func OwnerIDProblem(id string) string {
 	if id == "*" {
 		return "* is not an ID: set inbound: true if every project may share images"
@@ -55,39 +57,39 @@ func OwnerIDProblem(id string) string {
 
 func (i *Inbound) judged() bool { return i.Owners != nil }
 
-// InboundSnapshot is what was seen of the images that others share with a project.
+// InboundSnapshot is what was seen of a project's inbound images.
 type InboundSnapshot struct {
-	// ProjectID is empty as long as there was no login to tell it, and for the projects that may be missing from a list that was not
-	// read.
+	// ProjectID is empty if no login has returned it yet, and in the entry for projects that may be unknown because
+	// their list was not read.
 	ProjectID string
-	// Images were seen, sorted by ID. They are all there are only where Err is nil.
+	// Images are those that were seen, sorted by ID. They are complete only if Err is nil.
 	Images []InboundImage
-	// Read is when the oldest request began that Images are from; zero where nothing was read.
+	// Read is when the oldest request behind Images began; zero: nothing was read.
 	Read time.Time
-	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
+	// LeftOut is how many of Images have no series, because there are too many. The counts include them.
 	LeftOut int
-	// Err is why not everything was read, or nil.
+	// Err is why Images may be incomplete, or nil.
 	Err error
 }
 
-// InboundImage is an image that others share with a project.
+// InboundImage is an image that another project shares with a project.
 type InboundImage struct {
-	// Name is that of a watched image with this ID, else the first one read since start.
+	// Name is the configured name of a watched image with this ID, else the first name read since start.
 	Name   string
 	Record client.Image
-	// Status is what the project made of the offer; empty: that was not read.
+	// Status is the project's status as a member; empty: it was not read.
 	Status client.Status
-	// Owner is what the configuration has of the owner, even if its approval has ended; nil: nothing.
+	// Owner is the configuration's entry for the owner, even if its approval has ended; nil: there is none.
 	Owner *ExpectedMember
-	// Unexpected is whether owners are judged, and this one is not expected.
+	// Unexpected is whether owners are judged and this one is not expected.
 	Unexpected bool
 
-	inUse bool // the project accepted the offer, as far as its status was ever read
+	inUse bool // the last status that was read is accepted
 	shown bool
 }
 
-// limit decides which images are shown: those first that an unexpected owner shares and the project accepted, which strangers cannot
-// do, so that a flood of offers hides nothing that is in use. Of one kind those with the lowest IDs are shown.
+// truncate decides which images have series. Images of unexpected owners come first, and of those the ones that the
+// project accepted. Only the project can accept, so many pending images do not hide these. Equal ones are sorted by ID.
 func (s *InboundSnapshot) truncate(limit int) {
 	s.LeftOut = max(len(s.Images)-limit, 0)
 	order := make([]*InboundImage, len(s.Images))
@@ -102,12 +104,12 @@ func (s *InboundSnapshot) truncate(limit int) {
 	}
 }
 
-// MaxSeries is how many series the images that others share with one project have at most.
+// MaxSeries returns how many series the inbound images of one project have at most.
 func (i *Inbound) MaxSeries() int {
 	if i == nil {
 		return 0
 	}
-	each := 1 + len(statuses) // the record, and the status
+	each := 1 + len(statuses) // inbound_image_info and inbound_image_status
 	if i.judged() {
 		each++
 	}
@@ -119,7 +121,7 @@ func (i *Inbound) MaxSeries() int {
 
 func (i *Inbound) maxImages() int { return cmp.Or(i.MaxImages, DefaultMaxImages) }
 
-// At returns the image as it is judged at a time: an approval may have ended since it was read.
+// At returns the image as it is judged at a time: the owner's approval may have ended since it was read.
 func (img *InboundImage) At(now time.Time) *InboundImage {
 	if img.Unexpected || img.Owner == nil || !img.Owner.Ended(now) {
 		return img
@@ -129,10 +131,10 @@ func (img *InboundImage) At(now time.Time) *InboundImage {
 	return &judged
 }
 
-// Accepted reports whether the project has accepted the offer.
+// Accepted reports whether the project has accepted the image.
 func (img *InboundImage) Accepted() bool { return img.Status == client.Accepted }
 
-// Rejected reports whether the project has rejected the offer.
+// Rejected reports whether the project has rejected the image.
 func (img *InboundImage) Rejected() bool { return img.Status == client.Rejected }
 
 func (s *InboundSnapshot) print(p *printer, cloud *dto.LabelPair, opts *Options) {

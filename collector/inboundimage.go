@@ -10,9 +10,9 @@ import (
 	"glance_share_exporter/client"
 )
 
-// resolveStatuses asks about single images: those without a status, or with two of them, and if all listings were read those that were
-// there before and are in none of them. Only its own answer lets an image go: between two listings an image may change from one to
-// the other.
+// resolveStatuses requests single images: those without a status, those with two and, if all listings were read, those
+// of earlier runs that are in no listing. Only the response about the image itself removes it, because between two
+// listings an image may move from one to the other.
 func (r *run) resolveStatuses(ctx context.Context, in *inbound, complete bool) (failure error) {
 	var twice, open, missing []string
 	for _, id := range slices.Sorted(maps.Keys(in.images)) {
@@ -51,14 +51,14 @@ func (r *run) resolveStatuses(ctx context.Context, in *inbound, complete bool) (
 	return failure
 }
 
-// keepInbound keeps the place of an image that was there before, with a status that is not known.
+// keepInbound adds an image of an earlier run that no listing has, with an unknown status.
 func (r *run) keepInbound(in *inbound, id string) {
 	if known, ok := r.inbound.seen.projects[in.project].known[id]; ok && in.images[id] == nil {
 		in.images[id] = &inboundImage{record: known.record, read: known.read, kept: true}
 	}
 }
 
-// resolveStatus reads the status of one image, or notes that it is not there any more.
+// resolveStatus reads the status of one image, or notes that it is no longer there.
 func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
 		return r.cloud.api.MembersAs(ctx, in.project, id)
@@ -72,7 +72,8 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 	}
 	own := ownRow(in.project, list.Members)
 	var over bool
-	// An owner is answered too, whoever the members are: an image that no listing has any more may have become the project's own.
+	// An owner gets the list, too, whoever the members are: an image that is no longer in a listing may now be the
+	// project's own.
 	if err == nil && (own == nil || img.kept) || imageStatus(err) == statusForbidden {
 		record, recordErr := r.record(ctx, id)
 		if recordErr == nil {
@@ -97,7 +98,7 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 		img.status, img.conflicting, img.kept = own.Status, false, false
 		return nil
 	case img.record.Owner == "" && img.kept:
-		in.remove(id) // everybody gets an answer
+		in.remove(id) // without an owner, every project gets the list
 		return nil
 	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
 		img.status, img.conflicting = "", false // shared with the project's domain or organization
@@ -106,11 +107,11 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 		img.status, img.conflicting = "", false
 		return errInboundRow
 	}
-	in.wrongView = errInboundView // who is no member gets a 404
+	in.wrongView = errInboundView // a project that is not a member gets a 404
 	return in.wrongView
 }
 
-// noteNotFound is for an image that is not found. It is gone when the image API's own answer says so in two runs (E15).
+// noteNotFound notes that an image was not found. It is removed when it gets the image API's own 404 in two runs (E15).
 func (r *run) noteNotFound(ctx context.Context, in *inbound, id string, err error) error {
 	seen := in.rows > 0 || r.viewIn(in.project).images.run == r.id
 	if !seen {
@@ -136,7 +137,7 @@ func (in *inbound) remove(id string) {
 	in.removed[id] = true
 }
 
-// ownRow is the row of the project itself, nil where there is none.
+// ownRow returns the row of the project itself, or nil.
 func ownRow(project string, members []client.Member) *client.Member {
 	for i := range members {
 		if members[i].Type == client.TypeProject && members[i].ID == project {
@@ -146,8 +147,8 @@ func ownRow(project string, members []client.Member) *client.Member {
 	return nil
 }
 
-// inboundOver reports whether an image's own record says that it is none of others with members: it is the project's own, or has none by
-// now. listed is whether its list of members has the project.
+// inboundOver reports whether an image's record shows that it is not inbound: the project owns it, or its visibility
+// has no members. listed is whether its member list has the project.
 func (r *run) inboundOver(project string, img *client.Image, listed bool) bool {
 	switch {
 	case img.Owner == project:

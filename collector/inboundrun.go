@@ -12,25 +12,25 @@ import (
 	"glance_share_exporter/client"
 )
 
-// inboundRun is what a run has of the images that others share with the credential's projects.
+// inboundRun is what a run knows about the inbound images of the credential's projects.
 type inboundRun struct {
 	seen     *inboundHistory
 	projects []*inbound
 	kept     int // images of all of them
 }
 
-// inbound is what the requests about one project's inbound images brought.
+// inbound is what a run read about one project's inbound images.
 type inbound struct {
-	listingEvidence // of all listings; project is whose members the images are shared with
+	listingEvidence // of all listings; project is the member that the images are shared with
 
 	images  map[string]*inboundImage
-	removed map[string]bool // there before, and not there any more, or the project's own
-	missing map[string]bool // there before, and not found in this run
+	removed map[string]bool // images that were deleted, are no longer shared with the project, or are its own
+	missing map[string]bool // images that were not found in this run
 
-	wrongView error // the answers are not for the project as a member
+	wrongView error // the responses are not for the project as a member
 	err       error
 	done      bool
-	from      time.Time // when it was read, if that was in an earlier run
+	from      time.Time // when it was read, if in an earlier run
 }
 
 func newInbound(project string) *inbound {
@@ -43,9 +43,9 @@ func newInbound(project string) *inbound {
 type inboundImage struct {
 	record      client.Image
 	status      client.Status
-	conflicting bool // the listings of two statuses have it: it changed meanwhile, or is everybody's
-	kept        bool // no listing has it, and nothing shows that it is gone
-	// read is when record was read, if that was in an earlier run.
+	conflicting bool // listings of two statuses have it: its status changed, or every project sees it
+	kept        bool // no listing has it, but nothing proves that it is no longer shared
+	// read is when record was read, if in an earlier run.
 	read time.Time
 }
 
@@ -69,21 +69,23 @@ var (
 )
 
 const (
-	maxInbound          = 5_000  // images of others that are read from a listing: anybody can offer any number
-	maxInboundKept      = 50_000 // of a cloud
-	maxAcceptedKept     = 50_000 // of a cloud, besides: offers to one project take no room from what another one accepted
-	maxInboundRequested = 20     // one by one: those whose status changed between two listings are few
-	maxMissingRequested = 100    // one by one: those that no listing has any more
-	inboundListings     = 3      // of statuses; each image needs to be in one of them
-	inboundPartOfPool   = 4      // a quarter of the workers, at most, read inbound images
+	maxInbound          = 5_000  // images of others that are read from a listing: any project can share any number
+	maxInboundKept      = 50_000 // images of all projects of a cloud
+	maxAcceptedKept     = 50_000 // besides, accepted ones: pending images of one project leave room for those that another one accepted
+	maxInboundRequested = 20     // images requested one by one: few change their status between two listings
+	maxMissingRequested = 100    // images requested one by one that are no longer in a listing
+	inboundListings     = 3      // one per status; each image must be in one of them
+	inboundPartOfPool   = 4      // at most a quarter of the workers read inbound images
 )
 
-// watchesInbound reports whether the run reads inbound images. One shard does it for all: a listing has all images anyway.
+// watchesInbound reports whether the run reads inbound images. The first shard does it for all, because a listing has
+// all images anyway.
 func (r *run) watchesInbound() bool {
 	return r.opts.Inbound != nil && r.shard.shard.Number < 2
 }
 
-// enqueueInbound asks for the inbound images of each project, for few projects at a time. It reports whether there is one to ask for.
+// enqueueInbound queues the requests for the inbound images of each project, a few projects at a time. It reports
+// whether there are any.
 func (r *run) enqueueInbound() bool {
 	if !r.watchesInbound() {
 		return false
@@ -98,7 +100,7 @@ func (r *run) enqueueInbound() bool {
 		case s.Access.HasRole(r.opts.AdminRoles):
 			in.err, in.done = errInboundAdmin, true
 		case past.complete != nil && r.viewIn(in.project).is(&past.access) && age(past.began) < r.opts.DiscoveryInterval:
-			in.images, in.done, in.from = past.complete.images, true, past.began // nobody changes these any more
+			in.images, in.done, in.from = past.complete.images, true, past.began // never changed after the run that read them
 			in.listingEvidence = past.complete.listingEvidence
 		default:
 			waiting = append(waiting, in)
@@ -118,17 +120,17 @@ func (r *run) enqueueInbound() bool {
 		waiting = waiting[1:]
 		err := r.readInbound(ctx, in)
 		if in.wrongView != nil {
-			in.images, err = map[string]*inboundImage{}, in.wrongView // who knows whose they are
+			in.images, err = map[string]*inboundImage{}, in.wrongView // the images may not be shared with the project
 		}
 		if errors.Is(in.wrongView, errInboundView) {
 			for id, known := range r.inbound.seen.projects[in.project].known {
-				if known.status != "" { // else only the listings said that it was the project's
+				if known.status != "" { // without a status, only listings showed that it is shared with the project
 					r.keepInbound(in, id)
 				}
 			}
 		}
 		in.err, in.done = err, true
-		r.queue.add(to, next) // at the end, so that other things come in between
+		r.queue.add(to, next) // at the end, so that other tasks run in between
 	}
 	lanes := max(1, r.opts.Concurrency/inboundPartOfPool)
 	some := len(waiting) > 0
@@ -138,12 +140,12 @@ func (r *run) enqueueInbound() bool {
 	return some
 }
 
-// readInbound reads one project's inbound images: which there are from a listing, and the status of each from its own
-// listing or, where that is fewer requests, from the image's members, among which a member sees itself alone. It goes on after
-// an error, for the sake of what can be seen, and returns the first one.
+// readInbound reads one project's inbound images from listings, and their statuses from a listing per status or, where
+// that takes fewer requests, from their member lists, in which a member sees only itself. After an error it continues,
+// to read what it can, and returns the first error.
 func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	pages, cut := 0, false
-	broken, selective := false, false // the lists of single statuses
+	broken, selective := false, false // about the listings of single statuses
 	list := func(hidden bool, status client.Status) {
 		if in.wrongView != nil {
 			return
@@ -163,23 +165,24 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 		selective = selective || err == nil && in.lacks(hidden, seen)
 	}
 	kinds := []bool{false}
-	ims := r.opts.API == client.IMS // where no listing has all statuses, and none the hidden images alone
+	ims := r.opts.API == client.IMS // with api ims, no listing has all statuses or only the hidden images
 	if !ims {
 		list(false, "")
 		list(true, "")
 		kinds = r.inboundKinds(in)
 	}
 	if cut {
-		kinds = []bool{false, true} // what was not kept may be of either
+		kinds = []bool{false, true} // images that were not kept may be hidden or not
 	}
 	if ims || cut || len(in.images) > min(inboundListings*pages, maxInboundRequested) {
 		if !ims && len(in.images) > 0 {
-			// One image alone tells an administrator's view, before anything is said of thousands.
+			// One image is enough to detect an administrator's view before the statuses of thousands are read.
 			failure = cmp.Or(failure, r.resolveStatus(ctx, in, slices.Min(slices.Collect(maps.Keys(in.images)))))
 		}
 		statuses := []client.Status{client.Accepted, client.Pending, client.Rejected}
 		if ims {
-			// In the order in which offers are answered: one that is answered meanwhile is in two listings then, and not in none.
+			// In the order in which statuses change: an image whose status changes meanwhile is then in two listings,
+			// not in none.
 			statuses = []client.Status{client.Pending, client.Rejected, client.Accepted}
 		}
 		for _, status := range statuses {
@@ -188,7 +191,7 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 			}
 		}
 		if !ims && broken && !selective {
-			// For an administrator each of these lists has every image, and only all of them together show that.
+			// An administrator gets every image in each of these listings, and only all listings together show that.
 			for _, img := range in.images {
 				img.status, img.conflicting = "", false
 			}
@@ -206,12 +209,12 @@ func (r *run) readInbound(ctx context.Context, in *inbound) (failure error) {
 	failure = cmp.Or(failure, r.resolveStatuses(ctx, in, failure == nil))
 	confirmed := r.viewIn(in.project).access.Confirmed
 	if !confirmed {
-		r.survey(ctx, in.project) // for a private image of the project
+		r.survey(ctx, in.project) // for a private image of the project, which confirms it
 	}
 	return failure
 }
 
-// lacks reports whether a list does not have all images that are hidden, or not.
+// lacks reports whether a listing of the hidden images, or of the others, lacks one of them.
 func (in *inbound) lacks(hidden bool, list map[string]bool) bool {
 	for id, img := range in.images {
 		if img.record.Hidden == hidden && !list[id] {
@@ -221,7 +224,7 @@ func (in *inbound) lacks(hidden bool, list map[string]bool) bool {
 	return false
 }
 
-// inboundKinds are the values of os_hidden that there are images of.
+// inboundKinds returns the values of os_hidden that the images have.
 func (r *run) inboundKinds(in *inbound) (kinds []bool) {
 	for _, hidden := range []bool{false, true} {
 		for _, img := range in.images {
@@ -234,7 +237,7 @@ func (r *run) inboundKinds(in *inbound) (kinds []bool) {
 	return kinds
 }
 
-// checkView returns an error unless an answer was given to the project as a member of images.
+// checkView returns an error unless a response was for the project as a member of images.
 func (r *run) checkView(in *inbound, to client.Access) error {
 	switch {
 	case to.ProjectID != in.project:
@@ -245,7 +248,8 @@ func (r *run) checkView(in *inbound, to client.Access) error {
 	return in.wrongView
 }
 
-// addInboundPage takes over a page of a listing, but not what the project itself shares. seen are the images of the listing.
+// addInboundPage adds the images of a page of a listing, without those that the project itself shares. seen has the IDs
+// of the listing's images.
 func (r *run) addInboundPage(in *inbound, page client.ImagePage, began moment, status client.Status, seen map[string]bool) error {
 	if err := r.checkView(in, page.Access); err != nil {
 		return err
@@ -263,7 +267,7 @@ func (r *run) addInboundPage(in *inbound, page client.ImagePage, began moment, s
 		if record.Owner == in.project {
 			_, known := r.inbound.seen.projects[in.project].known[record.ID]
 			if known || in.images[record.ID] != nil {
-				in.remove(record.ID) // it was another one's
+				in.remove(record.ID) // another project owned it before
 			}
 			continue
 		}
@@ -282,7 +286,7 @@ func (r *run) addInboundPage(in *inbound, page client.ImagePage, began moment, s
 			in.images[record.ID] = img
 		}
 		img.record = *record
-		img.record.Tags = nil // anybody's, and of no use here
+		img.record.Tags = nil // any project can set many, and they are not used here
 		if status != "" {
 			img.conflicting = img.conflicting || img.status != "" && img.status != status
 			img.status = status

@@ -16,19 +16,19 @@ import (
 	"glance_share_exporter/client"
 )
 
-// journal logs what is wrong with a cloud, or with a shard of it: once when it begins and once when it is over, not once per image,
-// project and scrape. The metrics say it every time.
+// journal logs the problems of a cloud, or of a shard: once when they begin and once when they end, not once per image,
+// project and scrape. The metrics show them in every scrape.
 type journal struct {
 	logger log.Logger
 
 	mu     sync.Mutex
-	logged map[Problem]bool // by their keys: the log has these
+	logged map[Problem]bool // problems that are in the log, by their keys
 }
 
-// leastReported is the least time that a run must have for the log.
+// minReported is the minimum time of a run whose problems are logged.
 const minReported = time.Second
 
-// report logs what became of a run.
+// report logs the problems that began or ended with a run.
 func (j *journal) report(s *Snapshot) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -44,7 +44,7 @@ func (j *journal) report(s *Snapshot) {
 		switch {
 		case now[p]:
 		case s.Err != nil || s.NoImageAPI, p.Kind == RuleIdle && !s.Discovered:
-			now[p] = true // nobody can tell whether it is over
+			now[p] = true // it is unknown whether it has ended
 		default:
 			over = append(over, p)
 		}
@@ -79,7 +79,7 @@ func (j *journal) begin(kinds []Problem, endpoint string) {
 	_ = logger.Log(fields...)
 }
 
-// endpoint is an image API's that was asked.
+// endpoint returns the endpoint of the first project that has one.
 func (s *Snapshot) endpoint() string {
 	for _, scope := range s.Scopes {
 		if scope.Access.Endpoint != "" {
@@ -89,7 +89,7 @@ func (s *Snapshot) endpoint() string {
 	return ""
 }
 
-// messages are what the log says of each kind.
+// messages are the log messages of the kinds.
 var messages = map[Kind]string{
 	NoToken: "no access to the cloud",
 	NoImageAPI: "no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service " +
@@ -106,7 +106,7 @@ var messages = map[Kind]string{
 	PrivateMembers:  "private images of this image API have members; they are read like shared images",
 }
 
-// doubts are what it says of lists that may be incomplete.
+// doubts are the log messages about lists that may be incomplete.
 var doubts = map[Doubt]string{
 	ForeignView: "member lists may be incomplete: the credential's project does not own the images",
 	UnknownProject: "member lists may be incomplete: it is not confirmed that the token belongs to the project in project_id; " +
@@ -120,10 +120,10 @@ var doubts = map[Doubt]string{
 		"allow rule get_member in policy.yaml of Glance",
 }
 
-// String says in the words of the log why lists may be incomplete. It is empty for NoDoubt.
+// String returns the log message about why lists may be incomplete, empty for NoDoubt.
 func (d Doubt) String() string { return doubts[d] }
 
-// Message says what is wrong in the words of the log, without the error.
+// Message returns the log message of the problem, without the error.
 func (p *Problem) Message() string {
 	switch p.Kind {
 	case MembersDoubtful:
@@ -134,7 +134,7 @@ func (p *Problem) Message() string {
 	return messages[p.Kind]
 }
 
-// warns reports whether a problem is logged as a warning. Where an image has members that it should not have, that is an error.
+// warns reports whether a problem is logged as a warning. Members despite the image's visibility are an error.
 func (p *Problem) warns() bool {
 	switch p.Kind {
 	case RecordsUnread, PrivateMembers, InboundCut, RuleIdle:
@@ -143,7 +143,7 @@ func (p *Problem) warns() bool {
 	return p.Kind == MembersDoubtful && p.Doubt != DespiteVisibility
 }
 
-// byKind sorts problems, and puts those together that differ in the project alone: thousands of projects may have one.
+// byKind sorts problems and groups those that differ only in the project: thousands of projects may have the same one.
 func byKind(list []Problem) (groups [][]Problem) {
 	slices.SortFunc(list, Problem.compare)
 	for _, p := range list {
@@ -159,10 +159,11 @@ func byKind(list []Problem) (groups [][]Problem) {
 	return groups
 }
 
-// maxNamed is how many of many projects a line of the log names.
+// maxNamed is how many projects a line of the log names at most.
 const maxNamed = 3
 
-// projectFields name the projects of problems that differ in nothing else: the only one, or some and how many there are.
+// projectFields returns the log fields of the projects of problems that differ in nothing else: the only project, or
+// some and how many there are.
 func projectFields(kinds []Problem) []any {
 	if kinds[0].ProjectID == "" {
 		return nil
@@ -181,15 +182,15 @@ func someOf(projects []string) (fields []any) {
 	return append(fields, "project_id", strings.Join(projects[:min(len(projects), maxNamed)], ","))
 }
 
-// accessLog logs which projects are entered, and where.
+// accessLog logs which projects the credential enters, and at which endpoint.
 type accessLog struct {
 	logger log.Logger
 
 	mu     sync.Mutex
-	scopes []client.Scope // the log has these
+	scopes []client.Scope // that are in the log
 }
 
-// report logs what is new of the projects.
+// report logs the changes of the projects.
 func (l *accessLog) report(scopes []client.Scope) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -221,7 +222,7 @@ func (l *accessLog) report(scopes []client.Scope) {
 	l.scopes = scopes
 }
 
-// accessFields name projects, as projectFields does.
+// accessFields returns the log fields of projects, like projectFields.
 func accessFields(list []client.Access) []any {
 	ids, names := make([]string, len(list)), make([]string, len(list))
 	for i, a := range list {
@@ -230,10 +231,10 @@ func accessFields(list []client.Access) []any {
 	return append(someOf(ids), "project_name", strings.Join(names[:min(len(names), maxNamed)], ","))
 }
 
-// maxDeparted is how many of the images that left in one run have a line of their own.
+// maxDeparted is how many of the images that left in one run have their own line in the log.
 const maxDeparted = 20
 
-// reportLeft logs the images that are not watched any more, those that had an unexpected member first.
+// reportLeft logs the images that are no longer watched, first those that had an unexpected member.
 func (j *journal) reportLeft(images []LeftImage) {
 	images = slices.Clone(images)
 	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })

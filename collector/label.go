@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// maxLabel is how many bytes of a text from outside a label shows. Glance's names and member IDs have up to 255
+// maxLabel is the maximum length in bytes of a label value from outside. Glance's names and member IDs have up to 255
 // characters.
 const maxLabel = 256
 
-// labelValue makes any text a label value that a registry takes. What had to be repaired or cut ends in a part of its
-// hash, so that two different texts stay different.
+// labelValue returns a valid label value for any text. One that had to be repaired or truncated ends in a part of the
+// text's hash, so that different texts stay different.
 func labelValue(s string) string {
 	if len(s) <= maxLabel && utf8.ValidString(s) {
 		return s

@@ -5,26 +5,27 @@ import (
 	"time"
 )
 
-// Latest is the last collection of a part of a cloud that a scrape was given. Nobody may change what it points to.
+// Latest is the last snapshot of a shard that a scrape returned. It must not be modified, nor what it points to.
 type Latest struct {
-	// Shard is the part, zero for the whole cloud.
+	// Shard is zero for all images of the cloud.
 	Shard Shard
-	// Snapshot is nil where no collection of it has ended since the start, or since the options changed.
+	// Snapshot is nil if no run of the shard has ended since the start, or since the options changed.
 	Snapshot *Snapshot
-	// Before has those of the snapshot's images that are Unread and were read before, by ID.
+	// Before has the images that are Unread in the snapshot and were read before, by ID.
 	Before map[string]Before
 }
 
-// Before is what was seen of an image when it was last read.
+// Before is an image as it was last read.
 type Before struct {
 	Image ImageSnapshot
-	// At is when that collection began.
+	// At is when that run began.
 	At time.Time
 }
 
-// Latest returns what scrapes saw last, and asks for nothing. It is one entry for a cloud that is scraped whole, else one for
-// each of its shards, in their order: those of the last scrape, if they are configured. What was seen
-// with other options is not returned: other images are watched, and judged in another way.
+// Latest returns the snapshots of the last scrapes, and sends no request. It has one entry for a cloud that is scraped
+// without shards, else one for each shard, in their order. The number of shards is that of the last scrape, but while
+// the configured shards are scraped, other numbers do not count. Snapshots with other options are not returned, because
+// they have other images or policies.
 func (c *Cloud) Latest() []Latest {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,8 +44,8 @@ func (c *Cloud) Latest() []Latest {
 	return list
 }
 
-// shownShards is of how many parts Latest tells: those of the last scrape, but not those that are not configured, while the
-// configured shards are scraped. The caller holds mu.
+// shownShards returns the number of shards that Latest returns: that of the last scrape, but while the configured
+// shards are scraped, of the last scrape of one of those or of all images. The caller holds mu.
 func (c *Cloud) shownShards() int {
 	type choice struct {
 		parts int
@@ -70,7 +71,7 @@ func (c *Cloud) shownShards() int {
 	return latest.parts
 }
 
-// latestOf needs mu.
+// latestOf is Latest for one shard. The caller holds mu.
 func (c *Cloud) latestOf(shard Shard) Latest {
 	l := Latest{Shard: shard}
 	if p := c.states[shard]; p != nil {
@@ -81,10 +82,10 @@ func (c *Cloud) latestOf(shard Shard) Latest {
 
 func (s *Snapshot) end() time.Time { return s.Start.Add(s.Duration) }
 
-// forgetAfter is when Prometheus forgets what it was told: its lookback.
+// forgetAfter is Prometheus' default lookback delta.
 const forgetAfter = 5 * time.Minute
 
-// FreshFor is how long after its start a snapshot tells how things are; afterwards, how they were.
+// FreshFor returns how long after its start a snapshot counts as current.
 func (s *Snapshot) FreshFor() time.Duration {
 	if s.opts.RefreshInterval > 0 {
 		return s.opts.staleness()
@@ -92,8 +93,8 @@ func (s *Snapshot) FreshFor() time.Duration {
 	return forgetAfter
 }
 
-// ImageFreshFor is FreshFor for one of the snapshot's images. One that is read in turns waits by design: its reading counts for two
-// rounds, since a collection may read fewer images than the one before.
+// ImageFreshFor is FreshFor for one of the snapshot's images. An image that is read in turns waits by design: its
+// reading counts for two rounds, because a run may read fewer images than the one before.
 func (s *Snapshot) ImageFreshFor(img *ImageSnapshot) time.Duration {
 	fresh := s.FreshFor()
 	if !img.InTurns {
@@ -102,7 +103,7 @@ func (s *Snapshot) ImageFreshFor(img *ImageSnapshot) time.Duration {
 	return max(fresh, min(2*s.Round, s.opts.staleness()))
 }
 
-// remember keeps what a scrape was given, unless a later one that was answered was kept already.
+// remember stores the snapshot of a scrape, unless the stored one ended later, or began later and was up.
 func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -116,15 +117,15 @@ func (c *Cloud) remember(shard Shard, s *Snapshot) {
 	p.before = p.seenBefore(s)
 	p.updatePace(s)
 	p.last = s
-	for _, o := range c.states { // as after a change of the number of shards
-		notConfigured := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // and all images once more
+	for _, o := range c.states { // drop outdated ones, as after a change of the number of shards
+		notConfigured := o.shard.Of > 1 && o.shard.Of != c.opts.Shards // they have the same images again
 		if o.last != nil && o.shard.Of != shard.Of && (notConfigured || age(o.last.Start) > keepShardStates) {
 			o.last, o.before = nil, nil
 		}
 	}
 }
 
-// seenBefore returns what is known from earlier of the images that are not read in s.
+// seenBefore returns the last readings of the images that are unread in s.
 func (p *shardState) seenBefore(s *Snapshot) map[string]Before {
 	var before map[string]Before
 	unread := map[string]bool{}
@@ -161,5 +162,5 @@ func put(m map[string]Before, b Before) map[string]Before {
 	return m
 }
 
-// same reports whether options are those at work, in all that they say.
+// same reports whether the options are equal.
 func (o *Options) same(other *Options) bool { return reflect.DeepEqual(o, other) }

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// leftImage is an image that is not watched any more, though the configuration is the same.
+// leftImage is an image that is no longer watched, although the configuration did not change.
 type leftImage struct {
 	LeftImage
 	at time.Time
@@ -17,7 +17,7 @@ const (
 	maxLeft  = 1000
 )
 
-// leave notes an image that is not watched any more.
+// leave notes an image that is no longer watched.
 func (h *History) leave(l LeftImage) {
 	h.left = slices.DeleteFunc(h.left, func(old leftImage) bool { return old.ID == l.ID })
 	h.left = append(h.left, leftImage{l, time.Now()})
@@ -26,7 +26,7 @@ func (h *History) leave(l LeftImage) {
 	}
 }
 
-// lately are the images of a run's shard that left within the last hour, but for those that are watched again.
+// lately returns the images of a run's shard that left within the last hour, without those that are watched again.
 func (h *History) lately(r *run) (list []LeftImage) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -43,7 +43,7 @@ func (h *History) lately(r *run) (list []LeftImage) {
 	return list
 }
 
-// leftSince are the IDs of the images that are not watched any more since a time.
+// leftSince returns the IDs of the images that left after a time.
 func (h *History) leftSince(began time.Time) map[string]bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -20,10 +20,10 @@ var (
 var errGoingRound = errors.New("listing images: pagination loop, marker repeated: the image API may ignore the marker, so images " +
 	"may be missing")
 
-// maxRestarts is how often a listing begins again because the image that marks a page is gone.
+// maxRestarts is how often a listing is restarted because the marker's image was deleted or hidden.
 const maxRestarts = 3
 
-// list reads one listing to its end, and hands over its pages. Where it begins anew, images come again.
+// list reads one listing to its end and calls take for each page. After a restart, take gets images again.
 func (r *run) list(ctx context.Context, q client.ImageQuery, take func(page client.ImagePage, began moment) error) error {
 	for restarts := 0; ; restarts++ {
 		again, err := r.listPages(ctx, q, take)
@@ -33,8 +33,8 @@ func (r *run) list(ctx context.Context, q client.ImageQuery, take func(page clie
 	}
 }
 
-// listPages reads the pages of a listing from the first one on. again is whether the image that marks a page was deleted
-// or hidden meanwhile, so that the listing must begin anew.
+// listPages reads the pages of a listing from the first one on. again is whether the marker's image was deleted or
+// hidden meanwhile, so that the listing must be restarted.
 func (r *run) listPages(ctx context.Context, q client.ImageQuery, take func(client.ImagePage, moment) error) (again bool, err error) {
 	marker, seen, unreadable, dropped := "", map[string]bool{}, 0, false
 	var view *client.Access // of the first page

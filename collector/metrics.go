@@ -54,7 +54,7 @@ func (s *Snapshot) print(p *printer) {
 	s.printNames(p, labels[0])
 }
 
-// print prints what is proven in the view, in the order of the label sees.
+// print prints what is proven in the view, in the order of the values of the label sees.
 func (v *ViewSnapshot) print(p *printer, cloud []*dto.LabelPair) {
 	project := p.label(projectIDLabel, v.ProjectID)
 	for i, proof := range []Proof{v.Administrator, v.Images, v.Members} {
@@ -64,7 +64,7 @@ func (v *ViewSnapshot) print(p *printer, cloud []*dto.LabelPair) {
 	}
 }
 
-// sorted are the images by ID, as a page shows them.
+// sorted returns the images by ID, in the order of a page.
 func (s *Snapshot) sorted() []*ImageSnapshot {
 	list := make([]*ImageSnapshot, len(s.Images))
 	for i := range s.Images {
@@ -120,7 +120,7 @@ func (s *ImageSnapshot) printRecord(p *printer, labels []*dto.LabelPair) {
 		}
 	}
 	if !r.Visibility.Known() {
-		return // four zeros would say that nobody may use it
+		return // four zeros would mean that nobody may use it
 	}
 	for i, visibility := range shownVisibility {
 		p.flag(visibilityDesc, p.with(labels, visibilityPairs[i]), r.Visibility == visibility)
@@ -145,8 +145,8 @@ func (s *ImageSnapshot) printCounts(p *printer, labels []*dto.LabelPair, opts *O
 	}
 }
 
-// printJudgement compares the members with the expected ones. Where there may be more members than those seen, it says
-// what it saw.
+// printJudgement prints the numbers of unexpected and missing members, as far as they are certain: where there may be
+// more members, only unexpected ones that were seen.
 func (s *ImageSnapshot) printJudgement(p *printer, labels []*dto.LabelPair) {
 	if n := s.Unexpected(); n > 0 || s.Coverage == Complete {
 		p.gauge(unexpectedMembersDesc, labels, float64(n))
@@ -161,7 +161,7 @@ func (s *ImageSnapshot) printMembers(p *printer, image []*dto.LabelPair, opts *O
 	for i := range shown {
 		m := &shown[i]
 		if m.ID == "" {
-			continue // it is in the counts, and members_complete is 0
+			continue // counted, and glance_image_members_complete is 0
 		}
 		expected, entry := s.Policy.find(m), s.Policy.Entry(m)
 		labels := p.member(image, m.Type, m.ID, opts.memberName(m.ID, entry))

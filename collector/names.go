@@ -16,39 +16,39 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Bounds of what Keystone is asked for names.
+// Bounds of the requests to Keystone for names.
 const (
-	nameAge           = time.Hour        // after which a name is asked for again
-	keepName          = 24 * time.Hour   // for which it is shown without a new answer
-	namesTime         = 10 * time.Second // of all questions after one collection
+	nameAge           = time.Hour        // after which a name is requested again
+	keepName          = 24 * time.Hour   // for which a name is shown without being read again
+	namesTime         = 10 * time.Second // for all requests after one run
 	maxNames          = 20_000           // projects of a cloud
-	maxNamesRequested = 20               // projects that are asked for one by one after one collection
-	namesInARow       = 3                // refusals that end the questions for nameAge
-	namesAfterFail    = time.Minute      // between questions to a Keystone that is away
+	maxNamesRequested = 20               // projects that are requested one by one after one run
+	namesInARow       = 3                // refusals in a row that end requests for single projects for nameAge
+	namesAfterFail    = time.Minute      // at least, between requests to a Keystone that is unavailable
 )
 
-// names are what Keystone calls the projects that have a cloud's images. Whoever owns a project chooses its name, so a name
+// names has Keystone's names of the projects in a cloud's snapshots. The owner of a project chooses its name, so a name
 // proves nothing: it is shown beside the ID, no label of other metrics has it, and nothing waits for it.
 type names struct {
 	ctx    context.Context // ends with the cloud
 	cancel context.CancelFunc
 	logger log.Logger
 	shown  atomic.Pointer[map[string]string] // by project ID; replaced, never changed
-	busy   atomic.Bool                       // whether somebody asks, who owns what follows
+	busy   atomic.Bool                       // whether a call of resolve is running, which owns the fields below
 
 	projects map[string]*projectName
 	list     time.Time // before which the list of projects is not requested
 	single   time.Time // before which no single project is requested
-	refused  int       // requests for single projects in a row
-	failure  error     // of the last question; nil: none failed since the last answer
+	refused  int       // refused requests for single projects, in a row
+	failure  error     // of the last failed request; nil: none failed since the last name was read
 	logged   bool      // the failure is in the log
 }
 
-// projectName is what Keystone called a project.
+// projectName is Keystone's name of a project.
 type projectName struct {
 	name      string
-	named     time.Time // when that was read
-	requested time.Time // when there was an answer
+	named     time.Time // when name was read
+	requested time.Time // when the last response came
 }
 
 func newNames(logger log.Logger) *names {
@@ -57,7 +57,7 @@ func newNames(logger log.Logger) *names {
 	return n
 }
 
-// known are the names by project ID. Nobody changes them.
+// known returns the names by project ID. The map never changes.
 func (n *names) known() map[string]string {
 	if shown := n.shown.Load(); shown != nil {
 		return *shown
@@ -65,11 +65,11 @@ func (n *names) known() map[string]string {
 	return nil
 }
 
-// askable matches what can be the ID of a project. The owner of an image may add any text as a member.
+// validID matches texts that can be a project's ID. The owner of an image may add any text as a member.
 var validID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z_-]{0,63}$`)
 
-// resolve asks for the names that are not known or old, at most so many of them one by one. It does nothing while another one asks. The
-// error is why there are no more.
+// resolve requests the names that are unknown or old, at most limit of them one by one. It does nothing while another
+// call is running. The error is why names are missing.
 func (n *names) resolve(ctx context.Context, api API, ids []string, limit int) error {
 	if !n.busy.CompareAndSwap(false, true) {
 		return nil
@@ -96,7 +96,7 @@ func (n *names) resolve(ctx context.Context, api API, ids []string, limit int) e
 	return n.failure
 }
 
-// due are the IDs to ask for, those first that were never asked for.
+// due returns the IDs to request, first those that were never requested.
 func (n *names) due(ids []string) []string {
 	var due []string
 	for _, id := range ids {
@@ -117,7 +117,7 @@ func (n *names) due(ids []string) []string {
 	return due
 }
 
-// askAll asks for the list of projects, as an administrator may.
+// requestAll requests the list of projects, as an administrator may.
 func (n *names) requestAll(ctx context.Context, api API, due []string) {
 	list, err := api.ProjectNames(ctx)
 	n.list = time.Now().Add(nameAge)
@@ -139,7 +139,7 @@ func (n *names) requestOne(ctx context.Context, api API, id string) {
 	switch status := keystoneStatus(err); {
 	case err == nil:
 		n.answer(id, name)
-	case status == statusNotFound: // of Keystone or of a proxy; a name that is known stays for a day
+	case status == statusNotFound: // from Keystone or a proxy; a known name stays for keepName
 		n.answered(id)
 	case status == statusForbidden || status == statusUnauthorized:
 		n.failure = err
@@ -153,7 +153,7 @@ func (n *names) requestOne(ctx context.Context, api API, id string) {
 	}
 }
 
-// answer notes a name.
+// answer notes the name of a project.
 func (n *names) answer(id, name string) {
 	if p := n.answered(id); p != nil {
 		p.name, p.named = name, p.requested
@@ -161,7 +161,7 @@ func (n *names) answer(id, name string) {
 	n.refused, n.failure, n.logged = 0, nil, false
 }
 
-// answered notes that there was an answer. It returns nil where there are too many projects.
+// answered notes that there was a response about a project. It returns nil if there are too many projects.
 func (n *names) answered(id string) *projectName {
 	p := n.projects[id]
 	if p == nil {
@@ -175,7 +175,7 @@ func (n *names) answered(id string) *projectName {
 	return p
 }
 
-// keystoneStatus is the HTTP status of Keystone's answer, 0 without one.
+// keystoneStatus returns the HTTP status of Keystone's response, 0 without a response.
 func keystoneStatus(err error) int {
 	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.Op == client.OpResolveNames {
 		return apiErr.Status()
@@ -183,7 +183,7 @@ func keystoneStatus(err error) int {
 	return 0
 }
 
-// pause asks nothing for a while: what failed may be over soon.
+// pause stops requests for a while after an error that may be temporary.
 func (n *names) pause(err error) {
 	pause := namesAfterFail
 	if apiErr, ok := errors.AsType[*client.Error](err); ok {
@@ -193,7 +193,7 @@ func (n *names) pause(err error) {
 	n.tell()
 }
 
-// tell logs once why there are no names.
+// tell logs once why names are missing.
 func (n *names) tell() {
 	if !n.logged && code(n.failure) != client.CodeCanceled {
 		n.logged = true
@@ -201,7 +201,7 @@ func (n *names) tell() {
 	}
 }
 
-// publish shows the names that are not too old, and forgets the projects that nobody asks for any more.
+// publish publishes the names that are not too old, and drops the projects that are no longer requested.
 func (n *names) publish() {
 	maps.DeleteFunc(n.projects, func(_ string, p *projectName) bool { return age(p.requested) >= keepName })
 	shown := make(map[string]string, len(n.projects))
@@ -213,13 +213,14 @@ func (n *names) publish() {
 	n.shown.Store(&shown)
 }
 
-// Resolve asks for the names of all projects of a snapshot that has just been collected, and adds them to it. It returns how many of how
-// many projects have a name now, and why others have none. It does nothing unless [Options].ResolveNames is set.
+// Resolve requests the names of all projects of a snapshot that was just collected, and adds them to it. It returns how
+// many projects have a name now, how many there are, and why the others have none. It does nothing unless
+// [Options].ResolveNames is set.
 func (c *Cloud) Resolve(ctx context.Context, s *Snapshot) (found, all int, err error) {
 	if !s.opts.ResolveNames || s.Err != nil {
 		return 0, 0, s.Err
 	}
-	c.Wait() // for the names that the run asks for
+	c.Wait() // for the names that the run requests
 	members, owners := s.projects()
 	ids := slices.Concat(members, owners)
 	err = c.names.resolve(ctx, c.api, ids, len(ids))
@@ -232,7 +233,7 @@ func (c *Cloud) Resolve(ctx context.Context, s *Snapshot) (found, all int, err e
 	return found, len(ids), err
 }
 
-// resolve asks for some of the names after a run.
+// resolve requests some of the names after a run.
 func (c *Cloud) resolve(s *Snapshot) {
 	if s.opts == nil || !s.opts.ResolveNames || s.Err != nil {
 		return
@@ -241,8 +242,8 @@ func (c *Cloud) resolve(s *Snapshot) {
 	_ = c.names.resolve(context.Background(), c.api, slices.Concat(members, owners), maxNamesRequested)
 }
 
-// projects are the IDs of the projects that a snapshot shows beside the credential's own, each once and sorted: members of images and
-// owners of inbound ones, which have series, and owners of images.
+// projects returns the IDs of the projects that a snapshot shows besides the credential's own, each once and sorted.
+// named are members of images and owners of inbound images, which have series; owners are owners of images.
 func (s *Snapshot) projects() (named, owners []string) {
 	seen := map[string]bool{"": true}
 	for i := range s.Scopes {
@@ -282,7 +283,7 @@ func (s *Snapshot) projects() (named, owners []string) {
 	return named, owners
 }
 
-// KeystoneNameOf is KeystoneName of a member, which may be something else than a project.
+// KeystoneNameOf is [Snapshot.KeystoneName] for a member. It returns "" for a member that is not a project.
 func (s *Snapshot) KeystoneNameOf(kind client.MemberType, id string) string {
 	if kind != client.TypeProject {
 		return ""
@@ -290,11 +291,11 @@ func (s *Snapshot) KeystoneNameOf(kind client.MemberType, id string) string {
 	return s.KeystoneName(id)
 }
 
-// KeystoneName is what Keystone calls a project, empty where it is not known. Whoever owns the project chose the name: never show it
-// without the ID, or like a name of the configuration.
+// KeystoneName returns Keystone's name of a project, empty if it is not known. The project's owner chose the name:
+// never show it without the ID, or like a name of the configuration.
 func (s *Snapshot) KeystoneName(id string) string { return labelValue(s.names[id]) }
 
-// printNames prints the names of the projects that series show.
+// printNames prints the names of the projects that have series.
 func (s *Snapshot) printNames(p *printer, cloud *dto.LabelPair) {
 	if len(s.names) == 0 || !s.opts.MemberDetails {
 		return
@@ -308,7 +309,7 @@ func (s *Snapshot) printNames(p *printer, cloud *dto.LabelPair) {
 	}
 }
 
-// namesFor are the names to show with the options.
+// namesFor returns the names to show with the options.
 func (c *Cloud) namesFor(opts *Options) map[string]string {
 	if !opts.ResolveNames {
 		return nil

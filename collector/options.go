@@ -9,73 +9,73 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Options says what a [Cloud] collects and how.
+// Options are what a [Cloud] collects and how.
 type Options struct {
 	// Name is the value of the label cloud.
 	Name string
 	// API is the kind of the cloud's image API, default [client.Glance].
 	API client.API
-	// ByProbe is whether the cloud is left out where all clouds are scraped together, and scraped alone instead. The
-	// collector only remembers it.
+	// ByProbe is whether the cloud is excluded from scrapes of all clouds and scraped alone instead. The collector only
+	// stores it.
 	ByProbe bool
 
-	// Shards is how many parts the cloud is announced in where it is scraped alone; 0: one. The collector only remembers it.
+	// Shards is the number of shards in which the cloud is announced as targets if it is scraped alone; 0: one.
 	Shards int
 
-	// Projects is whether the credential asks for several projects, which metrics then name.
+	// Projects is whether the credential is for several projects, which metrics then name.
 	Projects bool
-	// ConfigHash is a number of at most 53 bits that differs where the configuration watches or expects something else. The collector
-	// only shows it.
+	// ConfigHash is a number of at most 53 bits that differs if the configuration watches or expects something else. The
+	// collector only exports it.
 	ConfigHash uint64
 
-	// Timeout bounds a collection from above, whatever the scrape allows; 0: no bound of its own.
+	// Timeout is the maximum duration of a run, whatever the scrape allows; 0: only the scrape limits it.
 	Timeout time.Duration
-	// TimeoutOffset is kept back, at least, from the scrape's timeout.
+	// TimeoutOffset is the least time to subtract from the scrape's timeout, but at most half of that is.
 	TimeoutOffset time.Duration
-	// RequestTimeout bounds one request; 0: half of the time that is left when it starts, at most 10 s but for listings.
+	// RequestTimeout bounds one request; 0: half of the time left when it starts, and at most 10 s unless it is a listing.
 	RequestTimeout time.Duration
-	// Concurrency is the number of requests in flight, all shards together.
+	// Concurrency is the maximum number of requests in flight, all shards together.
 	Concurrency int
 
-	// DiscoveryInterval is how long the images found by listing are good for; 0: for one collection.
+	// DiscoveryInterval is how long the result of listings is used; 0: for one run.
 	DiscoveryInterval time.Duration
-	// RefreshInterval is how often the cloud is collected in the background; 0: for each scrape.
+	// RefreshInterval is the interval of background runs; 0: each scrape collects.
 	RefreshInterval time.Duration
-	// MaxStaleness is how long what an earlier collection read may be shown: in the background, and for images that are read in turns; 0:
-	// three times RefreshInterval, or an hour where each scrape collects.
+	// MaxStaleness is the maximum age of readings from earlier runs: in the background, and of images that are read in
+	// turns; 0: three times RefreshInterval, or an hour if each scrape collects.
 	MaxStaleness time.Duration
 
-	// AdminRoles are the roles of a token that sees the members of every project's images whole.
+	// AdminRoles are the roles of a token that sees all members of every project's images.
 	AdminRoles []string
-	// MembersFor are the visibilities of the images that have members, client.Shared always among them.
+	// MembersFor are the visibilities of the images that have members. They always include client.Shared.
 	MembersFor []client.Visibility
 	// MembersLimit is the cloud's quota of members per image; 0: none.
 	MembersLimit int
-	// MemberDetails asks for series per member, beside the counts.
+	// MemberDetails is whether there are series per member besides the counts.
 	MemberDetails bool
 	// MemberNames has names for member IDs.
 	MemberNames map[string]string
-	// ResolveNames is whether Keystone is asked for the names of projects, which are shown beside their IDs.
+	// ResolveNames is whether to request the names of projects from Keystone, which are shown beside their IDs.
 	ResolveNames bool
 
-	// Images are the watched images. They keep their own policy, whatever Discover says of them.
+	// Images are the watched images. They keep their own policy even if a rule of Discover selects them.
 	Images []Image
-	// Discover selects more images to watch, among all those that the credential can list. The first rule that takes an
-	// image counts.
+	// Discover selects more images to watch, among all that the credential can list. The first rule that selects an image
+	// counts.
 	Discover []Rule
-	// Inbound asks for the images that others share with the credential's projects; nil: not asked.
+	// Inbound selects the images that others share with the credential's projects; nil: they are not requested.
 	Inbound *Inbound
 }
 
 // Image is one watched image.
 type Image struct {
 	ID string
-	// Name is the value of the label image_name; empty: the first name that the API tells.
+	// Name is the value of the label image_name; empty: the first name that the API returns.
 	Name   string
 	Policy Policy
 }
 
-// DefaultOptions returns the options of a cloud that says nothing of its own.
+// DefaultOptions returns the default options.
 func DefaultOptions() Options {
 	return Options{
 		API:           client.Glance,
@@ -88,8 +88,8 @@ func DefaultOptions() Options {
 	}
 }
 
-// DefaultMembersFor returns the visibilities of the images that have members by default. Huawei Cloud may call an image
-// private that is shared.
+// DefaultMembersFor returns the default of [Options].MembersFor. On Huawei Cloud, an image with visibility private may
+// be shared.
 func DefaultMembersFor(api client.API) []client.Visibility {
 	if api == client.IMS {
 		return []client.Visibility{client.Shared, client.Private}
@@ -97,10 +97,10 @@ func DefaultMembersFor(api client.API) []client.Visibility {
 	return []client.Visibility{client.Shared}
 }
 
-// fullServerLimit is how many members Huawei Cloud allows an image of a full server.
+// fullServerLimit is Huawei Cloud's maximum number of members of an image of a full server.
 const fullServerLimit = 10
 
-// membersLimit is the quota of members of an image with a record that may be nil; 0: none.
+// membersLimit returns the quota of members of an image whose record may be nil; 0: none.
 func (o *Options) membersLimit(record *client.Image) int {
 	if record != nil && record.FullServer && o.MembersLimit > fullServerLimit {
 		return fullServerLimit
@@ -113,7 +113,7 @@ var (
 	imageID   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 )
 
-// Validate returns a *[client.OptionError] for the first option that cannot work.
+// Validate returns a *[client.OptionError] for the first invalid option.
 func (o Options) Validate() error {
 	bad := optionError
 	switch {
@@ -162,7 +162,7 @@ func (o Options) Validate() error {
 		return err
 	}
 	if !slices.Contains(o.MembersFor, client.Shared) {
-		// Every shared image would count as one that nobody but its owner can use.
+		// Otherwise every shared image would count as usable by its owner only.
 		return bad("members_for", "must contain shared, because shared images have members: set [shared, %s]", o.MembersFor[0])
 	}
 	if err := o.Inbound.validate(); err != nil {
@@ -188,7 +188,7 @@ func (o Options) Validate() error {
 	return o.validateRules()
 }
 
-// memberName is the value of the label member_name.
+// memberName returns the value of the label member_name.
 func (o *Options) memberName(id string, expected *ExpectedMember) string {
 	if expected != nil && expected.Name != "" {
 		return expected.Name

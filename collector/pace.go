@@ -2,8 +2,8 @@ package collector
 
 import "time"
 
-// updatePace notes how many images in turns were read since the run before s, and sets the snapshot's Round by that. A run that
-// read none says nothing: the images that wait get old.
+// updatePace updates the pace with the images in turns that were read since the snapshot before s, and sets s.Round
+// from it. A run that read none does not change the pace, so that the images that wait become stale.
 func (p *shardState) updatePace(s *Snapshot) {
 	all, read := 0, 0
 	for i := range s.Images {

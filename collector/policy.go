@@ -14,16 +14,15 @@ import (
 
 // Policy is what is expected of an image. The zero value expects nothing and judges nothing.
 type Policy struct {
-	// Members are all who are meant to have the image, sorted by [SortMembers]. nil: its members are not judged. Empty:
-	// nobody is expected.
+	// Members are the expected members, sorted by [SortMembers]. nil: not judged. Empty: no member is expected.
 	Members []ExpectedMember
-	// Visibility has the visibilities that the image may have; empty: not judged.
+	// Visibility lists the visibilities that the image may have; empty: none are configured.
 	Visibility []client.Visibility
-	// Ended are those whose approval has ended, sorted like Members. Nobody expects them. Options have none: see [Policy.At].
+	// Ended are the members whose approval has ended, sorted like Members: not expected. Only [Policy.At] sets it.
 	Ended []ExpectedMember
 }
 
-// At returns the policy as it is at a time: without those whose approval has ended by then.
+// At returns the policy at a time: members whose approval has ended are moved to Ended.
 func (p Policy) At(now time.Time) Policy {
 	ended := func(m ExpectedMember) bool { return m.Ended(now) }
 	if !slices.ContainsFunc(p.Members, ended) {
@@ -42,22 +41,22 @@ func (p Policy) At(now time.Time) Policy {
 	return p
 }
 
-// ExpectedMember is one who is meant to have an image.
+// ExpectedMember is a member that an image is expected to have.
 type ExpectedMember struct {
 	Type client.MemberType
 	ID   string
-	// Name is shown as member_name; empty: that of [Options].MemberNames.
+	// Name is the label member_name; empty: the name in [Options].MemberNames.
 	Name string
-	// Until is when the approval ends, the first moment after its last day; zero: never.
+	// Until is when the approval ends, the first moment after its last day; zero: it does not end.
 	Until time.Time
 	// Note is for people, such as the number of a change request.
 	Note string
 }
 
-// Ended reports whether the approval has ended by a time.
+// Ended reports whether the approval has ended at a time.
 func (m *ExpectedMember) Ended(now time.Time) bool { return !m.Until.IsZero() && !now.Before(m.Until) }
 
-// LastDay is the last day of an approval that ends at a time, such as 2027-01-31; empty where it does not end.
+// LastDay returns the last day of an approval that ends at a time, such as 2027-01-31; empty if it does not end.
 func LastDay(until time.Time) string {
 	if until.IsZero() {
 		return ""
@@ -65,7 +64,7 @@ func LastDay(until time.Time) string {
 	return until.AddDate(0, 0, -1).Format(time.DateOnly)
 }
 
-// SortMembers sorts expected members as [Policy] wants them. Of repeated ones it keeps the one whose approval ends last.
+// SortMembers sorts expected members as [Policy] requires. Of duplicates it keeps the one whose approval ends last.
 func SortMembers(members []ExpectedMember) []ExpectedMember {
 	slices.SortStableFunc(members, func(a, b ExpectedMember) int { return cmp.Or(a.compare(b), -compareEnds(a.Until, b.Until)) })
 	return slices.CompactFunc(members, func(a, b ExpectedMember) bool { return a.compare(b) == 0 })
@@ -75,7 +74,7 @@ func (m ExpectedMember) compare(o ExpectedMember) int {
 	return cmp.Or(cmp.Compare(m.Type, o.Type), cmp.Compare(m.ID, o.ID))
 }
 
-// compareEnds compares the ends of two approvals. Never is the last one.
+// compareEnds compares the ends of two approvals. An approval that does not end comes last.
 func compareEnds(a, b time.Time) int {
 	if a.IsZero() || b.IsZero() {
 		return compareBools(a.IsZero(), b.IsZero())
@@ -83,10 +82,10 @@ func compareEnds(a, b time.Time) int {
 	return a.Compare(b)
 }
 
-// find returns the expected member that m is, or nil.
+// find returns the expected member with the type and ID of m, or nil.
 func (p *Policy) find(m *client.Member) *ExpectedMember { return findIn(p.Members, m) }
 
-// Entry returns what the configuration has of m, even if its approval has ended, or nil.
+// Entry returns the configuration's entry for m, even if its approval has ended, or nil.
 func (p *Policy) Entry(m *client.Member) *ExpectedMember {
 	return cmp.Or(p.find(m), findIn(p.Ended, m))
 }
@@ -102,10 +101,10 @@ func findIn(list []ExpectedMember, m *client.Member) *ExpectedMember {
 	return &list[i]
 }
 
-// judged reports whether anybody said who may have the image.
+// judged reports whether expected members are configured, so that members are judged.
 func (p *Policy) judged() bool { return p.Members != nil }
 
-// unexpected counts the members that nobody expects. One that cannot be identified is one of them.
+// unexpected counts the members that are not expected. A member without an ID is one of them.
 func (p *Policy) unexpected(members []client.Member) (n int) {
 	for i := range members {
 		if p.find(&members[i]) == nil {
@@ -115,7 +114,7 @@ func (p *Policy) unexpected(members []client.Member) (n int) {
 	return n
 }
 
-// missing returns the expected members that are none. members must be sorted, as a [client.MemberList] is.
+// missing returns the expected members that members lacks. members must be sorted, as in a [client.MemberList].
 func (p *Policy) missing(members []client.Member) []ExpectedMember {
 	var missing []ExpectedMember
 	for _, e := range p.Members {
@@ -129,7 +128,7 @@ func (p *Policy) missing(members []client.Member) []ExpectedMember {
 	return missing
 }
 
-// validate checks what [Options].Validate does of one policy, whose options are below path.
+// validate is [Options.Validate] for one policy, whose options are below path.
 func (p *Policy) validate(path string) error {
 	for i, m := range p.Members {
 		field := fmt.Sprintf("%s.expected_members[%d]", path, i)
@@ -146,10 +145,10 @@ func (p *Policy) validate(path string) error {
 	return visibilities(path+".expected_visibility", p.Visibility)
 }
 
-// maxMemberID is how long a member's ID can be in Glance.
+// maxMemberID is the maximum length of a member's ID in Glance.
 const maxMemberID = 255
 
-// MemberIDProblem says what keeps a text from being a member's ID, or "".
+// MemberIDProblem returns why a text cannot be a member's ID, or "".
 func MemberIDProblem(id string) string {
 	switch {
 	case id == "":
@@ -170,10 +169,10 @@ func MemberIDProblem(id string) string {
 
 var usualID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// UsualID reports whether an ID has the form that Keystone and Huawei Cloud give to IDs of projects and domains. Others exist.
+// UsualID reports whether an ID has the form of project and domain IDs of Keystone and Huawei Cloud. Other forms exist.
 func UsualID(id string) bool { return usualID.MatchString(id) }
 
-// visibilities checks a list of visibilities.
+// visibilities returns an error for an unknown visibility or a duplicate in a list.
 func visibilities(path string, list []client.Visibility) error {
 	for i, v := range list {
 		field := fmt.Sprintf("%s[%d]", path, i)

@@ -8,32 +8,32 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Problem is one kind of trouble of a cloud. However many images it keeps from being read, it is one. The log, the status page
-// and preflight say the same problems, each in its own words.
+// Problem is one problem of a cloud, however many images it concerns. The log, the status page and preflight report the
+// same problems, each in its own words.
 type Problem struct {
 	Kind Kind
-	// Op and Code are of the request that failed, empty where it is not about one.
+	// Op and Code are those of the request that failed, empty if the problem is not about a request.
 	Op   client.Operation
 	Code string
-	// ProjectID is set for what is about one project.
+	// ProjectID is set if the problem is about one project.
 	ProjectID string
-	// Rule is the index of the rule that RuleIdle is about, Doubt why MembersDoubtful are.
+	// Rule is the index of the rule, for RuleIdle. Doubt is why lists may be incomplete, for MembersDoubtful.
 	Rule  int
 	Doubt Doubt
-	// Images is how many images it concerns, ImageID one of them.
+	// Images is how many images the problem concerns, ImageID one of them.
 	Images  int
 	ImageID string
-	// Err is the error of that image, or of the cloud; nil where the kind says it all.
+	// Err is the error of that image, or of the cloud; nil if the kind is enough.
 	Err error
 }
 
-// Kind is what is wrong.
+// Kind is the kind of a problem.
 type Kind int
 
-// The kinds, those first that keep most from being read.
+// The kinds, first those that keep the most from being read.
 const (
 	NoToken           Kind = iota // no login, so nothing is read
-	NoImageAPI                    // what responds is something else
+	NoImageAPI                    // what responds is not an image API
 	ProjectsNotListed             // there may be more projects than those known
 	NoProjectToken                // one project is not read
 	ListingIncomplete             // there may be more images that discover would find
@@ -47,8 +47,8 @@ const (
 	RuleIdle                      // a rule of discover matches no image
 )
 
-// Incomplete reports whether the problem keeps something from being seen: an image, a member, an owner. No other problem makes
-// preflight fail, or a cloud incomplete.
+// Incomplete reports whether the problem keeps something from being seen: an image, a member or an owner. Only such a
+// problem makes preflight fail or a cloud incomplete.
 func (p *Problem) Incomplete() bool {
 	switch p.Kind {
 	case InboundCut, PrivateMembers, RuleIdle:
@@ -57,7 +57,7 @@ func (p *Problem) Incomplete() bool {
 	return true
 }
 
-// Problems are what is wrong with what a snapshot shows, each kind once, in a fixed order.
+// Problems returns the problems in a snapshot, each once, in a fixed order.
 func Problems(s *Snapshot) []Problem {
 	var list problems
 	switch {
@@ -107,12 +107,12 @@ func problemOf(kind Kind, err error) Problem {
 	return p
 }
 
-// key is what makes problems the same one.
+// key returns the fields that identify a problem.
 func (p *Problem) key() Problem {
 	return Problem{Kind: p.Kind, Op: p.Op, Code: p.Code, ProjectID: p.ProjectID, Rule: p.Rule, Doubt: p.Doubt}
 }
 
-// problems has them by their keys.
+// problems has problems by their keys.
 type problems map[Problem]*Problem
 
 func (list *problems) add(p Problem) {
@@ -135,7 +135,7 @@ func (list *problems) inbound(s *Snapshot, in *InboundSnapshot) {
 	entered := Problem{Kind: NoProjectToken, Op: client.OpAuthenticate, Code: p.Code, ProjectID: in.ProjectID}
 	switch {
 	case in.Err == nil || (*list)[entered] != nil:
-	case in.ProjectID == "" && s.ScopesErr != nil: // ProjectsNotListed says it
+	case in.ProjectID == "" && s.ScopesErr != nil: // ProjectsNotListed reports it
 	default:
 		list.add(p)
 	}
@@ -156,7 +156,7 @@ func (list *problems) image(img *ImageSnapshot) {
 	case img.Waiting:
 	case img.Coverage == Unread:
 		add(MembersUnread, img.Err)
-	case img.Coverage == Partial && img.Doubt == ChangingImage && img.InTurns && img.first: // its record comes again with the next listing
+	case img.Coverage == Partial && img.Doubt == ChangingImage && img.InTurns && img.first: // the next listing has its second record
 	case img.Coverage == Partial && img.Record != nil:
 		add(MembersDoubtful, nil)
 	}
@@ -165,7 +165,7 @@ func (list *problems) image(img *ImageSnapshot) {
 	}
 }
 
-// sameCause reports whether an image's members and its record were not read for one reason, which one line tells.
+// sameCause reports whether an image's members and its record were not read for the same reason, to be reported once.
 func sameCause(img *ImageSnapshot) bool {
 	return img.Coverage == Unread && code(img.Err) == code(img.RecordErr)
 }

@@ -6,34 +6,35 @@ import (
 	"time"
 )
 
-// queue hands the tasks of one run to its workers. A task may add tasks; the queue is over when none is left and none is running.
+// queue distributes the tasks of one run to its workers. A task may add tasks. The queue ends when no task is queued or
+// running.
 //
-// Tasks run one at a time: each has the turn until it ends or waits for something, above all for a response. So a task may use
-// everything that belongs to the run, and nothing changes under it between two requests. The methods are called by whoever has the
-// turn, but for those that say otherwise.
+// Tasks run one at a time: each has the turn until it ends or waits for something, usually a response. So a task may
+// use everything that belongs to the run, and nothing changes between two of its requests. The caller of a method has
+// the turn, unless the method's comment states otherwise.
 type queue struct {
 	turn    sync.Mutex
 	changed sync.Cond
 	first   []task
-	slow    []task // hung the last time
+	slow    []task // for what timed out last time
 	rest    []task
-	last    []task // when nothing else is left
+	last    []task // after all others
 
 	workers int
 	running int
-	hanging int // of the running ones, those from slow
-	surplus int // workers that are to end
+	hanging int // running tasks from slow
+	surplus int // workers that must end
 
-	idle chan struct{} // closed when the one task that waits for it is alone; nil: none does
+	idle chan struct{} // closed when the task that waits for it is the only one; nil: none waits
 
 	all         sync.WaitGroup
 	slots       *slots           // one for each task that does not pause
-	lowPriority bool             // of low priority
+	lowPriority bool             // see slots
 	more        func()           // starts another worker
-	take        func(*slot) bool // waits for a slot, as long as the queue is not over
+	take        func(*slot) bool // waits for a slot until the context of work is done
 
-	held    int     // slots; guarded by the slots' mu
-	waiting []*slot // likewise
+	held    int     // number of slots; guarded by the slots' mu
+	waiting []*slot // guarded by the slots' mu
 }
 
 type task func(ctx context.Context)
@@ -49,7 +50,7 @@ func (q *queue) add(to *[]task, t task) {
 	q.changed.Signal()
 }
 
-// work runs the tasks, so many at a time, until the queue is over or ctx is done, and waits for them.
+// work runs the tasks with a number of workers until the queue ends or ctx is done, and waits for the workers.
 func (q *queue) work(ctx context.Context, workers int) {
 	q.slots.enter(q)
 	defer q.slots.leave(q)
@@ -70,7 +71,7 @@ func slotOf(ctx context.Context) *slot {
 	return s
 }
 
-// run is a worker. It has no turn when it is called.
+// run is a worker. The caller does not have the turn.
 func (q *queue) run(ctx context.Context) {
 	s := &slot{queue: q}
 	ctx = context.WithValue(ctx, slotKey{}, s)
@@ -84,7 +85,7 @@ func (q *queue) run(ctx context.Context) {
 		s.slow = slow
 		var held bool
 		q.await(func() { held = q.take(s) })
-		if held && ctx.Err() == nil { // else only empty the queue
+		if held && ctx.Err() == nil { // otherwise the worker only empties the queue
 			t(ctx)
 		}
 		q.slots.give(s)
@@ -92,8 +93,8 @@ func (q *queue) run(ctx context.Context) {
 	}
 }
 
-// next waits for a task. What hung last time comes before the rest, for half of the workers: so it is asked early, and
-// cannot hold up what can be read.
+// next waits for a task. Tasks from slow come before the rest until they occupy half of the workers. So they start
+// early and cannot delay the images that respond.
 func (q *queue) next() (t task, slow, ok bool) {
 	for {
 		if q.surplus > 0 {
@@ -140,10 +141,10 @@ func (q *queue) done(slow bool) {
 // queued reports whether a task waits for a worker.
 func (q *queue) queued() bool { return len(q.first)+len(q.slow)+len(q.rest)+len(q.last) > 0 }
 
-// alone reports whether a task runs that is the only one.
+// alone reports whether one task is running and none is queued.
 func (q *queue) alone() bool { return q.running == 1 && !q.queued() }
 
-// quiet lets a task wait until no other one is queued or running, as long as there is time for it, and reports whether that is so.
+// quiet waits until no task but the caller's is queued or running, at most for timeout, and reports whether that is so.
 func (q *queue) quiet(ctx context.Context, timeout time.Duration) bool {
 	if q.alone() {
 		return true
@@ -155,22 +156,23 @@ func (q *queue) quiet(ctx context.Context, timeout time.Duration) bool {
 	return q.alone()
 }
 
-// await gives the turn away while something is waited for.
+// await releases the turn while wait runs.
 func (q *queue) await(wait func()) {
 	q.turn.Unlock()
 	defer q.turn.Lock()
 	wait()
 }
 
-// wait lets a task wait until something happens, while another one runs in its place. It returns early when ctx is done.
+// wait waits for an event, at most for timeout, while another worker runs in place of the task. It returns early when
+// ctx is done.
 func (q *queue) wait(ctx context.Context, event <-chan struct{}, timeout time.Duration) {
 	q.await(func() { q.replace(ctx, event, timeout) })
 }
 
-// pause is wait for a task that has given its turn away.
+// pause is wait without an event, for a task that has released the turn.
 func (q *queue) pause(ctx context.Context, d time.Duration) { q.replace(ctx, nil, d) }
 
-// replace starts a worker in place of one that waits without its turn.
+// replace starts a worker in place of one that waits without the turn.
 func (q *queue) replace(ctx context.Context, event <-chan struct{}, timeout time.Duration) {
 	q.more()
 	s := slotOf(ctx)
@@ -182,9 +184,9 @@ func (q *queue) replace(ctx context.Context, event <-chan struct{}, timeout time
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	q.take(s) // without one, as ctx is done, the task has no time to ask for more
+	q.take(s) // without a slot, ctx is done, and the task sends no more requests
 	q.turn.Lock()
 	defer q.turn.Unlock()
 	q.surplus++
-	q.changed.Signal() // a worker that is idle can end
+	q.changed.Signal() // an idle worker can end
 }

@@ -7,10 +7,9 @@ import (
 	"glance_share_exporter/client"
 )
 
-// requestRecords asks for the images' own records that are not there yet, many with one request: first the ones that are not hidden,
-// then the hidden
-// ones among those that are missing, then each that is still missing alone. The lists follow one another, beside the
-// requests for members.
+// requestRecords requests the records that the run does not have yet, many with one request: first among the images
+// that are not hidden, then among the hidden ones, and then each missing record alone. The lists are requested one
+// after another, in parallel with members.
 func (r *run) requestRecords() {
 	var missing []*image
 	for _, t := range r.images {
@@ -22,7 +21,7 @@ func (r *run) requestRecords() {
 	r.queue.add(&r.queue.first, func(ctx context.Context) {
 		how, why := byList, error(nil)
 		if r.opts.API == client.IMS {
-			how = oneByOne // its list takes no IDs
+			how = oneByOne // its list does not accept IDs
 		}
 		for chunk := range slices.Chunk(missing, client.MaxImagesPerRequest) {
 			how, why = r.requestChunk(ctx, chunk, how, why)
@@ -30,16 +29,17 @@ func (r *run) requestRecords() {
 	})
 }
 
-// recordMode is in which way the next records are asked for, as the answers so far suggest.
+// recordMode is how the next records are requested. It follows from the responses so far.
 type recordMode int
 
 const (
 	byList   recordMode = iota
-	oneByOne            // the API does not take the list, but single questions
-	giveUp              // the credential may not ask for records
+	oneByOne            // the API rejects the request for a list, but not for single records
+	giveUp              // the credential may not read records
 )
 
-// requestChunk asks for the records of a chunk in a mode, and returns the mode for the next one. err is why it is giveUp.
+// requestChunk requests the records of a chunk in a mode, and returns the mode for the next chunk. err is why the mode
+// is giveUp.
 func (r *run) requestChunk(ctx context.Context, chunk []*image, mode recordMode, err error) (recordMode, error) {
 	missing := chunk
 	if mode == byList {
@@ -57,7 +57,7 @@ func (r *run) requestChunk(ctx context.Context, chunk []*image, mode recordMode,
 		r.notImageAPI = true
 		mode = oneByOne
 	case status == statusUnauthorized || status == statusForbidden:
-		// The credential may not list. One record alone tells whether it may read those.
+		// The credential may not list images. One record shows whether it may read single records.
 		mode = giveUp
 		if err = r.readRecord(ctx, missing[0]); err == nil || imageStatus(err) == statusNotFound {
 			mode = oneByOne
@@ -79,7 +79,8 @@ func (r *run) requestChunk(ctx context.Context, chunk []*image, mode recordMode,
 	return mode, err
 }
 
-// listRecords notes the records that the two lists have, and returns the images that they lack.
+// listRecords reads records from the lists of images that are not hidden and of hidden ones. It returns the images that
+// neither has.
 func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image, err error) {
 	missing = chunk
 	for _, hidden := range []bool{false, true} {
@@ -90,7 +91,7 @@ func (r *run) listRecords(ctx context.Context, chunk []*image) (missing []*image
 	return missing, err
 }
 
-// listRecordsOf is listRecords for one of the lists.
+// listRecordsOf is listRecords for one of the two lists.
 func (r *run) listRecordsOf(ctx context.Context, requested []*image, hidden bool) (missing []*image, err error) {
 	images, began, err := request(ctx, r, func(ctx context.Context) ([]client.Image, error) {
 		return r.cloud.api.Images(ctx, ids(requested), hidden)
@@ -112,12 +113,13 @@ func ids(images []*image) []string {
 	return ids
 }
 
-// requestRecord requests a record when the image is read, or now if it was: before what is known, since it was never read.
+// requestRecord requests a record alone when the image is read. If the image was visited already, the request is
+// among the first tasks, because the record was not read yet.
 func (r *run) requestRecord(t *image) {
 	t.recordFirst = true
 	switch {
 	case t.visited && t.requested:
-		r.queue.add(&r.queue.first, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // the error is noted there
+		r.queue.add(&r.queue.first, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // which stores the error
 	case t.visited:
 		r.enqueue(t, &r.queue.first)
 	}
@@ -133,7 +135,7 @@ func (r *run) readRecord(ctx context.Context, t *image) error {
 	return nil
 }
 
-// setRecords notes the records that a list has and returns the images that it lacks.
+// setRecords sets the records that a list has and returns the images that it lacks.
 func (r *run) setRecords(requested []*image, images []client.Image, began moment) (missing []*image) {
 	found := make(map[string]*client.Image, len(images))
 	for i := range images {
@@ -141,7 +143,7 @@ func (r *run) setRecords(requested []*image, images []client.Image, began moment
 	}
 	for _, t := range requested {
 		if img := found[t.ID]; img != nil {
-			record := *img // alone: the list's others need not stay
+			record := *img // a copy, so that the list's other records need not stay in memory
 			r.setRecord(t, &record, began, nil)
 		} else {
 			missing = append(missing, t)
@@ -150,7 +152,8 @@ func (r *run) setRecords(requested []*image, images []client.Image, began moment
 	return missing
 }
 
-// setRecord notes one record that was asked for at a time, or why it was not read, and asks for the members if that waited for it.
+// setRecord sets a record that was requested at a moment, or why it was not read, and enqueues the image if the members
+// waited for that.
 func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 	again := t.record != nil
 	if err == nil || !again {
@@ -164,7 +167,7 @@ func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 		}
 	}
 	if err == nil && !t.discovered && !again {
-		r.weight += imageWeight(img) // of a discovered one it is counted where that is found
+		r.weight += imageWeight(img) // addImages counts that of a discovered one
 	}
 	if t.discovered && err == nil {
 		if rule := r.opts.rule(img, r.projects); rule != nil {

@@ -13,24 +13,25 @@ import (
 // AllOwners stands for every project of the cloud in [Rule].Owners.
 const AllOwners = "*"
 
-// Rule selects images by their records. Empty fields take every image.
+// Rule selects images by their records. Empty Tags, Name and Visibility match every image.
 type Rule struct {
-	// Tags are what an image must have, all of them.
+	// Tags are the tags that an image must have, all of them.
 	Tags []string
-	// Name is a glob that an image's name must match: * stands for any text, ? for a character, [a-z] for one of those, [!a-z]
-	// for another one.
+	// Name is a glob that an image's name must match: * stands for any text, ? for any character, [a-z] for one of the
+	// range, [!a-z] for one outside of it.
 	Name string
-	// Visibility has the visibilities that an image may have.
+	// Visibility lists the visibilities that an image may have.
 	Visibility []client.Visibility
 	// Owners are the IDs of the projects that may own an image, or [AllOwners] alone; empty: the credential's project.
 	Owners []string
 	// Policy is what is expected of the images.
 	Policy Policy
-	// Skip is whether the rule leaves its images out. It hides nothing that rules before it take, and no list is requested for it.
+	// Skip is whether the rule skips the images that it matches. Rules before it still select theirs, and no listing is
+	// requested for it.
 	Skip bool
 }
 
-// matches reports whether the rule selects an image, for a credential of the projects own, which are sorted.
+// matches reports whether the rule matches an image. own are the credential's projects, sorted.
 func (r *Rule) matches(img *client.Image, own []string) bool {
 	for _, tag := range r.Tags {
 		if !slices.Contains(img.Tags, tag) {
@@ -39,7 +40,7 @@ func (r *Rule) matches(img *client.Image, own []string) bool {
 	}
 	return matchesGlob(r.Name, img.Name) &&
 		(len(r.Visibility) == 0 || slices.Contains(r.Visibility, img.Visibility)) &&
-		(img.Owner == "" && !r.Skip || r.matchesOwner(img.Owner, own)) // the listing was for one owner; what is unknown is not skipped
+		(img.Owner == "" && !r.Skip || r.matchesOwner(img.Owner, own)) // no owner: the listing was of one owner, and skip must know it
 }
 
 func (r *Rule) matchesOwner(owner string, own []string) bool {
@@ -49,25 +50,25 @@ func (r *Rule) matchesOwner(owner string, own []string) bool {
 	return r.Owners[0] == AllOwners || slices.Contains(r.Owners, owner)
 }
 
-// isOwn reports whether a project is one of the credential's, which are sorted: there may be thousands of them.
+// isOwn reports whether a project is one of the credential's. These are sorted, because there may be thousands.
 func isOwn(own []string, project string) bool {
 	_, found := slices.BinarySearch(own, project)
 	return found
 }
 
-// matchesGlob is for globs that validate let through.
+// matchesGlob reports whether a name matches a glob. An empty glob matches every name, an invalid one none.
 func matchesGlob(glob, name string) bool {
 	ok, _ := path.Match(pattern(glob), unslash(name))
 	return ok || glob == ""
 }
 
-// pattern makes a glob one of package path's, which knows ^ for the ! that negates.
+// pattern translates a glob for package path, which negates with ^ instead of !.
 func pattern(glob string) string { return strings.ReplaceAll(unslash(glob), "[!", "[^") }
 
-// unslash takes the special meaning off slashes, which a * does not match.
+// unslash replaces slashes, because * does not match them in package path.
 func unslash(s string) string { return strings.ReplaceAll(s, "/", "\x00") }
 
-// covers reports whether r takes everything that o takes, as far as that can be told without knowing the images.
+// covers reports whether r matches every image that o matches, as far as the rules alone show it.
 func (r *Rule) covers(o *Rule) bool {
 	for _, tag := range r.Tags {
 		if !slices.Contains(o.Tags, tag) {
@@ -84,7 +85,7 @@ func (r *Rule) coversOwners(o *Rule) bool {
 	return r.Owners[0] == AllOwners || coversList(r.Owners, o.Owners)
 }
 
-// coversList reports whether one list has all of another. An empty one has everything.
+// coversList reports whether list has all of other. An empty list stands for everything.
 func coversList[T comparable](list, other []T) bool {
 	if len(list) == 0 || len(other) == 0 {
 		return len(list) == 0
@@ -97,13 +98,13 @@ func coversGlob(glob, other string) bool {
 	case glob == "" || glob == other || strings.Trim(glob, "*") == "":
 		return true
 	case other == "" || strings.ContainsAny(glob, `?[\`) || strings.ContainsAny(other, `[\`):
-		return false // ? [ and \ may mean too many things
+		return false // ? [ and \ are not compared
 	}
-	// A * of the other glob can only be taken by a *, which then takes everything that it stands for.
+	// Only a * matches a * of the other glob, and then it matches every text that this stands for.
 	return matchesGlob(glob, other)
 }
 
-// validateRules returns a *client.OptionError for the first thing in the rules that cannot work.
+// validateRules returns a *[client.OptionError] for the first mistake in the rules.
 func (o *Options) validateRules() error {
 	rules := o.Discover
 	for i := range rules {
@@ -178,7 +179,7 @@ func (o *Options) match(img *client.Image, own []string) *Rule {
 	return nil
 }
 
-// rule returns the rule that takes an image, or nil: no rule matches it, or the first one that does skips it.
+// rule returns the rule that selects an image, nil if no rule matches it, or if the first that does skips it.
 func (o *Options) rule(img *client.Image, own []string) *Rule {
 	if r := o.match(img, own); r != nil && !r.Skip {
 		return r
@@ -186,7 +187,7 @@ func (o *Options) rule(img *client.Image, own []string) *Rule {
 	return nil
 }
 
-// skips reports whether a rule leaves out an image that another one would take.
+// skips reports whether a rule skips an image that a later rule would select.
 func (o *Options) skips(img *client.Image, own []string) bool {
 	skipped := false
 	for i := range o.Discover {
@@ -204,9 +205,9 @@ func (o *Options) skips(img *client.Image, own []string) bool {
 var errNoAdmin = errors.New("owners names other projects, but the credential has none of admin_roles and cannot list their images: " +
 	"grant such a role, or remove owners")
 
-// queries returns the listings that bring all images that a rule can take, and errNoAdmin where the credential may not
-// list some of them. What all rules of a listing have in common, the server filters. Rules that skip images neither narrow nor
-// need a listing.
+// queries returns the listings that together have all images that a rule can select, and errNoAdmin if the credential
+// may not list some of them. The server applies the filters that all rules of a listing have in common. Rules that skip
+// images neither narrow nor need a listing.
 func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error) {
 	var owners []string
 	var err error
@@ -254,7 +255,7 @@ func (o *Options) queries(own []string, admin bool) ([]client.ImageQuery, error)
 	return o.withHidden(list), err
 }
 
-// mayList returns errNoAdmin unless a listing shows all that it is to show to whom it was given to.
+// mayList returns errNoAdmin unless the token that got the listing is the owner's or has one of [Options].AdminRoles.
 func (o *Options) mayList(q client.ImageQuery, to client.Access) error {
 	if q.Owner != "" && q.Owner == to.ProjectID || to.HasRole(o.AdminRoles) {
 		return nil
@@ -262,7 +263,7 @@ func (o *Options) mayList(q client.ImageQuery, to client.Access) error {
 	return errNoAdmin
 }
 
-// common is the listing of an owner's images, with the filters that all rules have in common.
+// common returns the listing of an owner's images, with the filters that all rules have in common.
 func common(rules []Rule, owner string) client.ImageQuery {
 	q := client.ImageQuery{Owner: owner, Tags: slices.Clone(rules[0].Tags)}
 	for _, r := range rules {
@@ -275,7 +276,7 @@ func common(rules []Rule, owner string) client.ImageQuery {
 	return q
 }
 
-// withHidden doubles the listings, since none of Glance's has both the hidden images and the others.
+// withHidden adds a listing of the hidden images to each listing, because Glance never lists these with the others.
 func (o *Options) withHidden(list []client.ImageQuery) []client.ImageQuery {
 	if o.API == client.IMS {
 		return list

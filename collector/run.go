@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	// cutOffReserve is the end of a scrape's time, in which the requests that are still under way are cut off.
+	// cutOffReserve is the time at the end of a scrape that is reserved for canceling the requests in flight.
 	cutOffReserve = 20 * time.Millisecond
-	// leastTime is the least that a request is worth starting with.
+	// minTime is the shortest time for which a request is worth starting.
 	minTime = 50 * time.Millisecond
 )
 
-// run is one collection of one cloud, or of a shard of it. What requests bring belongs to whoever has the turn, see queue: a task, the
-// run's goroutine before the first task and after the last one, and who shows a run in the background. A run that has ended changes
-// nothing any more.
+// run is one collection of one cloud, or of a shard of it. What its requests return belongs to the holder of the turn,
+// see queue: a task, the run's goroutine before the first task and after the last one, or the caller that makes a
+// snapshot of a background run. A run that has ended no longer changes anything.
 type run struct {
 	cloud   *Cloud
 	history *History
@@ -33,50 +33,50 @@ type run struct {
 	observed
 	discovery discovery
 	inbound   inboundRun
-	departed  []LeftImage // that are not watched any more since this run
+	departed  []LeftImage // images that are no longer watched since this run
 	changes   []change    // since earlier runs
 }
 
-// lifetime is when a run is at work, and who waits for it.
+// lifetime is when a run starts and ends, and how many callers wait for it.
 type lifetime struct {
 	id       uint64
 	start    time.Time
-	deadline time.Time // when the requests end that are under way
-	end      time.Time // zero: under way
+	deadline time.Time // when the requests in flight are canceled
+	end      time.Time // zero: still running
 	cancel   context.CancelCauseFunc
-	waiters  int // scrapes; guarded by the cloud's mu
+	waiters  int // callers; guarded by the cloud's mu
 	done     chan struct{}
-	snapshot Snapshot // when it is done, if anybody waited for it
+	snapshot Snapshot // set before done is closed, if a caller waits
 }
 
-// entry is what the login brought, and whether the API answers.
+// entry is the result of the login, and whether the API responds.
 type entry struct {
 	scopes      []client.Scope
-	projects    []string // of the scopes
-	scopesErr   error    // why the scopes are those of before
+	projects    []string // IDs, of the scopes
+	scopesErr   error    // why the scopes are from an earlier login
 	err         error    // why there is no token
-	answered    bool     // as the image API answers a good token
+	answered    bool     // the image API responded as it does to a valid token
 	served      bool     // with a 200
-	notImageAPI bool     // there is no list of images
+	notImageAPI bool     // the list of images got a 404
 }
 
-// imageSet is the images of a run, in no order.
+// imageSet has the images of a run, in no order.
 type imageSet struct {
 	images []*image
 	byID   map[string]*image
-	weight int // about how many bytes are kept of them
+	weight int // approximate bytes of memory that they need
 }
 
-// observed is what a run saw that counts as evidence, see evidence.go.
+// observed is what a run observed that counts as evidence, see evidence.go.
 type observed struct {
 	views       map[string]*view         // by project
-	answeredFor map[ownerIn]bool         // whose images were answered
-	surveys     map[string]chan struct{} // by project: a look at all that it can see, closed when it is answered
-	moments     uint64                   // until now
-	noted       bool                     // nothing more is observed
+	answeredFor map[ownerIn]bool         // owners of images that the API returned, by view
+	surveys     map[string]chan struct{} // by project; closed when the survey has ended
+	moments     uint64                   // number of the last one
+	noted       bool                     // no more observations are added
 }
 
-// newRun needs the cloud's mu.
+// newRun returns a run with the images of its shard that are known already. The caller holds the cloud's mu.
 func newRun(c *Cloud, p *shardState, opts *Options, cancel context.CancelCauseFunc) *run {
 	r := &run{
 		cloud: c, history: c.history, shard: p, opts: opts, queue: newQueue(c.slots, !c.configured(p.shard)),
@@ -95,7 +95,6 @@ func newRun(c *Cloud, p *shardState, opts *Options, cancel context.CancelCauseFu
 	return r
 }
 
-// add adds an image.
 func (r *run) add(t image) *image {
 	if t.seen == nil {
 		t.seen = &seenImage{}
@@ -105,8 +104,8 @@ func (r *run) add(t image) *image {
 	return &t
 }
 
-// remember adds the images that were discovered before, so that they are asked for whatever becomes of the listings. own
-// are the credential's projects.
+// remember adds the images that earlier runs discovered, so that they are requested even if the listings fail. own are
+// the credential's projects.
 func (r *run) remember(own []string) {
 	for _, id := range slices.Sorted(maps.Keys(r.seen.known)) {
 		img := r.seen.known[id]
@@ -117,7 +116,7 @@ func (r *run) remember(own []string) {
 	}
 }
 
-// do asks everything.
+// do logs in and sends all requests of the run.
 func (r *run) do(ctx context.Context) {
 	defer func() { r.end = time.Now() }()
 	if err := r.connect(ctx); err != nil {
@@ -145,8 +144,8 @@ func (r *run) do(ctx context.Context) {
 	r.queue.work(client.WithPatience(ctx, patience), r.opts.Concurrency)
 }
 
-// requestAnything is for a run in which there is no image to ask for, as a shard may have none: whether the image API answers
-// must be known all the same. others are images of other shards.
+// requestAnything sends one request in a run that has no images, such as that of an empty shard, to find out whether
+// the image API responds. others are images of other shards.
 func (r *run) requestAnything(ctx context.Context, others []client.Image) {
 	var id string
 	switch {
@@ -179,7 +178,7 @@ func (r *run) connect(ctx context.Context) error {
 	r.scopes, r.projects = scopes, projectsOf(scopes)
 	r.enterViews()
 	if err == nil && !slices.Equal(r.projects, r.seen.projects) {
-		// What was discovered for another project is no business of these.
+		// The images were discovered for other projects: keep only those that rules select for these.
 		r.images = slices.DeleteFunc(r.images, func(t *image) bool { return t.discovered })
 		maps.DeleteFunc(r.byID, func(_ string, t *image) bool { return t.discovered })
 		r.remember(r.projects)
@@ -187,7 +186,7 @@ func (r *run) connect(ctx context.Context) error {
 	return err
 }
 
-// projectsOf are the credential's projects, those too that could not be entered this time.
+// projectsOf returns the IDs of the credential's projects, including those that could not be entered this time.
 func projectsOf(scopes []client.Scope) []string {
 	ids := make([]string, len(scopes))
 	for i := range scopes {
@@ -196,13 +195,14 @@ func projectsOf(scopes []client.Scope) []string {
 	return ids
 }
 
-// left is the time until the deadline.
+// left returns the time until the deadline.
 func (r *run) left() time.Duration { return time.Until(r.deadline) }
 
-// late reports whether nearly all of the run's time is over, so that a request that gets no answer in the rest need not hang.
+// nearDeadline reports whether less than a tenth of the run's time is left, so that a request without a response in it
+// may not be a hung one.
 func (r *run) nearDeadline() bool { return r.left() < r.deadline.Sub(r.start)/10 }
 
-// request runs the requests of one question of a task, if there is time for them, and returns when they began. ask runs without the turn.
+// request calls ask without the turn, if there is time for a request, and returns when that began.
 func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (T, error)) (response T, began moment, err error) {
 	if r.left() < minTime || ctx.Err() != nil {
 		return response, began, errNotRequested
@@ -216,16 +216,17 @@ func request[T any](ctx context.Context, r *run, ask func(ctx context.Context) (
 	return response, began, err
 }
 
-// noImageAPI reports whether what answers seems to be something else: it has no list of images, and nothing besides.
+// noImageAPI reports whether the endpoint seems not to be an image API: the list of images got a 404, and nothing else
+// got a 200.
 func (r *run) noImageAPI() bool { return r.notImageAPI && !r.served }
 
-// maxWeight is about how many bytes of a cloud's images and members are kept: some two million members.
+// maxWeight limits the memory for the images and members of a run, in approximate bytes: about two million members.
 const maxWeight = 256 << 20
 
 var errTooMuch = errors.New("all images and members of this cloud together need more than 256 MiB: watch fewer images, or split the " +
 	"cloud into shards")
 
-// reserve makes room for more to be kept.
+// reserve adds to the weight, or returns errTooMuch if that would exceed maxWeight.
 func (r *run) reserve(weight int) error {
 	if r.weight+weight > maxWeight {
 		return errTooMuch

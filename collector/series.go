@@ -10,7 +10,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Metrics renders snapshots, of different clouds, as metrics. It is a prometheus.Collector that makes no request.
+// Metrics returns a prometheus.Collector that renders snapshots of different clouds as metrics. It sends no requests.
 func Metrics(snapshots ...Snapshot) prometheus.Collector { return rendering(snapshots) }
 
 type rendering []Snapshot
@@ -28,14 +28,14 @@ func (r rendering) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// Each calls emit for each series of the snapshot, the series of a family in the order of a page: with the family, which
-// has no series here, and with the labels, sorted by name. The same label is the same pointer. Nobody may change any.
+// Each calls emit for each series of the snapshot, with its family, which has no series here, and its labels, sorted by
+// name. The series of a family come in the order of a page. Series share labels, so emit must not change them.
 func (s *Snapshot) Each(emit func(family *dto.MetricFamily, labels []*dto.LabelPair, value float64)) {
 	s.print(&printer{emit: func(s sample) { emit(s.desc.family, s.labels, s.value) }})
 }
 
-// sample is a gauge that shares its label pairs with others: a page of a hundred thousand series has only a few times as
-// many pairs as images and members. Pairs are never changed once made.
+// sample is a gauge that shares its label pairs with others: a page of 100,000 series has only a few times as many
+// pairs as images and members. Pairs never change.
 type sample struct {
 	desc   *desc
 	labels []*dto.LabelPair // sorted by name
@@ -50,7 +50,7 @@ func (s sample) Write(m *dto.Metric) error {
 	return nil
 }
 
-// printer prints samples. Their labels are in few pieces of memory, which go when the page goes.
+// printer prints samples. Their labels are in a few blocks of memory, which are freed with the page.
 type printer struct {
 	emit  func(sample)
 	pairs slab[pair]
@@ -75,7 +75,7 @@ func (p *printer) time(desc *desc, labels []*dto.LabelPair, t time.Time) {
 	p.gauge(desc, labels, float64(t.UnixMilli())/1000)
 }
 
-// labels returns a list of pairs, which must be sorted by name.
+// labels returns a list of the pairs, which must be sorted by name.
 func (p *printer) labels(pairs ...*dto.LabelPair) []*dto.LabelPair { return p.with(nil, pairs...) }
 
 // with returns the labels of base and more. The names of more must come after those of base.
@@ -101,7 +101,7 @@ func (p *printer) label(name *string, value string) *dto.LabelPair {
 	return p.pairs.take(1)[0].of(name, value)
 }
 
-// slab makes many things of a type at a time: as many as there are already, within bounds.
+// slab allocates values of a type in blocks: each block has as many as were allocated before, within bounds.
 type slab[T any] struct {
 	free []T
 	made int
@@ -109,7 +109,7 @@ type slab[T any] struct {
 
 const minMade, maxMade = 16, 1024
 
-// take returns n that are zero.
+// take returns n zero values.
 func (s *slab[T]) take(n int) []T {
 	if len(s.free) < n {
 		s.free = make([]T, max(n, min(max(s.made, minMade), maxMade)))
@@ -142,7 +142,7 @@ var (
 	visibilityLabel   = new("visibility")
 )
 
-// The values of the labels status and visibility, in the order of the alphabet, and their pairs.
+// The values of the labels status, visibility and sees in alphabetical order, and their pairs.
 var (
 	statuses        = slices.Sorted(slices.Values(client.Statuses()))
 	statusPairs     = pairs(statusLabel, statuses)

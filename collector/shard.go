@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// MaxShards is how many parts a cloud can be split into.
+// MaxShards is the maximum number of shards of a cloud.
 const MaxShards = 1024
 
-// Shard is one of the parts that a cloud's images are split into, Number from 1 to Of. The zero value is all of them. Which
-// images are in it follows from their IDs alone, so that any exporter may collect any shard. With one part more, only the
-// images that move into it change their place.
+// Shard is a part of a cloud's images. Number is from 1 to Of. The zero value is all images. The shard of an image
+// follows from its ID alone, so that any exporter may collect any shard. If one shard is added, only the images that
+// move to it change their shard.
 type Shard struct{ Number, Of int }
 
-// ParseShard reads what [Shard.String] writes, as in 2/8.
+// ParseShard parses the format of [Shard.String], such as 2/8.
 func ParseShard(s string) (Shard, error) {
 	number, of, ok := strings.Cut(s, "/")
 	n, errN := strconv.Atoi(number)
@@ -38,8 +38,8 @@ func (s Shard) String() string {
 // has reports whether an image is in the shard.
 func (s Shard) has(id string) bool { return s.Of < 2 || jump(id, s.Of) == s.Number-1 }
 
-// jump places an ID in one of n buckets, by John Lamping's and Eric Veach's jump consistent hash
-// (https://arxiv.org/abs/1406.2294): a random walk through the numbers of buckets at which the ID changes its place.
+// jump returns the bucket of an ID among n buckets, by John Lamping's and Eric Veach's jump consistent hash
+// (https://arxiv.org/abs/1406.2294): a random walk through the numbers of buckets at which the ID changes its bucket.
 func jump(id string, n int) int {
 	sum := sha256.Sum256([]byte(id))
 	state := binary.BigEndian.Uint64(sum[:])
@@ -52,13 +52,13 @@ func jump(id string, n int) int {
 	return int(place)
 }
 
-// shardsSeen is what decides which shards are the operator's.
+// shardsSeen is what configured depends on besides the options.
 type shardsSeen struct {
 	before int // [Options].Shards before they last changed; 0: none
-	first  int // of which all numbers were scraped first; 0: none
+	first  int // first number of shards of which all were scraped; 0: none
 }
 
-// note notes that shards of a number were scraped.
+// note sets first once all shards of a number have a state.
 func (s *shardsSeen) note(parts map[Shard]*shardState, of int) {
 	if s.first != 0 {
 		return
@@ -71,9 +71,9 @@ func (s *shardsSeen) note(parts map[Shard]*shardState, of int) {
 	s.first = max(of, 1)
 }
 
-// configured reports whether a shard, or the whole, is one that the operator has scraped: [Options].Shards says so, or did
-// before they changed. Without it, the first number of shards that were all scraped counts, and until then any. Anybody may
-// request others from /probe. The caller holds mu.
+// configured reports whether a shard is one that the operator scrapes: all images, or a shard of the current or
+// previous number in [Options].Shards. Without that number, the first number of shards that were all scraped counts,
+// and until then any number. Any client can request others from /probe. The caller holds mu.
 func (c *Cloud) configured(s Shard) bool {
 	if s.Of < 2 || s.Of == c.opts.Shards || s.Of == c.shards.before {
 		return true

@@ -7,18 +7,18 @@ import (
 	"github.com/go-kit/log"
 )
 
-// shardState is a shard of the cloud.
+// shardState is the state of a shard, or of all images of the cloud.
 type shardState struct {
 	shard   Shard
 	journal journal
-	running []*run // that somebody waits for
+	running []*run // that a caller waits for
 	used    time.Time
-	last    *Snapshot         // that a scrape was given, with the options at work; nil: none
-	before  map[string]Before // replaced, never changed
-	pace    float64           // images in turns that are read in a second, as runs went lately; 0: unknown
+	last    *Snapshot         // returned by a scrape or background run with the current options; nil: none
+	before  map[string]Before // by image ID; replaced, never modified
+	pace    float64           // images in turns that recent runs read per second; 0: unknown
 }
 
-// joinable returns a run that a scrape with a deadline may share, or nil. The caller holds mu.
+// joinable returns a run that a scrape with a deadline may join, or nil. The caller holds mu.
 func (p *shardState) joinable(opts *Options, deadline time.Time) *run {
 	half := time.Until(deadline) / 2
 	for _, r := range p.running {
@@ -31,11 +31,11 @@ func (p *shardState) joinable(opts *Options, deadline time.Time) *run {
 }
 
 const (
-	maxShardStates  = 2 * MaxShards // that are remembered
-	keepShardStates = time.Hour     // after their last run
+	maxShardStates  = 2 * MaxShards
+	keepShardStates = time.Hour // after their last use
 )
 
-// state returns a shard's. The caller holds mu.
+// state returns the state of a shard, which it adds if there is none. The caller holds mu.
 func (c *Cloud) state(shard Shard) *shardState {
 	p := c.states[shard]
 	if p == nil {
@@ -51,8 +51,8 @@ func (c *Cloud) state(shard Shard) *shardState {
 	return p
 }
 
-// forgetShardStates drops what nobody asks for any more, as after a change of the number of shards, and the one that was not asked
-// for the longest where there are too many. The caller holds mu.
+// forgetShardStates drops the states that are no longer used, as after a change of the number of shards, and the least
+// recently used one if there are too many. The caller holds mu.
 func (c *Cloud) forgetShardStates() {
 	var oldest *shardState
 	for shard, p := range c.states {
@@ -69,7 +69,7 @@ func (c *Cloud) forgetShardStates() {
 	}
 }
 
-// newest returns the run under way that began last, or nil. The caller holds mu.
+// newest returns the last started of the shard's running runs, or nil. The caller holds mu.
 func (p *shardState) newest() *run {
 	if len(p.running) == 0 {
 		return nil

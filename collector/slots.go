@@ -8,38 +8,38 @@ import (
 	"time"
 )
 
-// slots are the requests that a cloud may have in flight. Its runs share them: one that has fewer than others gets the
-// next, so that none waits for all that another has to ask.
+// slots limits the requests that a cloud has in flight. Its runs share the slots: the run with the fewest gets the next
+// one, so that none waits for all requests of another.
 //
-// No run can starve another. Requests without an answer for longer than stuckAfter do not count for those of other
-// runs, up to twice the limit. Runs of low priority get slots while no other run is at work.
+// No run can starve another. Requests without a response for longer than stuckAfter do not count for other runs, up to
+// twice the limit. Runs of low priority get slots only while no other run is active.
 type slots struct {
 	mu      sync.Mutex
 	limit   int
 	held    map[*slot]struct{}
-	slow    int      // of those held, by what hung the last time
-	normal  int      // queues at work that are not of low priority
-	waiting []*queue // that want more, the one that got none for the longest first
+	slow    int      // held slots of tasks from slow lists
+	normal  int      // active queues that are not of low priority
+	waiting []*queue // that wait for slots; first the one without a new slot for the longest time
 }
 
-// stuckAfter is how long a request holds its slot alone.
+// stuckAfter is the time after which the slot of a request without a response may be given to another run too.
 const stuckAfter = time.Second
 
-// slot is one of them, or the wish for it.
+// slot is a slot that a worker holds or waits for.
 type slot struct {
 	queue *queue
 	slow  bool
 	held  bool          // guarded by the slots' mu
-	given chan struct{} // nil: nobody waits
-	began atomic.Int64  // the request that holds it, in nanoseconds since 1970
+	given chan struct{} // closed when the slot is granted to a worker that waits
+	began atomic.Int64  // when the request that holds it began, in nanoseconds since 1970
 }
 
 func newSlots(limit int) *slots { return &slots{limit: limit, held: map[*slot]struct{}{}} }
 
-// start notes that the slot's next request begins.
+// start records that the slot's next request begins now.
 func (s *slot) start() { s.began.Store(time.Now().UnixNano()) }
 
-// enter notes that a queue is at work.
+// enter records that a queue has started.
 func (s *slots) enter(q *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -48,7 +48,7 @@ func (s *slots) enter(q *queue) {
 	}
 }
 
-// leave notes that a queue is over.
+// leave records that a queue has ended.
 func (s *slots) leave(q *queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -58,7 +58,7 @@ func (s *slots) leave(q *queue) {
 	}
 }
 
-// resize changes how many there are. What is held beyond that is not taken away.
+// resize changes the limit. Slots that are held beyond it stay held.
 func (s *slots) resize(limit int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,7 +66,7 @@ func (s *slots) resize(limit int) {
 	s.share()
 }
 
-// take waits for a slot and reports whether it is held: not where ctx was done before.
+// take waits for a slot and reports whether it is held. It is not if ctx was done first.
 func (s *slots) take(ctx context.Context, want *slot) bool {
 	s.mu.Lock()
 	if len(s.waiting) == 0 && s.free(want.queue) {
@@ -105,7 +105,7 @@ func (s *slots) take(ctx context.Context, want *slot) bool {
 	return want.held
 }
 
-// give gives a slot back, if it is held.
+// give returns a slot, if it is held.
 func (s *slots) give(back *slot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -121,7 +121,7 @@ func (s *slots) give(back *slot) {
 	s.share()
 }
 
-// share gives the free slots to those who wait. The caller holds mu.
+// share grants the free slots to the workers that wait. The caller holds mu.
 func (s *slots) share() {
 	for {
 		next := s.next()
@@ -154,7 +154,7 @@ func (s *slots) free(q *queue) bool {
 	return len(s.held)-stuck < s.limit && q.held < max(s.limit/len(queues), 1)
 }
 
-// grant notes that a slot is held. The caller holds mu.
+// grant records that a slot is held. The caller holds mu.
 func (s *slots) grant(to *slot) {
 	to.held = true
 	s.held[to] = struct{}{}
@@ -165,8 +165,8 @@ func (s *slots) grant(to *slot) {
 	}
 }
 
-// next returns who is to get the next slot, or nil. What hung the last time has half of them while there is anything else
-// to ask, whichever run that is of. The caller holds mu.
+// next returns the waiting slot to grant next, or nil. Tasks from slow lists get at most half of the slots while other
+// tasks wait, of whichever run. The caller holds mu.
 func (s *slots) next() *slot {
 	var first, slow *slot
 	for _, q := range s.waiting {
@@ -192,7 +192,7 @@ func (s *slots) next() *slot {
 	return first
 }
 
-// drop ends a wish. The caller holds mu.
+// drop removes a slot from those that wait. The caller holds mu.
 func (s *slots) drop(want *slot) {
 	q := want.queue
 	q.waiting = slices.DeleteFunc(q.waiting, func(w *slot) bool { return w == want })

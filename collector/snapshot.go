@@ -13,68 +13,67 @@ type Coverage int
 
 // The coverages, from nothing to everything.
 const (
-	// Unread: the list was not read. Nothing may be said about members.
+	// Unread: the list was not read, or its content is not proven. Nothing is known about members.
 	Unread Coverage = iota
-	// NotApplicable: the image's visibility has no members, and says itself who may use the image.
+	// NotApplicable: the image's visibility has no members, and alone decides who may use the image.
 	NotApplicable
-	// Partial: the list was read in the view of a project that may not see all of it. What it shows is true; what it
-	// does not show may be true too.
+	// Partial: the list was read, but may be incomplete. The members in it are certain, and there may be more.
 	Partial
 	// Complete: the list was read in the owner's or an administrator's view.
 	Complete
 )
 
-// Snapshot is what one collection of one cloud saw. It is a value that nobody changes any more; metrics and pages are
-// renderings of it.
+// Snapshot is what one run of one cloud saw, a plain value. Metrics and pages are rendered from it. Only
+// [Cloud.Resolve] changes it after it was returned.
 type Snapshot struct {
-	// ID is the same in all copies of the snapshot, and in no other one.
+	// ID is the same in all copies of the snapshot, and different in all other snapshots.
 	ID       uint64
 	Cloud    string
 	Start    time.Time
 	Duration time.Duration
-	// Taken is when the oldest collection began that any of this is from, zero where all is from this one.
+	// Taken is when the oldest run with data in the snapshot began. Zero: all data is of this run.
 	Taken time.Time
-	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there are none. A shard
-	// knows it from its second collection on.
+	// Round is about how long it takes until each image that is read in turns is read again; zero: unknown, or there
+	// are no such images. A shard knows it from its second run on.
 	Round time.Duration
-	// Up is whether there was a token and the image API answered at least once.
+	// Up is whether there was a token and the image API responded at least once.
 	Up bool
 	// Err is why there was no token, or nil.
 	Err    error
 	State  client.State
 	Images []ImageSnapshot
-	// Discovers is whether images are to be discovered, Discovered whether every listing was read to its end.
+	// Discovers is whether images are to be discovered, Discovered whether every listing is complete and proven.
 	Discovers, Discovered bool
-	// DiscoveryErr is why Discovered is false where images are to be discovered.
+	// DiscoveryErr is why Discovered is false, if Discovers is true.
 	DiscoveryErr error
-	// Skipped is how many listed images rules leave out; SkippedKnown is whether there are such rules, and Discovered.
+	// Skipped is how many listed images rules skip, SkippedKnown whether there are such rules and Discovered is true.
 	Skipped      int
 	SkippedKnown bool
-	// IdleRules are the indices of the rules that matched no image, though every listing was read to its end.
+	// IdleRules are the indices of the rules that matched no image; empty unless Discovered is true.
 	IdleRules []int
-	// Scopes are the projects that the credential asks for, sorted by their IDs; empty with Err.
+	// Scopes are the credential's projects, sorted by ID; empty with Err.
 	Scopes []client.Scope
-	// ScopesErr is why Scopes are those of before, or nil.
+	// ScopesErr is why the projects could not be listed, so that Scopes are those of the last login, or nil.
 	ScopesErr error
-	// NoImageAPI is whether what answers seems to be something else than an image API.
+	// NoImageAPI is whether what responds does not seem to be an image API.
 	NoImageAPI bool
-	// Inbound has an entry for each project that others' images are asked for; empty where [Options].Inbound is nil, and in
-	// all shards but the first.
+	// Inbound has an entry for each project whose inbound images are requested; empty if [Options].Inbound is nil, and
+	// in all shards but the first.
 	Inbound []InboundSnapshot
 
-	// Views has what was seen of each of the credential's projects.
+	// Views has an entry for each project that has a token.
 	Views []ViewSnapshot
-	// Left are images that are not watched any more, since less than an hour.
+	// Left are the images that left within the last hour.
 	Left []LeftImage
 
 	opts  *Options
-	names map[string]string // that Keystone has for projects, by ID; nobody changes them
+	names map[string]string // Keystone's names of projects, by ID; never changed
 }
 
-// snapshots counts those that were made.
+// snapshots counts snapshots, for their IDs.
 var snapshots atomic.Uint64
 
-// LeftImage is a discovered image that is not watched any more, though the configuration is the same.
+// LeftImage is a discovered image that is no longer watched, although the configuration did not change.
 type LeftImage struct {
 	ID, Name string
 	Reason   Reason
@@ -82,28 +81,28 @@ type LeftImage struct {
 	Owner string
 	// Unexpected is whether the image had an unexpected member when its members were last read.
 	Unexpected bool
-	// Skipped is whether a rule leaves it out now, though another one would take it.
+	// Skipped is whether a rule skips the image now, although a later one would select it.
 	Skipped bool
 }
 
-// Reason is why an image is not watched any more, the label reason.
+// Reason is why an image is no longer watched, the label reason.
 type Reason string
 
 // The reasons.
 const (
-	Deleted   Reason = "deleted"   // the image API says that there is no such image
-	Unmatched Reason = "unmatched" // no rule takes it any more, or one skips it
+	Deleted   Reason = "deleted"   // the image API has no such image
+	Unmatched Reason = "unmatched" // no rule matches it any longer, or one skips it
 )
 
-// ViewSnapshot is what is proven of the view of a project.
+// ViewSnapshot is what is proven about the view of a project.
 type ViewSnapshot struct {
 	ProjectID string
-	// Members is whether rows of member lists were seen to be visible, Images the same of images in listings, and Administrator
-	// whether the API takes the credential for an administrator's.
+	// Members is whether rows of member lists are visible, Images whether images in listings are, and Administrator
+	// whether the API treats the credential as an administrator's.
 	Members, Images, Administrator Proof
 	// PrivateMembers is whether private images have members in this view.
 	PrivateMembers bool
-	// Refused is what the image API said when one row of a list was asked for; nil: nothing that proves anything else.
+	// Refused is the error of the last probe that proved nothing, if Members is Unproven; nil: there was none.
 	Refused error
 }
 
@@ -120,40 +119,41 @@ const (
 // ImageSnapshot is what was seen of one image.
 type ImageSnapshot struct {
 	ID string
-	// Name is the configured name, else the first one read since start.
+	// Name is the configured name, else the first name read since start.
 	Name string
 	// Discovered is whether a rule watches the image, Policy what is expected of it.
 	Discovered bool
 	Policy     Policy
-	// Record is the image's own record; nil: it was not read, RecordErr says why.
+	// Record is the image's record; nil: it was not read, RecordErr is why.
 	Record    *client.Image
 	RecordErr error
 	Coverage  Coverage
-	// Doubt is why the members may not be all where Coverage is Partial.
+	// Doubt is why Members may be incomplete if Coverage is Partial.
 	Doubt Doubt
 	// Members is empty unless Coverage is Partial or Complete.
 	Members []client.Member
-	// LeftOut is how many of them have no series of their own, because there are too many; they are in the counts.
+	// LeftOut is how many of Members have no series, because there are too many. The counts include them.
 	LeftOut int
-	// StatusCode is what the answer that decided Coverage means as an HTTP status, 0 without an answer that can be used. 200 with Unread: the
-	// API answered, and nothing proves what the answer seems to say.
+	// StatusCode is the HTTP status that the response that decided Coverage stands for, 0 without a response that can
+	// be used. 200 with Unread: the API responded, but the response is not proven.
 	StatusCode int
 	// Err is why Coverage is Unread.
 	Err error
-	// Taken is when the collection began that read this, zero where that is the snapshot's own.
+	// Taken is when the run that read this image began. Zero: that is the snapshot's own run.
 	Taken time.Time
-	// MembersRead is when the request for the list of members began that Coverage is from, or the one for the record where that decided;
-	// zero where Coverage is Unread.
+	// MembersRead is when the request that decided Coverage began, for the member list or for the record; zero if
+	// Coverage is Unread.
 	MembersRead time.Time
 	// RecordRead is when the request for Record began.
 	RecordRead time.Time
-	// InTurns is whether the image is read when all others are read, Waiting whether it was never read because its turn has not come yet.
+	// InTurns is whether the image is read in turns, after all others. Waiting is whether it was never read because its
+	// turn has not come yet.
 	InTurns, Waiting bool
 
 	first bool // its members were never read before
 }
 
-// At returns the image as it is judged at a time: an approval may have ended since it was read.
+// At returns the image as it is judged at a time: approvals may have ended since it was read.
 func (s *ImageSnapshot) At(now time.Time) *ImageSnapshot {
 	policy := s.Policy.At(now)
 	if len(policy.Ended) == len(s.Policy.Ended) {
@@ -164,15 +164,15 @@ func (s *ImageSnapshot) At(now time.Time) *ImageSnapshot {
 	return &judged
 }
 
-// Complete reports whether Members are all there are, each with an ID of its own, and none is left out.
+// Complete reports whether Members has all members, each with an ID, and none is left out of the series.
 func (s *ImageSnapshot) Complete() bool { return s.LeftOut == 0 && s.whole() }
 
-// whole reports whether Members are all there are, each with an ID of its own.
+// whole reports whether Members has all members, each with an ID.
 func (s *ImageSnapshot) whole() bool {
 	return s.Coverage == Complete && !slices.ContainsFunc(s.Members, func(m client.Member) bool { return m.ID == "" })
 }
 
-// Unexpected counts the members that the policy does not expect, 0 where it judges no members.
+// Unexpected counts the members that the policy does not expect, 0 if it does not judge members.
 func (s *ImageSnapshot) Unexpected() int {
 	if !s.Policy.judged() {
 		return 0
@@ -180,8 +180,7 @@ func (s *ImageSnapshot) Unexpected() int {
 	return s.Policy.unexpected(s.Members)
 }
 
-// Missing returns the expected members that the image does not have. It is empty where there may be more members than
-// those seen.
+// Missing returns the expected members that the image does not have. It is empty if there may be more members.
 func (s *ImageSnapshot) Missing() []ExpectedMember {
 	if !s.whole() {
 		return nil
@@ -189,15 +188,15 @@ func (s *ImageSnapshot) Missing() []ExpectedMember {
 	return s.Policy.missing(s.Members)
 }
 
-// What a cloud may make of its members in series, so that one that is broken or hostile is no burden to Prometheus. Counts
-// have no bound.
+// Bounds of the members that have series, so that a broken or hostile cloud does not overload Prometheus. Counts have
+// no bound.
 const (
 	maxShown      = 2_000   // members of an image
 	maxShownInAll = 400_000 // members of a cloud
 )
 
-// limit decides how many members of each image are shown: as many of each as the bounds allow, so that an image with
-// thousands takes nothing from those with a few.
+// limit decides how many members of each image have series: as many as the bounds allow, so that an image with
+// thousands of members takes no room from those with a few.
 func limit(images []ImageSnapshot) {
 	sizes := make([]int, len(images))
 	total := 0
@@ -214,7 +213,7 @@ func limit(images []ImageSnapshot) {
 	}
 }
 
-// share is the most that each may take, so that all together take no more than there is.
+// share returns the most members that each image may show, so that all images together show at most total.
 func share(sizes []int, total int) int {
 	slices.Sort(sizes)
 	for i, size := range sizes {
@@ -226,7 +225,7 @@ func share(sizes []int, total int) int {
 	return maxShown
 }
 
-// shown are the members that have series, those first that nobody expects.
+// shown returns the members that have series. Where not all have, unexpected members come first.
 func (s *ImageSnapshot) shown() []client.Member {
 	if s.LeftOut == 0 {
 		return s.Members

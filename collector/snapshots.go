@@ -9,7 +9,7 @@ import (
 	"glance_share_exporter/client"
 )
 
-// newSnapshot is what the run saw. It has ended.
+// newSnapshot returns what a run saw that has ended.
 func (r *run) newSnapshot() Snapshot {
 	s := r.head()
 	s.ID, s.State, s.Left, s.names = snapshots.Add(1), r.cloud.api.State(), r.history.lately(r), r.cloud.namesFor(r.opts)
@@ -22,7 +22,7 @@ func (r *run) newSnapshot() Snapshot {
 	return s
 }
 
-// head is what a snapshot says of the cloud.
+// head returns a snapshot of the cloud itself, without images.
 func (r *run) head() Snapshot {
 	r.note()
 	end := r.end
@@ -41,7 +41,7 @@ func (r *run) head() Snapshot {
 	return s
 }
 
-// imageSnapshots are those of a snapshot, each as it is to be seen.
+// imageSnapshots returns the images of a snapshot, each as in the reading that see returns.
 func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 	images, now := make([]ImageSnapshot, 0, len(r.images)), time.Now()
 	for _, t := range r.images {
@@ -63,7 +63,7 @@ func (r *run) imageSnapshots(see func(t *image) reading) []ImageSnapshot {
 	return images
 }
 
-// sayDiscovery says what became of the listings.
+// sayDiscovery sets the result of the listings in a snapshot.
 func (r *run) sayDiscovery(s *Snapshot) {
 	switch {
 	case !s.Discovers:
@@ -80,7 +80,8 @@ func (r *run) sayDiscovery(s *Snapshot) {
 	}
 }
 
-// imageName is the label's value. The first name ever read stays: a renamed image must not restart an alert's clock.
+// imageName returns the value of the label image_name. The first name that was read stays, because a new label value
+// would restart an alert's "for" time.
 func (r *run) imageName(t *image) string {
 	if t.Name != "" {
 		return t.Name
@@ -94,7 +95,7 @@ func (r *run) imageName(t *image) string {
 	return ""
 }
 
-// inboundSnapshots is what is known by now.
+// inboundSnapshots returns what is known about inbound images at this point of the run.
 func (r *run) inboundSnapshots() []InboundSnapshot {
 	if !r.watchesInbound() {
 		return nil
@@ -124,10 +125,10 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 	}
 	switch {
 	case len(list) > 0 && r.scopesErr != nil:
-		// There may be projects that nobody knows of, and what others share with them.
+		// There may be unknown projects that have inbound images.
 		list = append(list, InboundSnapshot{Err: r.scopesErr})
 	case len(list) == 0:
-		// Not even the projects are known, or all that is known of them is their IDs.
+		// The run knows no projects: at most the IDs of the last login are known.
 		projects := r.seen.projects
 		if len(projects) == 0 {
 			projects = []string{""}
@@ -142,7 +143,7 @@ func (r *run) inboundSnapshots() []InboundSnapshot {
 	return list
 }
 
-// read is when the oldest of the images was read, or the first listing if there is none.
+// read returns when the oldest of the images was read. Without images it is when the first listing began.
 func (in *inbound) read() time.Time {
 	oldest := in.began.at
 	for _, img := range in.images {
@@ -153,7 +154,7 @@ func (in *inbound) read() time.Time {
 	return oldest
 }
 
-// inboundConfirmed reports whether the listings are of the project that the configuration names (E6).
+// inboundConfirmed reports whether it is confirmed that the listings are the configured project's (E6).
 func (r *run) inboundConfirmed(in *inbound) bool {
 	return !in.from.IsZero() || r.viewIn(in.project).knowsProject(in.began)
 }
