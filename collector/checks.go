@@ -11,11 +11,11 @@ import (
 	"glance_share_exporter/client"
 )
 
-// question is something that is not asked in each run.
+// check is a request that not every run sends.
 type check struct {
 	kind  checkKind
-	about string // a project or an image
-	view  uint64 // of which view: another one is asked anew
+	about string // the ID of a project or an image
+	view  uint64 // the run that first had the view: a new view is checked anew
 }
 
 type checkKind int
@@ -34,23 +34,24 @@ const (
 	surveyInterval  = 2 * time.Minute
 	privateRenewal  = time.Hour
 	surveyLimit     = 100
-	maxProbesInARow = 3 // images that are shared no more when the probe comes
+	maxProbesInARow = 3 // images that are no longer shared when the probe is sent
 )
 
-// due reports whether a question may be asked now that is to be asked once in a while, all shards together.
+// due reports whether no shard has sent the check for the given time, so that it may be sent now.
 func (h *History) due(v *view, kind checkKind, about string, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.isDue(check{kind, about, v.entered}, every)
 }
 
-// isDue is due. The history is locked.
+// isDue is due. The caller holds mu.
 func (h *History) isDue(q check, every time.Duration) bool {
 	last, ok := h.lastChecks[q]
 	return !ok || age(last) >= every
 }
 
-// claim is due, and notes that the question is asked now. Its task claims it: one that never runs takes nothing from other runs.
+// claim is due, and notes that the check is sent now. Its task calls it, so that a task that never runs delays no other
+// run's check.
 func (h *History) claim(v *view, kind checkKind, about string, every time.Duration) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -65,7 +66,7 @@ func (h *History) claim(v *view, kind checkKind, about string, every time.Durati
 	return true
 }
 
-// unclaim lets a question be asked again that had no answer.
+// unclaim allows a check that got no response to be sent again.
 func (h *History) unclaim(v *view, kind checkKind, about string, err error) {
 	if err == nil || imageStatus(err) != 0 {
 		return
@@ -75,11 +76,11 @@ func (h *History) unclaim(v *view, kind checkKind, about string, err error) {
 	delete(h.lastChecks, check{kind, about, v.entered})
 }
 
-// maxQuestions is from how many remembered questions on the old ones are forgotten.
+// maxChecks is the number of remembered checks from which on old ones are dropped.
 const maxChecks = 10_000
 
-// probe asks for a row that is not there, of the first image that is still shared: whether its absence is visible shows whether a row
-// would be.
+// probe requests a row that does not exist, of the first image that is still shared. If its absence is visible, rows
+// are visible too.
 func (r *run) probe(ctx context.Context, project string, kind checkKind, images []*image) {
 	for _, t := range images[:min(len(images), maxProbesInARow)] {
 		began := r.moment()
@@ -93,21 +94,22 @@ func (r *run) probe(ctx context.Context, project string, kind checkKind, images 
 	}
 }
 
-// probeImage asks for a row of an image whose list became empty: of a former member, if one has an ID that can be asked for.
+// probeImage requests a row of an image whose list became empty: that of a former member, if one has an ID that can be
+// requested.
 func (r *run) probeImage(ctx context.Context, t *image, former string) {
 	if former == anyMember {
 		former = randomMember()
 	}
 	project := t.members.Access.ProjectID
 	began := r.moment()
-	_, err := r.requestRow(ctx, project, t, former) // without a proof the list is not read, which says it
+	_, err := r.requestRow(ctx, project, t, former) // without a proof the image is unread, which reports it
 	if status := imageStatus(err); status/100 == 4 && status != statusTooManyRequests {
 		t.refused = r.at(began)
 	}
 }
 
-// requestRow asks for one row and notes what the answer shows. again is whether another image should be asked for, since this one is not
-// shared any more.
+// requestRow requests one row and notes what the response shows. again is whether to try another image, since this one
+// is no longer shared.
 func (r *run) requestRow(ctx context.Context, project string, t *image, member string) (again bool, err error) {
 	before := t.record
 	answer, began, err := request(ctx, r, func(ctx context.Context) (client.MemberAnswer, error) {
@@ -136,18 +138,19 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 	return false, nil
 }
 
-// probed is an answer of the probe that proves that rows of an image are visible. Of whose images that is, a record tells that is read
-// after it.
+// probed is a response to the probe that proves that rows of an image are visible. A record that is read after it shows
+// who owns the image.
 type probed struct {
 	owner           string // before the probe
 	access          client.Access
 	at              observation
 	end             moment
-	recordRequested bool // for the record
-	answered        bool // the request for the record was
+	recordRequested bool // a record was, after the probe
+	answered        bool // the request for that record got a response
 }
 
-// noteProbed notes what the probe shows, where a record that was read after it names the same owner. err is why no record was read.
+// noteProbed notes what the probe proves, if a record that was read after it has the same owner. err is why no record
+// was read.
 func (r *run) noteProbed(t *image, img *client.Image, began moment, err error) {
 	p := t.probed
 	if p == nil || began.n < p.end.n {
@@ -162,7 +165,8 @@ func (r *run) noteProbed(t *image, img *client.Image, began moment, err error) {
 	}
 }
 
-// unclaimProbes lets probes be sent again that proved nothing because there was no time for the record after them.
+// unclaimProbes allows probes to be sent again that proved nothing because the request for a record after them got no
+// response.
 func (r *run) unclaimProbes() {
 	for _, t := range r.images {
 		p := t.probed
@@ -177,7 +181,7 @@ func (r *run) unclaimProbes() {
 	}
 }
 
-// randomMember is an ID that no project has.
+// randomMember returns an ID that no project has.
 func randomMember() string {
 	var id [16]byte
 	for i := range id {
@@ -186,14 +190,15 @@ func randomMember() string {
 	return hex.EncodeToString(id[:])
 }
 
-// requestPrivateMembers asks for the members of a private image, to see whether private images of this API have any (E12).
+// requestPrivateMembers requests the members of a private image, to learn whether private images of this API have any
+// (E12).
 func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 	if t := r.byID[id]; t != nil && !t.requested {
 		r.readMembers(ctx, t)
 		r.history.unclaim(r.viewIn(project), checkPrivate, project, t.membersErr)
 		if e := r.evidence(t); !t.recordRepeated && (e.read || e.forbidden && !e.onlyShared) {
 			t.recordRepeated = true
-			_ = r.readRecord(ctx, t) // without it nothing is known
+			_ = r.readRecord(ctx, t) // without it, nothing is proven
 		}
 		return
 	}
@@ -221,7 +226,8 @@ func (r *run) requestPrivateMembers(ctx context.Context, project, id string) {
 	}
 }
 
-// look asks what the view of a project can see, to tell a listing without images from images that cannot be seen (E13).
+// survey requests what the view of a project can see, to distinguish a listing without images from images that are
+// hidden (E13).
 func (r *run) survey(ctx context.Context, project string) {
 	if under := r.surveys[project]; under != nil {
 		r.queue.wait(ctx, under, r.left())
@@ -234,7 +240,7 @@ func (r *run) survey(ctx context.Context, project string) {
 	}
 }
 
-// lookAtPrivate looks for a private image of another project, which only an administrator sees (E9).
+// surveyPrivate requests private images. Only an administrator sees those of other projects (E9).
 func (r *run) surveyPrivate(ctx context.Context, project string) {
 	r.readSurvey(ctx, project, surveyPrivate, client.ImageQuery{As: project, Visibility: client.Private, Limit: surveyLimit})
 }

@@ -13,13 +13,14 @@ type unprovenError struct {
 
 func (e unprovenError) Error() string { return e.text }
 
-// IsUnproven reports whether an error says that the API responded, and that nothing proves what the response seems to say.
+// IsUnproven reports whether the error means that the API responded, but nothing proves what the response seems to
+// show.
 func IsUnproven(err error) bool {
 	_, ok := errors.AsType[unprovenError](err)
 	return ok
 }
 
-// Gap is what is missing to prove what the response about an image seems to say.
+// Gap is what is missing to prove what the response about an image seems to show.
 type Gap int
 
 // The gaps.
@@ -51,7 +52,7 @@ var unprovenErrs = map[Gap]unprovenError{
 		"allow the requests GET /v2/images and GET /v2/images/*", OwnerUnknown},
 }
 
-// gap is what is missing where the verdict is unproven.
+// gap returns what is missing where the verdict is unproven.
 func (e *imageEvidence) gap() Gap {
 	switch {
 	case e.applies() == membersUnknown:
@@ -64,7 +65,7 @@ func (e *imageEvidence) gap() Gap {
 	return OthersRowsHidden
 }
 
-// unprovenErr says why the verdict is unproven.
+// unprovenErr returns why the verdict is unproven.
 func (e *imageEvidence) unprovenErr() error {
 	gap := e.gap()
 	if (gap == OwnRowsHidden || gap == OthersRowsHidden) && e.rowsVisible() {
@@ -73,8 +74,8 @@ func (e *imageEvidence) unprovenErr() error {
 	return unprovenErrs[gap]
 }
 
-// Gap returns what is missing to prove what the response about the image seems to say, NoGap where that is not why Coverage is
-// Unread.
+// Gap returns what is missing to prove what the response about the image seems to show, or NoGap if Coverage is not
+// Unread for that reason.
 func (s *ImageSnapshot) Gap() Gap {
 	if err, ok := errors.AsType[unprovenError](s.Err); ok && s.Coverage == Unread {
 		return err.gap
@@ -82,7 +83,7 @@ func (s *ImageSnapshot) Gap() Gap {
 	return NoGap
 }
 
-// ViewOf returns the project in whose view an image was read, empty where it is not known.
+// ViewOf returns the project in whose view an image was read, empty if it is unknown.
 func (s *Snapshot) ViewOf(img *ImageSnapshot) string {
 	own := func(v ViewSnapshot) bool { return v.ProjectID == img.Record.Owner }
 	switch {
@@ -102,21 +103,23 @@ type Doubt int
 const (
 	// NoDoubt means that they are all.
 	NoDoubt Doubt = iota
-	// ForeignView means that the image is another project's, or its owner is not known.
+	// ForeignView means that the image belongs to another project, or that its owner is unknown.
 	ForeignView
-	// UnknownProject means that nothing confirms that the credential is of the project that the configuration names.
+	// UnknownProject means that nothing confirms that the credential belongs to the configured project.
 	UnknownProject
-	// UnprovenAdministrator means that the credential has one of admin_roles, and nothing shows that the API takes it for an administrator's.
+	// UnprovenAdministrator means that the credential has one of admin_roles, and nothing proves that the API treats it
+	// as an administrator.
 	UnprovenAdministrator
-	// ChangingImage means that the owner or the visibility changed, or no record was read after the list.
+	// ChangingImage means that the owner or the visibility changed, or that no record was read after the list.
 	ChangingImage
-	// DespiteVisibility means that there are members, though the image's visibility has none.
+	// DespiteVisibility means that there are members although the image's visibility has none, or is not known to have
+	// any.
 	DespiteVisibility
-	// HiddenRows means that rows of such images were not seen to be visible.
+	// HiddenRows means that it was not proven that rows of such images are visible.
 	HiddenRows
 )
 
-// doubt says why the list is not complete.
+// doubt returns why the list may not be complete.
 func (e *imageEvidence) doubt() Doubt {
 	switch {
 	case e.applies() != membersYes:

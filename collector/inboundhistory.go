@@ -7,18 +7,18 @@ import (
 	"glance_share_exporter/client"
 )
 
-// inboundHistory is what earlier runs left. It is replaced, never changed.
+// inboundHistory is what earlier runs left about inbound images. It is replaced, never changed.
 type inboundHistory struct {
 	projects map[string]projectHistory
-	slow     bool // the last one did not come to its end in time
+	slow     bool // the last run did not finish in time
 }
 
 type projectHistory struct {
 	names    map[string]string
-	known    map[string]knownInbound // those that were there when last read
-	endpoint string                  // of the image API that they were seen at
-	access   client.Access           // that whole was read with
-	complete *inbound                // for DiscoveryInterval; nil: the last one was not whole
+	known    map[string]knownInbound // images that were shared with the project when last read
+	endpoint string                  // of the image API where they were seen
+	access   client.Access           // with which complete was read
+	complete *inbound                // reused for DiscoveryInterval; nil: the last one was incomplete
 	began    time.Time
 }
 
@@ -27,10 +27,10 @@ type knownInbound struct {
 	record client.Image
 	status client.Status // the last one that was read; empty: none was
 	read   time.Time
-	missed missing // when the image API first said that there is no such image
+	missed missing // the run in which it was first not found
 }
 
-// inboundName is the label's value: as for the watched images, the first name stays.
+// inboundName returns the value of the label image_name. As for watched images, the first name stays.
 func (r *run) inboundName(project string, img *inboundImage) string {
 	if t := r.byID[img.record.ID]; t != nil && t.Name != "" {
 		return t.Name
@@ -41,7 +41,7 @@ func (r *run) inboundName(project string, img *inboundImage) string {
 	return img.record.Name
 }
 
-// withOptions forgets what was listed with other options.
+// withOptions returns the history without what was listed with other options.
 func (p *inboundHistory) withOptions(opts *Options) *inboundHistory {
 	next := &inboundHistory{projects: map[string]projectHistory{}, slow: p.slow}
 	if opts.Inbound == nil {
@@ -54,7 +54,7 @@ func (p *inboundHistory) withOptions(opts *Options) *inboundHistory {
 	return next
 }
 
-// updated takes over what a finished run found.
+// updated returns the history with what an ended run found.
 func (p *inboundHistory) updated(r *run) *inboundHistory {
 	if !r.watchesInbound() || r.err != nil {
 		return p
@@ -63,7 +63,7 @@ func (p *inboundHistory) updated(r *run) *inboundHistory {
 	for _, in := range r.inbound.projects {
 		old := p.projects[in.project]
 		switch {
-		case !in.from.IsZero(), old.complete != nil && old.began.After(r.start): // a later run ended before this one
+		case !in.from.IsZero(), old.complete != nil && old.began.After(r.start): // reused, or a later run ended before this one
 			next.projects[in.project] = old
 			continue
 		case code(in.err) == client.CodeTimeout || notRequested(in.err) || !in.done:
@@ -88,7 +88,7 @@ func (p *inboundHistory) updated(r *run) *inboundHistory {
 
 func (m projectHistory) updated(in *inbound, began time.Time, endpoint string) projectHistory {
 	next := projectHistory{names: map[string]string{}, known: map[string]knownInbound{}, endpoint: m.endpoint, began: began}
-	older := m.began.After(began) // than what another run learned, which began later and ended before
+	older := m.began.After(began) // than what a run left that began later and ended before
 	if older {
 		next.began = m.began
 	}
@@ -131,7 +131,7 @@ func (m projectHistory) updated(in *inbound, began time.Time, endpoint string) p
 	}
 	for id := range next.names {
 		if _, ok := in.images[id]; !ok && len(next.names) > inboundListings*maxInbound {
-			delete(next.names, id) // they are those of several sweeps
+			delete(next.names, id) // from the listings of several runs
 			delete(next.known, id)
 		}
 	}

@@ -9,10 +9,11 @@ import (
 	"glance_share_exporter/client"
 )
 
-// ownerIn is a project whose images were answered in the view of another one, or of itself.
+// ownerIn is the owner of an image that was returned, and the project in whose view it was.
 type ownerIn struct{ view, owner string }
 
-// enterViews makes the views those of the scopes. What was observed with other roles, or at another endpoint, is forgotten.
+// enterViews adds the views of the scopes. It drops what was observed as another user, with other roles or at another
+// endpoint.
 func (r *run) enterViews() {
 	for _, s := range r.scopes {
 		if s.Err != nil {
@@ -25,10 +26,10 @@ func (r *run) enterViews() {
 	}
 }
 
-// at makes a moment an observation of this run.
+// at returns the observation of this run at a moment.
 func (r *run) at(at moment) observation { return observation{at.at, r.id} }
 
-// moment is a time, and its place among the moments of a run.
+// moment is a time and its position among the moments of a run.
 type moment struct {
 	at time.Time
 	n  uint64
@@ -39,7 +40,7 @@ func (r *run) moment() moment {
 	return moment{time.Now(), r.moments}
 }
 
-// viewIn is the view of a project; one of nothing where there is none.
+// viewIn returns the view of a project, or an empty one.
 func (r *run) viewIn(project string) *view {
 	if v := r.views[project]; v != nil {
 		return v
@@ -47,7 +48,7 @@ func (r *run) viewIn(project string) *view {
 	return &view{project: project}
 }
 
-// viewOf is the view that an image's members are read in.
+// viewOf returns the view in which an image's members are read.
 func (r *run) viewOf(t *image) *view {
 	record := cmp.Or(t.record, t.seen.last)
 	switch {
@@ -63,7 +64,7 @@ func (r *run) viewOf(t *image) *view {
 	return r.viewIn("")
 }
 
-// endpointOf is the image API of a project.
+// endpointOf returns the URL of a project's image API, empty if there is none.
 func (r *run) endpointOf(project string) string {
 	if a := r.accessTo(project); a != nil {
 		return a.Endpoint
@@ -71,7 +72,7 @@ func (r *run) endpointOf(project string) string {
 	return ""
 }
 
-// accessTo is the access to one of the credential's projects, nil where there is none.
+// accessTo returns the access to one of the credential's projects, or nil.
 func (r *run) accessTo(project string) *client.Access {
 	i, found := slices.BinarySearch(r.projects, project)
 	if !found || r.scopes[i].Err != nil {
@@ -80,7 +81,7 @@ func (r *run) accessTo(project string) *client.Access {
 	return &r.scopes[i].Access
 }
 
-// noteRecord notes what a record shows of the view that it was read in.
+// noteRecord notes what a record shows about the view in which it was read.
 func (r *run) noteRecord(img *client.Image, began moment) {
 	r.answeredFor[ownerIn{img.View, img.Owner}] = true
 	if v := r.views[img.View]; v != nil {
@@ -88,7 +89,7 @@ func (r *run) noteRecord(img *client.Image, began moment) {
 	}
 }
 
-// evidence is what is known of an image's members.
+// evidence returns what is known about an image's members.
 func (r *run) evidence(t *image) imageEvidence {
 	m := t.seen
 	e := imageEvidence{
@@ -112,7 +113,7 @@ func (r *run) evidence(t *image) imageEvidence {
 	return e
 }
 
-// note notes what the answers about all images show.
+// note notes what the responses about all images show.
 func (r *run) note() {
 	if r.noted {
 		return
@@ -130,13 +131,14 @@ func (r *run) note() {
 	}
 }
 
-// verdict is what may be reported of an image's members.
+// verdict returns what may be reported about an image's members.
 func (r *run) verdict(t *image) verdict {
 	e := r.evidence(t)
 	return e.verdict()
 }
 
-// hasNoMembers reports whether the image is known to have a visibility without members.
+// hasNoMembers reports whether the image's record shows that its member list need not be read: the visibility has no
+// members, or it is unknown whether it has.
 func (r *run) hasNoMembers(t *image) bool {
 	if t.record == nil {
 		return false
@@ -145,7 +147,7 @@ func (r *run) hasNoMembers(t *image) bool {
 	return !e.wantsList()
 }
 
-// viewSnapshots is what is proven in each view.
+// viewSnapshots returns what is proven in each view.
 func (r *run) viewSnapshots() []ViewSnapshot {
 	now := observation{time.Now(), r.id}
 	list := make([]ViewSnapshot, 0, len(r.scopes))
@@ -202,7 +204,7 @@ func provenIf(yes bool) Proof {
 	return Unproven
 }
 
-// discoveryView is the view of a project at the end of the run that listed.
+// discoveryView returns the view of a project at the end of the run that listed, or an empty one.
 func (r *run) discoveryView(project string) *view {
 	if v := r.discovery.views[project]; v != nil {
 		return v
@@ -210,7 +212,7 @@ func (r *run) discoveryView(project string) *view {
 	return &view{project: project}
 }
 
-// frozen are copies of the views.
+// frozen returns copies of the views.
 func (r *run) frozen() map[string]*view {
 	views := make(map[string]*view, len(r.views))
 	for project, v := range r.views {

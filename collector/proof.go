@@ -8,9 +8,10 @@ import (
 	"glance_share_exporter/client"
 )
 
-// This file gathers the evidence of a run, and asks for what is lacking: see evidence.go for what it proves.
+// This file gathers the evidence of a run and requests what is missing: see evidence.go for what it proves.
 
-// prove asks, after everything else, for what is lacking to report what the answers say. It does not wait for long for what hangs.
+// prove requests, after everything else, what is missing to report what the responses show. It does not wait long for
+// requests that hang.
 func (r *run) prove(ctx context.Context) {
 	for rounds := 0; rounds < maxProofRounds && ctx.Err() == nil && r.left() >= minTime; {
 		alone := r.queue.quiet(ctx, max(r.left()/8, minTime))
@@ -30,16 +31,16 @@ func (r *run) prove(ctx context.Context) {
 	}
 }
 
-// maxProofRounds is how often answers may call for more questions: a private image turns out to have members, its list is empty, the
-// probe asks for a row, and a record tells whose image it was.
+// maxProofRounds is how often responses may lead to more requests: a private image turns out to have members, its list
+// is empty, the probe requests a row, and a record shows who owned the image.
 const maxProofRounds = 8
 
-// ending reports whether three quarters of the run's time are over.
+// ending reports whether three quarters of the run's time have passed.
 func (r *run) ending() bool {
 	return time.Until(r.deadline) < r.deadline.Sub(r.start)/4
 }
 
-// missingEvidence are the questions that the run still has to ask. idle is whether nothing else is left to be read.
+// missingEvidence returns the requests that the run still has to send. idle is whether nothing else is left to be read.
 func (r *run) missingEvidence(idle bool) []task {
 	r.history.exchange(r)
 	if r.err != nil || r.noImageAPI() {
@@ -47,7 +48,7 @@ func (r *run) missingEvidence(idle bool) []task {
 	}
 	l := missingEvidence{run: r, needProof: map[rowsOf][]*image{}, others: map[string]*image{}, doubtful: map[string]bool{}}
 	for _, t := range r.images {
-		if idle || !r.inTurns(t) { // the next listing has the second record, and others wait for their turn
+		if idle || !r.inTurns(t) { // in turns: the next listing has the second record, or the turn has not come
 			l.image(t)
 		}
 	}
@@ -56,29 +57,29 @@ func (r *run) missingEvidence(idle bool) []task {
 		l.privates(project, v)
 	}
 	if len(l.tasks) > 0 {
-		return l.tasks // what they bring may need the same records
+		return l.tasks // their results may need the same records
 	}
 	return l.records()
 }
 
-// missingEvidence is what a run still has to ask.
+// missingEvidence is what a run still has to request.
 type missingEvidence struct {
 	run *run
 
 	tasks     []task
-	again     []*image            // images whose record is to be read once more
+	again     []*image            // images whose record is to be read again
 	needProof map[rowsOf][]*image // images whose lists need a proof that such rows are visible
-	others    map[string]*image   // an image whose record may prove an administrator, by project
-	doubtful  map[string]bool     // where that is lacking
+	others    map[string]*image   // by project: an image whose record may prove an administrator
+	doubtful  map[string]bool     // projects for which that is missing
 }
 
-// rowsOf are the rows of lists in the view of one project: of its own images, or of others'.
+// rowsOf are the rows of member lists in the view of one project: of its own images, or of others'.
 type rowsOf struct {
 	project string
 	own     bool
 }
 
-// image adds what is lacking of one image.
+// image adds what is missing for one image.
 func (l *missingEvidence) image(t *image) {
 	r := l.run
 	e := r.evidence(t)
@@ -109,7 +110,7 @@ func (l *missingEvidence) image(t *image) {
 	}
 }
 
-// ask adds a question that is to be asked once in a while.
+// check adds a request that is sent at most once in a period.
 func (l *missingEvidence) check(v *view, kind checkKind, about string, every time.Duration, check task) {
 	h := l.run.history
 	if !h.due(v, kind, about, every) {
@@ -122,7 +123,7 @@ func (l *missingEvidence) check(v *view, kind checkKind, about string, every tim
 	})
 }
 
-// probes adds a probe for each kind of rows that was not seen lately.
+// probes adds a probe for each kind of rows that was not seen recently.
 func (l *missingEvidence) probes() {
 	r := l.run
 	for rows, images := range l.needProof {
@@ -137,7 +138,8 @@ func (l *missingEvidence) probes() {
 	}
 }
 
-// privates adds the questions about private images in one view: whether they have members, and whether others' are seen.
+// privates adds the requests about private images in one view: whether they have members, and whether others' are
+// visible.
 func (l *missingEvidence) privates(project string, v *view) {
 	r := l.run
 	known := v.onlyShared.later(v.privateListed).later(v.privateRefused)
@@ -154,7 +156,7 @@ func (l *missingEvidence) privates(project string, v *view) {
 	}
 }
 
-// records are the requests for the records that are to be read once more.
+// records returns the requests for the records that are to be read again.
 func (l *missingEvidence) records() []task {
 	for project, t := range l.others {
 		if l.doubtful[project] {
@@ -170,12 +172,13 @@ func (l *missingEvidence) records() []task {
 	return l.run.readAgain(l.again)
 }
 
-// hasPrivateMembers reports whether private images are asked for their members by the configuration.
+// hasPrivateMembers reports whether the configuration includes the members of private images.
 func (r *run) hasPrivateMembers() bool {
 	return slices.Contains(r.opts.MembersFor, client.Private)
 }
 
-// wantsPrivateLook reports whether the view should be an administrator's, by its role, and nothing has shown it.
+// wantsPrivateSurvey reports whether the view should be an administrator's, by its role, and a survey of private images
+// may prove it: something depends on it, and nothing has proven it recently.
 func (r *run) wantsPrivateSurvey(v *view) bool {
 	a := r.accessTo(v.project)
 	if r.opts.API == client.IMS || a == nil || !a.HasRole(r.opts.AdminRoles) {
@@ -192,18 +195,20 @@ func (r *run) wantsPrivateSurvey(v *view) bool {
 	return slices.ContainsFunc(r.images, func(t *image) bool { return r.wantsAdministrator(t, v) })
 }
 
-// wantsAdministrator reports whether the list of another project's image was read in a view that should be an administrator's.
+// wantsAdministrator reports whether the list of another project's image was read in a view that should be an
+// administrator's.
 func (r *run) wantsAdministrator(t *image, v *view) bool {
 	a := &t.members.Access
 	return t.membersRead && a.ProjectID == v.project && a.HasRole(r.opts.AdminRoles) && t.record != nil && t.record.Owner != v.project
 }
 
-// readAgain are the requests for records that must be read after something else: in lists, where those brought them before.
+// readAgain returns the requests for records that must be read after something else: as lists, if the earlier ones came
+// from lists.
 func (r *run) readAgain(images []*image) (tasks []task) {
 	listed := map[bool][]*image{} // by whether they are hidden
 	for _, t := range images {
 		if r.opts.API == client.IMS || t.recordFirst || t.record == nil {
-			tasks = append(tasks, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // what was read before stays
+			tasks = append(tasks, func(ctx context.Context) { _ = r.readRecord(ctx, t) }) // on an error, the earlier record stays
 		} else {
 			listed[t.record.Hidden] = append(listed[t.record.Hidden], t)
 		}
@@ -211,7 +216,7 @@ func (r *run) readAgain(images []*image) (tasks []task) {
 	for hidden, images := range listed {
 		for chunk := range slices.Chunk(images, client.MaxImagesPerRequest) {
 			tasks = append(tasks, func(ctx context.Context) {
-				missing, _ := r.listRecordsOf(ctx, chunk, hidden) // what was read before stays
+				missing, _ := r.listRecordsOf(ctx, chunk, hidden) // on an error, the earlier records stay
 				for _, t := range missing {
 					_ = r.readRecord(ctx, t)
 				}

@@ -7,11 +7,11 @@ import (
 	"glance_share_exporter/client"
 )
 
-// On Huawei Cloud a listing has all images of the project, since an image that is called private may be shared with a domain or an
-// organization. There may be thousands of those that are shared with nobody. They are read in turns, when everything else is read, and in
-// between their last reading is shown.
+// On Huawei Cloud a listing has all images of the project, since an image with visibility private may be shared with a
+// domain or an organization. Thousands of them may be shared with nobody. These are read in turns, after everything
+// else, and between two reads their last reading is shown.
 
-// inTurns reports whether an image is one of them: discovered, called private, and never seen with a member.
+// inTurns reports whether an image is one of them: discovered, private, and never seen with a member.
 func (r *run) inTurns(t *image) bool {
 	if r.opts.API != client.IMS || !t.discovered || t.seen.hadRow || len(t.members.Members) > 0 {
 		return false
@@ -26,22 +26,22 @@ func (r *run) inTurns(t *image) bool {
 	return record != nil && record.Visibility == client.Private
 }
 
-// waits reports whether the turn of an image has not come in this run. A turn that the end of the run's time cuts
-// off counts as none, since the image is the first of the next turns; but not twice in a row.
+// waits reports whether the turn of an image has not come in this run. A turn that the end of the run cuts off does not
+// count, since the image is the first of the next turns. A second one in a row counts.
 func (r *run) waits(t *image) bool {
 	attempted := t.membersErr != nil && !notRequested(t.membersErr) && (!t.cutOff || t.seen.timedOut)
 	return r.inTurns(t) && !t.membersRead && !attempted && !t.notFound
 }
 
-// waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for longer than
-// a reading may be old counts as not read.
+// waitsForFirst reports whether an image was never read because its turn has not come yet. An image that waits for
+// longer than a reading may be shown counts as unread.
 func (r *run) waitsForFirst(t *image) bool {
 	since := t.seen.since
 	return r.waits(t) && t.seen.answered == 0 && (since.IsZero() || age(since) <= r.opts.staleness())
 }
 
-// readingInTurn is how an image is shown where each scrape collects: as this run read it, or as it was read before if its
-// turn did not come.
+// readingInTurn returns how an image is shown where each scrape collects: as this run read it or, if its turn did not
+// come, as it was read before.
 func (r *run) readingInTurn(t *image) reading {
 	if before, ok := r.seen.readings[t.ID]; ok && r.waits(t) && age(before.taken) <= r.opts.staleness() {
 		if s := r.readingOf(t, before); s.image != nil {
@@ -51,7 +51,8 @@ func (r *run) readingInTurn(t *image) reading {
 	return reading{image: t, evidence: r.evidence(t)}
 }
 
-// nextReadings are the readings that later runs may show: in the background those of all images, else of those that are read in turns.
+// nextReadings returns the readings that later runs may show: in the background those of all images, otherwise those of
+// images in turns.
 func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 	all := r.opts.RefreshInterval > 0
 	if !all && r.opts.API != client.IMS {
@@ -72,7 +73,7 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 			continue
 		}
 		if v := views[s.evidence.view.project]; s.taken.Equal(r.start) && v != nil {
-			s.evidence.view = v // as it is now
+			s.evidence.view = v // as of now
 		}
 		next[t.ID] = s
 	}
@@ -80,16 +81,16 @@ func (r *run) nextReadings(readings map[string]reading) map[string]reading {
 	return next
 }
 
-// reading is an image that was read. One that a later run cannot read is shown as it was, with its age.
+// reading is an image as it was read. If a later run cannot read the image, this is shown, with its age.
 type reading struct {
 	image    *image
 	evidence imageEvidence
-	taken    time.Time // when the run began that read its members
+	taken    time.Time // when the run that read its members began
 }
 
-// readingOf is how an image is to be shown: as the run read it or, where it brought no answer, as it was before with what
-// its record says now. A 403 or 404 is an answer, and so is a record's 404, once it is clear that an image API gave it. The
-// zero value is an image that is not read.
+// readingOf returns how an image is to be shown: as the run read it or, if it got no response, as it was before with
+// its current record. A 403 or 404 is a response, and so is a 404 for the record, once it is clear that an image API
+// returned it. The zero value is an image that is not read.
 func (r *run) readingOf(t *image, before reading) reading {
 	e := r.evidence(t)
 	v := e.verdict()
@@ -116,7 +117,7 @@ func (r *run) readingOf(t *image, before reading) reading {
 			then.after = again.record
 		}
 	}
-	// What was observed then says nothing of another view, nor against what is known of private images now.
+	// Old observations prove nothing about another view, nor about private images once these are known to be different.
 	now := r.viewIn(then.view.project)
 	if !now.is(&then.view.access) || now.privates() != then.view.privates() && !r.hasPrivateMembers() {
 		return reading{}

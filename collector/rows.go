@@ -9,41 +9,41 @@ import (
 	"glance_share_exporter/client"
 )
 
-// Judgement is what the configuration says of a member.
+// Judgement is how the configuration judges a member.
 type Judgement int
 
-// The judgements, in the order in which people want to see them.
+// The judgements, in the order in which they are shown.
 const (
-	// UnexpectedMember has the image and is not meant to.
+	// UnexpectedMember means that the member has the image and is not expected.
 	UnexpectedMember Judgement = iota
-	// MissingMember is meant to have the image, and is no member.
+	// MissingMember means that the member is expected and does not have the image.
 	MissingMember
-	// UnjudgedMember has the image, and nobody said who is meant to.
+	// UnjudgedMember means that the member has the image, and the configuration does not say who is expected.
 	UnjudgedMember
-	// ExpectedMemberSeen has the image and is meant to.
+	// ExpectedMemberSeen means that the member has the image and is expected.
 	ExpectedMemberSeen
 )
 
-// Row is a member for people to read. Its texts are as labels have them.
+// Row is a member for display. Its texts have the form of label values.
 type Row struct {
-	ID, Name, Type string // an ID that is empty: the API does not say whose row it is
-	Status         string // empty for a missing one
+	ID, Name, Type string // an empty ID: the API does not identify the member
+	Status         string // empty for a missing member
 	Created        time.Time
 	Updated        time.Time
 	Judgement      Judgement
-	// Keystone is what Keystone calls the project, see [Snapshot.KeystoneName].
+	// Keystone is the project's name in Keystone, see [Snapshot.KeystoneName].
 	Keystone string
-	// Until and Note are of the configuration's entry, even if its approval has ended.
+	// Until and Note are from the configuration's entry, even if its approval has ended.
 	Until time.Time
 	Note  string
 }
 
-// Expected is the row as an expected member.
+// Expected returns the row as an expected member.
 func (r *Row) Expected() ExpectedMember {
 	return ExpectedMember{Type: client.MemberType(r.Type), ID: r.ID, Name: r.Name}
 }
 
-// Rows returns at most so many of an image's members and of those that are missing, in the order of the judgements, and how many it
+// Rows returns at most limit of an image's members and missing members, in the order of the judgements, and how many it
 // left out. The image may be one of [Before].
 func (s *Snapshot) Rows(img *ImageSnapshot, limit int) (rows []Row, left int) {
 	missing := img.Missing()
@@ -90,13 +90,13 @@ func (s *ImageSnapshot) judge(expected *ExpectedMember) Judgement {
 	return UnexpectedMember
 }
 
-// Judged reports whether anybody said who may have the image.
+// Judged reports whether the configuration says who may have the image.
 func (s *ImageSnapshot) Judged() bool { return s.Policy.judged() }
 
-// Label is the value of the label image_name.
+// Label returns the value of the label image_name.
 func (s *ImageSnapshot) Label() string { return labelValue(s.Name) }
 
-// MemberName is the name of a member, as the label member_name has it: empty where nobody named it.
+// MemberName returns the value of the label member_name for a member, empty if the configuration has no name for it.
 func (s *Snapshot) MemberName(img *ImageSnapshot, m *client.Member) string {
 	return labelValue(s.opts.memberName(m.ID, img.Policy.Entry(m)))
 }
@@ -106,14 +106,14 @@ func (s *ImageSnapshot) Open() bool {
 	return s.Record != nil && (s.Record.Visibility == client.Public || s.Record.Visibility == client.Community)
 }
 
-// Unrequested reports whether the image may well have members, and nobody asked for them: among those that are not open to everyone,
-// only a private one has none for sure.
+// Unrequested reports whether the image may have members that were not requested: of the images that are not open to
+// everyone, only a private one certainly has none.
 func (s *ImageSnapshot) Unrequested() bool {
 	return s.Coverage == NotApplicable && !s.Open() && s.Record.Visibility != client.Private
 }
 
-// Misplaced reports whether the image has a visibility that it is not meant to have. Where nobody said which are, that is one that opens
-// it to everyone.
+// Misplaced reports whether the image has a visibility that is not expected. If the configuration does not say which
+// are, that is one that opens the image to everyone.
 func (s *ImageSnapshot) Misplaced() bool {
 	if len(s.Policy.Visibility) == 0 {
 		return s.Open()
@@ -121,22 +121,23 @@ func (s *ImageSnapshot) Misplaced() bool {
 	return s.Record != nil && s.Record.Visibility != "" && !slices.Contains(s.Policy.Visibility, s.Record.Visibility)
 }
 
-// MembersLimit is how many members the cloud allows an image, 0: not told.
+// MembersLimit returns how many members the cloud allows an image; 0: none is configured.
 func (s *Snapshot) MembersLimit(img *ImageSnapshot) int { return s.opts.membersLimit(img.Record) }
 
-// OwnerName is the name of the project that shares an image, as the label owner_name has it: empty where nobody named it.
+// OwnerName returns the value of the label owner_name for the project that shares an image, empty if the configuration
+// has no name for it.
 func (s *Snapshot) OwnerName(img *InboundImage) string {
 	return labelValue(s.opts.memberName(img.Record.Owner, img.Owner))
 }
 
-// JudgesOwners reports whether anybody said who may share images with the credential's projects.
+// JudgesOwners reports whether the configuration says who may share images with the credential's projects.
 func (s *Snapshot) JudgesOwners() bool { return s.opts.Inbound != nil && s.opts.Inbound.judged() }
 
 // Huawei reports whether the image API is Huawei Cloud's.
 func (s *Snapshot) Huawei() bool { return s.opts.API == client.IMS }
 
-// Why is why the image was not read, without its ID, so that it is the same for all images that fail alike; empty where it was
-// read.
+// Why returns why the image was not read, without its ID, so that the text is the same for all images that fail alike.
+// It is empty if the image was read.
 func (s *ImageSnapshot) Why() string {
 	if s.Err == nil {
 		return ""

@@ -8,14 +8,15 @@ import (
 )
 
 const (
-	// proofWindow is how far apart a proof's request and the one that it covers may have begun (E11).
+	// proofWindow is the longest time between the starts of a proof's request and of a request that the proof covers
+	// (E11).
 	proofWindow = 5 * time.Minute
 	// proofRenewal is the age at which the next run renews a proof that it depends on.
 	proofRenewal = 2 * time.Minute
 )
 
-// observation is when something was observed: when the request began, and in which run of the cloud. The zero value
-// is never.
+// observation is the time of something that was observed: when the request began, and in which run of the cloud. The
+// zero value means never.
 type observation struct {
 	at  time.Time
 	run uint64
@@ -24,10 +25,10 @@ type observation struct {
 // made reports whether there was an observation.
 func (o observation) made() bool { return o.run != 0 }
 
-// recent reports whether the observation need not be renewed yet.
+// recent reports whether there was an observation that needs no renewal yet.
 func (o observation) recent() bool { return o.made() && age(o.at) <= proofRenewal }
 
-// covers reports whether o counts for an answer to a request that was made at another time (E11).
+// covers reports whether o is valid for the response to a request that was sent at another time (E11).
 func (o observation) covers(other observation) bool {
 	return o.made() && (o.run == other.run || between(o.at, other.at) <= proofWindow)
 }
@@ -40,7 +41,8 @@ func (o observation) later(other observation) observation {
 	return o
 }
 
-// between is the time between two moments. The monotonic clock stands still while a machine sleeps.
+// between returns the time between two moments. The wall clock counts too, because the monotonic clock stops while a
+// machine sleeps.
 func between(a, b time.Time) time.Duration {
 	return max(a.Sub(b).Abs(), a.Round(0).Sub(b.Round(0)).Abs())
 }
@@ -54,36 +56,36 @@ const (
 	privateHasMembers                // before image API 2.5, and Huawei Cloud
 )
 
-// view has what was observed in the view of one project: of one credential at one endpoint. The latest observation of each
-// kind is kept.
+// view holds what was observed in the view of one project: of one credential at one endpoint. It has the latest
+// observation of each kind.
 type view struct {
 	project string
-	// access tells views of a project apart: another endpoint, role or user makes another view. Confirmed is whether Keystone, or the
-	// API itself for a signed request, named the project (E6).
+	// access distinguishes views of a project: another endpoint, role or user makes another view. Its Confirmed is
+	// whether Keystone, or the API itself for a signed request, named the project (E6).
 	access client.Access
 
-	ownRows    rowsSeen    // a row of a list of an image of the project was visible (E10)
-	othersRows rowsSeen    // the same of another project's image
+	ownRows    rowsSeen    // a row in the member list of an image of the project was visible (E10)
+	othersRows rowsSeen    // the same for images of other projects
 	foreignRow observation // a row that only an administrator gets (E9)
 
 	ownPrivate    observation // a private image of the project was read (E6)
 	othersPrivate observation // a private image of another project was read (E9)
-	otherOwner    string      // whose that was
-	thirdPrivate  observation // a private image of yet another project was read
-	thirdOwner    string      // whose that was
-	privateImage  string      // the ID of one of them
+	otherOwner    string      // the owner of that image
+	thirdPrivate  observation // a private image of a third project was read
+	thirdOwner    string      // the owner of that image
+	privateImage  string      // the ID of a private image that was read
 
-	images       observation     // some image was listed where everything that the view can see was asked for (E13)
-	surveyOwners map[string]bool // whose images those were, hidden ones left out; replaced, never changed
-	surveyShared bool            // whether others share one of them
+	images       observation     // a survey returned an image (E13)
+	surveyOwners map[string]bool // the owners of its images, without hidden ones; replaced, never changed
+	surveyShared bool            // whether another project shares one of them
 
-	refused   error       // what the last probe was answered that proved nothing
-	refusedAt observation // when
+	refused   error       // the last probe's error; nil: it had none
+	refusedAt observation // when that probe was sent
 	entered   uint64      // the run that first had the view
 
 	onlyShared     observation // 403 "Only shared images have members" (E12)
-	privateRefused observation // 403 without that text for the list of a private image
-	listAnswered   observation // the list of a shared image was answered with 200
+	privateRefused observation // 403 without that text for the list of a private image of the project
+	listAnswered   observation // 200 for the list of a shared image of the project
 	refusedBeside  observation // both in one run, before any private image was known to have members
 	privateListed  observation // 200 for the list of an image that was private before and after it
 }
@@ -92,12 +94,13 @@ func newView(a client.Access, run uint64) view {
 	return view{project: a.ProjectID, access: a, entered: run}
 }
 
-// is reports whether an answer was given to the view.
+// is reports whether a response that was given to a belongs to the view.
 func (v *view) is(a *client.Access) bool {
 	return v.access.UserID == a.UserID && v.access.SameView(*a)
 }
 
-// privates is what is known of the members of private images. An answer holds until another one contradicts it.
+// privates returns what is known about the members of private images. An observation holds until a later one
+// contradicts it.
 func (v *view) privates() privateMembers {
 	none := v.onlyShared.later(v.refusedBeside)
 	switch {
@@ -109,12 +112,12 @@ func (v *view) privates() privateMembers {
 	return privateHasMembers
 }
 
-// knowsProject reports whether the view is of the project that it says, as far as answers at a time tell (E6).
+// knowsProject reports whether it was proven at the time that the view is of its project (E6).
 func (v *view) knowsProject(at observation) bool {
 	return v.access.Confirmed || v.privates() == privateHasNone && v.ownPrivate.covers(at)
 }
 
-// administrator reports whether the view was an administrator's (E9).
+// administrator reports whether it was proven at the time that the view is an administrator's (E9).
 func (v *view) administrator(at observation) bool {
 	if v.knowsProject(at) {
 		return v.foreignRow.covers(at) || v.privates() == privateHasNone && v.othersPrivate.covers(at)
@@ -122,13 +125,13 @@ func (v *view) administrator(at observation) bool {
 	return v.privates() == privateHasNone && v.othersPrivate.covers(at) && v.thirdPrivate.covers(at) && v.thirdOwner != v.otherOwner
 }
 
-// administratorIn reports whether a run showed that the view is an administrator's.
+// administratorIn reports whether that run proved that the view is an administrator's.
 func (v *view) administratorIn(run uint64) bool {
 	return run != 0 && (v.foreignRow.run == run || v.privates() == privateHasNone && v.othersPrivate.run == run)
 }
 
-// seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10).
-// A probe that was refused later than that says that they are not any more, unless one was seen in the same run.
+// seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10). A probe that the
+// API forbade later ends that, unless rows were seen in the run of at.
 func (v *view) seesRows(own bool, at observation) bool {
 	rows := v.rows(own)
 	return rows.last.covers(at) && (rows.last.run == at.run || !rows.hidden.at.After(rows.last.at))
@@ -141,7 +144,8 @@ func (v *view) rows(own bool) *rowsSeen {
 	return &v.othersRows
 }
 
-// rowsSeen is when rows were visible last, and last in a run before that one, and when the API forbade the probe last.
+// rowsSeen is when rows were last visible, when they were last visible in a run before that one, and when the API last
+// forbade the probe.
 type rowsSeen struct{ last, previous, hidden observation }
 
 // note adds an observation.
@@ -157,13 +161,13 @@ func (r *rowsSeen) note(o observation) {
 	}
 }
 
-// between reports whether rows were visible after one observation and before another one.
+// between reports whether rows were visible after one observation and before another.
 func (r *rowsSeen) between(after, before observation) bool {
 	inside := func(o observation) bool { return o.made() && o.at.After(after.at) && !o.at.After(before.at) }
 	return inside(r.last) || inside(r.previous)
 }
 
-// noteRecord notes what an image's record shows.
+// noteRecord notes what an image's record shows about the view.
 func (v *view) noteRecord(img *client.Image, at observation) {
 	if img.Visibility != client.Private {
 		return
@@ -180,7 +184,7 @@ func (v *view) noteRecord(img *client.Image, at observation) {
 	}
 }
 
-// noteProbe notes that the absence of a row was visible in the list of an image of an owner.
+// noteProbe notes that a probe on an image of owner proved that rows are visible.
 func (v *view) noteProbe(owner string, at observation) {
 	switch owner {
 	case "":
@@ -191,7 +195,7 @@ func (v *view) noteProbe(owner string, at observation) {
 	}
 }
 
-// noteHidden notes that the API forbade the probe on an image of an owner, as it does where a policy hides rows.
+// noteHidden notes that the API forbade the probe on an image of owner, as it does where a policy hides rows.
 func (v *view) noteHidden(owner string, at observation) {
 	if owner != "" {
 		rows := v.rows(owner == v.project)
@@ -199,14 +203,15 @@ func (v *view) noteHidden(owner string, at observation) {
 	}
 }
 
-// noteRefusal notes that the list of a private image of the project was refused while the list of a shared one was answered (E12).
+// noteRefusal notes that the list of a private image of the project got a 403 while the list of a shared one got a 200
+// (E12).
 func (v *view) noteRefusal() {
 	if v.privateRefused.made() && v.privateRefused.run == v.listAnswered.run && !v.privateListed.made() {
 		v.refusedBeside = v.refusedBeside.later(v.privateRefused)
 	}
 }
 
-// noteLook notes what a look at all that the view can see brought.
+// noteSurvey notes the images that a survey returned.
 func (v *view) noteSurvey(images []client.Image, at observation) {
 	if v.images.later(at) != at {
 		return
@@ -222,8 +227,8 @@ func (v *view) noteSurvey(images []client.Image, at observation) {
 	}
 }
 
-// noteForeignRow notes a row that only an administrator gets: of an image that belonged to the same other project before and after
-// the list was read (E9).
+// noteForeignRow notes a row that only an administrator gets. before and after are the image's owners before and after
+// the list was read: they must be the same other project (E9).
 func (v *view) noteForeignRow(before, after string, at observation) {
 	if before == "" || before != after || before == v.project {
 		return
@@ -232,7 +237,7 @@ func (v *view) noteForeignRow(before, after string, at observation) {
 	v.othersRows.note(at)
 }
 
-// merge takes over the later observations, if both are of the same view.
+// merge takes over the later observations of o, if both are of the same view.
 func (v *view) merge(o *view) {
 	if !v.is(&o.access) {
 		return
