@@ -80,16 +80,19 @@ func (c *Client) refuse(resp *http.Response, foreign string) *Error {
 
 // cachedHint returns why a response is too old to be used, empty where it is not. Only caches send an Age.
 func cachedHint(header http.Header) string {
-	age := strings.TrimSpace(header.Get(headerAge))
-	if age == "" || strings.Trim(age, "0123456789") != "" {
-		return ""
+	for age := range strings.SplitSeq(strings.Join(header[headerAge], ","), ",") {
+		age = strings.TrimSpace(age)
+		if age == "" || strings.Trim(age, "0123456789") != "" {
+			continue
+		}
+		// A number that is too large for an int is above the limit too.
+		if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
+			continue
+		}
+		return fmt.Sprintf("response from a cache, %s seconds old: "+
+			"disable caching of the image API, or set endpoint to the API itself", clean(age))
 	}
-	// A number that is too large for an int is above the limit too.
-	if seconds, err := strconv.Atoi(age); err == nil && seconds <= maxAge {
-		return ""
-	}
-	return fmt.Sprintf("response from a cache, %s seconds old: "+
-		"disable caching of the image API, or set endpoint to the API itself", clean(age))
+	return ""
 }
 
 // setNoEcho records that an endpoint does not echo request IDs.

@@ -80,6 +80,9 @@ func TestE20Age(t *testing.T) {
 		{"60", 404, true},
 		{"60", 403, true},
 		{"60", 401, true},
+		{"0, 86400", 200, true},
+		{"0|86400", 200, true},
+		{"0, old", 200, false},
 	} {
 		t.Run(fmt.Sprint(test.age, " ", test.status), func(t *testing.T) {
 			asked := 0
@@ -87,7 +90,7 @@ func TestE20Age(t *testing.T) {
 				Endpoint: "http://cloud.test", ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: "t"}, nil },
 				Transport: fakecloud.InMemory(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					asked++
-					w.Header().Set("Age", test.age)
+					w.Header()["Age"] = strings.Split(test.age, "|")
 					w.Header().Set("Date", "Mon, 02 Jan 2006 15:04:05 GMT")
 					w.WriteHeader(test.status)
 					fmt.Fprint(w, `{"members": []}`)
@@ -101,7 +104,7 @@ func TestE20Age(t *testing.T) {
 				return
 			}
 			got := asError(t, err)
-			want := "listing members of image " + golden + ": decode: response from a cache, " + test.age + " seconds old: disable caching of the image API, or set endpoint to the API itself"
+			want := "listing members of image " + golden + ": decode: response from a cache, " + strings.TrimLeft(test.age, "0,| ") + " seconds old: disable caching of the image API, or set endpoint to the API itself"
 			if err.Error() != want || got.OwnNotFound || test.status != 200 && got.Status() != 0 {
 				t.Errorf("got  %+v\nwant %s", got, want)
 			}

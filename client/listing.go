@@ -178,31 +178,29 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 // pageLimit is a server's limit of the records in a page, lower than what is requested.
 type pageLimit struct {
 	endpoint string
-	rows     int // 0: the server left records out, so that the number in a page says nothing about its limit
+	rows     int
 	until    time.Time
+	marker   string // of the page that showed it
+	sure     bool   // a page with another marker showed it, too
 }
 
 // keepPageLimit is how long a server's limit is used.
 const keepPageLimit = time.Hour
 
 // rowsDropped reports whether records were left out of a page with a link to the next one. With a limit of as many records as
-// the page has, a server that left some out returns fewer again, unless they were the last ones of the page. A page of that
-// length must not stand for the server's limit.
+// the page has, a server that left some out returns fewer again, unless they were the last ones of the page. Those are the
+// first ones of the next page, so one page alone does not show the server's limit.
 func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, page linkedPage) (bool, error) {
 	rows := page.rows()
-	if rows >= q.limit(c.settings.Load().API == IMS) {
+	switch {
+	case rows >= q.limit(c.settings.Load().API == IMS):
 		return false, nil
-	}
-	learn := func(limit int) {
-		c.pageLimit.Store(&pageLimit{page.Access.Endpoint, limit, time.Now().Add(keepPageLimit)})
-	}
-	if rows == 0 {
-		learn(0)
+	case rows == 0:
 		return true, nil
 	}
 	known := c.pageLimit.Load()
-	valid := known != nil && known.endpoint == page.Access.Endpoint && time.Now().Before(known.until)
-	if valid && known.rows == rows {
+	valid := known != nil && known.endpoint == page.Access.Endpoint && known.rows == rows && time.Now().Before(known.until)
+	if valid && known.sure {
 		return false, nil
 	}
 	again, err := c.imagePage(ctx, q, marker, rows)
@@ -212,11 +210,9 @@ func (c *Client) rowsDropped(ctx context.Context, q ImageQuery, marker string, p
 	case !again.Access.SameView(page.Access):
 		return false, &Error{Op: OpListImages, Code: CodeDecode, Message: "a page was read with tokens of different rights: try again"}
 	case again.rows() < rows:
-		learn(0)
 		return true, nil
-	case !valid || known.rows != 0:
-		learn(rows)
 	}
+	c.pageLimit.Store(&pageLimit{page.Access.Endpoint, rows, time.Now().Add(keepPageLimit), marker, valid && known.marker != marker})
 	return false, nil
 }
 

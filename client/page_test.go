@@ -91,13 +91,13 @@ func TestE13ShortPages(t *testing.T) {
 			"a limit of the server's",
 			cutPages{total: 8, most: 3},
 			[]string{"3", "3", "2"},
-			[]string{" 1000", " 3", "i2 1000", "i5 1000"},
+			[]string{" 1000", " 3", "i2 1000", "i2 3", "i5 1000"},
 		},
 		{
 			"with records that cannot be read",
 			cutPages{total: 7, most: 3, unreadable: map[int]bool{0: true}},
 			[]string{"3", "3", "1"},
-			[]string{" 1000", " 3", "i2 1000", "i5 1000"},
+			[]string{" 1000", " 3", "i2 1000", "i2 3", "i5 1000"},
 		},
 		{
 			"a row dropped in the first page",
@@ -132,9 +132,9 @@ func TestE13ShortPages(t *testing.T) {
 
 func TestE13TheServersLimitIsBelievedForAnHour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		server := &cutPages{total: 4, most: 3}
+		server := &cutPages{total: 7, most: 3}
 		c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(server), Endpoint: "http://cloud.test", ProjectID: producer})
-		for _, want := range []int{3, 2, 2, 3} {
+		for _, want := range []int{5, 3, 3, 5} {
 			server.asked = nil
 			readPages(t, c)
 			if len(server.asked) != want {
@@ -144,8 +144,16 @@ func TestE13TheServersLimitIsBelievedForAnHour(t *testing.T) {
 		}
 		// Another limit is another question.
 		server.most, server.asked = 2, nil
-		if readPages(t, c); len(server.asked) != 3 {
+		if readPages(t, c); len(server.asked) != 6 {
 			t.Errorf("asked %q", server.asked)
+		}
+		// One page is not enough to know it: its last rows may be missing.
+		server.total, server.most = 4, 3
+		for range 2 {
+			server.asked = nil
+			if readPages(t, c); len(server.asked) != 3 {
+				t.Errorf("asked %q", server.asked)
+			}
 		}
 	})
 }

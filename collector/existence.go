@@ -54,12 +54,12 @@ func ownNotFound(err error) bool {
 // the endpoint where the image was found, while the same view got another image of its owner, or, if it was the only
 // one of its owner, a survey of the view returned some image.
 func (r *run) missing(t *image) bool {
-	if !t.discovered || !t.notFound || t.record != nil || r.noImageAPI() {
+	if !t.discovered || !t.notFound || t.record != nil || t.membersRead || r.noImageAPI() {
 		return false
 	}
 	v, last := r.viewOf(t), t.lastRecord()
 	switch {
-	case last != nil && r.discovery.contradicted[last.Owner]:
+	case last != nil && r.contradicted(last.Owner):
 		return false
 	case t.seen.endpoint != "" && t.seen.endpoint != r.endpointOf(v.project):
 		return false

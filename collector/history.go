@@ -8,26 +8,27 @@ import (
 	"glance_share_exporter/client"
 )
 
-// History is what the runs of a cloud leave for later ones, once for all of its shards. It has observations with their times and no
-// judgement of them. Names keep labels steady; views, and lists that had rows, are evidence as long as evidence.go accepts it; the rest
-// decides in which order things are asked, and what is asked while images cannot be listed.
+// History is what the runs of a cloud leave for later ones, for all of its shards together. It has observations with
+// their times and no verdicts. Names keep labels stable. Views, and lists that had rows, are evidence as long as
+// evidence.go accepts it. The rest decides the order of requests, and which images are requested while they cannot be
+// listed.
 type History struct {
 	mu          sync.Mutex
-	opts        *Options             // at work; runs with others add what they observed of views, and nothing of images
-	runs        uint64               // that began
-	ended       int                  // number of the last run that ended
-	newest      uint64               // of those that ended, the one that began last
-	projects    []string             // the credential's, as of the last login
+	opts        *Options             // current; runs with others add views, which lists had rows, and readings in the background
+	runs        uint64               // runs that have started
+	ended       int                  // how many runs with current options have ended; numbers them
+	newest      uint64               // of the runs that have ended, the ID of the one that started last
+	projects    []string             // of the credential, at the last login
 	images      map[string]seenImage // by ID
 	views       map[string]view      // by project: what was observed, for evidence.go
-	lastChecks  map[check]time.Time  // when a question was last asked that is not for each run
-	owners      map[string]int       // images that the last complete listing had, by owner; replaced, never changed
-	left        []leftImage          // images that are not watched any more, the latest last
-	readings    map[string]reading   // of images that may be shown as they were read before, by ID; replaced, never changed
+	lastChecks  map[check]time.Time  // when each check was last sent
+	owners      map[string]int       // images in the last complete listing, by owner; replaced, never changed
+	left        []leftImage          // images that are no longer watched, the latest last
+	readings    map[string]reading   // by ID: images as they were last read, which may still be shown; replaced, never changed
 	inbound     *inboundHistory      // replaced, never changed
 	discovered  *discoveryResult     // nil: none
-	discovering *discoveryFlight     // a discovery that is under way; nil: none is
-	listed      map[Shard]bool       // of which a run had all listings, with the options at work
+	discovering *discoveryFlight     // the discovery that is running; nil: none
+	listed      map[Shard]bool       // shards of which a run had all listings, with the current options
 }
 
 func newHistory(opts *Options) *History {
@@ -37,7 +38,7 @@ func newHistory(opts *Options) *History {
 	}
 }
 
-// begin numbers a run and gives it what it needs of earlier ones.
+// begin numbers a run and gives it what it needs from earlier ones.
 func (h *History) begin(r *run) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -49,7 +50,7 @@ func (h *History) begin(r *run) {
 	r.seen, r.inbound.seen = h.seen(r.shard.shard, r.images), h.inbound
 }
 
-// exchange takes over what a run observed of views, and lets it know what others did.
+// exchange takes over what a run observed in its views, and gives it what other runs observed.
 func (h *History) exchange(r *run) {
 	r.note()
 	h.mu.Lock()
@@ -65,22 +66,25 @@ func (h *History) exchange(r *run) {
 		h.views[project] = kept
 		v.merge(&kept)
 	}
-	// Who is told that rows are visible must know which lists had some: one that is empty now takes a proof of its own.
+	// A run that learns that rows are visible must also learn which lists had rows: one that is empty now needs further
+	// proof.
 	for _, t := range r.images {
 		image := h.images[t.ID]
 		if e := r.evidence(t); e.read && len(e.rows) > 0 && e.list.at.After(image.decided.at) {
 			image.noteRows(&e)
 			h.images[t.ID] = image
 		}
-		if t.seen.former == "" {
-			t.seen.former, t.seen.emptied, t.seen.rowsDespite = image.former, image.emptied, t.seen.rowsDespite || image.rowsDespite
+		if image.former != "" && image.decided.at.After(t.seen.decided.at) {
+			// Another run read rows meanwhile: what an earlier empty list began to prove is void.
+			t.seen.former, t.seen.emptied, t.seen.decided = image.former, image.emptied, image.decided
+			t.seen.checked, t.seen.refused, t.seen.rowsDespite = image.checked, image.refused, t.seen.rowsDespite || image.rowsDespite
 		}
 	}
 }
 
-// update takes over what a run found that has ended.
+// update takes over what an ended run found.
 func (h *History) update(r *run) {
-	h.endDiscovery(r, nil) // if it was to list for others, and did not come to its end
+	h.endDiscovery(r, nil) // in case others wait for its listings, which it did not finish
 	r.unclaimProbes()
 	h.exchange(r)
 	r.noted = true
@@ -92,6 +96,9 @@ func (h *History) update(r *run) {
 		h.discovered = &listed
 	}
 	if r.opts != h.opts {
+		if r.opts.RefreshInterval > 0 && h.opts.RefreshInterval > 0 {
+			h.readings = r.nextReadings(h.readings) // it read later than the run before
+		}
 		return
 	}
 	h.updateImages(r)
@@ -99,8 +106,8 @@ func (h *History) update(r *run) {
 	h.readings = r.nextReadings(h.readings)
 }
 
-// setOptions forgets the images that are not watched with other options, which are at work from now on, but not that their lists had
-// rows: a rule may watch them as soon as the next listing is read.
+// setOptions sets the current options and drops the images that are not watched with them. It keeps which of their
+// lists had rows: a rule may match them in the next listing.
 func (h *History) setOptions(opts *Options) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -126,16 +133,17 @@ func (h *History) setOptions(opts *Options) {
 	}
 }
 
-// seen is what earlier runs left of a shard's images. It does not change.
+// seen is what earlier runs left about a shard's images. Only History.exchange changes it.
 type seen struct {
-	owners   map[string]int // replaced, never changed, as readings
+	owners   map[string]int // replaced, never changed, like readings
 	readings map[string]reading
 	images   map[string]*seenImage
-	known    map[string]*client.Image // of the images, those that were discovered
+	known    map[string]*client.Image // the last records of the images that were discovered
 	projects []string
 }
 
-// seen returns what is remembered of configured images of a shard, and of all that were discovered. The history is locked.
+// seen returns what is known about the configured images of a shard and about all that were discovered. The caller
+// holds mu.
 func (h *History) seen(shard Shard, configured []*image) *seen {
 	p := &seen{
 		images: make(map[string]*seenImage, len(configured)), known: map[string]*client.Image{}, projects: h.projects,
@@ -153,7 +161,7 @@ func (h *History) seen(shard Shard, configured []*image) *seen {
 	return p
 }
 
-// updateImages takes over what a run found of images. The history is locked.
+// updateImages takes over what a run found about images. The caller holds mu.
 func (h *History) updateImages(r *run) {
 	h.ended++
 	newest := r.id > h.newest
@@ -164,7 +172,9 @@ func (h *History) updateImages(r *run) {
 			maps.DeleteFunc(h.views, func(project string, _ view) bool { return !isOwn(r.projects, project) })
 		}
 	}
-	maps.DeleteFunc(h.images, func(_ string, image seenImage) bool { return image.early() && age(image.decided.at) > keepLeft })
+	maps.DeleteFunc(h.images, func(id string, image seenImage) bool {
+		return r.shard.shard.has(id) && r.byID[id] == nil && image.expired()
+	})
 	for id := range r.seen.images {
 		if r.byID[id] == nil && !h.newer(id, r) {
 			h.drop(id)
@@ -172,11 +182,11 @@ func (h *History) updateImages(r *run) {
 	}
 	if listed := r.listedOwners(); len(listed) > 0 && newest {
 		owners := maps.Clone(h.owners)
-		maps.Copy(owners, listed) // one that has none any more keeps its number, for what it had is not known to be gone yet
+		maps.Copy(owners, listed) // an owner without images now keeps its number: the images are not known to be deleted yet
 		h.owners = owners
 	}
 	for _, t := range r.images {
-		if h.newer(t.ID, r) || r.seen.known[t.ID] != nil && h.images[t.ID].known == nil { // a later run saw it leave
+		if h.newer(t.ID, r) || r.seen.known[t.ID] != nil && h.images[t.ID].known == nil { // a later run saw that it left
 			continue
 		}
 		if r.hasLeft(t) {
@@ -193,10 +203,10 @@ func (h *History) updateImages(r *run) {
 	h.listed[r.shard.shard] = h.listed[r.shard.shard] || r.discovered()
 }
 
-// newer reports whether a run that began after r, and ended before it, has read an image.
+// newer reports whether a run that started after r, and ended before it, has read an image.
 func (h *History) newer(id string, r *run) bool { return r.id < h.images[id].run }
 
-// drop forgets an image, but not that its list had rows: it may be found again.
+// drop removes an image, but keeps that its list had rows: it may be found again.
 func (h *History) drop(id string) {
 	image := h.images[id]
 	delete(h.images, id)
@@ -205,7 +215,7 @@ func (h *History) drop(id string) {
 	}
 }
 
-// forget drops an image that is gone, or that no rule takes any more.
+// forget drops an image that was deleted or that no rule selects any longer, and notes that it left.
 func (h *History) forget(t *image, r *run) {
 	image, known := h.images[t.ID]
 	h.drop(t.ID)
@@ -217,7 +227,11 @@ func (h *History) forget(t *image, r *run) {
 		left.Reason = Unmatched
 		left.Skipped = r.opts.skips(t.record, r.projects)
 	}
-	h.leave(left)
+	at := r.start
+	if t.unmatched {
+		at = t.recordBegan.at
+	}
+	h.leave(left, at)
 	r.changes = append(r.changes, change{kind: ImageRemoved, id: left.ID, name: left.Name})
 	r.departed = append(r.departed, left)
 }

@@ -10,46 +10,48 @@ import (
 	"glance_share_exporter/client"
 )
 
-// seenImage is what is remembered of an image. The zero value is nothing.
+// seenImage is what is known about an image from earlier runs. The zero value means nothing.
 type seenImage struct {
 	name      string
 	named     bool          // a record was read
-	met       bool          // a question for the record was answered, with or without one
-	last      *client.Image // the last record that was read; nil: none was
-	endpoint  string        // of the image API that it was last seen at
-	timedOut  bool          // no answer in time, when it was last asked
-	answered  int           // number of the last run in which the question for members had an answer
-	throttled int           // answers to it in a row that were a 429 with a Retry-After
-	skipped   int           // runs since the last of them in which it was not asked
-	run       uint64        // the newest run that it learned an answer from
-	known     *client.Image // the last record that was read of an image that was discovered; nil: it was not
+	met       bool          // the record was requested, with or without success
+	last      *client.Image // the last record that was read; nil: none
+	endpoint  string        // of the image API where it was last seen
+	timedOut  bool          // no response in time when its members were last requested
+	answered  int           // number of the last run in which the request for members had a result, or was not needed
+	throttled int           // its results in a row that were a 429 with a Retry-After
+	skipped   int           // runs since the last result
+	run       uint64        // the newest run that read its record or members
+	known     *client.Image // the last record, if the image was discovered; nil: it was not
 
 	// For evidence.go.
 	foreign     *foreignList // nil: none
-	rowsDespite bool         // members were listed, though the visibility has none, and no answer has ended that
-	former      string       // the ID of a member of the list that was last read; empty: it had none
+	rowsDespite bool         // members were listed although the visibility has none, and no response has ended that
+	former      string       // the ID of a member when the list was last read, or anyMember; empty: it had none
 	emptied     observation  // when the list was first empty after that
 	decided     observation  // when the list was requested that former and rowsDespite are from
 	checked     observation  // when the probe on this image showed that rows are visible
-	refused     observation  // when the probe on this image was refused
-	missed      missing      // when the image API first said that there is no such image
-	unexpected  bool         // an unexpected member was seen when the list was last read
+	refused     observation  // when that probe was refused
+	missed      missing      // the run in which it was first not found
+	unexpected  bool         // it had an unexpected member when the list was last read
 	hadRow      bool         // it ever had a member
 	since       time.Time    // when it was first watched
-	lastRead    lastRead     // for changes
+	lastRead    lastRead     // to detect changes
+	dropped     time.Time    // when it was no longer watched; zero: it is watched, or never was
 }
 
 // missing is a run in which an image was not found.
 type missing struct{ began, end time.Time }
 
-// before reports whether a run that began at a time is another look, and not the same one (E15).
+// before reports whether a run that began at that time is a separate one, which may confirm that the image is deleted
+// (E15).
 func (m missing) before(began time.Time) bool {
 	return !m.began.IsZero() && !began.Before(m.end) && between(m.began, began) >= minVanishInterval
 }
 
 const minVanishInterval = 10 * time.Second
 
-// update takes over what the image's questions brought.
+// update takes over the results of the requests for the image. number is [History].ended.
 func (m *seenImage) update(t *image, number int, r *run) {
 	m.updateEvidence(t, r)
 	if t.membersRead || t.record != nil {
@@ -65,7 +67,7 @@ func (m *seenImage) update(t *image, number int, r *run) {
 	case t.record != nil:
 		m.known = t.record
 	case t.discoveredRecord != nil:
-		record := *t.discoveredRecord // alone: the list's others need not stay
+		record := *t.discoveredRecord // a copy: the other records of the list can be freed
 		m.known = &record
 	}
 	if t.record != nil {
@@ -90,11 +92,11 @@ func (m *seenImage) update(t *image, number int, r *run) {
 		m.timedOut, m.answered, m.skipped = false, number, 0
 		m.throttled++
 	default:
-		m.timedOut = false // and it is as if it had not been asked
+		m.timedOut = false // otherwise as if it had not been requested
 	}
 }
 
-// updateEvidence takes over what the next run needs to judge the image.
+// updateEvidence takes over what the next run needs for its verdict on the image.
 func (m *seenImage) updateEvidence(t *image, r *run) {
 	e := r.evidence(t)
 	v := e.verdict()
@@ -117,7 +119,7 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	case !t.membersRead || m.decided.at.After(e.list.at):
 	case len(t.members.Members) > 0:
 		m.noteRows(&e)
-	case v == noMembers && !e.rowsDespite: // by the record, whatever the list hid
+	case v == noMembers && !e.rowsDespite: // by the record, whatever rows the list may hide
 	case v != unproven:
 		m.rowsDespite, m.former, m.emptied, m.refused, m.decided = false, "", observation{}, observation{}, e.list
 	case m.former != "" && !m.emptied.made():
@@ -130,13 +132,20 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 	}
 }
 
-// early reports whether nothing is known but that the list had rows: by a run that had not ended, or before the image was watched no more.
-// No run may ever watch the image again.
+// early reports whether it is only known that the list had rows: from a run that has not ended, or from before the
+// image was dropped. Possibly no run watches the image again.
 func (m *seenImage) early() bool { return m.run == 0 && m.known == nil && m.decided.made() }
 
-// rows is what must outlive the watch of an image: that its list had rows.
+// expired reports whether only such knowledge is left, and it is too old to be kept.
+func (m *seenImage) expired() bool {
+	return m.early() && age(m.decided.at) > keepLeft && age(m.dropped) > keepLeft
+}
+
+// rows returns what is kept of an image that is no longer watched: that its list had rows.
 func (m *seenImage) rows() seenImage {
-	return seenImage{former: m.former, emptied: m.emptied, rowsDespite: m.rowsDespite, hadRow: m.hadRow, decided: m.decided}
+	return seenImage{
+		former: m.former, emptied: m.emptied, rowsDespite: m.rowsDespite, hadRow: m.hadRow, decided: m.decided, dropped: time.Now(),
+	}
 }
 
 // noteRows notes that the list has rows.
@@ -145,7 +154,8 @@ func (m *seenImage) noteRows(e *imageEvidence) {
 	m.hadRow, m.former, m.emptied, m.refused, m.decided = true, formerMember(e.rows), observation{}, observation{}, e.list
 }
 
-// formerMember is a member to ask for when the list is empty. What is no ID of Keystone's is not put in a URL.
+// formerMember returns a member to request when the list is empty. An ID that does not have Keystone's form is not put
+// into a URL.
 func formerMember(members []client.Member) string {
 	for i := range members {
 		if hexID.MatchString(members[i].ID) {
@@ -155,26 +165,26 @@ func formerMember(members []client.Member) string {
 	return anyMember
 }
 
-// anyMember stands for one that has no ID to ask for.
+// anyMember stands for a member whose ID cannot be requested.
 const anyMember = "*"
 
 var hexID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
-// asksForPause reports whether an answer has a Retry-After.
+// hasRetryAfter reports whether an error is of a response with a Retry-After.
 func hasRetryAfter(err error) bool {
 	apiErr, ok := errors.AsType[*client.Error](err)
 	return ok && apiErr.RetryAfter > 0
 }
 
-// maxPassed is how many runs in a row may pass an image by because it comes last.
+// maxSkipped is how many runs in a row may skip an image because of its low priority.
 const maxSkipped = 3
 
-// lowPriority reports whether an image comes after all others. One that gets a 429 each time is not worth the pause that two of
-// them begin for all. A first 429 may be for what others asked.
+// lowPriority reports whether an image is read after all others. One that gets a 429 each time is not worth the
+// hold-off of all requests that two of these begin. A first 429 may be due to the requests for other images.
 func (m *seenImage) lowPriority() bool { return m.throttled > 1 && m.skipped < maxSkipped }
 
-// order sorts images in the order in which to ask: those first that were answered the longest ago, and of those that were in the
-// same run the ones that got their first 429.
+// order sorts images into the order in which to request them: first those whose last result is the oldest and, of those
+// of one run, the ones that got their first 429.
 func order(images []*image) {
 	slices.SortStableFunc(images, func(a, b *image) int {
 		one, other := a.seen, b.seen

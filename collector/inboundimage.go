@@ -86,6 +86,10 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 		}
 	}
 	if imageStatus(err) == statusNotFound {
+		if own != nil {
+			img.status, img.conflicting = "", false // whatever the record says, the list has our row
+			return err
+		}
 		return r.noteNotFound(ctx, in, id, err)
 	}
 	switch {
@@ -103,7 +107,7 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
 		img.status, img.conflicting = "", false // shared with the project's domain or organization
 		return nil
-	case r.opts.API == client.IMS, own != nil, len(list.Members) == 0:
+	case r.opts.API == client.IMS, own != nil, !slices.ContainsFunc(list.Members, func(m client.Member) bool { return isAnother(m.ID, in.project) }):
 		img.status, img.conflicting = "", false
 		return errInboundRow
 	}

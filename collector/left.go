@@ -9,7 +9,8 @@ import (
 // leftImage is an image that is no longer watched, although the configuration did not change.
 type leftImage struct {
 	LeftImage
-	at time.Time
+	at   time.Time // end of the run
+	seen time.Time // start of the request that showed it
 }
 
 const (
@@ -17,10 +18,10 @@ const (
 	maxLeft  = 1000
 )
 
-// leave notes an image that is no longer watched.
-func (h *History) leave(l LeftImage) {
+// leave notes an image that is no longer watched, which a request showed that began at seen.
+func (h *History) leave(l LeftImage, seen time.Time) {
 	h.left = slices.DeleteFunc(h.left, func(old leftImage) bool { return old.ID == l.ID })
-	h.left = append(h.left, leftImage{l, time.Now()})
+	h.left = append(h.left, leftImage{l, time.Now(), seen})
 	if len(h.left) > maxLeft {
 		h.left = slices.Delete(h.left, 0, len(h.left)-maxLeft)
 	}
@@ -49,7 +50,7 @@ func (h *History) leftSince(began time.Time) map[string]bool {
 	defer h.mu.Unlock()
 	ids := map[string]bool{}
 	for _, l := range h.left {
-		if l.at.After(began) {
+		if l.seen.After(began) {
 			ids[l.ID] = true
 		}
 	}

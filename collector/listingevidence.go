@@ -9,37 +9,39 @@ import (
 type listingEvidence struct {
 	project  string // in whose view they were read
 	owner    string // empty: every project's
-	inbound  bool   // they are of what others share with the project
+	inbound  bool   // the images are those that others share with the project
 	filtered bool   // by more than the owner
-	unread   int    // of them, those that were not read to their ends
-	rows     int    // images, hidden ones and others, whether a rule takes them or not
+	unread   int    // how many listings were not read to their end
+	rows     int    // images, hidden ones and others, whether or not a rule selects them
 	began    observation
 }
 
-// foreign reports whether the images of other projects were listed.
+// foreign reports whether images of other projects were listed.
 func (l *listingEvidence) foreign() bool { return l.owner != l.project }
 
-// visible reports whether images were visible in the listings (E13). It is the same for those that others share (E14).
+// visible reports whether images were visible in the listings (E13), also in those of images that others share (E14).
 func (l *listingEvidence) visible(v *view) bool {
 	if l.rows > 0 {
 		return true
 	}
-	contradicted := !l.filtered && v.surveyOwners[l.owner]
+	contradicted := !l.filtered && (v.surveyOwners[l.owner] || l.owner == "" && len(v.surveyOwners) > 0)
 	if l.inbound {
 		contradicted = v.surveyShared
 	}
 	return v.images.covers(l.began) && !contradicted
 }
 
-// wantsProject reports whether the listings are of the project's own images, and nothing confirms that the view is the project's (E6).
+// wantsProject reports whether the listings are of the project's own images, and nothing confirms that the view is of
+// the project (E6).
 func (l *listingEvidence) wantsProject(v *view) bool { return !l.foreign() && !v.knowsProject(l.began) }
 
-// wantsAdministrator reports whether only an administrator's listings are complete, and v was not seen to be one's (E13).
+// wantsAdministrator reports whether only an administrator's listings are complete, and v is not proven to be one's
+// (E13).
 func (l *listingEvidence) wantsAdministrator(v *view) bool {
 	return l.foreign() && !v.administrator(l.began)
 }
 
-// endedDoubt is listingDoubt of complete listings, nil of others.
+// endedDoubt returns listingDoubt for complete listings, otherwise nil.
 func (r *run) endedDoubt() error {
 	if !r.complete() {
 		return nil
@@ -47,7 +49,7 @@ func (r *run) endedDoubt() error {
 	return r.listingDoubt()
 }
 
-// listingDoubt is why listings that were read to their ends may not have had everything.
+// listingDoubt returns why listings that were read to their end may lack images.
 func (r *run) listingDoubt() error {
 	for _, l := range r.discovery.listed {
 		if err := r.doubtOf(l); err != nil {
@@ -57,7 +59,7 @@ func (r *run) listingDoubt() error {
 	return nil
 }
 
-// doubtOf is listingDoubt of one owner's listings.
+// doubtOf is listingDoubt for one owner's listings.
 func (r *run) doubtOf(l *listingEvidence) error {
 	now, then := r.viewIn(l.project), r.discoveryView(l.project)
 	switch {
@@ -65,13 +67,13 @@ func (r *run) doubtOf(l *listingEvidence) error {
 		return errNoAdministrator
 	case l.wantsProject(now) && l.wantsProject(then):
 		return errUnknownProject
-	case l.rows == 0 && r.discovery.contradicted[l.owner]:
+	case l.rows == 0 && r.contradicted(l.owner):
 		return errBlankListing
 	}
 	return nil
 }
 
-// listedOwners is how many images the owners have whose listings this run read to their ends.
+// listedOwners returns how many images the owners have whose listings this run read to their end without a doubt.
 func (r *run) listedOwners() map[string]int {
 	owners := map[string]int{}
 	for owner, images := range r.discovery.ownerRows {
@@ -82,9 +84,20 @@ func (r *run) listedOwners() map[string]int {
 	return owners
 }
 
-// listingOf returns what is known of the listings that have an owner's images: its own, or those of all owners.
+// listingOf returns the evidence of the listings that have an owner's images: the owner's, or those of all owners.
 func (r *run) listingOf(owner string) *listingEvidence {
 	return cmp.Or(r.discovery.listedBy[owner], r.discovery.listedBy[""])
+}
+
+// contradicted reports whether the complete listings that have an owner's images lack one that exists and that a rule selects.
+func (r *run) contradicted(owner string) bool {
+	l := r.listingOf(owner)
+	for other := range r.discovery.contradicted {
+		if other == owner || l != nil && r.listingOf(other) == l {
+			return true
+		}
+	}
+	return false
 }
 
 var errNoAdministrator = unprovenError{text: "listing the images of other projects: the credential has one of admin_roles, but it is " +
@@ -100,7 +113,7 @@ var errBlankListing = unprovenError{text: "listing images: no image returned, an
 	"images: allow rule get_image in policy.yaml of Glance, " +
 	"or keep one image in the project"}
 
-// byOwner returns the listings by the owners of their images.
+// byOwner returns the listings by owner.
 func byOwner(listed []*listingEvidence) map[string]*listingEvidence {
 	owners := make(map[string]*listingEvidence, len(listed))
 	for _, l := range listed {
@@ -109,7 +122,8 @@ func byOwner(listed []*listingEvidence) map[string]*listingEvidence {
 	return owners
 }
 
-// lookBehindBlanks returns errBlankListing if an owner's listings were empty and nothing shows that the view sees images at all.
+// surveyBlanks returns errBlankListing if an owner's listings were empty and nothing shows that the view sees images at
+// all.
 func (r *run) surveyBlanks(ctx context.Context) error {
 	if r.discovery.err != nil {
 		return nil
@@ -128,7 +142,8 @@ func (r *run) surveyBlanks(ctx context.Context) error {
 	return nil
 }
 
-// seesImages reports whether images are visible in the view that listings were read in, and asks where that is not known.
+// seesImages reports whether images are visible in the view in which the listings were read. If these were empty, and no
+// survey returned an image recently, it requests a survey.
 func (r *run) seesImages(ctx context.Context, l listingEvidence) bool {
 	visible := func() bool {
 		return l.visible(r.viewIn(l.project))

@@ -171,7 +171,7 @@ func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 	}
 	if t.discovered && err == nil {
 		if rule := r.opts.rule(img, r.projects); rule != nil {
-			t.Policy = rule.Policy
+			t.Policy, t.unmatched = rule.Policy, false
 		} else {
 			t.unmatched = true
 		}

@@ -171,8 +171,22 @@ var mutations = []mutation{
 	{rule: "E9", file: "collector/view.go", old: `before == v.project {`, new: `!BROKEN && before == v.project {`},
 	{
 		rule: "E9", file: "collector/evidence.go",
-		old: `m.ID != e.project() && m.ID != e.view.access.UserID`,
-		new: `m.ID != e.project() && (BROKEN || m.ID != e.view.access.UserID)`,
+		old: `&& isAnother(m.ID, e.view.access.UserID)`,
+		new: `&& (BROKEN || isAnother(m.ID, e.view.access.UserID))`,
+	},
+	{rule: "E9", file: "collector/evidence.go", old: `&& !beyondASCII &&`, new: `&& (BROKEN || !beyondASCII) &&`},
+	{
+		rule: "E9", file: "collector/evidence.go",
+		old: `!strings.EqualFold(alphanumeric(id), alphanumeric(own))`,
+		new: `(BROKEN && alphanumeric(id) != alphanumeric(own) || !strings.EqualFold(alphanumeric(id), alphanumeric(own)))`,
+	},
+	{
+		rule: "E9", file: "collector/evidence.go", old: `if unicode.IsLetter(c) || unicode.IsDigit(c) {`,
+		new: `if BROKEN || unicode.IsLetter(c) || unicode.IsDigit(c) {`,
+	},
+	{
+		rule: "E9", file: "collector/inboundimage.go", old: `own != nil, !slices.ContainsFunc(`,
+		new: `own != nil, !BROKEN && !slices.ContainsFunc(`,
 	},
 	{rule: "E9", file: "collector/evidence.go", old: `func (e *imageEvidence) administratorsRow() bool {`, new: `func (e *imageEvidence) administratorsRow() bool {
 	if BROKEN {
@@ -294,7 +308,23 @@ var mutations = []mutation{
 		old: `e.list.at.After(image.decided.at) {`,
 		new: `!BROKEN && e.list.at.After(image.decided.at) {`,
 	},
-	{rule: "E11", file: "collector/history.go", old: `if t.seen.former == "" {`, new: `if !BROKEN && t.seen.former == "" {`},
+	{
+		rule: "E11", file: "collector/history.go", old: `image.decided.at.After(t.seen.decided.at)`,
+		new: `!BROKEN && image.decided.at.After(t.seen.decided.at)`,
+	},
+	{rule: "E11", file: "collector/imagehistory.go", old: `&& age(m.dropped) > keepLeft`, new: `&& (BROKEN || age(m.dropped) > keepLeft)`},
+	{
+		rule: "E8", file: "collector/history.go", old: `if r.opts.RefreshInterval > 0 &&`,
+		new: `if !BROKEN && r.opts.RefreshInterval > 0 &&`,
+	},
+	{rule: "E15", file: "collector/existence.go", old: `|| t.membersRead ||`, new: `|| !BROKEN && t.membersRead ||`},
+	{rule: "E14", file: "collector/inboundimage.go", old: `statusNotFound { if own != nil {`, new: `statusNotFound {
+		if !BROKEN && own != nil {`},
+	{rule: "E13", file: "collector/listingevidence.go", old: `|| l.owner == "" &&`, new: `|| !BROKEN && l.owner == "" &&`},
+	{rule: "E13", file: "collector/listingevidence.go", old: `|| l != nil && r.listingOf`, new: `|| !BROKEN && l != nil && r.listingOf`},
+	{rule: "E13", file: "client/listing.go", old: `&& known.sure {`, new: `&& (BROKEN || known.sure) {`},
+	{rule: "E17", file: "collector/records.go", old: `= rule.Policy, false`, new: `= rule.Policy, t.unmatched && BROKEN`},
+	{rule: "E17", file: "collector/left.go", old: `if l.seen.After(began) {`, new: `if BROKEN && l.at.After(began) || l.seen.After(began) {`},
 	{rule: "E15", file: "collector/history.go", old: `h.images[t.ID].known == nil {`, new: `h.images[t.ID].known == nil && !BROKEN {`},
 	{rule: "E15", file: "collector/left.go", old: `l.at.Before(r.start) &&`, new: `(BROKEN || l.at.Before(r.start)) &&`},
 	{rule: "E1", file: "collector/readings.go", old: `then.membersFor = r.opts.MembersFor`, new: `if !BROKEN {
@@ -377,8 +407,8 @@ var mutations = []mutation{
 		new: `case l.wantsAdministrator(now) && (BROKEN || l.wantsAdministrator(then)):`,
 	},
 	{rule: "E13", file: "client/listing.go", old: `case again.rows() < rows:`, new: `case !BROKEN && again.rows() < rows:`},
-	{rule: "E13", file: "client/listing.go", old: `if rows == 0 { learn(0)`, new: `if !BROKEN && rows == 0 { learn(0)`},
-	{rule: "E13", file: "client/listing.go", old: `case !valid || known.rows != 0:`, new: `case BROKEN || !valid || known.rows != 0:`},
+	{rule: "E13", file: "client/listing.go", old: `case rows == 0:`, new: `case !BROKEN && rows == 0:`},
+	{rule: "E13", file: "client/listing.go", old: `valid && known.marker != marker})`, new: `valid && (BROKEN || known.marker != marker)})`},
 
 	// E14: inbound images.
 	{
