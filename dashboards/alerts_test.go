@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 )
 
@@ -124,5 +125,30 @@ func TestAlerts(t *testing.T) {
 				t.Errorf("%s waits for %s", r.Alert, r.For)
 			}
 		}
+	}
+}
+
+// The panel of firing alerts has those about access, by their names.
+func TestDashboardAlerts(t *testing.T) {
+	text, err := os.ReadFile(dashboardFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	expr, err := parser.NewParser(parser.Options{}).ParseExpr(queryOf(t, read(t, text), 26, "A"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shown []string
+	for _, m := range selectors(expr)[0].LabelMatchers {
+		if m.Name == "alertname" {
+			shown = slices.DeleteFunc(slices.Clone(alerts), func(name string) bool { return !m.Matches(name) })
+		}
+	}
+	want := []string{
+		"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
+		"GlanceImageVanishedUnexpected", "GlanceInboundUnknownOwner",
+	}
+	if diff := cmp.Diff(want, shown); diff != "" {
+		t.Errorf("alerts in the panel (-want +got):\n%s", diff)
 	}
 }

@@ -74,7 +74,10 @@ type fieldDefaults struct {
 	Unit, NoValue string
 	Mappings      []mapping
 	Thresholds    struct{ Steps []struct{ Color string } }
-	Custom        struct{ SpanNulls any }
+	Custom        struct {
+		SpanNulls   any
+		FillOpacity int
+	}
 }
 
 type mapping struct {
@@ -159,6 +162,9 @@ func lint(d *dashboard, k known) (problems []string) {
 		for _, problem := range lintPanel(p) {
 			bad("%s: %s", p.Title, problem)
 		}
+		for _, problem := range lintIgnored(p, d.Templating.List) {
+			bad("%s: %s", p.Title, problem)
+		}
 		for _, tg := range p.Targets {
 			if tg.Datasource != theDataSource {
 				bad("%s %s: data source %v", p.Title, tg.RefID, tg.Datasource)
@@ -229,12 +235,15 @@ func lintPanel(p *panel) (problems []string) {
 	if p.Type == "stat" && !slices.ContainsFunc(f.Mappings, nullIsNeutral) {
 		bad("no mapping of null to a neutral colour")
 	}
-	// On a window of 900 pixels, with some 8 for a letter of the title and 48 for the frame and the mark of the description.
-	if p.Type == "stat" && 900*p.GridPos.W/24 < 8*len(p.Title)+48 {
+	// On a window of 900 pixels, of which 85 are for the frame and the mark of the description.
+	if p.Type == "stat" && 900*p.GridPos.W/24 < titleWidth(p.Title)+85 {
 		bad("its title does not fit")
 	}
 	if p.Type == "state-timeline" && p.Options.ShowValue != "auto" {
 		bad("shows states by their colours alone")
+	}
+	if p.Type == "state-timeline" && (f.Custom.FillOpacity != 100 || !readable(f.Mappings)) {
+		bad("has text on a colour that is not readable")
 	}
 	if (p.Type == "timeseries" || p.Type == "state-timeline") && f.Custom.SpanNulls != false {
 		bad("connects what is before and after a gap")
@@ -249,7 +258,54 @@ func lintPanel(p *panel) (problems []string) {
 			if prop.ID == "mappings" && (json.Unmarshal(prop.Value, &maps) != nil || !slices.ContainsFunc(maps, nullIsNotGood)) {
 				bad("%s: no mapping of null to another colour than blue", o.Matcher.Options)
 			}
+			if (prop.ID == "mappings" || prop.ID == "thresholds") && !readable(prop.Value) {
+				bad("%s: has text on a colour that is not readable", o.Matcher.Options)
+			}
 		}
+	}
+	return problems
+}
+
+// readableColors are those on which the text colour that Grafana selects has a contrast of 4.5 or more, in the light and the dark
+// theme. Grafana writes white on orange with 2.0, and on the other colours without "dark" with 2.9 to 4.5.
+var readableColors = []string{"transparent", "text", "yellow", "super-light-orange", "dark-red", "dark-blue", "dark-purple"}
+
+// readable looks at all colours in mappings or thresholds.
+func readable(value any) bool {
+	text, err := json.Marshal(value)
+	colors := regexp.MustCompile(`"color":"([^"]*)"`).FindAllStringSubmatch(string(text), -1)
+	return err == nil && !slices.ContainsFunc(colors, func(m []string) bool { return !slices.Contains(readableColors, m[1]) })
+}
+
+// titleWidth is how many pixels a title has, or a few more.
+func titleWidth(title string) (pixels int) {
+	for _, letter := range title {
+		switch {
+		case strings.ContainsRune("mwMW", letter):
+			pixels += 12
+		case strings.ContainsRune("fijlrtI ", letter):
+			pixels += 5
+		default:
+			pixels += 8
+		}
+	}
+	return pixels
+}
+
+// lintIgnored compares the variables that no query of a panel has with those that its description says it ignores.
+func lintIgnored(p *panel, variables []variable) (problems []string) {
+	var ignored []string
+	for _, v := range variables {
+		if v.Type == "query" && !slices.ContainsFunc(p.Targets, func(tg target) bool { return strings.Contains(tg.Expr, `"$`+v.Name+`"`) }) {
+			ignored = append(ignored, v.Label)
+		}
+	}
+	var said []string
+	if m := regexp.MustCompile(`Ignores the variables? (.+)\.$`).FindStringSubmatch(p.Description); m != nil {
+		said = strings.Split(strings.ReplaceAll(m[1], " and ", ", "), ", ")
+	}
+	if !slices.Equal(ignored, said) {
+		problems = append(problems, fmt.Sprintf("ignores the variables %q, and says %q", ignored, said))
 	}
 	return problems
 }
@@ -334,14 +390,25 @@ func lintQuery(query string, k known) (problems []string) {
 			if n.Func.Name == "vector" || n.Func.Name == "absent" {
 				problems = append(problems, n.Func.Name+" makes a value where there is none: "+query)
 			}
+		case *parser.BinaryExpr:
+			if s, ok := n.LHS.(*parser.VectorSelector); ok && aggregated(path) && n.Op == parser.EQLC && n.RHS.String() == "0" && seeing.MatchString(s.Name) {
+				problems = append(problems, fmt.Sprintf("%s in an aggregation: one exporter of several that cannot see is enough", n))
+			}
 		case *parser.VectorSelector:
-			if !slices.ContainsFunc(path, func(p parser.Node) bool { _, ok := p.(*parser.AggregateExpr); return ok }) && !onlyFilters(path) {
+			if !aggregated(path) && !onlyFilters(path) {
 				problems = append(problems, fmt.Sprintf("%s is not aggregated: a second exporter doubles it", n))
 			}
 		}
 		return nil
 	})
 	return problems
+}
+
+// seeing are metrics that are 0 at an exporter that cannot see.
+var seeing = regexp.MustCompile(`^glance_(up|.+_success|.+_complete)$`)
+
+func aggregated(path []parser.Node) bool {
+	return slices.ContainsFunc(path, func(p parser.Node) bool { _, ok := p.(*parser.AggregateExpr); return ok })
 }
 
 // onlyFilters reports whether a selector is on the right of and or unless, where it adds no series.
@@ -400,14 +467,25 @@ func TestDashboardFaults(t *testing.T) {
 		{"inputs", `"type":"datasource","pluginId":"prometheus"`, `"type":"datasource","pluginId":"loki"`, "__inputs"},
 		{"a data source that no import gives", `"value":"${DS_PROMETHEUS}"`, `"value":"${DS_OTHER}"`, "does not begin with"},
 		{"editable", `"editable":true`, `"editable":false`, "editable"},
-		{"a long title", `"title":"Missing"`, `"title":"Missing members of all images"`, "its title does not fit"},
+		{"a long title", `"title":"Missing members"`, `"title":"Missing members of all images"`, "its title does not fit"},
 		{"colours alone", `"showValue":"auto"`, `"showValue":"never"`, "colours alone"},
+		{"white on orange", `"text":"missing","color":"super-light-orange"`, `"text":"missing","color":"orange"`, "not readable"},
+		{"white on red", `"color":"transparent","value":null},{"color":"dark-red"`, `"color":"transparent","value":null},{"color":"red"`, "not readable"},
+		{"a pale timeline", `"fillOpacity":100`, `"fillOpacity":70`, "not readable"},
+		{"orange in the timeline", `"text":"rejected","color":"super-light-orange","index":2}`, `"text":"rejected","color":"orange","index":2}`, "not readable"},
+		{"a variable that is ignored", `Ignores the variable Member."`, `"`, "ignores the variables"},
+		{
+			"a blind replica", `cloud=~\"$cloud\",image_name=~\"$image\"}) == 0 unless on`,
+			`cloud=~\"$cloud\",image_name=~\"$image\"} == 0) == 0 unless on`, "cannot see is enough",
+		},
+		{"a title that is a little too long", `"w":7,"x":11,"y":1`, `"w":6,"x":11,"y":1`, "its title does not fit"},
 		{"coloured text", `"type":"color-background","mode":"basic"`, `"type":"color-text"`, "not a background"},
 		{"no member", `,member_id=~\"$member\"`, ``, "without member_id"},
 		{"refresh", `"refresh":"1m"`, `"refresh":false`, "refresh"},
 		{"data source", `"uid":"${datasource}"`, `"uid":"prometheus"`, "data source"},
 		{"a variable", `"multi":true`, `"multi":false`, "multi"},
 		{"a variable's metric", `label_values(glance_up{`, `label_values(glance_upp{`, "there is no metric glance_upp"},
+		{"one of a variable's metrics", `_(status|expected)`, `_(status|expcted)`, "there is no metric glance_image_member_expcted"},
 		{"a variable's label", `}, cloud)"`, `}, region)"`, "nothing has the label region"},
 		{"a variable's label text", `"label":"Cloud"`, `"label":""`, "has no label"},
 		{"a variable's name", `"name":"image"`, `"name":"picture"`, "the variables are"},

@@ -43,7 +43,7 @@ func knownMetrics(t *testing.T) known {
 		t.Fatal(err)
 	}
 	defer runtime.Close()
-	k := known{"up": nil, "scrape_duration_seconds": nil, "ALERTS": {"alertname", "alertstate", "severity", "cloud", "image_id", "image_name", "member_id", "member_name"}}
+	k := known{"up": nil, "scrape_duration_seconds": nil, "ALERTS": {"alertname", "alertstate", "severity", "cloud", "image_id", "member_id", "project_id"}}
 	for _, c := range []prometheus.Collector{collector.Metrics(), collector.NewAPIMetrics(), runtime, version.NewCollector("glance_exporter")} {
 		descs := make(chan *prometheus.Desc, 100)
 		c.Describe(descs)
@@ -80,19 +80,24 @@ func (k known) check(query string) (problems []string) {
 		return nil
 	})
 	anywhere := func(label string) bool {
-		return made[label] || slices.ContainsFunc(selectors(expr), func(s *parser.VectorSelector) bool { return slices.Contains(k[s.Name], label) })
+		return made[label] || slices.ContainsFunc(selectors(expr), func(s *parser.VectorSelector) bool {
+			return slices.ContainsFunc(metricNames(s), func(name string) bool { return slices.Contains(k[name], label) })
+		})
 	}
 	parser.Inspect(expr, func(n parser.Node, _ []parser.Node) error {
 		switch n := n.(type) {
 		case *parser.VectorSelector:
-			labels, ok := k[n.Name]
-			if !ok {
-				problems = append(problems, fmt.Sprintf("there is no metric %s: %s", n.Name, query))
-				return nil
-			}
-			for _, m := range n.LabelMatchers {
-				if m.Name != "__name__" && m.Name != "job" && m.Name != "instance" && !strings.HasPrefix(m.Name, "exported_") && !slices.Contains(labels, m.Name) {
-					problems = append(problems, fmt.Sprintf("%s has no label %s: %s", n.Name, m.Name, query))
+			for _, name := range metricNames(n) {
+				labels, ok := k[name]
+				if !ok {
+					problems = append(problems, fmt.Sprintf("there is no metric %s: %s", name, query))
+					continue
+				}
+				for _, m := range n.LabelMatchers {
+					if m.Name != "__name__" && m.Name != "job" && m.Name != "instance" && !strings.HasPrefix(m.Name, "exported_") &&
+						!slices.Contains(labels, m.Name) {
+						problems = append(problems, fmt.Sprintf("%s has no label %s: %s", name, m.Name, query))
+					}
 				}
 			}
 			if native := classicPart.ReplaceAllString(n.Name, ""); native != n.Name && !slices.ContainsFunc(selectors(expr),
@@ -118,6 +123,16 @@ func (k known) check(query string) (problems []string) {
 		return nil
 	})
 	return problems
+}
+
+// metricNames returns the metrics of a selector: several for {__name__=~"a|b"}.
+func metricNames(s *parser.VectorSelector) []string {
+	for _, m := range s.LabelMatchers {
+		if names := m.SetMatches(); m.Name == "__name__" && len(names) > 0 {
+			return names
+		}
+	}
+	return []string{s.Name}
 }
 
 func selectors(expr parser.Expr) (all []*parser.VectorSelector) {

@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// TestPanels has the Prometheus named by $PROMETHEUS scrape the demo, once with native histograms and once without, and runs every
-// query of the dashboard: each has a value at some time, and none a warning.
+// TestPanels has the Prometheus named by $PROMETHEUS scrape the demo with the alert rules, once with native histograms and once without,
+// and runs every query of the dashboard: each has a value at some time, and none a warning.
 func TestPanels(t *testing.T) {
 	name := os.Getenv("PROMETHEUS")
 	if name == "" {
@@ -83,7 +83,12 @@ func startPrometheus(t *testing.T, path, target string, native bool) server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := "global: {scrape_interval: 1s}\nscrape_configs:\n  - job_name: glance\n    static_configs: [{targets: ['" + target + "']}]\n"
+	rules, err := filepath.Abs("alerts.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := "global: {scrape_interval: 1s, evaluation_interval: 5s}\nrule_files: ['" + rules + "']\n" +
+		"scrape_configs:\n  - job_name: glance\n    static_configs: [{targets: ['" + target + "']}]\n"
 	dir, address := t.TempDir(), freeAddress(t)
 	args := []string{"--config.file=" + dir + "/prometheus.yml", "--storage.tsdb.path=" + dir + "/tsdb", "--web.listen-address=" + address}
 	switch {
