@@ -34,6 +34,7 @@ type seenImage struct {
 	refused     observation  // when that probe was refused
 	missed      missing      // the run in which it was first not found
 	unexpected  bool         // it had an unexpected member when the list was last read
+	exposed     bool         // everyone could use it against its policy when the record was last read
 	hadRow      bool         // it ever had a member
 	since       time.Time    // when it was first watched
 	lastRead    lastRead     // to detect changes
@@ -71,6 +72,8 @@ func (m *seenImage) update(t *image, number int, r *run) {
 		m.known = &record
 	}
 	if t.record != nil {
+		s := ImageSnapshot{Record: t.record, Policy: t.Policy}
+		m.exposed = s.Open() && s.Misplaced()
 		if !m.named {
 			m.name, m.named = t.record.Name, true
 		}

@@ -234,10 +234,10 @@ func accessFields(list []client.Access) []any {
 // maxDeparted is how many of the images that left in one run have their own line in the log.
 const maxDeparted = 20
 
-// reportLeft logs the images that are no longer watched, first those that had an unexpected member.
+// reportLeft logs the images that are no longer watched, first those with unexpected access.
 func (j *journal) reportLeft(images []LeftImage) {
 	images = slices.Clone(images)
-	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.Unexpected, a.Unexpected) })
+	slices.SortStableFunc(images, func(a, b LeftImage) int { return compareBools(b.UnexpectedAccess(), a.UnexpectedAccess()) })
 	for i, l := range images {
 		if i == maxDeparted {
 			what := "more discovered images were deleted, no longer match a rule or are skipped by one; they are no longer watched"
@@ -251,6 +251,6 @@ func (j *journal) reportLeft(images []LeftImage) {
 		case l.Reason == Unmatched:
 			what = "a discovered image no longer matches a rule; it is no longer watched"
 		}
-		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected)
+		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected, "exposed", l.Exposed)
 	}
 }

@@ -81,9 +81,14 @@ type LeftImage struct {
 	Owner string
 	// Unexpected is whether the image had an unexpected member when its members were last read.
 	Unexpected bool
+	// Exposed is whether everyone could use the image against its policy when its record was last read.
+	Exposed bool
 	// Skipped is whether a rule skips the image now, although a later one would select it.
 	Skipped bool
 }
+
+// UnexpectedAccess reports whether somebody could use the image, when it was last read, whom the configuration does not expect.
+func (l *LeftImage) UnexpectedAccess() bool { return l.Unexpected || l.Exposed }
 
 // Reason is why an image is no longer watched, the label reason.
 type Reason string

@@ -186,9 +186,9 @@ func departed(list []collector.LeftImage) (lines []string) {
 	list = slices.Clone(list)
 	slices.SortStableFunc(list, func(a, b collector.LeftImage) int {
 		switch {
-		case a.Unexpected == b.Unexpected:
+		case a.UnexpectedAccess() == b.UnexpectedAccess():
 			return cmp.Compare(a.ID, b.ID)
-		case a.Unexpected:
+		case a.UnexpectedAccess():
 			return -1
 		}
 		return 1
@@ -209,15 +209,18 @@ func departed(list []collector.LeftImage) (lines []string) {
 		if img.Unexpected {
 			line += " It had an unexpected member when its members were last read."
 		}
+		if img.Exposed {
+			line += " It was open to everyone, unexpectedly, when its record was last read."
+		}
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-// exposedLeft returns how many images with an unexpected member stopped being watched in the last hour.
+// exposedLeft returns how many images with unexpected access stopped being watched in the last hour.
 func (c *cloudView) exposedLeft() (n int) {
 	for _, img := range c.left {
-		if img.Unexpected {
+		if img.UnexpectedAccess() {
 			n++
 		}
 	}
@@ -225,5 +228,5 @@ func (c *cloudView) exposedLeft() (n int) {
 }
 
 func leftExposed(n int) string {
-	return count(n, "image with an unexpected member is no longer watched", "images with an unexpected member are no longer watched")
+	return count(n, "image with unexpected access is no longer watched", "images with unexpected access are no longer watched")
 }

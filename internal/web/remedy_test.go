@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"glance_share_exporter/client"
@@ -316,4 +317,26 @@ func TestManyRemedies(t *testing.T) {
 	if got := copyable(page); strings.Count(got[0], "\n") != 9 || !strings.Contains(page, "For 15 more there is no command here") {
 		t.Errorf("%q", got)
 	}
+}
+
+// An image that was open to everyone, unexpectedly, and leaves by a new name is as open as before.
+func TestAnOpenImageLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		api, opts := stocked(), judged()
+		opts.Images = opts.Images[4:]
+		opts.Discover = []collector.Rule{{Name: "golden-alpine-*", Policy: expected()}}
+		s := newSite(t, nil)
+		s.add(t, api, opts)
+		api.add(alpine, "golden-alpine-3.20", client.Community)
+		s.scrape(t)
+		time.Sleep(time.Minute)
+		api.add(alpine, "mine", client.Community)
+		s.scrape(t)
+		page := words(t, s.page(t, "/"))
+		for _, want := range []string{"? Incomplete view: 1 image with unexpected access is no longer watched", "It was open to everyone, unexpectedly"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("no %q in %.300s", want, page)
+			}
+		}
+	})
 }
