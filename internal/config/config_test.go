@@ -274,7 +274,7 @@ func TestExample(t *testing.T) {
 			Tags: []string{"golden"}, Name: "golden-*", Visibility: []client.Visibility{client.Shared, client.Community, client.Public},
 			Policy: collector.Policy{Members: []collector.ExpectedMember{teamB, teamA}},
 		},
-		{},
+		{Policy: collector.Policy{Members: []collector.ExpectedMember{}}},
 	}
 	if diff := cmp.Diff(want, c.Clouds[0].Collector, withoutHash); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
