@@ -127,6 +127,9 @@ func TestColouredOnATerminalOnly(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	open := func(path string) *os.File {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil && strings.HasPrefix(path, "/dev/") {
+			t.Skip("no terminals here, as in a chroot without devpts: ", err)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"glance_share_exporter/client"
 	"glance_share_exporter/collector"
 	"glance_share_exporter/internal/baseline"
 )
@@ -81,13 +80,13 @@ func (in *inbound) remedy(r *remedy, s *collector.Snapshot) {
 	}
 }
 
-// joined joins visibilities with commas.
-func joined(visibilities []client.Visibility) string {
-	words := make([]string, len(visibilities))
-	for i, v := range visibilities {
-		words[i] = string(v)
+// joined joins words with commas.
+func joined[T ~string](words []T) string {
+	list := make([]string, len(words))
+	for i, word := range words {
+		list[i] = string(word)
 	}
-	return strings.Join(words, ", ")
+	return strings.Join(list, ", ")
 }
 
 // members adds what to do about unexpected members.

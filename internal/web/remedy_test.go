@@ -129,7 +129,8 @@ func TestRemedyOfAnOpenImage(t *testing.T) {
 	}{
 		{"nothing expected", nil, []string{"openstack image set --shared " + rescue, "expected_visibility: [public]"}},
 		{
-			"another visibility", []client.Visibility{client.Shared, client.Community},
+			"another visibility",
+			[]client.Visibility{client.Shared, client.Community},
 			[]string{"openstack image set --shared " + rescue, "expected_visibility: [shared, community, public]"},
 		},
 		{"expected", []client.Visibility{client.Public}, nil},
