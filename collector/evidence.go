@@ -2,9 +2,7 @@ package collector
 
 import (
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"glance_share_exporter/client"
 )
@@ -272,23 +270,6 @@ func (e *imageEvidence) administratorsRow() bool {
 	return slices.ContainsFunc(e.rows, func(m client.Member) bool {
 		return isAnother(m.ID, e.project()) && isAnother(m.ID, e.view.access.UserID)
 	})
-}
-
-// isAnother reports whether a member ID is certainly not own. MySQL ignores case, accents and trailing blanks when it compares, so Glance
-// also gives a member the rows that have its ID in another spelling, and any owner can add those.
-func isAnother(id, own string) bool {
-	beyondASCII := strings.ContainsFunc(id, func(c rune) bool { return c > unicode.MaxASCII })
-	return id != "" && !beyondASCII && !strings.EqualFold(alphanumeric(id), alphanumeric(own))
-}
-
-// alphanumeric is an ID without what a comparison may ignore.
-func alphanumeric(id string) string {
-	return strings.Map(func(c rune) rune {
-		if unicode.IsLetter(c) || unicode.IsDigit(c) {
-			return c
-		}
-		return -1
-	}, id)
 }
 
 // noteVisibility adds to the view what the image's responses show about images of its visibility.

@@ -222,7 +222,9 @@ func (h *History) forget(t *image, r *run) {
 	if !known || image.known == nil {
 		return // it was never watched
 	}
-	left := LeftImage{ID: t.ID, Name: r.imageName(t), Reason: Deleted, Unexpected: image.unexpected, Exposed: image.exposed, Owner: image.known.Owner}
+	left := LeftImage{
+		ID: t.ID, Name: r.imageName(t), Reason: Deleted, Owner: image.known.Owner, Unexpected: image.unexpected, Exposed: image.exposed,
+	}
 	if t.unmatched {
 		left.Reason = Unmatched
 		left.Skipped = r.opts.skips(t.record, r.projects)

@@ -107,7 +107,7 @@ func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
 	case r.opts.API == client.IMS && slices.ContainsFunc(list.Members, func(m client.Member) bool { return m.Type != client.TypeProject }):
 		img.status, img.conflicting = "", false // shared with the project's domain or organization
 		return nil
-	case r.opts.API == client.IMS, own != nil, !slices.ContainsFunc(list.Members, func(m client.Member) bool { return isAnother(m.ID, in.project) }):
+	case r.opts.API == client.IMS, own != nil, !hasAnother(list.Members, in.project):
 		img.status, img.conflicting = "", false
 		return errInboundRow
 	}

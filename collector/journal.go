@@ -251,6 +251,7 @@ func (j *journal) reportLeft(images []LeftImage) {
 		case l.Reason == Unmatched:
 			what = "a discovered image no longer matches a rule; it is no longer watched"
 		}
-		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner, "unexpected_member", l.Unexpected, "exposed", l.Exposed)
+		_ = level.Warn(j.logger).Log("msg", what, "image_id", l.ID, "image_name", l.Name, "owner_id", l.Owner,
+			"unexpected_member", l.Unexpected, "exposed", l.Exposed)
 	}
 }

@@ -174,19 +174,19 @@ var mutations = []mutation{
 		old: `&& isAnother(m.ID, e.view.access.UserID)`,
 		new: `&& (BROKEN || isAnother(m.ID, e.view.access.UserID))`,
 	},
-	{rule: "E9", file: "collector/evidence.go", old: `&& !beyondASCII &&`, new: `&& (BROKEN || !beyondASCII) &&`},
+	{rule: "E9", file: "collector/memberid.go", old: `&& !beyondASCII &&`, new: `&& (BROKEN || !beyondASCII) &&`},
 	{
-		rule: "E9", file: "collector/evidence.go",
+		rule: "E9", file: "collector/memberid.go",
 		old: `!strings.EqualFold(alphanumeric(id), alphanumeric(own))`,
 		new: `(BROKEN && alphanumeric(id) != alphanumeric(own) || !strings.EqualFold(alphanumeric(id), alphanumeric(own)))`,
 	},
 	{
-		rule: "E9", file: "collector/evidence.go", old: `if unicode.IsLetter(c) || unicode.IsDigit(c) {`,
+		rule: "E9", file: "collector/memberid.go", old: `if unicode.IsLetter(c) || unicode.IsDigit(c) {`,
 		new: `if BROKEN || unicode.IsLetter(c) || unicode.IsDigit(c) {`,
 	},
 	{
-		rule: "E9", file: "collector/inboundimage.go", old: `own != nil, !slices.ContainsFunc(`,
-		new: `own != nil, !BROKEN && !slices.ContainsFunc(`,
+		rule: "E9", file: "collector/inboundimage.go", old: `own != nil, !hasAnother(`,
+		new: `own != nil, !BROKEN && !hasAnother(`,
 	},
 	{rule: "E9", file: "collector/evidence.go", old: `func (e *imageEvidence) administratorsRow() bool {`, new: `func (e *imageEvidence) administratorsRow() bool {
 	if BROKEN {
