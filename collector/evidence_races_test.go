@@ -354,3 +354,18 @@ func TestE17RenamedBack(t *testing.T) {
 		})
 	})
 }
+
+// A 403 "Only shared images have members" decides for an inbound image, too: here nothing else shows what private images have.
+func TestE12AnInboundImageBecomesPrivateWithoutAnOwner(t *testing.T) {
+	w := newInboundWorld(fakecloud.Options{})
+	bubble(t, w, user("producer"), withInbound(forNobody(empty)), func(t *testing.T, b *bench) {
+		reportsAll(t, b, 0, "inbound=1")
+		w.SetImage(strangeOffer, func(img *fakecloud.Image) { img.Owner, img.Visibility = "", "private" })
+		b.scrape(t)
+		time.Sleep(time.Minute)
+		s := b.scrape(t)
+		if in := s.Inbound[0]; in.Err != nil || slices.ContainsFunc(in.Images, func(img collector.InboundImage) bool { return img.Record.ID == strangeOffer }) {
+			t.Errorf("%d images, %v", len(in.Images), in.Err)
+		}
+	})
+}

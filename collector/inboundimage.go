@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -60,9 +61,13 @@ func (r *run) keepInbound(in *inbound, id string) {
 
 // resolveStatus reads the status of one image, or notes that it is no longer there.
 func (r *run) resolveStatus(ctx context.Context, in *inbound, id string) error {
-	list, _, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
+	list, began, err := request(ctx, r, func(ctx context.Context) (client.MemberList, error) {
 		return r.cloud.api.MembersAs(ctx, in.project, id)
 	})
+	if apiErr, ok := errors.AsType[*client.Error](err); ok && apiErr.OnlyShared {
+		v := r.viewIn(in.project)
+		v.onlyShared = v.onlyShared.later(r.at(began)) // E12
+	}
 	img := in.images[id]
 	if err == nil {
 		err = r.checkView(in, list.Access)

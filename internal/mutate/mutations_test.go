@@ -318,6 +318,7 @@ var mutations = []mutation{
 		new: `if !BROKEN && r.opts.RefreshInterval > 0 &&`,
 	},
 	{rule: "E15", file: "collector/existence.go", old: `|| t.membersRead ||`, new: `|| !BROKEN && t.membersRead ||`},
+	{rule: "E12", file: "collector/inboundimage.go", old: `ok && apiErr.OnlyShared {`, new: `!BROKEN && ok && apiErr.OnlyShared {`},
 	{rule: "E14", file: "collector/inboundimage.go", old: `statusNotFound { if own != nil {`, new: `statusNotFound {
 		if !BROKEN && own != nil {`},
 	{rule: "E13", file: "collector/listingevidence.go", old: `|| l.owner == "" &&`, new: `|| !BROKEN && l.owner == "" &&`},
