@@ -18,12 +18,12 @@ import (
 	"time"
 )
 
-// TestPanels has the Prometheus named by $PROMETHEUS scrape the demo with the alert rules, once with native histograms and once without,
-// and runs every query of the dashboard: each has a value at some time, and none a warning.
-func TestPanels(t *testing.T) {
+// prometheusAndDashboard are the path of the Prometheus named by $PROMETHEUS, and the dashboard whose queries it runs.
+func prometheusAndDashboard(t *testing.T) (string, *dashboard) {
+	t.Helper()
 	name := os.Getenv("PROMETHEUS")
 	if name == "" {
-		t.Skip("takes a minute: check.sh runs it, with PROMETHEUS")
+		t.Skip("check.sh runs it, with PROMETHEUS and the promtool beside it")
 	}
 	prometheus, err := exec.LookPath(name)
 	if err != nil {
@@ -33,6 +33,13 @@ func TestPanels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return prometheus, read(t, text)
+}
+
+// TestPanels has the Prometheus named by $PROMETHEUS scrape the demo with the alert rules, once with native histograms and once without,
+// and runs every query of the dashboard: each has a value at some time, and none a warning.
+func TestPanels(t *testing.T) {
+	prometheus, dashboard := prometheusAndDashboard(t)
 	exporter := filepath.Join(t.TempDir(), "glance_share_exporter")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", exporter, "glance_share_exporter").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -44,7 +51,7 @@ func TestPanels(t *testing.T) {
 			t.Parallel()
 			s := startPrometheus(t, prometheus, target, native)
 			want := map[string]string{}
-			for _, p := range read(t, text).Panels {
+			for _, p := range dashboard.Panels {
 				for _, tg := range p.Targets {
 					want[p.Title+" "+tg.RefID] = tg.Expr
 				}

@@ -3,7 +3,6 @@ package dashboards_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,20 +11,9 @@ import (
 // TestPanelsReplicas compares the panels of two exporters that differ with what is true. In the cloud blind, exporter b has no answer
 // at all; in refused, b is refused the images; in unread, neither reads anything; in stale, b has an older snapshot than a.
 func TestPanelsReplicas(t *testing.T) {
-	name := os.Getenv("PROMETHEUS")
-	if name == "" {
-		t.Skip("check.sh runs it, with PROMETHEUS and the promtool beside it")
-	}
-	prometheus, err := exec.LookPath(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(dashboardFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	prometheus, dashboard := prometheusAndDashboard(t)
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "replicas.yml"), []byte(replicasTest(t, read(t, text))), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "replicas.yml"), []byte(replicasTest(t, dashboard)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	runPromtool(t, filepath.Join(filepath.Dir(prometheus), "promtool"), dir, "replicas.yml")

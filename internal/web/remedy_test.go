@@ -194,7 +194,8 @@ func TestRemedyOfAnImageOfAnotherProject(t *testing.T) {
 // load returns the options of a cloud whose images, or inbound, are text.
 func load(t *testing.T, api client.API, text string) collector.Options {
 	t.Helper()
-	text = "clouds:\n  - name: prod\n    api: " + string(api) + "\n    auth: {token: {token: t0ken-of-a-user, project_id: " + owner.ProjectID + "}}\n" +
+	text = "clouds:\n  - name: prod\n    api: " + string(api) + "\n" +
+		"    auth: {token: {token: t0ken-of-a-user, project_id: " + owner.ProjectID + "}}\n" +
 		"    endpoint: https://glance.example.com/\n" + text
 	loaded, err := config.Parse("exporter.yml", []byte(text))
 	if err != nil {
@@ -334,7 +335,9 @@ func TestAnOpenImageLeaves(t *testing.T) {
 		api.add(alpine, "mine", client.Community)
 		s.scrape(t)
 		page := words(t, s.page(t, "/"))
-		for _, want := range []string{"? Incomplete view: 1 image with unexpected access is no longer watched", "It was open to everyone, unexpectedly"} {
+		for _, want := range []string{
+			"? Incomplete view: 1 image with unexpected access is no longer watched", "It was open to everyone, unexpectedly",
+		} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %q in %.300s", want, page)
 			}
