@@ -944,10 +944,16 @@ type leak struct {
 	few bool
 }
 
-// secretNumber is a secret with what each encoding changes, and letters and digits at both ends that are its own.
+// secretNumber is a secret with what each encoding changes, and letters at both ends that are its own. Digits would be in the log by
+// chance, in a duration.
 func secretNumber(n int) string {
-	own := fmt.Sprintf("%x", sha256.Sum256([]byte(strconv.Itoa(n))))
-	return own[:12] + `"b&c<d>e%f+g/h=i\j` + own[12:24]
+	own := []byte(fmt.Sprintf("%x", sha256.Sum256([]byte(strconv.Itoa(n)))))
+	for i, c := range own {
+		if c <= '9' {
+			own[i] = c - '0' + 'g'
+		}
+	}
+	return string(own[:12]) + `"b&c<d>e%f+g/h=i\j` + string(own[12:24])
 }
 
 // leaks are the kinds of secrets. In yaml, SECRET is the secret in quotes, FILE a file with it, and URL the server.
