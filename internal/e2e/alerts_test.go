@@ -21,6 +21,7 @@ func (w *world) testAlerts(t *testing.T) {
 	w.producer.share(t, golden, w.alice)
 	w.alice.respond(t, golden, "accepted")
 	other := w.producer.newImage(t, "alerts-other", "shared").expecting()
+	renamed := w.producer.newImage(t, "alerts-judged", "shared")
 
 	am := startAlertmanager(t)
 	p := newPrometheus(t)
@@ -30,11 +31,14 @@ func (w *world) testAlerts(t *testing.T) {
 	watch := func(expected ...session) cloud {
 		return cloud{name: cloudName, auth: w.producer.passwordAuth(), images: []image{golden.expecting(expected...), other}}
 	}
-	e := w.startExporter(t, "alerts", watch(w.alice))
+	rules := cloud{name: "alerts-rules", auth: w.producer.passwordAuth(), discover: []string{
+		`{name: alerts-judged, expected_members: []}`, `{name: alerts-renamed}`,
+	}}
+	e := w.startExporter(t, "alerts", watch(w.alice), rules)
 	p.scrape(t, "alerts", e.addr, time.Second)
 	writeFile(t, p.RulesFile, quickRules(t))
 	p.reload()
-	p.eventually(t, "images watched", `count by (cloud) (glance:image:watched >= 0)`, cloudName+" 2")
+	p.eventually(t, "images watched", `count by (cloud) (glance:image:watched >= 0)`, cloudName+" 2", rules.name+" 1")
 	p.awaitAlertmanager(t) // which the reload has made it forget for up to 5 s, and the alerts of that time would come later
 	t.Logf("Alertmanager, Prometheus and the exporter are at work after %.1f s", time.Since(start).Seconds())
 
@@ -65,7 +69,7 @@ func (w *world) testAlerts(t *testing.T) {
 	})
 	t.Run("it is over when exporter.yml expects it", func(t *testing.T) {
 		since := time.Now()
-		e.configure(t, watch(w.alice, w.bob))
+		e.configure(t, watch(w.alice, w.bob), rules)
 		e.reload()
 		am.tells(t, since, "security", "resolved", member(unexpected, golden, w.bob))
 	})
@@ -77,6 +81,21 @@ func (w *world) testAlerts(t *testing.T) {
 		since = time.Now()
 		w.producer.set(t, other, "visibility", "shared")
 		am.tells(t, since, "security", "resolved", community)
+	})
+
+	t.Run("a new name by which a rule without expected_members selects the image does not end it", func(t *testing.T) {
+		alert := member(unexpected, renamed, w.bob)
+		alert["cloud"] = rules.name
+		since := time.Now()
+		w.producer.share(t, renamed, w.bob)
+		am.tells(t, since, "security", "firing", alert)
+		w.producer.set(t, renamed, "name", "alerts-renamed")
+		p.eventually(t, "judged images", `count(glance_image_expected_members{cloud="`+rules.name+`"})`)
+		p.moreScrapes(t, "alerts", 3)
+		am.knows(t, ever, 1, "active", alert)
+		since = time.Now()
+		w.producer.unshare(t, renamed, w.bob)
+		am.tells(t, since, "security", "resolved", alert)
 	})
 
 	// This share lives through all that follows.
@@ -134,20 +153,21 @@ func (w *world) testAlerts(t *testing.T) {
 	})
 
 	t.Run("nobody was told anything else, nor anything twice", func(t *testing.T) {
-		names := strings.NewReplacer(w.bob.projectID, "bob", w.carol.projectID, "carol", golden.id, golden.name, other.id, other.name)
+		names := strings.NewReplacer(w.bob.projectID, "bob", w.carol.projectID, "carol", golden.id, golden.name, other.id, other.name, renamed.id, renamed.name)
 		told := make(map[string][]string) // by status
 		for _, n := range am.told(ever) {
 			told[n.Status] = append(told[n.Status], strings.TrimSpace(names.Replace(fmt.Sprintf("%s: %s %s %s",
 				n.receiver, n.Labels["alertname"], n.Labels["image_id"], n.Labels["member_id"]))))
 		}
 		want := []string{
-			"operations: GlanceCloudDown",
+			"operations: GlanceCloudDown", "operations: GlanceCloudDown", // of either cloud
 			"operations: GlanceExporterDown",
-			"security: GlanceCloudDown",
+			"security: GlanceCloudDown", "security: GlanceCloudDown",
 			"security: GlanceExporterDown",
 			"security: " + exposed + " alerts-other",
 			"security: " + unexpected + " alerts-golden bob",
 			"security: " + unexpected + " alerts-golden carol",
+			"security: " + unexpected + " alerts-judged bob",
 		}
 		for _, status := range []string{"firing", "resolved"} {
 			slices.Sort(told[status])
