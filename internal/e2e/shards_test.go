@@ -24,6 +24,7 @@ import (
 //
 //	GLANCE_SIMULATION=images=100000,shards=8,interval=60s,details=false go test -tags e2e -run TestShards -v ./internal/e2e
 func TestShards(t *testing.T) {
+	t.Parallel() // as TestTwoExporters
 	sim := simulation{images: 2000, shards: 8, interval: 5 * time.Second}
 	if text := os.Getenv("GLANCE_SIMULATION"); text != "" {
 		sim.parse(t, text)
