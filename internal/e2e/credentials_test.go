@@ -144,78 +144,79 @@ func (l memberList) String() string {
 	return strings.Join(l.members, ", ")
 }
 
-// compareWithClient asks python-openstackclient and Prometheus for the members of each image with each credential.
+// compareWithClient requests the members of each image with each credential, through python-openstackclient and Prometheus.
 func (w *world) compareWithClient(t *testing.T, cloudsFile string, clouds []string, images []image) {
-	type question struct {
-		cloud  string
-		img    image
-		client memberList
+	clients := make([][]memberList, len(clouds))
+	var wg sync.WaitGroup
+	for i, c := range clouds {
+		wg.Go(func() { clients[i] = membersFromClient(t, cloudsFile, c, images) })
 	}
-	var questions []*question
-	for _, c := range clouds {
-		for _, img := range images {
-			questions = append(questions, &question{cloud: c, img: img})
-		}
-	}
-	todo := make(chan *question)
-	var clients sync.WaitGroup
-	for range 2 {
-		clients.Go(func() {
-			for q := range todo {
-				q.client = membersFromClient(t, cloudsFile, q.cloud, q.img)
-			}
-		})
-	}
-	for _, q := range questions {
-		todo <- q
-	}
-	close(todo)
-	clients.Wait()
+	wg.Wait()
 
 	names := strings.NewReplacer(w.alice.projectID, "alice", w.bob.projectID, "bob", w.carol.projectID, "carol", w.producer.projectID, "producer")
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CREDENTIAL\tIMAGE\topenstack image member list\tglance_image_member_status == 1")
-	for _, q := range questions {
-		var exporter memberList
-		// The clients may have kept the processors so busy that a scrape found no time.
-		err := poll(10*time.Second, func() (err error) {
-			exporter, err = w.membersInPrometheus(q.cloud, q.img)
-			if err == nil && (exporter.listed != q.client.listed || !slices.Equal(exporter.members, q.client.members)) {
-				err = fmt.Errorf("the exporter has %s, the client %s", exporter, q.client)
+	for i, c := range clouds {
+		for j, client := range clients[i] {
+			img := images[j]
+			var exporter memberList
+			// The clients may have kept the processors so busy that a scrape found no time.
+			err := poll(10*time.Second, func() (err error) {
+				exporter, err = w.membersInPrometheus(c, img)
+				if err == nil && (exporter.listed != client.listed || !slices.Equal(exporter.members, client.members)) {
+					err = fmt.Errorf("the exporter has %s, the client %s", exporter, client)
+				}
+				return err
+			})
+			if err != nil {
+				t.Errorf("%s, image %s: %v", c, img.name, err)
 			}
-			return err
-		})
-		if err != nil {
-			t.Errorf("%s, image %s: %v", q.cloud, q.img.name, err)
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c, img.name, names.Replace(client.String()), names.Replace(exporter.String()))
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", q.cloud, q.img.name, names.Replace(q.client.String()), names.Replace(exporter.String()))
 	}
 	_ = table.Flush() // into memory
 	t.Logf("side by side:\n%s", b.String())
 }
 
-// membersFromClient returns what `openstack image member list` prints. It may be called from any goroutine.
-func membersFromClient(t *testing.T, cloudsFile, cloud string, img image) memberList {
-	argv := []string{
-		"/usr/bin/env", "OS_CLIENT_CONFIG_FILE=" + cloudsFile, openstackPath, "--os-cloud", cloud,
-		"image", "member", "list", img.id, "-f", "json",
+// membersFromClient returns what `openstack image member list` prints for each image. One process runs all commands, as it
+// takes more than a second to start. It may be called from any goroutine.
+func membersFromClient(t *testing.T, cloudsFile, cloud string, images []image) []memberList {
+	const next = "next image"
+	dir := t.TempDir()
+	mark, file := filepath.Join(dir, "mark"), filepath.Join(dir, "commands")
+	writeFile(t, mark, fmt.Sprintf("echo %[1]s; echo %[1]s >&2", next))
+	var commands strings.Builder
+	for _, img := range images {
+		fmt.Fprintf(&commands, "!sh %s\nimage member list %s -f json\n", mark, img.id)
 	}
-	stdout, stderr, code := run(t, argv...)
-	if code != 0 {
-		why, _, _ := strings.Cut(stderr, ": Client Error")
-		return memberList{why: strings.TrimSpace(why)}
+	writeFile(t, file, commands.String())
+	stdout, stderr, code := run(t, "/usr/bin/env", "OS_CLIENT_CONFIG_FILE="+cloudsFile, "OS_CLOUD="+cloud, "PYTHONUNBUFFERED=1",
+		"/bin/sh", "-c", `exec "$0" <"$1"`, openstackPath, file)
+	outputs, errors := strings.Split(stdout, next)[1:], strings.Split(stderr, next)[1:]
+	if code != 0 || len(outputs) != len(images) || len(errors) != len(images) {
+		t.Errorf("%s: exit code %d, %d outputs and %d errors\n%s%s", cloud, code, len(outputs), len(errors), stdout, stderr)
+		return nil
 	}
-	var rows []map[string]string
-	if err := json.Unmarshal([]byte(stdout), &rows); err != nil {
-		t.Errorf("%s: %v\n%s", strings.Join(argv, " "), err, stdout)
+	lists := make([]memberList, len(images))
+	for i := range images {
+		output := strings.TrimSpace(outputs[i])
+		if output == "" {
+			why, _, _ := strings.Cut(errors[i], ": Client Error")
+			lists[i].why = strings.TrimSpace(why)
+			continue
+		}
+		var rows []map[string]string
+		if err := json.Unmarshal([]byte(output), &rows); err != nil {
+			t.Errorf("%s, image %s: %v\n%s", cloud, images[i].name, err, output)
+		}
+		lists[i].listed = true
+		for _, m := range rows {
+			lists[i].members = append(lists[i].members, m["Member ID"]+" "+m["Status"])
+		}
+		slices.Sort(lists[i].members)
 	}
-	l := memberList{listed: true}
-	for _, m := range rows {
-		l.members = append(l.members, m["Member ID"]+" "+m["Status"])
-	}
-	slices.Sort(l.members)
-	return l
+	return lists
 }
 
 // membersInPrometheus returns what the exporter's last scrape told.
