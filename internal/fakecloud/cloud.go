@@ -41,7 +41,8 @@ type Options struct {
 	KeystoneDrops      bool // a Keystone that is down closes connections instead of answering 503
 }
 
-// Cloud is a Keystone below /identity, a Glance below /image, and Huawei Cloud's IMS below /ims, for the same world. It is safe for concurrent use.
+// Cloud is a Keystone below /identity, a Glance below /image, and Huawei Cloud's IMS below /ims, for the same world. It is
+// safe for concurrent use.
 type Cloud struct {
 	opts Options
 	log  *requestLog

@@ -130,8 +130,11 @@ func demoImages() []demoImage {
 	golden := []string{"golden"}
 	return []demoImage{
 		{
-			Image:    Image{ID: demoDebian12, Name: "golden-debian-12", Tags: golden},
-			members:  []Member{accepted(demoPayments), accepted(demoSearch), pending(demoPlatform), accepted(demoSandbox)}, // the last one is not expected
+			Image: Image{ID: demoDebian12, Name: "golden-debian-12", Tags: golden},
+			members: []Member{
+				accepted(demoPayments), accepted(demoSearch), pending(demoPlatform),
+				accepted(demoSandbox), // not expected
+			},
 			expected: []string{demoPayments, demoSearch, demoPlatform},
 		},
 		{

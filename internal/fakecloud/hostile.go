@@ -133,7 +133,8 @@ func longer(w http.ResponseWriter, _ *http.Request) {
 	}
 	defer conn.Close()
 	body := `{"members": []}`
-	_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s, {\"member_id\": \"a\"}", len(body)-3, body)
+	const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+	_, _ = fmt.Fprintf(conn, head+`%s, {"member_id": "a"}`, len(body)-3, body)
 }
 
 // bomb is a few kilobytes that become a gigabyte.

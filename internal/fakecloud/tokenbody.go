@@ -147,7 +147,8 @@ func (c *Cloud) service(kind, name string, url func(region, iface string) string
 // huaweiServices are some of the other services of Huawei Cloud's catalog.
 var huaweiServices = []string{
 	"compute", "computev2.1", "ecs", "network", "vpc", "volumev2", "volumev3", "evs", "object", "rds", "dds", "dcs", "dms", "cce", "swr",
-	"as", "elb", "nat", "dns", "kms", "smn", "ces", "cts", "tms", "eps", "functiongraph", "mrs", "waf", "antiddos", "vbs", "cbr", "orchestration",
+	"as", "elb", "nat", "dns", "kms", "smn", "ces", "cts", "tms", "eps", "functiongraph", "mrs", "waf", "antiddos", "vbs",
+	"cbr", "orchestration",
 }
 
 func list(s []string) []any {

@@ -74,8 +74,8 @@ func (c *Cloud) AddProjectIn(domainID, id, name string) {
 	c.projects[id] = &project{id: id, name: name, domain: domainID}
 }
 
-// Enable enables or disables a project or a domain, by its ID. As at Keystone, tokens for such a project are not valid while it is disabled,
-// and the list of a user's projects shows whether a project is enabled, but not whether its domain is.
+// Enable enables or disables a project or a domain, by its ID. As at Keystone, tokens for such a project are not valid while
+// it is disabled, and the list of a user's projects shows whether a project is enabled, but not whether its domain is.
 func (c *Cloud) Enable(id string, enabled bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
