@@ -19,12 +19,16 @@ type Access struct {
 	// Confirmed is whether ProjectID is certain: Keystone named the project in the token's body, or requests are signed and
 	// the API itself checks the project. It is false for auth none and for a token that is used as it is.
 	Confirmed bool
+	// Token tells tokens that are used as they are from one another: nobody says whose they are. It is a hash. Empty: the token
+	// is from a login, or there is none.
+	Token string
 }
 
 // SameView reports whether responses to a and to b come from one view: the same project and roles at the same endpoint,
-// with the project confirmed in both or in neither.
+// with the project confirmed in both or in neither, and, where a token is used as it is, with the same one.
 func (a Access) SameView(b Access) bool {
-	return a.ProjectID == b.ProjectID && a.Endpoint == b.Endpoint && a.Confirmed == b.Confirmed && slices.Equal(a.Roles, b.Roles)
+	return a.ProjectID == b.ProjectID && a.Endpoint == b.Endpoint && a.Confirmed == b.Confirmed && a.Token == b.Token &&
+		slices.Equal(a.Roles, b.Roles)
 }
 
 // HasRole reports whether the token has one of the roles.

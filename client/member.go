@@ -132,6 +132,12 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 	rows := len(list.Members)
 	list.Members = normalize(list.Members)
 	list.Repeated = len(list.Members) < rows
+	if list.Repeated && total > float64(len(list.Members)) {
+		return MemberList{}, &Error{
+			Op: OpListMembers, ImageID: imageID, Code: CodeDecode,
+			Message: fmt.Sprintf("member list has %d different rows, but reports %v", len(list.Members), total),
+		}
+	}
 	return list, nil
 }
 

@@ -231,3 +231,16 @@ func listProjects(t *testing.T, body string) error {
 	_, err = p.Enter(t.Context())
 	return err
 }
+
+// Rows that are repeated on another page do not make up the total.
+func TestE4RepeatedRowsAndATotal(t *testing.T) {
+	for _, name := range []string{"total", "total_count", "count"} {
+		c := answering(t, client.IMS,
+			`{"members": [`+memberRows(2)+`], "`+name+`": 4, "page_info": {"next_marker": "x", "current_count": 2}}`,
+			`{"members": [`+memberRows(2)+`], "`+name+`": 4, "page_info": {"current_count": 2}}`,
+		)
+		if list, err := c.Members(t.Context(), golden); err == nil {
+			t.Errorf("%s is 4, and %d members count as all", name, len(list.Members))
+		}
+	}
+}

@@ -3,6 +3,8 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"net/http"
 	"reflect"
 	"sync"
@@ -145,9 +147,9 @@ func (s *tokenSource) adopt(auth gophercloud.AuthOptions) *token {
 	defer s.mu.Unlock()
 	if s.token == nil || s.token.id != auth.TokenID {
 		s.secrets.learn(auth.TokenID)
-		s.token = &token{
-			id: auth.TokenID, access: s.unchecked, auth: auth, credential: credentialOf(auth),
-		}
+		access := s.unchecked
+		access.Token = fmt.Sprintf("%x", sha256.Sum256([]byte(auth.TokenID)))
+		s.token = &token{id: auth.TokenID, access: access, auth: auth, credential: credentialOf(auth)}
 		s.denials.newToken()
 	}
 	return s.token

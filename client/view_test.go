@@ -68,6 +68,7 @@ func TestSameView(t *testing.T) {
 	for name, change := range map[string]func(*client.Access){
 		"project":   func(b *client.Access) { b.ProjectID = "q" },
 		"roles":     func(b *client.Access) { b.Roles = []string{"a"} },
+		"token":     func(b *client.Access) { b.Token = "another" },
 		"endpoint":  func(b *client.Access) { b.Endpoint = "https://other.test/v2/" },
 		"confirmed": func(b *client.Access) { b.Confirmed = false },
 	} {

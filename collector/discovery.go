@@ -185,7 +185,12 @@ func (r *run) noteListing(q client.ImageQuery, page client.ImagePage, began mome
 	}
 	l := r.discovery.listedBy[q.Owner]
 	l.project = page.Access.ProjectID
-	l.rows += len(page.Images) + page.Unreadable
+	l.rows += page.Unreadable
+	for i := range page.Images {
+		if owner := page.Images[i].Owner; q.Owner == "" || owner == "" || owner == q.Owner {
+			l.rows++
+		}
+	}
 	for i := range page.Images {
 		r.discovery.ownerRows[page.Images[i].Owner]++
 	}

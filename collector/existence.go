@@ -63,6 +63,8 @@ func (r *run) missing(t *image) bool {
 		return false
 	case t.seen.endpoint != "" && t.seen.endpoint != r.endpointOf(v.project):
 		return false
+	case last != nil && last.Owner == v.project && !v.knowsProject(observation{r.start, r.id}):
+		return false // the credential may be another project's, which gets a 404, too (E6)
 	case last != nil && last.Owner != v.project && !v.administratorIn(r.id):
 		return false // a credential that is no longer an administrator's gets a 404, too
 	}

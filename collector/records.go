@@ -156,6 +156,9 @@ func (r *run) setRecords(requested []*image, images []client.Image, began moment
 // waited for that.
 func (r *run) setRecord(t *image, img *client.Image, began moment, err error) {
 	again := t.record != nil
+	if again && began.n < t.recordBegan.n {
+		return // a later one was read already
+	}
 	if err == nil || !again {
 		t.record, t.recordErr, t.recordBegan = img, err, began
 	}

@@ -177,6 +177,7 @@ func (v *view) noteRecord(img *client.Image, at observation) {
 	case img.Owner == "":
 	case img.Owner == v.project:
 		v.ownPrivate = v.ownPrivate.later(at)
+	case !isAnother(img.Owner, v.project): // the project in another spelling
 	case v.otherOwner == "" || v.otherOwner == img.Owner || !v.othersPrivate.covers(at):
 		v.othersPrivate, v.otherOwner = v.othersPrivate.later(at), img.Owner
 	default:
@@ -230,7 +231,7 @@ func (v *view) noteSurvey(images []client.Image, at observation) {
 // noteForeignRow notes a row that only an administrator gets. before and after are the image's owners before and after
 // the list was read: they must be the same other project (E9).
 func (v *view) noteForeignRow(before, after string, at observation) {
-	if before == "" || before != after || before == v.project {
+	if before == "" || before != after || !isAnother(before, v.project) {
 		return
 	}
 	v.foreignRow = v.foreignRow.later(at)

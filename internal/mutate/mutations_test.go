@@ -168,7 +168,14 @@ var mutations = []mutation{
 		old: `if before == "" || before != after ||`,
 		new: `if before == "" || !BROKEN && before != after ||`,
 	},
-	{rule: "E9", file: "collector/view.go", old: `before == v.project {`, new: `!BROKEN && before == v.project {`},
+	{
+		rule: "E9", file: "collector/view.go",
+		old: `!isAnother(before, v.project) {`, new: `(BROKEN && before == v.project || !BROKEN && !isAnother(before, v.project)) {`,
+	},
+	{
+		rule: "E9", file: "collector/view.go",
+		old: `case !isAnother(img.Owner, v.project):`, new: `case !BROKEN && !isAnother(img.Owner, v.project):`,
+	},
 	{
 		rule: "E9", file: "collector/evidence.go",
 		old: `&& isAnother(m.ID, e.view.access.UserID)`,
@@ -546,4 +553,19 @@ var mutations = []mutation{
 	{rule: "E21", file: "client/request.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
 	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
 	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
+	// E4, E5, E6, E13 and E15: what other tokens, owners and pages say.
+	{
+		rule: "E4", file: "client/member.go",
+		old: `if list.Repeated && total >`, new: `if !BROKEN && list.Repeated && total >`,
+	},
+	{rule: "E5", file: "collector/records.go", old: `if again && began.n <`, new: `if !BROKEN && again && began.n <`},
+	{rule: "E6", file: "client/access.go", old: `a.Token == b.Token &&`, new: `(BROKEN || a.Token == b.Token) &&`},
+	{
+		rule: "E13", file: "collector/discovery.go",
+		old: `owner == "" || owner == q.Owner {`, new: `BROKEN || owner == "" || owner == q.Owner {`,
+	},
+	{
+		rule: "E15", file: "collector/existence.go",
+		old: `last.Owner == v.project && !v.knowsProject(`, new: `!BROKEN && last.Owner == v.project && !v.knowsProject(`,
+	},
 }
