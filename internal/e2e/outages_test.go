@@ -22,7 +22,7 @@ func (w *world) testOutages(t *testing.T) {
 	e := w.startExporter(t, "outages",
 		cloud{name: "direct", auth: w.producer.passwordAuth(), images: images},
 		cloud{name: "tapped", auth: w.producer.passwordAuth(), endpoint: glance.URL, images: images})
-	const interval = 2 * time.Second // time for a slow machine to renew a token within one scrape
+	const interval = 4 * time.Second // time for a busy machine to renew a token within one scrape
 	w.prometheus.scrape(t, "outages", e.addr, interval)
 
 	const (
@@ -50,7 +50,7 @@ func (w *world) testOutages(t *testing.T) {
 		w.letGlanceCache(t, glance.token.Load().(string))
 		since := time.Now()
 		w.keystone.stop(t)
-		w.prometheus.moreScrapes(t, "outages", 4)
+		w.prometheus.moreScrapes(t, "outages", 2)
 		w.prometheus.never(t, "down", "glance_up"+tapped+" == 0", since)
 		w.prometheus.never(t, "an image not read", "glance_image_scrape_success"+tapped+" == 0", since)
 	})
@@ -60,7 +60,7 @@ func (w *world) testOutages(t *testing.T) {
 		w.startGlance(t, shortTokenCache) // with nothing in it
 		w.prometheus.eventually(t, "status code", "max by (cloud) (glance_image_scrape_http_status_code"+series+")", "direct 401", "tapped 401")
 		unread(t)
-		w.prometheus.moreScrapes(t, "outages", 6)
+		w.prometheus.moreScrapes(t, "outages", 4)
 		unread(t)
 		tries := w.prometheus.number(t, logins) - before
 		t.Logf("%v logins were tried", tries)
@@ -78,7 +78,7 @@ func (w *world) testOutages(t *testing.T) {
 		since, before := time.Now(), w.prometheus.number(t, logins)
 		w.revoke(t, glance.token.Load().(string))
 		w.prometheus.eventually(t, "logins", logins, fmt.Sprint(before+1))
-		w.prometheus.moreScrapes(t, "outages", 3)
+		w.prometheus.moreScrapes(t, "outages", 2)
 		w.prometheus.never(t, "down", "glance_up"+tapped+" == 0", since)
 		w.prometheus.never(t, "an image not read", "glance_image_scrape_success"+tapped+" == 0", since)
 		w.prometheus.eventually(t, "logins", logins, fmt.Sprint(before+1))
