@@ -153,7 +153,8 @@ func (w *world) testAlerts(t *testing.T) {
 	})
 
 	t.Run("nobody was told anything else, nor anything twice", func(t *testing.T) {
-		names := strings.NewReplacer(w.bob.projectID, "bob", w.carol.projectID, "carol", golden.id, golden.name, other.id, other.name, renamed.id, renamed.name)
+		names := strings.NewReplacer(w.bob.projectID, "bob", w.carol.projectID, "carol",
+			golden.id, golden.name, other.id, other.name, renamed.id, renamed.name)
 		told := make(map[string][]string) // by status
 		for _, n := range am.told(ever) {
 			told[n.Status] = append(told[n.Status], strings.TrimSpace(names.Replace(fmt.Sprintf("%s: %s %s %s",
