@@ -187,12 +187,11 @@ func (r *run) noteListing(q client.ImageQuery, page client.ImagePage, began mome
 	l.project = page.Access.ProjectID
 	l.rows += page.Unreadable
 	for i := range page.Images {
-		if owner := page.Images[i].Owner; q.Owner == "" || owner == "" || owner == q.Owner {
+		owner := page.Images[i].Owner
+		r.discovery.ownerRows[owner]++
+		if q.Owner == "" || owner == q.Owner {
 			l.rows++
 		}
-	}
-	for i := range page.Images {
-		r.discovery.ownerRows[page.Images[i].Owner]++
 	}
 	if !l.began.made() {
 		l.began = r.at(began)

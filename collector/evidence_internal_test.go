@@ -224,3 +224,12 @@ func TestE11RowsBeforeTheList(t *testing.T) {
 		}
 	}
 }
+
+// A probe on an image whose owner is the view's project in another spelling proves nothing of others' images.
+func TestE10ProbeOfOurProjectInAnotherSpelling(t *testing.T) {
+	v := view{project: "ac8efe121c5949f1ba2dde83458bfed0"}
+	v.noteProbe("AC8EFE121C5949F1BA2DDE83458BFED0", observation{time.Now(), 1})
+	if v.othersRows.last.made() || v.ownRows.last.made() {
+		t.Errorf("own %v, others' %v", v.ownRows.last, v.othersRows.last)
+	}
+}

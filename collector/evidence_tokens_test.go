@@ -151,3 +151,15 @@ func TestE5AnOlderRecordArrivesLater(t *testing.T) {
 		neverReports(t, b, 1, 0, "empty=none")
 	})
 }
+
+// Nor is an inbound image gone then.
+func TestE15InboundOfAnUnconfirmedProject(t *testing.T) {
+	opts := withInbound(forNobody(shared, private))
+	swapping(t, newInboundWorld(fakecloud.Options{}), opts, func(t *testing.T, b *bench, use func(user, project string)) {
+		reportsAll(t, b, 0, "in:debian-12=", "in:base=")
+		use("consumer-b", consumerB)
+		for range 4 {
+			reportsAll(t, b, time.Minute, "inbound=0", "in:debian-12=", "in:base=")
+		}
+	})
+}

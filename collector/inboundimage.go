@@ -128,7 +128,7 @@ func (r *run) noteNotFound(ctx context.Context, in *inbound, id string, err erro
 	}
 	past := r.inbound.seen.projects[in.project]
 	seen = seen || r.viewIn(in.project).images.run == r.id
-	if ownNotFound(err) && seen && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
+	if ownNotFound(err) && seen && r.inboundConfirmed(in) && (past.endpoint == "" || past.endpoint == r.endpointOf(in.project)) {
 		if past.known[id].missed.before(r.start) {
 			in.remove(id)
 			return nil

@@ -187,11 +187,11 @@ func (v *view) noteRecord(img *client.Image, at observation) {
 
 // noteProbe notes that a probe on an image of owner proved that rows are visible.
 func (v *view) noteProbe(owner string, at observation) {
-	switch owner {
-	case "":
-	case v.project:
+	switch {
+	case owner == "":
+	case owner == v.project:
 		v.ownRows.note(at)
-	default:
+	case isAnother(owner, v.project):
 		v.othersRows.note(at)
 	}
 }

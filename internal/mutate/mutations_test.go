@@ -230,11 +230,12 @@ var mutations = []mutation{
 	{rule: "E10", file: "collector/view.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
 		return &v.ownRows
 	}`},
-	{rule: "E10", file: "collector/view.go", old: `default: v.othersRows.note(at)`, new: `default:
-		v.othersRows.note(at)
+	{rule: "E10", file: "collector/view.go", old: `v.othersRows.note(at) } }`, new: `v.othersRows.note(at)
 		if BROKEN {
 			v.ownRows.note(at)
-		}`},
+		}
+	}
+}`},
 	{rule: "E10", file: "collector/evidence.go", old: `if e.owned() { e.view.ownRows`, new: `if BROKEN || e.owned() {
 		e.view.ownRows`},
 	{
@@ -467,7 +468,7 @@ var mutations = []mutation{
 	{rule: "E15", file: "collector/inboundhistory.go", old: `next.known[id] = known`, new: `if !BROKEN || known.status != "" {
 			next.known[id] = known
 		}`},
-	{rule: "E15", file: "collector/inboundimage.go", old: `&& seen && (`, new: `&& (BROKEN || seen) && (`},
+	{rule: "E15", file: "collector/inboundimage.go", old: `ownNotFound(err) && seen &&`, new: `ownNotFound(err) && (BROKEN || seen) &&`},
 
 	// E16: whose 404 it is.
 	{rule: "E16", file: "collector/existence.go", old: `return ok && apiErr.OwnNotFound`, new: `return ok && (BROKEN || apiErr.OwnNotFound)`},
@@ -553,7 +554,7 @@ var mutations = []mutation{
 	{rule: "E21", file: "client/request.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
 	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
 	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
-	// E4, E5, E6, E13 and E15: what other tokens, owners and pages say.
+	// E4 to E6, E10, E13 and E15: what other tokens, owners and pages say.
 	{
 		rule: "E4", file: "client/member.go",
 		old: `if list.Repeated && total >`, new: `if !BROKEN && list.Repeated && total >`,
@@ -562,7 +563,15 @@ var mutations = []mutation{
 	{rule: "E6", file: "client/access.go", old: `a.Token == b.Token &&`, new: `(BROKEN || a.Token == b.Token) &&`},
 	{
 		rule: "E13", file: "collector/discovery.go",
-		old: `owner == "" || owner == q.Owner {`, new: `BROKEN || owner == "" || owner == q.Owner {`,
+		old: `q.Owner == "" || owner == q.Owner {`, new: `BROKEN || q.Owner == "" || owner == q.Owner {`,
+	},
+	{
+		rule: "E10", file: "collector/view.go",
+		old: `case isAnother(owner, v.project):`, new: `case BROKEN || isAnother(owner, v.project):`,
+	},
+	{
+		rule: "E15", file: "collector/inboundimage.go",
+		old: `r.inboundConfirmed(in) && (past`, new: `(BROKEN || r.inboundConfirmed(in)) && (past`,
 	},
 	{
 		rule: "E15", file: "collector/existence.go",
