@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"maps"
+	"math"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -74,6 +76,20 @@ func (p page) late() bool {
 		}
 	}
 	return false
+}
+
+// sum adds the samples of a cloud's metric that have a label's value.
+func (p page) sum(cloud, metric, label, value string) (sum float64) {
+	for _, s := range p[cloud] {
+		if s.metric == metric && s.labels[label] == value {
+			n, err := strconv.ParseFloat(s.value, 64)
+			if err != nil {
+				return math.NaN()
+			}
+			sum += n
+		}
+	}
+	return sum
 }
 
 // of returns what is reported of a cloud: one line per image, view and listing, sorted.
