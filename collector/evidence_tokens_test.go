@@ -136,17 +136,17 @@ func TestE13RowsOfOtherOwners(t *testing.T) {
 
 // A page that was requested earlier and arrives later does not replace a record.
 func TestE5AnOlderRecordArrivesLater(t *testing.T) {
-	w := newWorld()
+	w := newWorldWith(fakecloud.Options{MaxPageSize: 1})
 	bubble(t, w, user("producer"), findingForNobody(collector.Rule{}), func(t *testing.T, b *bench) {
 		reportsAll(t, b, 0, "empty=all:0")
 		time.Sleep(time.Minute)
-		w.SetImage(empty, func(img *fakecloud.Image) { img.Hidden = true })
+		w.SetImage(empty, func(img *fakecloud.Image) { img.Hidden, img.CreatedAt = true, img.CreatedAt.Add(time.Hour) }) // the last one
 		w.Share(empty, consumerA)
 		w.Inject(fakecloud.Fault{
 			Match: list(false, "sort="), Times: 1, Status: 200, Header: jsonHeader, Latency: 4 * time.Second,
 			Body: `{"images": [` + recordOf(shared, producer, "shared") + `,` + recordOf(empty, producer, "private") + `]}`,
 		})
-		w.Inject(fakecloud.Fault{Match: list(true, "sort="), Times: 1, Latency: time.Second})
+		w.Inject(fakecloud.Fault{Match: list(true, "sort="), Times: 1, Latency: time.Second}) // before the page with the image
 		w.Inject(fakecloud.Fault{Match: about("list_members", empty), Status: 503})
 		neverReports(t, b, 1, 0, "empty=none")
 	})
