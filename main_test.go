@@ -225,7 +225,8 @@ func TestDemo(t *testing.T) {
 	have := families(t, page)
 	// One project is all that the demo has, and it collects for each scrape.
 	_, url := newWorld(t)
-	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
+	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}",
+		"}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	_, page = startExporter(t, "--config.file="+writeFile(t, "exporter.yml", several)).get(t, "/metrics")
 	maps.Copy(have, families(t, page))
 	maps.Copy(have, families(t, pageAfterRenaming(t)))
@@ -247,7 +248,8 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(e.stdout.String(), "job_name: glance") {
 		t.Errorf("no scrape job in what the demo prints:\n%s", e.stdout)
 	}
-	if hint := e.stdout.String(); !strings.Contains(hint, "http://127.0.0.1:PORT/metrics") || !strings.Contains(hint, "The log below says which PORT") {
+	if hint := e.stdout.String(); !strings.Contains(hint, "http://127.0.0.1:PORT/metrics") ||
+		!strings.Contains(hint, "The log below says which PORT") {
 		t.Errorf("the demo prints a port that is none:\n%s", hint)
 	}
 }
@@ -313,7 +315,8 @@ func TestManyScrapesMakeOneLogin(t *testing.T) {
 	all.Wait()
 	for range 20 {
 		_, page := e.get(t, "/metrics")
-		if want := `glance_image_members{cloud="prod",image_id="` + imageID + `",image_name="golden",status="pending"} 1`; !strings.Contains(page, want) {
+		if want := `glance_image_members{cloud="prod",image_id="` + imageID +
+			`",image_name="golden",status="pending"} 1`; !strings.Contains(page, want) {
 			t.Fatalf("no %s in\n%s", want, page)
 		}
 	}
@@ -325,7 +328,8 @@ func TestManyScrapesMakeOneLogin(t *testing.T) {
 		t.Errorf("no %s", want)
 	}
 	// The scrape's own requests are in its counters.
-	if want := fmt.Sprintf(`glance_api_requests_total{cloud="prod",operation="list_members"} %d`, world.Count(fakecloud.OpListMembers)); !strings.Contains(page, want) {
+	if want := fmt.Sprintf(`glance_api_requests_total{cloud="prod",operation="list_members"} %d`,
+		world.Count(fakecloud.OpListMembers)); !strings.Contains(page, want) {
 		t.Errorf("no %s", want)
 	}
 }
@@ -371,8 +375,20 @@ func TestPages(t *testing.T) {
 		{name: "reload by GET", path: "/-/reload", status: 405},
 		{name: "other metrics path", args: []string{"--web.telemetry-path=/m"}, path: "/m", status: 200, has: "glance_up"},
 		{name: "link to the other metrics path", args: []string{"--web.telemetry-path=/m"}, path: "/", status: 200, has: `<a href="/m">`},
-		{name: "behind a proxy that keeps the path", args: []string{"--web.external-url=https://example.com/glance/"}, path: "/glance/metrics", status: 200, has: "glance_up"},
-		{name: "behind a proxy that takes the path away", args: []string{"--web.external-url=https://example.com/glance/", "--web.route-prefix=/"}, path: "/", status: 200, has: `<a href="/glance/metrics">`},
+		{
+			name:   "behind a proxy that keeps the path",
+			args:   []string{"--web.external-url=https://example.com/glance/"},
+			path:   "/glance/metrics",
+			status: 200,
+			has:    "glance_up",
+		},
+		{
+			name:   "behind a proxy that takes the path away",
+			args:   []string{"--web.external-url=https://example.com/glance/", "--web.route-prefix=/"},
+			path:   "/",
+			status: 200,
+			has:    `<a href="/glance/metrics">`,
+		},
 		{name: "root of a prefix", args: []string{"--web.route-prefix=/glance"}, path: "/", status: 200, has: `<a href="/glance/metrics">`},
 	}
 	for _, test := range tests {
@@ -423,7 +439,8 @@ func TestReload(t *testing.T) {
 
 	writeFile(t, path, text+"      - id: golden\n")
 	status, body := post(t, e, "/-/reload")
-	want := path + ":7: clouds[0].images[1].id: \"golden\" is not an image ID: write the UUID in lower case, as `openstack image list` shows it\n"
+	want := path +
+		":7: clouds[0].images[1].id: \"golden\" is not an image ID: write the UUID in lower case, as `openstack image list` shows it\n"
 	if status != 400 || body != want {
 		t.Errorf("got  %d %swant 400 %s", status, body, want)
 	}
@@ -483,7 +500,10 @@ func TestReloadOverHTTPIsOffByDefault(t *testing.T) {
 func TestScrapeInFlightFinishes(t *testing.T) {
 	world, url := newWorld(t)
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)))
-	world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers }, Latency: time.Second})
+	world.Inject(fakecloud.Fault{
+		Match:   func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers },
+		Latency: time.Second,
+	})
 	var page string
 	var all sync.WaitGroup
 	all.Go(func() { _, page = e.get(t, "/metrics") })
@@ -509,7 +529,8 @@ func TestHangingImages(t *testing.T) {
 		text += "      - id: " + id + "\n"
 	}
 	world.Inject(fakecloud.Fault{Hang: true, Match: func(r fakecloud.Request) bool {
-		return r.Operation == fakecloud.OpListMembers && strings.HasPrefix(r.ImageID, "0") && r.ImageID < fmt.Sprintf("00000000-0000-4000-8000-%012d", hanging)
+		return r.Operation == fakecloud.OpListMembers && strings.HasPrefix(r.ImageID, "0") &&
+			r.ImageID < fmt.Sprintf("00000000-0000-4000-8000-%012d", hanging)
 	}})
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", text))
 	for i := range 2 {
@@ -535,7 +556,10 @@ func TestCloudAwayAtStart(t *testing.T) {
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)))
 	for range 3 {
 		_, page := e.get(t, "/metrics")
-		for _, want := range []string{`glance_up{cloud="prod"} 0`, `glance_image_members_complete{cloud="prod",image_id="` + imageID + `",image_name=""} 0`} {
+		for _, want := range []string{
+			`glance_up{cloud="prod"} 0`,
+			`glance_image_members_complete{cloud="prod",image_id="` + imageID + `",image_name=""} 0`,
+		} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %s", want)
 			}
@@ -582,7 +606,12 @@ func TestOneShots(t *testing.T) {
 		{name: "start without a file", args: nil, err: missing},
 		{name: "check without a file", args: []string{"--config.check"}, err: missing},
 		{name: "once", args: []string{"--once", "--config.file=" + good}, stdout: `glance_up{cloud="prod"} 1`},
-		{name: "once, refused", args: []string{"--once", "--config.file=" + refused}, stdout: `glance_up{cloud="prod"} 0`, err: "cloud prod could not be read; the log says why"},
+		{
+			name:   "once, refused",
+			args:   []string{"--once", "--config.file=" + refused},
+			stdout: `glance_up{cloud="prod"} 0`,
+			err:    "cloud prod could not be read; the log says why",
+		},
 		{name: "once in the demo", args: []string{"--once", "--demo"}, stdout: `glance_up{cloud="demo"} 1`},
 		{
 			name: "print expected", args: []string{"--print-expected", "--config.file=" + good},
@@ -624,14 +653,30 @@ func TestOneShots(t *testing.T) {
 		{name: "unknown flag", args: []string{"--frobnicate"}, err: "unknown long flag '--frobnicate'"},
 		{name: "check the demo", args: []string{"--demo", "--config.check"}, stdout: "the demo's own configuration: good"},
 		{name: "odd log level", args: []string{"--log.level=loud"}, err: "--log.level=loud: must be one of debug, info, warn, error"},
-		{name: "no web configuration", args: []string{"--web.config.file=nope.yml"}, err: "--web.config.file=nope.yml: open nope.yml: no such file or directory"},
-		{name: "odd flag before a bad file", args: []string{"--config.file=" + bad, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
-		{name: "odd telemetry path", args: []string{"--config.file=" + good, "--web.telemetry-path=/config"}, err: "--web.telemetry-path=/config: must be a path such as /metrics that no other page uses"},
+		{
+			name: "no web configuration",
+			args: []string{"--web.config.file=nope.yml"},
+			err:  "--web.config.file=nope.yml: open nope.yml: no such file or directory",
+		},
+		{
+			name: "odd flag before a bad file",
+			args: []string{"--config.file=" + bad, "--web.external-url=here"},
+			err:  "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance",
+		},
+		{
+			name: "odd telemetry path",
+			args: []string{"--config.file=" + good, "--web.telemetry-path=/config"},
+			err:  "--web.telemetry-path=/config: must be a path such as /metrics that no other page uses",
+		},
 		{
 			name: "external URL without a host", args: []string{"--config.file=" + good, "--web.external-url=http://:10292"},
 			err: "--web.external-url=http://:10292: must be a URL such as https://monitoring.example.com/glance",
 		},
-		{name: "odd external URL", args: []string{"--config.file=" + good, "--web.external-url=here"}, err: "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance"},
+		{
+			name: "odd external URL",
+			args: []string{"--config.file=" + good, "--web.external-url=here"},
+			err:  "--web.external-url=here: must be a URL such as https://monitoring.example.com/glance",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -686,7 +731,8 @@ func TestTLSAndBasicAuth(t *testing.T) {
 	_, url := newWorld(t)
 	cert, key, pool := tlstest.SelfSigned(t)
 	// bcrypt of "guess"
-	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s}\nbasic_auth_users: {prometheus: %s}\n", cert, key, tlstest.Bcrypt(t, "guess")))
+	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s}\nbasic_auth_users: {prometheus: %s}\n",
+		cert, key, tlstest.Bcrypt(t, "guess")))
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)), "--web.config.file="+web)
 	e.url = strings.Replace(e.url, "http:", "https:", 1)
 	e.client.Transport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
@@ -832,12 +878,20 @@ func TestPreflight(t *testing.T) {
 		args       []string
 		last, fail string
 	}{
-		"all is well":            {[]string{good}, "ok: the exporter can read everything in 1 cloud.\n", ""},
-		"another project's":      {[]string{strange}, "FAIL: the exporter cannot read everything in prod.\n", "preflight failed"},
-		"the demo":               {[]string{"--demo"}, "ok: the exporter can read everything in 1 cloud.\n", ""},
-		"no such file":           {[]string{"--config.file=/nonexistent/exporter.yml"}, "", "/nonexistent/exporter.yml: no such file: write it, or name another one with --config.file; try --demo without one, or see --help"},
-		"and --once":             {[]string{good, "--once"}, "", "--preflight and --once: write one of them, and run the other one after it"},
-		"and --config.check too": {[]string{good, "--config.check"}, "", "--preflight and --config.check: write one of them, and run the other one after it"},
+		"all is well":       {[]string{good}, "ok: the exporter can read everything in 1 cloud.\n", ""},
+		"another project's": {[]string{strange}, "FAIL: the exporter cannot read everything in prod.\n", "preflight failed"},
+		"the demo":          {[]string{"--demo"}, "ok: the exporter can read everything in 1 cloud.\n", ""},
+		"no such file": {
+			[]string{"--config.file=/nonexistent/exporter.yml"},
+			"",
+			"/nonexistent/exporter.yml: no such file: write it, or name another one with --config.file; try --demo without one, or see --help",
+		},
+		"and --once": {[]string{good, "--once"}, "", "--preflight and --once: write one of them, and run the other one after it"},
+		"and --config.check too": {
+			[]string{good, "--config.check"},
+			"",
+			"--preflight and --config.check: write one of them, and run the other one after it",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr output
@@ -864,7 +918,8 @@ func TestPreflightCountsWhatAScrapeHas(t *testing.T) {
 	for i := range 7 {
 		w.Share(imageID, fmt.Sprintf("%032d", i))
 	}
-	text := fmt.Sprintf(configText, url) + "        expected_members: [" + memberID + ", 61c9216745884e7782dc16e5123a5fc0]\n    discover: [{}]\n"
+	text := fmt.Sprintf(configText, url) + "        expected_members: [" + memberID +
+		", 61c9216745884e7782dc16e5123a5fc0]\n    discover: [{}]\n"
 	config := "--config.file=" + writeFile(t, "exporter.yml", text)
 	var stdout output
 	if err := run(t.Context(), []string{"--preflight", config}, &stdout, io.Discard); err != nil {
@@ -876,7 +931,8 @@ func TestPreflightCountsWhatAScrapeHas(t *testing.T) {
 	requests := regexp.MustCompile(`(?m)^glance_api_.*\n`).FindAllString(page, -1)
 	for _, want := range []string{
 		fmt.Sprintf("info  series      %d now\n", len(clouds)-len(requests)),
-		fmt.Sprintf("info  /metrics    %d series: %d of prod, %d of the exporter process", len(all), len(clouds)-len(requests), len(all)-len(clouds)+len(requests)),
+		fmt.Sprintf("info  /metrics    %d series: %d of prod, %d of the exporter process", len(all),
+			len(clouds)-len(requests), len(all)-len(clouds)+len(requests)),
 	} {
 		if !strings.Contains(stdout.String(), want) {
 			t.Errorf("no %q in\n%s", want, &stdout)

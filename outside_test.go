@@ -174,7 +174,10 @@ func TestHostileListsFromOutside(t *testing.T) {
 	ids, text := manyImages(w, url, len(lists)+10)
 	for i, list := range lists {
 		id := ids[i]
-		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == id }, Raw: list.Answer})
+		w.Inject(fakecloud.Fault{
+			Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == id },
+			Raw:   list.Answer,
+		})
 	}
 	p := startProcess(t, 2_000_000, "--config.file="+writeFile(t, "exporter.yml", text))
 	for scrape := range 3 {
@@ -373,7 +376,8 @@ func TestSoak(t *testing.T) {
 			t.Errorf("%s grow from %.0f to %.0f", name, first, later)
 		}
 	}
-	t.Logf("%d scrapes, %d of them without an image unread, %d logins, memory at most %d MiB", scrapes, whole, w.Count(fakecloud.OpAuthenticate), p.status(t, "VmHWM")>>10)
+	t.Logf("%d scrapes, %d of them without an image unread, %d logins, memory at most %d MiB", scrapes, whole,
+		w.Count(fakecloud.OpAuthenticate), p.status(t, "VmHWM")>>10)
 	t.Logf("the longest scrape took %s of 3s, %d were late", longest.Round(time.Millisecond), late)
 	if late > scrapes/100 {
 		t.Errorf("%d of %d scrapes were late", late, scrapes)
@@ -474,7 +478,8 @@ func TestManPage(t *testing.T) {
 	requests := []string{".B", ".I", ".PP", ".RE", ".RS", ".SH", ".TH", ".TP", ".fi", ".nf"}
 	escape := regexp.MustCompile(`\\(-|f[BIR])`)
 	for line := range strings.Lines(page) {
-		if request, _, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(line, ".") && !slices.Contains(requests, request) || line[0] == '\'' {
+		if request, _, _ := strings.Cut(strings.TrimSpace(line), " "); strings.HasPrefix(line, ".") &&
+			!slices.Contains(requests, request) || line[0] == '\'' {
 			t.Errorf("text that roff takes for a request: %s", line)
 		}
 		if rest := escape.ReplaceAllString(line, ""); strings.Contains(rest, `\`) {

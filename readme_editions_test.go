@@ -42,7 +42,8 @@ func TestTheEditionsSayTheSame(t *testing.T) {
 				continue
 			}
 			for _, to := range links[1:] {
-				if e == chinese && to.file == englishOf(to.file) && slices.Contains(pages, chineseOf(to.file)) || e == english && to.file != englishOf(to.file) {
+				if e == chinese && to.file == englishOf(to.file) && slices.Contains(pages, chineseOf(to.file)) ||
+					e == english && to.file != englishOf(to.file) {
 					t.Errorf("%s: a link to %s leaves the language", e.name, to.file)
 				}
 			}
@@ -94,7 +95,8 @@ func TestNoLinkOfAnArchiveIsDead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := append(strings.Fields(strings.NewReplacer("$docs", "", "$name", "glance_share_exporter").Replace(list[1])), append(docs, chinese...)...)
+	files := append(strings.Fields(strings.NewReplacer("$docs", "", "$name", "glance_share_exporter").Replace(list[1])),
+		append(docs, chinese...)...)
 	pages := 0
 	for _, name := range files {
 		if !strings.HasSuffix(name, ".md") {
@@ -217,7 +219,8 @@ func (e edition) parts() (parts []part) {
 	for i := 0; i < len(lines); {
 		begin, line := i, lines[i]
 		kind, more := "paragraph", func(next string) bool { // whether the next line belongs to it
-			return next != "" && !headingLine.MatchString(next) && !itemLine.MatchString(next) && !strings.ContainsAny(next[:1], "|<") && !strings.HasPrefix(next, "```")
+			return next != "" && !headingLine.MatchString(next) && !itemLine.MatchString(next) && !strings.ContainsAny(next[:1], "|<") &&
+				!strings.HasPrefix(next, "```")
 		}
 		switch {
 		case line == "":
@@ -305,7 +308,18 @@ var (
 	link        = regexp.MustCompile(`\]\(([^)]+)\)`)
 	number      = regexp.MustCompile(`\d+(?:[,.]\d+)*`)
 	inWords     = map[string]string{
-		"zero": "0", "zeros": "0", "two": "2", "twice": "2", "second": "2", "three": "3", "four": "4", "five": "5", "eight": "8", "eighth": "8", "ninth": "9", "ten": "10",
+		"zero":    "0",
+		"zeros":   "0",
+		"two":     "2",
+		"twice":   "2",
+		"second":  "2",
+		"three":   "3",
+		"four":    "4",
+		"five":    "5",
+		"eight":   "8",
+		"eighth":  "8",
+		"ninth":   "9",
+		"ten":     "10",
 		"hundred": "100", "thousand": "1000",
 	}
 )

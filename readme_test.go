@@ -62,7 +62,8 @@ func documentedMetrics(t *testing.T) (names []string) {
 // example returns a block of a page, without its fences.
 func example(t *testing.T, page, name string) string {
 	t.Helper()
-	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").FindStringSubmatch(readText(t, page))
+	block := regexp.MustCompile("(?s)<!-- example: " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```\n").
+		FindStringSubmatch(readText(t, page))
 	if block == nil {
 		t.Fatalf("%s has no example %s", page, name)
 	}
@@ -76,15 +77,23 @@ func TestTheDocumentedExample(t *testing.T) {
 		payments, sandbox         = "2c63888f28f04481be6ddce7a7ace732", "ac8efe121c5949f1ba2dde83458bfed0"
 	)
 	w, url := newWorld(t)
-	for _, img := range []fakecloud.Image{{ID: golden, Name: "debian-12"}, {ID: appliance, Name: "appliance"}, {ID: rescue, Name: "rescue", Visibility: "public"}} {
+	for _, img := range []fakecloud.Image{
+		{ID: golden, Name: "debian-12"},
+		{ID: appliance, Name: "appliance"},
+		{ID: rescue, Name: "rescue", Visibility: "public"},
+	} {
 		img.Owner = projectID
 		w.AddImage(img)
 	}
 	day := time.Date(2026, 3, 9, 8, 0, 0, 0, time.UTC)
 	w.AddMember(golden, fakecloud.Member{MemberID: payments, Status: "accepted", CreatedAt: day, UpdatedAt: day.Add(25 * time.Minute)})
-	w.AddMember(golden, fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
+	w.AddMember(golden,
+		fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n",
+		url,
+		password,
+	)))
 	var stdout, stderr output
 	config := writeFile(t, "exporter.yml", example(t, configurationPage, "exporter.yml"))
 	if err := run(t.Context(), []string{"--once", "--config.file=" + config}, &stdout, &stderr); err != nil {
@@ -121,7 +130,10 @@ func TestTheReadmesQuickStart(t *testing.T) {
 	w.AddImage(fakecloud.Image{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12", Owner: projectID})
 	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", "ac8efe121c5949f1ba2dde83458bfed0")
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", url, password)))
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n",
+		url,
+		password,
+	)))
 	var stdout, stderr output
 	config := "--config.file=" + writeFile(t, "exporter.yml", example(t, readmePage, "quick start"))
 	if err := run(t.Context(), []string{"--once", config}, &stdout, &stderr); err != nil {
@@ -195,12 +207,14 @@ func TestTheDocsHaveTypesAndLabelsOfMetrics(t *testing.T) {
 	families := scrapedFamilies(t, "--demo")
 	// What the demo lacks: several projects, collections in the background, rules that skip images, and images that are no longer watched.
 	_, url := newWorld(t)
-	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}", "}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
+	several := strings.Replace(fmt.Sprintf(configText, url), ", project_name: producer}",
+		"}\n    projects: all\n    scrape: {refresh_interval: 1m}", 1)
 	maps.Copy(families, scrapedFamilies(t, "--config.file="+writeFile(t, "exporter.yml", several)))
 	left := parsedFamilies(t, pageAfterRenaming(t))
 	families["glance_image_left"], families["glance_skipped_images"] = left["glance_image_left"], left["glance_skipped_images"]
 	families["glance_image_waiting"] = parsedFamilies(t, pageOfAShortScrape(t))["glance_image_waiting"]
-	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ", "cloud, image_id, image_name, member_id, member_name, member_type, ",
+	short := strings.NewReplacer("image, ", "cloud, image_id, image_name, ", "member, ",
+		"cloud, image_id, image_name, member_id, member_name, member_type, ",
 		"inbound, ", "cloud, image_id, image_name, owner_id, owner_name, project_id, ")
 	for _, row := range tableRows(t, metricsPage, "# Metrics") {
 		name := strings.Trim(row[0], "`")
@@ -613,10 +627,13 @@ func TestTheDocumentedPreflight(t *testing.T) {
 		w.Share("5796a670-482c-490e-8d97-82bfcdc83011", expected)
 	}
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n", password)))
+		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n",
+		password,
+	)))
 	config := example(t, configurationPage, "exporter.yml") + serveNames(t, w)
 	var stdout, stderr output
-	if err := run(t.Context(), []string{"--preflight", "--config.file=" + writeFile(t, "exporter.yml", config)}, &stdout, &stderr); err != nil {
+	if err := run(t.Context(), []string{"--preflight", "--config.file=" + writeFile(t, "exporter.yml", config)},
+		&stdout, &stderr); err != nil {
 		t.Fatal(err, stderr.String())
 	}
 	command, want, _ := strings.Cut(example(t, credentialsPage, "preflight"), "\n")
@@ -674,7 +691,10 @@ func TestDockerignoreLetsTheSourcesThrough(t *testing.T) {
 			t.Errorf("%s is needed, and no line of .dockerignore lets it through", name)
 		}
 	}
-	for _, name := range []string{"exporter.yml", "secret", "clouds.yaml", ".env", "client/secret", "internal/config/key.pem", "internal/config/testdata/files/password", ".git/config", "dist/secret"} {
+	for _, name := range []string{
+		"exporter.yml", "secret", "clouds.yaml", ".env", "client/secret", "internal/config/key.pem",
+		"internal/config/testdata/files/password", ".git/config", "dist/secret",
+	} {
 		if through(name) {
 			t.Errorf(".dockerignore lets %s through", name)
 		}
@@ -684,7 +704,10 @@ func TestDockerignoreLetsTheSourcesThrough(t *testing.T) {
 // What the documents quote of the log and of errors is what the program says.
 func TestTheDocsQuoteTheLog(t *testing.T) {
 	var source strings.Builder
-	for _, pattern := range []string{"client/*.go", "collector/*.go", "internal/config/*.go", "internal/exporter/*.go", "internal/serve/*.go", "internal/web/*.go"} {
+	for _, pattern := range []string{
+		"client/*.go", "collector/*.go", "internal/config/*.go", "internal/exporter/*.go",
+		"internal/serve/*.go", "internal/web/*.go",
+	} {
 		paths, err := filepath.Glob(pattern)
 		if err != nil || len(paths) == 0 {
 			t.Fatal(pattern, err)

@@ -87,7 +87,9 @@ func TestE20Age(t *testing.T) {
 		t.Run(fmt.Sprint(test.age, " ", test.status), func(t *testing.T) {
 			asked := 0
 			c, seen := newClient(t, client.Options{
-				Endpoint: "http://cloud.test", ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: "t"}, nil },
+				Endpoint:  "http://cloud.test",
+				ProjectID: producer,
+				Auth:      func() (gophercloud.AuthOptions, error) { return gophercloud.AuthOptions{TokenID: "t"}, nil },
 				Transport: fakecloud.InMemory(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					asked++
 					w.Header()["Age"] = strings.Split(test.age, "|")
@@ -104,7 +106,8 @@ func TestE20Age(t *testing.T) {
 				return
 			}
 			got := asError(t, err)
-			want := "listing members of image " + golden + ": decode: response from a cache, " + strings.TrimLeft(test.age, "0,| ") + " seconds old: disable caching of the image API, or set endpoint to the API itself"
+			want := "listing members of image " + golden + ": decode: response from a cache, " + strings.TrimLeft(test.age, "0,| ") +
+				" seconds old: disable caching of the image API, or set endpoint to the API itself"
 			if err.Error() != want || got.OwnNotFound || test.status != 200 && got.Status() != 0 {
 				t.Errorf("got  %+v\nwant %s", got, want)
 			}
@@ -139,7 +142,8 @@ func TestE21RequestIDs(t *testing.T) {
 		if good != (err == nil) {
 			t.Errorf("%s: %v", why, err)
 		}
-		if !good && (asError(t, err).Code != client.CodeDecode || !strings.Contains(err.Error(), "response to another request of this exporter")) {
+		if !good &&
+			(asError(t, err).Code != client.CodeDecode || !strings.Contains(err.Error(), "response to another request of this exporter")) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
@@ -208,7 +212,10 @@ func newConnections(t *testing.T, h http.HandlerFunc, start func(*httptest.Serve
 
 // E21: the connection of an answer that belongs to another request is closed, with or without a body.
 func TestE21AConnectionThatIsMixedUp(t *testing.T) {
-	for name, body := range map[string]string{"a list": `{"members": []}`, "a long list": `{"members": []}` + strings.Repeat(" ", 1<<20), "nothing": ""} {
+	for name, body := range map[string]string{
+		"a list":      `{"members": []}`,
+		"a long list": `{"members": []}` + strings.Repeat(" ", 1<<20), "nothing": "",
+	} {
 		t.Run(name, func(t *testing.T) {
 			first := ""
 			server := newConnections(t, func(w http.ResponseWriter, r *http.Request) {
@@ -349,10 +356,22 @@ func TestE21RedirectsAtLogin(t *testing.T) {
 		to     string // HERE is the server's own URL
 		want   string
 	}{
-		{"another scheme", 301, "https://keystone.example.com/v3/auth/tokens?token=secret-word", "redirect to https://keystone.example.com not followed, because the credential would be sent there: correct auth_url"},
-		{"another port", 308, "http://127.0.0.1:1/v3/auth/tokens", "redirect to http://127.0.0.1:1 not followed, because the credential would be sent there: correct auth_url"},
-		{"a GET", 302, "/identity/v3/auth/tokens", "redirect to /identity/v3/auth/tokens not followed, because the POST would become a GET: correct auth_url"},
-		{"a page to log in", 307, "/login?next=secret-word", "redirect to /login not followed, because it leads to something else: correct auth_url"},
+		{
+			"another scheme", 301, "https://keystone.example.com/v3/auth/tokens?token=secret-word",
+			"redirect to https://keystone.example.com not followed, because the credential would be sent there: correct auth_url",
+		},
+		{
+			"another port", 308, "http://127.0.0.1:1/v3/auth/tokens",
+			"redirect to http://127.0.0.1:1 not followed, because the credential would be sent there: correct auth_url",
+		},
+		{
+			"a GET", 302, "/identity/v3/auth/tokens",
+			"redirect to /identity/v3/auth/tokens not followed, because the POST would become a GET: correct auth_url",
+		},
+		{
+			"a page to log in", 307, "/login?next=secret-word",
+			"redirect to /login not followed, because it leads to something else: correct auth_url",
+		},
 		{"another path, with the method", 307, "/identity/v3/auth/tokens", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -25,11 +25,12 @@ func TestFewLargeAnswersAtATime(t *testing.T) {
 		waits bool
 		code  string
 	}{
-		"short":              {body: `{"members": [{"member_id": "a"}]}`},
-		"a thousand members": {body: `{"members": [` + strings.Repeat(`{"member_id": "a", "image_id": "x", "status": "accepted"},`, 1000) + `{}]}`},
-		"long":               {body: `{"members": []}` + strings.Repeat(" ", 2<<20), waits: true},
-		"many empty rows":    {body: `{"members": [` + strings.Repeat(`{},`, 100_000) + `{}]}`, waits: true, code: CodeDecode},
-		"longer than all":    {body: `{"members": []}` + strings.Repeat(" ", 17<<20), waits: true, code: CodeDecode},
+		"short": {body: `{"members": [{"member_id": "a"}]}`},
+		"a thousand members": {body: `{"members": [` +
+			strings.Repeat(`{"member_id": "a", "image_id": "x", "status": "accepted"},`, 1000) + `{}]}`},
+		"long":            {body: `{"members": []}` + strings.Repeat(" ", 2<<20), waits: true},
+		"many empty rows": {body: `{"members": [` + strings.Repeat(`{},`, 100_000) + `{}]}`, waits: true, code: CodeDecode},
+		"longer than all": {body: `{"members": []}` + strings.Repeat(" ", 17<<20), waits: true, code: CodeDecode},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

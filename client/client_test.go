@@ -41,7 +41,10 @@ func newWorld() *fakecloud.Cloud {
 	w.AddProjectID(consumerB, "consumer-b")
 	w.AddUser("watcher", password, producer, "reader")
 	w.AddUser("neighbour", password, consumerA, "member")
-	w.AddAppCredential(fakecloud.AppCredential{ID: "app", Name: "app-name", Secret: appSecret, User: "watcher", ProjectID: producer, Roles: []string{"reader"}})
+	w.AddAppCredential(fakecloud.AppCredential{
+		ID: "app", Name: "app-name", Secret: appSecret, User: "watcher",
+		ProjectID: producer, Roles: []string{"reader"},
+	})
 	w.AddAppCredential(fakecloud.AppCredential{
 		ID: "rules", Secret: appSecret, User: "watcher", ProjectID: producer, Roles: []string{"reader"},
 		AccessRules: []fakecloud.AccessRule{{Method: "GET", Path: "/v2/images/*/members"}},
@@ -147,7 +150,11 @@ func TestEveryKindOfAuth(t *testing.T) {
 			return gophercloud.AuthOptions{IdentityEndpoint: identity, TokenID: passThrough}, nil
 		}}, 0},
 		{"token to be scoped", client.Options{Auth: func() (gophercloud.AuthOptions, error) {
-			return gophercloud.AuthOptions{IdentityEndpoint: identity, TokenID: passThrough, Scope: &gophercloud.AuthScope{ProjectID: producer}}, nil
+			return gophercloud.AuthOptions{
+				IdentityEndpoint: identity,
+				TokenID:          passThrough,
+				Scope:            &gophercloud.AuthScope{ProjectID: producer},
+			}, nil
 		}}, 1},
 		{"token as it is", client.Options{Endpoint: url + "/image", ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) {
 			return gophercloud.AuthOptions{TokenID: passThrough}, nil
@@ -217,7 +224,15 @@ func TestRecords(t *testing.T) {
 	if diff := cmp.Diff([]client.Image{want}, list(false), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}
-	wantHidden := client.Image{ID: hidden, Name: "old", Owner: producer, Visibility: client.Shared, Status: "active", Hidden: true, View: producer}
+	wantHidden := client.Image{
+		ID:         hidden,
+		Name:       "old",
+		Owner:      producer,
+		Visibility: client.Shared,
+		Status:     "active",
+		Hidden:     true,
+		View:       producer,
+	}
 	if diff := cmp.Diff([]client.Image{wantHidden}, list(true), cmpopts.EquateEmpty()); diff != "" {
 		t.Error(diff)
 	}

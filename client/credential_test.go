@@ -31,7 +31,10 @@ func TestCredential(t *testing.T) {
 	w := newWorld()
 	ends := time.Now().Add(12 * 24 * time.Hour).UTC().Truncate(time.Microsecond)
 	w.SetPasswordEnd("watcher", ends)
-	w.AddAppCredential(fakecloud.AppCredential{ID: "free", Name: "free-name", Secret: appSecret, User: "watcher", ProjectID: producer, Unrestricted: true})
+	w.AddAppCredential(fakecloud.AppCredential{
+		ID: "free", Name: "free-name", Secret: appSecret,
+		User: "watcher", ProjectID: producer, Unrestricted: true,
+	})
 	watcher, domain := client.Named{ID: "bb144de4427a17958c7fd721053b841a", Name: "watcher"}, client.Named{ID: "default", Name: "Default"}
 	byToken := func() (gophercloud.AuthOptions, error) {
 		return gophercloud.AuthOptions{IdentityEndpoint: inMemoryURL, TokenID: w.Token("watcher", producer)}, nil
@@ -42,8 +45,14 @@ func TestCredential(t *testing.T) {
 	}{
 		"password": {
 			byPassword(inMemoryURL),
-			client.Credential{Keystone: inMemoryURL, User: client.Named{Name: "watcher"}, Domain: client.Named{Name: "Default"}, Project: client.Named{Name: "producer"}},
-			client.Credential{Keystone: inMemoryURL, User: watcher, Domain: domain, Project: client.Named{Name: "producer"}, Known: true, PasswordEnds: ends},
+			client.Credential{
+				Keystone: inMemoryURL, User: client.Named{Name: "watcher"}, Domain: client.Named{Name: "Default"},
+				Project: client.Named{Name: "producer"},
+			},
+			client.Credential{
+				Keystone: inMemoryURL, User: watcher, Domain: domain, Project: client.Named{Name: "producer"},
+				Known: true, PasswordEnds: ends,
+			},
 		},
 		"application credential": {
 			byAppCredential(inMemoryURL, "free"),
@@ -91,9 +100,11 @@ func TestALoginThatTellsNoUser(t *testing.T) {
 		keystone := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Subject-Token", "a-token")
 			w.WriteHeader(http.StatusCreated)
-			_, _ = io.WriteString(w, `{"token": {"user": `+user+`, "application_credential": `+user+`, "project": {"id": "`+producer+`", "name": "producer"}}}`)
+			_, _ = io.WriteString(w,
+				`{"token": {"user": `+user+`, "application_credential": `+user+`, "project": {"id": "`+producer+`", "name": "producer"}}}`)
 		})
-		c, _ := newClient(t, client.Options{Auth: byPassword(inMemoryURL), Endpoint: "http://cloud.test/image", Transport: fakecloud.InMemory(keystone)})
+		c, _ := newClient(t,
+			client.Options{Auth: byPassword(inMemoryURL), Endpoint: "http://cloud.test/image", Transport: fakecloud.InMemory(keystone)})
 		access, err := c.Connect(t.Context())
 		if err != nil || access.ProjectID != producer || c.Credential().User.ID != "" {
 			t.Errorf("user %s: %+v, %+v, %v", user, access, c.Credential(), err)
@@ -108,9 +119,12 @@ func TestVersion(t *testing.T) {
 		body       string
 		want, fail string
 	}{
-		"current":           {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "CURRENT"}, {"id": "v2.17", "status": "EXPERIMENTAL"}]}`, "v2.16", ""},
-		"200":               {200, `{"versions": [{"id": "v2.2", "status": "CURRENT"}]}`, "v2.2", ""},
-		"none is current":   {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "SUPPORTED"}, {"id": "v1"}]}`, "v2.16", ""},
+		"current": {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "CURRENT"}, {"id": "v2.17", "status": "EXPERIMENTAL"}]}`, "v2.16", ""},
+		"200":     {200, `{"versions": [{"id": "v2.2", "status": "CURRENT"}]}`, "v2.2", ""},
+		"none is current": {
+			300,
+			`{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "SUPPORTED"}, {"id": "v1"}]}`, "v2.16", "",
+		},
 		"none":              {300, `{"versions": []}`, "", `decode: no "versions" in the response`},
 		"a page":            {200, "<html><title>login</title>who are you?</html>", "", "decode: "},
 		"not found":         {404, "", "", "404 Not Found"},
@@ -118,7 +132,10 @@ func TestVersion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld()
-			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpVersions }, Status: test.status, Body: test.body})
+			w.Inject(fakecloud.Fault{
+				Match:  func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpVersions },
+				Status: test.status, Body: test.body,
+			})
 			c, seen := newClient(t, client.Options{Auth: byPassword(inMemoryURL), Transport: fakecloud.InMemory(w)})
 			got, err := c.Version(t.Context())
 			if got != test.want || (err == nil) != (test.fail == "") {
@@ -146,7 +163,8 @@ func certificate(t *testing.T, ends time.Time) tls.Certificate {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(ends.Unix()), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
+		SerialNumber: big.NewInt(ends.Unix()), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: ends,
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
@@ -182,7 +200,10 @@ func TestPeers(t *testing.T) {
 	host := strings.TrimPrefix(server.URL, "https://")
 	peersOf := func(config *tls.Config) []client.Peer {
 		// A connection for each request.
-		c, _ := newClient(t, client.Options{Auth: byPassword(server.URL + "/identity/v3"), Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true}})
+		c, _ := newClient(t, client.Options{
+			Auth:      byPassword(server.URL + "/identity/v3"),
+			Transport: &http.Transport{TLSClientConfig: config, DisableKeepAlives: true},
+		})
 		if peers := c.Peers(); len(peers) != 0 {
 			t.Errorf("before a request: %v", peers)
 		}
@@ -194,10 +215,12 @@ func TestPeers(t *testing.T) {
 		return c.Peers()
 	}
 	ignore := cmpopts.IgnoreUnexported(client.Peer{})
-	if diff := cmp.Diff([]client.Peer{{Host: host, CertificateEnds: day(10)}}, peersOf(&tls.Config{RootCAs: pool}), ignore, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
+	if diff := cmp.Diff([]client.Peer{{Host: host, CertificateEnds: day(10)}}, peersOf(&tls.Config{RootCAs: pool}),
+		ignore, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if diff := cmp.Diff([]client.Peer{{Host: host, CertificateEnds: day(10), Unverified: true}}, peersOf(&tls.Config{InsecureSkipVerify: true}), ignore, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
+	if diff := cmp.Diff([]client.Peer{{Host: host, CertificateEnds: day(10), Unverified: true}},
+		peersOf(&tls.Config{InsecureSkipVerify: true}), ignore, cmpopts.EquateApproxTime(time.Minute)); diff != "" {
 		t.Errorf("unverified, -want +got:\n%s", diff)
 	}
 	plain, _ := newClient(t, client.Options{Auth: byPassword(inMemoryURL), Transport: fakecloud.InMemory(w)})

@@ -52,7 +52,8 @@ func TestE19TwoEndpoints(t *testing.T) {
 					continue
 				}
 				shown := strings.ReplaceAll(strings.ReplaceAll(test.second, "user:secret-pw@", ""), "?token=secret-pw", "")
-				want := "logging in: the catalog has two image endpoints for this region and interface, " + test.first + " and " + shown + ": set endpoint to the one to use"
+				want := "logging in: the catalog has two image endpoints for this region and interface, " + test.first +
+					" and " + shown + ": set endpoint to the one to use"
 				if err == nil || err.Error() != want {
 					t.Errorf("got  %v\nwant %s", err, want)
 				}
@@ -79,12 +80,15 @@ func TestE19TwoEndpointsAtARenewal(t *testing.T) {
 		logins++
 		return fmt.Sprintf(`{"project": {"id": "p"}, "catalog": [{"type": "image", "endpoints": [{"interface": "public", "region": "R", "url": "http://cloud.test"}%s]}]}`, second)
 	}
-	c, _ := newClient(t, client.Options{Auth: byPassword(inMemoryURL), Transport: fakecloud.InMemory(keystoneWith(token, func(w http.ResponseWriter, _ *http.Request) {
-		if refuse {
-			w.WriteHeader(http.StatusUnauthorized)
-		}
-		fmt.Fprint(w, `{"members": []}`)
-	}))})
+	c, _ := newClient(t, client.Options{
+		Auth: byPassword(inMemoryURL),
+		Transport: fakecloud.InMemory(keystoneWith(token, func(w http.ResponseWriter, _ *http.Request) {
+			if refuse {
+				w.WriteHeader(http.StatusUnauthorized)
+			}
+			fmt.Fprint(w, `{"members": []}`)
+		})),
+	})
 	if _, err := c.Members(t.Context(), golden); err != nil {
 		t.Fatal(err)
 	}

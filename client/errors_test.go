@@ -29,10 +29,26 @@ func TestStatusCodes(t *testing.T) {
 		want   string
 	}{
 		{400, `{"message": "Bad marker<br /><br />\n\n\n", "code": "400 Bad Request", "title": "Bad Request"}`, "400 Bad Request: Bad marker"},
-		{401, `{"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}}`, "401 Unauthorized: The request you have made requires authentication."},
-		{403, `{"message": "Not allowed to list members for image X: Only shared images have members.<br /><br />\n\n\n", "code": "403 Forbidden"}`, "403 Forbidden: Not allowed to list members for image X: Only shared images have members."},
-		{404, "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  Image X not found.<br /><br />\n </body>\n</html>", "404 Not Found: 404 Not Found Image X not found."},
-		{429, `{"error_msg": "The throttling threshold has been reached", "error_code": "APIGW.0308"}`, "429 Too Many Requests: APIGW.0308: The throttling threshold has been reached"},
+		{
+			401,
+			`{"error": {"code": 401, "message": "The request you have made requires authentication.", "title": "Unauthorized"}}`,
+			"401 Unauthorized: The request you have made requires authentication.",
+		},
+		{
+			403,
+			`{"message": "Not allowed to list members for image X: Only shared images have members.<br /><br />\n\n\n", "code": "403 Forbidden"}`,
+			"403 Forbidden: Not allowed to list members for image X: Only shared images have members.",
+		},
+		{
+			404,
+			"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  Image X not found.<br /><br />\n </body>\n</html>",
+			"404 Not Found: 404 Not Found Image X not found.",
+		},
+		{
+			429,
+			`{"error_msg": "The throttling threshold has been reached", "error_code": "APIGW.0308"}`,
+			"429 Too Many Requests: APIGW.0308: The throttling threshold has been reached",
+		},
 		{500, "", "500 Internal Server Error"},
 		{503, "line one\r\nline\x00 two\xff \u202e", "503 Service Unavailable: line one line two\uFFFD"},
 		{503, strings.Repeat("very long ", 10000), "503 Service Unavailable: " + strings.Repeat("very long ", 24) + "…"},
@@ -92,7 +108,12 @@ func TestTransportErrors(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			_, _ = io.WriteString(w, `{"members": []}`)
 		})), "decode", 200},
-		{"closed without an answer", start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })), "connect", 0},
+		{
+			"closed without an answer",
+			start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })),
+			"connect",
+			0,
+		},
 	}
 	gone.Close() // only now: another server could get its port
 	for _, test := range tests {
@@ -156,7 +177,8 @@ func TestRedirects(t *testing.T) {
 	}))
 	c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 	_, err := c.Members(t.Context(), golden)
-	want := "listing members of image " + golden + ": 302 Found: redirect to " + elsewhere + " not followed, because the token would be sent there: correct endpoint"
+	want := "listing members of image " + golden + ": 302 Found: redirect to " + elsewhere +
+		" not followed, because the token would be sent there: correct endpoint"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
@@ -182,7 +204,8 @@ func TestRedirectsToSomethingElse(t *testing.T) {
 		}))
 		c, _ := newClient(t, client.Options{Endpoint: url, ProjectID: producer})
 		path, _, _ := strings.Cut(to, "?")
-		want := "listing members of image " + golden + ": 302 Found: redirect to " + path + " not followed, because it leads to something else: correct endpoint"
+		want := "listing members of image " + golden + ": 302 Found: redirect to " + path +
+			" not followed, because it leads to something else: correct endpoint"
 		if list, err := c.Members(t.Context(), golden); err == nil || err.Error() != want {
 			t.Errorf("got  %v %v\nwant %s", list.Members, err, want)
 		}
@@ -235,7 +258,10 @@ func TestLoginErrors(t *testing.T) {
 	}
 	same := func(*gophercloud.AuthOptions) {}
 	answer := func(status int, body string) func() {
-		return w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == "authenticate" }, Status: status, Body: body})
+		return w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Operation == "authenticate" },
+			Status: status, Body: body,
+		})
 	}
 	tests := []struct {
 		name  string
@@ -253,11 +279,13 @@ func TestLoginErrors(t *testing.T) {
 		}}, want: "logging in: password_file: no such file"},
 		{
 			name: "no project", opts: client.Options{Auth: auth(func(ao *gophercloud.AuthOptions) { ao.Scope = nil })},
-			want: "logging in: the token has no project, and without a project the image API shows no images: set a project in the credential", told: []string{"authenticate"},
+			want: "logging in: the token has no project, and without a project the image API shows no images: set a project in the credential",
+			told: []string{"authenticate"},
 		},
 		{
 			name: "region that the catalog lacks", opts: client.Options{Auth: auth(same), Region: "Mars"},
-			want: `logging in: the catalog has no image service in region "Mars" (it has RegionOne): correct region`, told: []string{"authenticate"},
+			want: `logging in: the catalog has no image service in region "Mars" (it has RegionOne): correct region`,
+			told: []string{"authenticate"},
 		},
 		{name: "a server that repeats the password", opts: client.Options{Auth: auth(same)}, fault: func() func() {
 			return answer(400, `{"error": {"message": "bad password `+password+`"}}`)
@@ -311,8 +339,18 @@ func TestCatalogs(t *testing.T) {
 		{name: "plain", catalog: []string{entry("image", ep("public", "R1", "BASE/image"))}, want: "/image/v2/images/x"},
 		{name: "with version", catalog: []string{entry("image", ep("public", "R1", "BASE/image/v2"))}, want: "/image/v2/images/x"},
 		{name: "with version and slash", catalog: []string{entry("image", ep("public", "R1", "BASE/v2.0/"))}, want: "/v2/images/x"},
-		{name: "internal", catalog: []string{entry("image", ep("public", "R1", "BASE/p"), ep("internal", "R1", "BASE/i"))}, opts: client.Options{Interface: "internal"}, want: "/i/v2/images/x"},
-		{name: "by region", catalog: []string{entry("image", ep("public", "R1", "BASE/1"), ep("public", "R2", "BASE/2"))}, opts: client.Options{Region: "R2"}, want: "/2/v2/images/x"},
+		{
+			name:    "internal",
+			catalog: []string{entry("image", ep("public", "R1", "BASE/p"), ep("internal", "R1", "BASE/i"))},
+			opts:    client.Options{Interface: "internal"},
+			want:    "/i/v2/images/x",
+		},
+		{
+			name:    "by region",
+			catalog: []string{entry("image", ep("public", "R1", "BASE/1"), ep("public", "R2", "BASE/2"))},
+			opts:    client.Options{Region: "R2"},
+			want:    "/2/v2/images/x",
+		},
 		{
 			name: "no region chosen", catalog: []string{entry("image", ep("public", "R1", "BASE/1"), ep("public", "R2", "BASE/2"))},
 			want: "logging in: the catalog has the image service in several regions (R1, R2): set region",
@@ -321,7 +359,10 @@ func TestCatalogs(t *testing.T) {
 			name: "no image service", catalog: []string{entry("identity", ep("public", "R1", "BASE")), entry("compute")},
 			want: "logging in: the catalog has no service of type image (it has compute, identity): set endpoint to the image service's URL",
 		},
-		{name: "no catalog", want: "logging in: the catalog has no service of type image (it has none): set endpoint to the image service's URL"},
+		{
+			name: "no catalog",
+			want: "logging in: the catalog has no service of type image (it has none): set endpoint to the image service's URL",
+		},
 		{
 			name: "no such interface", catalog: []string{entry("image", ep("public", "R1", "BASE"))}, opts: client.Options{Interface: "admin"},
 			want: "logging in: the catalog has no admin image endpoint (it has public): correct interface",
@@ -347,7 +388,8 @@ func TestCatalogs(t *testing.T) {
 				if strings.HasSuffix(r.URL.Path, "/auth/tokens") {
 					w.Header().Set("X-Subject-Token", "t")
 					w.WriteHeader(http.StatusCreated)
-					fmt.Fprintf(w, `{"token": {"project": {"id": "p"}, "catalog": [%s]}}`, strings.ReplaceAll(strings.Join(test.catalog, ","), "BASE", url))
+					fmt.Fprintf(w, `{"token": {"project": {"id": "p"}, "catalog": [%s]}}`,
+						strings.ReplaceAll(strings.Join(test.catalog, ","), "BASE", url))
 					return
 				}
 				asked = r.URL.Path

@@ -52,7 +52,9 @@ func TestFlightEnds(t *testing.T) {
 			return 0, context.Cause(ctx)
 		}
 		began := time.Now()
-		if _, err := f.start(time.Minute, hang).wait(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+		if _, err := f.start(time.Minute, hang).
+			wait(t.Context()); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(began) != time.Minute {
 			t.Errorf("got %v after %s", err, time.Since(began))
 		}
 		call := f.start(time.Minute, hang)

@@ -18,14 +18,16 @@ const fuzzedID = "83a34450-688e-449a-abea-c212f45c5a6c"
 func FuzzMembers(f *testing.F) {
 	for _, seed := range []string{
 		`{"members": []}`,
-		`{"members": [{"member_id": "a", "status": "accepted", "image_id": "` + fuzzedID + `", "created_at": "2016-09-01T02:05:14Z", "schema": "/v2/schemas/member"}], "schema": "/v2/schemas/members"}`,
+		`{"members": [{"member_id": "a", "status": "accepted", "image_id": "` + fuzzedID +
+			`", "created_at": "2016-09-01T02:05:14Z", "schema": "/v2/schemas/member"}], "schema": "/v2/schemas/members"}`,
 		`{"members": [{"member_id": "a", "status": 7, "member_type": "domain"}, {}], "page_info": {"next_marker": "x", "current_count": 2}}`,
 		`{"members": [{"member_id": "a"}], "Members": []}`,
 		`{"members": [{"member_id": "a"}], "\u006dembers": []}`,
 		"{\"members\": [{\"member_id\": \"\xff\"}]}",
 		`{"members": null}`, `{"members": {}}`, `{"members": [null]}`, `{"error": {"message": "no"}}`, `[]`, `null`, ``, `{"members": []} {}`,
 		`{"members": [{"member_id": "a", "member_id": "b"}]}`, `{"members": [{"Member_ID": "a"}]}`,
-		`{"members": [{"member_id": "a", "x": {"member_id": "c"}, "Member_ID": "b"}]}`, `{"members": [], "page_info": {"next_marker": "x", "next_mar\u212aer": ""}}`,
+		`{"members": [{"member_id": "a", "x": {"member_id": "c"}, "Member_ID": "b"}]}`,
+		`{"members": [], "page_info": {"next_marker": "x", "next_mar\u212aer": ""}}`,
 		`{"members": [{"member_id": "status", "status": "x"}], "page_info": null}`,
 	} {
 		f.Add([]byte(seed))
@@ -189,7 +191,10 @@ func FuzzImage(f *testing.F) {
 		for i, key := range keys {
 			values[key] = append(values[key], raws[i])
 		}
-		for key, got := range map[string]string{"id": img.ID, "name": img.Name, "owner": img.Owner, "visibility": string(img.Visibility), "status": img.Status} {
+		for key, got := range map[string]string{
+			"id": img.ID, "name": img.Name, "owner": img.Owner,
+			"visibility": string(img.Visibility), "status": img.Status,
+		} {
 			var want string
 			switch raws := values[key]; {
 			case len(raws) == 1:
@@ -206,7 +211,10 @@ func FuzzImage(f *testing.F) {
 
 // FuzzProjects: no project without an ID, and no list from what is none.
 func FuzzProjects(f *testing.F) {
-	for _, seed := range []string{`{"projects": [{"id": "a", "name": "b", "enabled": true}], "links": {"next": null}}`, `{"projects": [{"name": "b"}]}`, `{"projects": []}`, `{}`, `null`} {
+	for _, seed := range []string{
+		`{"projects": [{"id": "a", "name": "b", "enabled": true}], "links": {"next": null}}`,
+		`{"projects": [{"name": "b"}]}`, `{"projects": []}`, `{}`, `null`,
+	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -219,7 +227,8 @@ func FuzzProjects(f *testing.F) {
 				t.Error("a project without an ID")
 			}
 		}
-		if err == nil && !bytes.Contains(bytes.ToLower(body), []byte("projects")) && !bytes.Contains(body, []byte(`\`)) && utf8.Valid(body) && isASCII(body) {
+		if err == nil && !bytes.Contains(bytes.ToLower(body), []byte("projects")) && !bytes.Contains(body, []byte(`\`)) && utf8.Valid(body) &&
+			isASCII(body) {
 			t.Error("a list from nothing")
 		}
 	})
@@ -236,13 +245,15 @@ func FuzzErrorText(f *testing.F) {
 	secrets.Add(secret)
 	for _, seed := range []string{
 		`{"message": "no", "code": "404 Not Found", "title": "Not Found"}`, `{"error": {"code": 401, "message": "x", "title": "Unauthorized"}}`,
-		`{"error_msg": "throttled", "error_code": "APIG.0308"}`, "<html><title>x</title><body>502 <b>Bad</b></body></html>", "\x00\x1b[31m" + secret, secret[:5] + "\n" + secret[5:],
+		`{"error_msg": "throttled", "error_code": "APIG.0308"}`, "<html><title>x</title><body>502 <b>Bad</b></body></html>",
+		"\x00\x1b[31m" + secret, secret[:5] + "\n" + secret[5:],
 	} {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		text := secrets.message(serverMessage(append(body, secret...)))
-		if strings.Contains(text, secret) || strings.ContainsAny(text, "\r\n\x00\x1b") || !utf8.ValidString(text) || utf8.RuneCountInString(text) > maxMessage+1 {
+		if strings.Contains(text, secret) || strings.ContainsAny(text, "\r\n\x00\x1b") || !utf8.ValidString(text) ||
+			utf8.RuneCountInString(text) > maxMessage+1 {
 			t.Errorf("%q", text)
 		}
 	})
@@ -250,7 +261,10 @@ func FuzzErrorText(f *testing.F) {
 
 // FuzzRetryAfter: a time from none to a day, and none from what is neither seconds nor a date.
 func FuzzRetryAfter(f *testing.F) {
-	for _, seed := range []string{"", "0", "120", " 7 ", "-1", "1.5", "99999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT", "Wed, 09 Sep 2001 01:46:50 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "soon", "+5", "٣"} {
+	for _, seed := range []string{
+		"", "0", "120", " 7 ", "-1", "1.5", "99999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT",
+		"Wed, 09 Sep 2001 01:46:50 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "soon", "+5", "٣",
+	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, value string) {

@@ -162,14 +162,23 @@ func TestErrorCodesOfIMS(t *testing.T) {
 		means  int
 		want   string
 	}{
-		{400, `{"error": {"message": "The image does not exist.", "code": "IMG.0027"}}`, 404, "400 Bad Request: IMG.0027: The image does not exist."},
+		{
+			400, `{"error": {"message": "The image does not exist.", "code": "IMG.0027"}}`, 404,
+			"400 Bad Request: IMG.0027: The image does not exist.",
+		},
 		{400, `{"error": {"message": "flow control", "code": "IMG.0060"}}`, 429, "400 Bad Request: IMG.0060: flow control"},
 		{400, `{"error": {"message": "not the owner", "code": "IMG.0047"}}`, 403, "400 Bad Request: IMG.0047: not the owner" + rights},
 		{403, `{"encoded_authorization_message": "XYZ"}`, 403, "403 Forbidden: the credential lacks a right" + rights},
-		{401, `{"error": {"message": "Policy doesn't allow ims:images:get to be performed.", "code": "EPS.0003"}}`, 403, "401 Unauthorized: EPS.0003: Policy doesn't allow ims:images:get to be performed." + rights + inRegion},
+		{
+			401, `{"error": {"message": "Policy doesn't allow ims:images:get to be performed.", "code": "EPS.0003"}}`, 403,
+			"401 Unauthorized: EPS.0003: Policy doesn't allow ims:images:get to be performed." + rights + inRegion,
+		},
 		{401, `{"error_msg": "no", "error_code": "EPS.0003"}`, 403, "401 Unauthorized: EPS.0003: no" + rights + inRegion},
 		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key belongs to another project than the request: correct project_id, or the project in auth"},
-		{401, `{"error_msg": "Incorrect IAM authentication information", "error_code": "APIGW.0301", "request_id": "1"}`, 401, "401 Unauthorized: APIGW.0301: Incorrect IAM authentication information"},
+		{
+			401, `{"error_msg": "Incorrect IAM authentication information", "error_code": "APIGW.0301", "request_id": "1"}`, 401,
+			"401 Unauthorized: APIGW.0301: Incorrect IAM authentication information",
+		},
 		{429, `{"error_msg": "throttled", "error_code": "APIG.0308"}`, 429, "429 Too Many Requests: APIG.0308: throttled"},
 		{400, `{"message": "bad<br />", "code": "400 Bad Request", "title": "Bad Request"}`, 400, "400 Bad Request: bad"},
 		{500, `{"error": {"code": "IMG.0114", "message": "query failed"}}`, 500, "500 Internal Server Error: IMG.0114: query failed"},
@@ -208,12 +217,13 @@ func TestNoRightOnHCSO(t *testing.T) {
 		Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers }, Status: http.StatusUnauthorized,
 		Body: `{"error": {"message": "Policy doesn't allow ims:images:share to be performed.", "code": "EPS.0003"}}`,
 	})
-	c, _ := newClient(t, client.Options{Settings: client.Settings{API: client.IMS}, Region: "cn-north-4", Auth: func() (gophercloud.AuthOptions, error) {
-		return gophercloud.AuthOptions{
-			IdentityEndpoint: start(t, w) + "/identity/v3", Username: "watcher", Password: "hunter2", DomainName: "account",
-			Scope: &gophercloud.AuthScope{ProjectID: producer},
-		}, nil
-	}})
+	c, _ := newClient(t,
+		client.Options{Settings: client.Settings{API: client.IMS}, Region: "cn-north-4", Auth: func() (gophercloud.AuthOptions, error) {
+			return gophercloud.AuthOptions{
+				IdentityEndpoint: start(t, w) + "/identity/v3", Username: "watcher", Password: "hunter2", DomainName: "account",
+				Scope: &gophercloud.AuthScope{ProjectID: producer},
+			}, nil
+		}})
 	for range 3 {
 		if _, err := c.Members(t.Context(), golden); asError(t, err).Status() != http.StatusForbidden {
 			t.Error(err)
@@ -235,7 +245,8 @@ func TestRightsOfIMS(t *testing.T) {
 		_, list := c.ImagePage(t.Context(), client.ImageQuery{Owner: producer}, "")
 		_, record := c.Image(t.Context(), golden)
 		for err, want := range map[error]string{
-			list: "listing images: 403 Forbidden: listing images requires the action ims:images:list", record: "reading image " + golden + ": 403 Forbidden: reading an image requires the action ims:images:get",
+			list:   "listing images: 403 Forbidden: listing images requires the action ims:images:list",
+			record: "reading image " + golden + ": 403 Forbidden: reading an image requires the action ims:images:get",
 		} {
 			if err == nil || err.Error() != want {
 				t.Errorf("got  %v\nwant %s", err, want)
@@ -290,7 +301,8 @@ func TestCloudImages(t *testing.T) {
 		rest := all[slices.Index(all, q.Get("marker"))+1:]
 		var rows []string
 		for _, id := range rest[:min(2, len(rest))] {
-			rows = append(rows, fmt.Sprintf(`{"id": %q, "owner": %q, "visibility": "private", "__imagetype": "shared", "__whole_image": "true"}`, id, producer))
+			rows = append(rows,
+				fmt.Sprintf(`{"id": %q, "owner": %q, "visibility": "private", "__imagetype": "shared", "__whole_image": "true"}`, id, producer))
 		}
 		_, _ = fmt.Fprintf(w, `{"images": [%s]}`, strings.Join(rows, ","))
 	}), client.MembersV2)

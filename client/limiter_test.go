@@ -63,8 +63,9 @@ func TestRetries(t *testing.T) {
 			seen: []string{"503"}, err: "503",
 		},
 		{
-			name: "no time for a second attempt", fault: fakecloud.Fault{Status: 503, Latency: 230 * time.Millisecond}, timeout: 500 * time.Millisecond,
-			seen: []string{"503"}, err: "503", most: 500 * time.Millisecond,
+			name: "no time for a second attempt", fault: fakecloud.Fault{Status: 503, Latency: 230 * time.Millisecond},
+			timeout: 500 * time.Millisecond,
+			seen:    []string{"503"}, err: "503", most: 500 * time.Millisecond,
 		},
 		{name: "no time at all", timeout: 80 * time.Millisecond, err: "not_asked", most: time.Millisecond},
 	} {
@@ -148,7 +149,8 @@ func TestPauseIsTheCallers(t *testing.T) {
 		if _, err := c.Members(ctx, golden); err != nil {
 			t.Fatal(err)
 		}
-		if len(pauses) != 2 || pauses[0] < 50*time.Millisecond || pauses[0] > 150*time.Millisecond || pauses[1] < 150*time.Millisecond || pauses[1] > 450*time.Millisecond {
+		if len(pauses) != 2 || pauses[0] < 50*time.Millisecond || pauses[0] > 150*time.Millisecond || pauses[1] < 150*time.Millisecond ||
+			pauses[1] > 450*time.Millisecond {
 			t.Errorf("pauses of %s", pauses)
 		}
 	})
@@ -183,7 +185,8 @@ func TestRequestsPerSecond(t *testing.T) {
 		seen.take()
 		began = time.Now()
 		_, err := c.Members(ctx, golden)
-		if want := "listing members of image " + golden + ": not requested: requests_per_second leaves no time for this request"; err == nil || err.Error() != want {
+		if want := "listing members of image " + golden + ": not requested: requests_per_second leaves no time for this request"; err == nil ||
+			err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
 		if got := seen.take(); len(got) > 0 || time.Since(began) > 0 {
@@ -318,7 +321,9 @@ func TestALongPause(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		want := "listing members of image " + golden + ": not requested: the API requires a pause until " + began.Add(5*time.Minute).UTC().Format(time.RFC3339)
+		want := "listing members of image " + golden + ": not requested: the API requires a pause until " + began.Add(5*time.Minute).
+			UTC().
+			Format(time.RFC3339)
 		for err := ask(golden); err != nil && time.Since(began) < time.Hour; err = ask(golden) {
 			if err.Error() != want {
 				t.Fatalf("got  %s\nwant %s", err, want)

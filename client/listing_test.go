@@ -63,7 +63,11 @@ func TestListing(t *testing.T) {
 		{"hidden", client.ImageQuery{Owner: producer, Hidden: true}, "hidden"},
 		{"one visibility", client.ImageQuery{Owner: producer, Visibility: client.Community}, "community"},
 		// The server's own link to the second page would ask for the last tag only.
-		{"all of the tags, on the second page too", client.ImageQuery{Owner: producer, Tags: []string{"golden", "lts"}}, "shared,community public"},
+		{
+			"all of the tags, on the second page too",
+			client.ImageQuery{Owner: producer, Tags: []string{"golden", "lts"}},
+			"shared,community public",
+		},
 		{"another project's, as far as they are shown", client.ImageQuery{Owner: consumerA, Foreign: true}, "foreign"},
 		{"every project's", client.ImageQuery{}, "shared,private community,public foreign"},
 	} {
@@ -102,7 +106,8 @@ func TestListingWhatOthersShare(t *testing.T) {
 		{"hidden", consumerB, producer, "pending", true},
 		{"of others", consumerA, consumerB, "accepted", false},
 	} {
-		w.AddMember(w.AddImage(fakecloud.Image{Name: img.name, Owner: img.owner, Hidden: img.hidden}), fakecloud.Member{MemberID: img.member, Status: img.status})
+		w.AddMember(w.AddImage(fakecloud.Image{Name: img.name, Owner: img.owner, Hidden: img.hidden}),
+			fakecloud.Member{MemberID: img.member, Status: img.status})
 	}
 	url := start(t, w) + "/identity/v3"
 	one, _ := newClient(t, client.Options{Auth: byPassword(url)})
@@ -185,17 +190,35 @@ func TestPages(t *testing.T) {
 			name: "the marker of the next page", body: `{"images": [{"id": "x"}], "next": "/v2/images?limit=1&marker=a%26b&tag=c"}`,
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: "a&b"},
 		},
-		{name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`, want: client.ImagePage{Images: []client.Image{}, Next: "y", Dropped: true}},
-		{name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`, err: `listing images: decode: "next" in the response has no marker: "/v2/images?page=2"`},
-		{name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`, err: `listing images: decode: "next" in the response has no marker: "%zz"`},
+		{
+			name: "a next page after an empty one", body: `{"images": [], "next": "?marker=y"}`,
+			want: client.ImagePage{Images: []client.Image{}, Next: "y", Dropped: true},
+		},
+		{
+			name: "a link without a marker", body: `{"images": [{"id": "x"}], "next": "/v2/images?page=2"}`,
+			err: `listing images: decode: "next" in the response has no marker: "/v2/images?page=2"`,
+		},
+		{
+			name: "a link that is none", body: `{"images": [{"id": "x"}], "next": "%zz"}`,
+			err: `listing images: decode: "next" in the response has no marker: "%zz"`,
+		},
 		{
 			name: "a marker that is long", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4096) + `"}`,
 			want: client.ImagePage{Images: []client.Image{{ID: "x"}}, Next: strings.Repeat("m", 4096)},
 		},
-		{name: "a marker that is longer", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4097) + `"}`, err: `listing images: decode: "next" in the response has a marker of more than 4096 bytes`},
-		{name: "a link of another type", body: `{"images": [], "next": 7}`, err: `listing images: decode: "/next" in the response is a JSON number`},
+		{
+			name: "a marker that is longer", body: `{"images": [{"id": "x"}], "next": "?marker=` + strings.Repeat("m", 4097) + `"}`,
+			err: `listing images: decode: "next" in the response has a marker of more than 4096 bytes`,
+		},
+		{
+			name: "a link of another type", body: `{"images": [], "next": 7}`,
+			err: `listing images: decode: "/next" in the response is a JSON number`,
+		},
 		{name: "no images key", body: `{"next": "?marker=y"}`, err: `listing images: decode: no "images" in the response: {"next": "?marker=y"}`},
-		{name: "not the whole body", body: `{"images": [{"id": "x"}`, err: `listing images: decode: invalid JSON in the response: unexpected EOF within "/images" after offset 23`},
+		{
+			name: "not the whole body", body: `{"images": [{"id": "x"}`,
+			err: `listing images: decode: invalid JSON in the response: unexpected EOF within "/images" after offset 23`,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url := start(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, test.body) }))

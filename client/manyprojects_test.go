@@ -67,7 +67,12 @@ func manyProjects(t *testing.T, n int, logins *scopedLogins, f func(t *testing.T
 		p, err := client.NewProjects(client.Options{
 			Auth: func() (gophercloud.AuthOptions, error) {
 				reads++
-				return gophercloud.AuthOptions{IdentityEndpoint: inMemoryURL, Username: "roamer", Password: "roamer-secret", DomainName: "Default"}, nil
+				return gophercloud.AuthOptions{
+					IdentityEndpoint: inMemoryURL,
+					Username:         "roamer",
+					Password:         "roamer-secret",
+					DomainName:       "Default",
+				}, nil
 			},
 			Transport: fakecloud.InMemory(&gate{next: w, login: logins.login}),
 		})

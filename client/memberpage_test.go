@@ -45,22 +45,62 @@ func TestE3PagesAreComplete(t *testing.T) {
 		err    string
 	}{
 		{"the number of rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 2}}`}, 2, ""},
-		{"the number of rows as a text", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": "2"}}`}, 2, ""},
+		{
+			"the number of rows as a text", client.IMS,
+			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": "2"}}`},
+			2, "",
+		},
 		{"no number", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": null}}`}, 2, ""},
-		{"fewer rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 3}}`}, 0, "page has 2 members, but current_count is 3"},
-		{"none of them", client.Glance, []string{`{"members": [], "page_info": {"next_marker": "", "current_count": 3}}`}, 0, "page has 0 members, but current_count is 3"},
-		{"more rows", client.IMS, []string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 0}}`}, 0, "page has 2 members, but current_count is 0"},
-		{"what is no number", client.IMS, []string{`{"members": [], "page_info": {"current_count": "all"}}`}, 0, `page has 0 members, but current_count is "all"`},
+		{
+			"fewer rows", client.IMS,
+			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 3}}`},
+			0, "page has 2 members, but current_count is 3",
+		},
+		{
+			"none of them", client.Glance,
+			[]string{`{"members": [], "page_info": {"next_marker": "", "current_count": 3}}`},
+			0, "page has 0 members, but current_count is 3",
+		},
+		{
+			"more rows", client.IMS,
+			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"current_count": 0}}`},
+			0, "page has 2 members, but current_count is 0",
+		},
+		{
+			"what is no number", client.IMS,
+			[]string{`{"members": [], "page_info": {"current_count": "all"}}`},
+			0, `page has 0 members, but current_count is "all"`,
+		},
 		{"fewer rows, and a status of another type", client.IMS, []string{`{"members": [{"member_id": "a", "status": 7}], "page_info": {"current_count": 3}}`}, 0, "page has 1 members, but current_count is 3"},
 		{
 			"fewer rows on the second page", client.IMS,
-			[]string{`{"members": [` + memberRows(2) + `], "page_info": {"next_marker": "x", "current_count": 2}}`, `{"members": [], "page_info": {"current_count": 1}}`},
+			[]string{
+				`{"members": [` + memberRows(2) + `], "page_info": {"next_marker": "x", "current_count": 2}}`,
+				`{"members": [], "page_info": {"current_count": 1}}`,
+			},
 			0, "page has 0 members, but current_count is 1",
 		},
-		{"a count that is taken back", client.IMS, []string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`}, 0, `response with duplicate key "Current_Count"`},
-		{"a default page", client.IMS, []string{`{"members": [` + memberRows(500) + `]}`}, 0, "page of 500 members without page_info: it may not be the last page"},
-		{"a default page and nothing in page_info", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {}}`}, 0, "page of 500 members without page_info: it may not be the last page"},
-		{"a default page that is the last one", client.IMS, []string{`{"members": [` + memberRows(500) + `], "page_info": {"current_count": 500}}`}, 500, ""},
+		{
+			"a count that is taken back", client.IMS,
+			[]string{`{"members": [], "page_info": {"current_count": 3, "Current_Count": 0}}`},
+			0, `response with duplicate key "Current_Count"`,
+		},
+		{
+			"a default page", client.IMS,
+			[]string{`{"members": [` + memberRows(500) + `]}`},
+			0,
+			"page of 500 members without page_info: it may not be the last page",
+		},
+		{
+			"a default page and nothing in page_info", client.IMS,
+			[]string{`{"members": [` + memberRows(500) + `], "page_info": {}}`},
+			0, "page of 500 members without page_info: it may not be the last page",
+		},
+		{
+			"a default page that is the last one", client.IMS,
+			[]string{`{"members": [` + memberRows(500) + `], "page_info": {"current_count": 500}}`},
+			500, "",
+		},
 		{"a page of another length", client.IMS, []string{`{"members": [` + memberRows(499) + `]}`}, 499, ""},
 		{"Glance has no pages", client.Glance, []string{`{"members": [` + memberRows(500) + `]}`}, 500, ""},
 	} {
@@ -115,7 +155,10 @@ func TestE4AListThatSaysMore(t *testing.T) {
 		`"members": []`:                                               `response with duplicate key "members"`,
 		`"Members": []`:                                               `"/Members" in the response is another spelling of the name of the list`,
 	} {
-		for name, rows := range map[string]string{"": memberRows(2), "a status of another type": `{"member_id": "m0", "status": 7}, ` + memberRows(1)} {
+		for name, rows := range map[string]string{
+			"":                         memberRows(2),
+			"a status of another type": `{"member_id": "m0", "status": 7}, ` + memberRows(1),
+		} {
 			t.Run(beside+name, func(t *testing.T) {
 				_, err := answering(t, client.Glance, `{"members": [`+rows+`], `+beside+`}`).Members(t.Context(), golden)
 				if name == "" || want != "" {
@@ -126,7 +169,8 @@ func TestE4AListThatSaysMore(t *testing.T) {
 	}
 	// What the pages say of the whole list counts when all of them are read.
 	first := `{"members": [` + memberRows(2) + `], "total": 4, "page_info": {"next_marker": "x"}}`
-	list, err := answering(t, client.IMS, first, `{"members": [`+strings.ReplaceAll(memberRows(2), `"m`, `"n`)+`]}`).Members(t.Context(), golden)
+	list, err := answering(t, client.IMS, first,
+		`{"members": [`+strings.ReplaceAll(memberRows(2), `"m`, `"n`)+`]}`).Members(t.Context(), golden)
 	if err != nil || len(list.Members) != 4 {
 		t.Errorf("got %+v, %v", list, err)
 	}
@@ -157,8 +201,18 @@ func refusals() map[string]string {
 // saysNothing are keys of errors without one.
 func saysNothing() []string {
 	return []string{
-		`"error": null`, `"error": ""`, `"error": {}`, `"error": { }`, `"errors": []`, `"errors": [ ]`, `"error_code": "", "error_msg": null`,
-		`"message": "hello"`, `"code": 200`, `"message": "hello", "code": null`, `"message": "", "code": 7`, `"encoded_authorization_message": ""`,
+		`"error": null`,
+		`"error": ""`,
+		`"error": {}`,
+		`"error": { }`,
+		`"errors": []`,
+		`"errors": [ ]`,
+		`"error_code": "", "error_msg": null`,
+		`"message": "hello"`,
+		`"code": 200`,
+		`"message": "hello", "code": null`,
+		`"message": "", "code": 7`,
+		`"encoded_authorization_message": ""`,
 	}
 }
 
@@ -220,7 +274,8 @@ func TestE4AnErrorBesideAList(t *testing.T) {
 // listProjects returns the error of a user's list of projects that has such a body.
 func listProjects(t *testing.T, body string) error {
 	t.Helper()
-	keystone := keystoneWith(func() string { return `{"user": {"id": "u"}}` }, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
+	keystone := keystoneWith(func() string { return `{"user": {"id": "u"}}` },
+		func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) })
 	p, err := client.NewProjects(client.Options{Transport: fakecloud.InMemory(keystone), Auth: func() (gophercloud.AuthOptions, error) {
 		return gophercloud.AuthOptions{IdentityEndpoint: inMemoryURL, Username: "u", Password: "secret", DomainName: "d"}, nil
 	}})

@@ -126,7 +126,8 @@ func TestMetadataWithoutTokens(t *testing.T) {
 func TestServerWithoutAnAgency(t *testing.T) {
 	for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound} {
 		k, _ := newMetadata(t, &metadata{keyless: status})
-		want := fmt.Sprintf("logging in: %d %s: the metadata service: this server has no agency: configure one for it in the ECS console", status, http.StatusText(status))
+		want := fmt.Sprintf("logging in: %d %s: the metadata service: this server has no agency: configure one for it in the ECS console",
+			status, http.StatusText(status))
 		if _, err := k.Key(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -160,7 +161,8 @@ func (h *hourly) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("metadata-token"))
 	default:
 		name, expires := h.key()
-		_, _ = fmt.Fprintf(w, `{"credential": {"access": %q, "secret": "s", "securitytoken": "t", "expires_at": %q}}`, name, expires.UTC().Format("2006-01-02T15:04:05.000000Z"))
+		_, _ = fmt.Fprintf(w, `{"credential": {"access": %q, "secret": "s", "securitytoken": "t", "expires_at": %q}}`,
+			name, expires.UTC().Format("2006-01-02T15:04:05.000000Z"))
 	}
 }
 

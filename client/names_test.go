@@ -43,7 +43,8 @@ func TestProjectNames(t *testing.T) {
 	}
 	w.SetPolicy(fakecloud.Policy{ReadProjects: func([]string) bool { return true }})
 	names, err := c.ProjectNames(t.Context())
-	if diff := cmp.Diff(map[string]string{producer: "producer", consumerA: "consumer-a", consumerB: "consumer-b"}, names); diff != "" || err != nil {
+	if diff := cmp.Diff(map[string]string{producer: "producer", consumerA: "consumer-a", consumerB: "consumer-b"}, names); diff != "" ||
+		err != nil {
 		t.Errorf("%v, names (-want +got):\n%s", err, diff)
 	}
 	if name, err := c.ProjectName(t.Context(), consumerA); name != "consumer-a" || err != nil {
@@ -83,7 +84,8 @@ func TestStrangeNames(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q and %q", test.body, name, err, test.name, test.err)
 		}
 	}
-	answerNames(w, http.StatusOK, fmt.Sprintf(`{"projects": [{"id": %q, "name": "x"}, {"id": %q, "name": %q}]}`, password, consumerA, strings.Repeat("x", 2000)))
+	answerNames(w, http.StatusOK,
+		fmt.Sprintf(`{"projects": [{"id": %q, "name": "x"}, {"id": %q, "name": %q}]}`, password, consumerA, strings.Repeat("x", 2000)))
 	names, err := c.ProjectNames(t.Context())
 	if len(names) != 1 || len(names[consumerA]) > 512 || err != nil {
 		t.Errorf("%v, %v", names, err)

@@ -18,7 +18,8 @@ const nobody = "e3a3ffe4cb434ab3a08b3ba3f30b9a72"
 
 // page is an error page of a real Glance, and object the same where JSON is asked for: the markup is in both.
 func page(text string) string {
-	return "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  " + text + "<br /><br />\n\n\n\n </body>\n</html>"
+	return "<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  " +
+		text + "<br /><br />\n\n\n\n </body>\n</html>"
 }
 
 func object(text string) string {
@@ -40,11 +41,20 @@ func TestE10Probe(t *testing.T) {
 		onlyShared bool
 		code       string // of the error
 	}{
-		{name: "a row", status: 200, body: row(nobody, golden), row: &client.Member{Type: "project", ID: nobody, Status: "accepted", Created: day(1), Updated: day(2)}},
-		{name: "a row with an odd status", status: 200, body: strings.Replace(row(nobody, golden), `"accepted"`, `7`, 1), row: &client.Member{Type: "project", ID: nobody, Status: "unknown", Created: day(1), Updated: day(2)}},
+		{
+			name: "a row", status: 200, body: row(nobody, golden),
+			row: &client.Member{Type: "project", ID: nobody, Status: "accepted", Created: day(1), Updated: day(2)},
+		},
+		{
+			name: "a row with an odd status", status: 200, body: strings.Replace(row(nobody, golden), `"accepted"`, `7`, 1),
+			row: &client.Member{Type: "project", ID: nobody, Status: "unknown", Created: day(1), Updated: day(2)},
+		},
 		{name: "another member's row", status: 200, body: row(consumerA, golden), code: "decode"},
 		{name: "another image's row", status: 200, body: row(nobody, hidden), code: "decode"},
-		{name: "a member behind another", status: 200, body: `{"member_id": "x", "image_id": "` + golden + `", "Member_ID": "` + nobody + `"}`, code: "decode"},
+		{
+			name: "a member behind another", status: 200,
+			body: `{"member_id": "x", "image_id": "` + golden + `", "Member_ID": "` + nobody + `"}`, code: "decode",
+		},
 		{name: "no row", status: 200, body: `{}`, code: "decode"},
 		{name: "a list", status: 200, body: `{"members": []}`, code: "decode"},
 
@@ -55,24 +65,48 @@ func TestE10Probe(t *testing.T) {
 		{name: "in Japanese", status: 404, body: page("イメージ " + golden + " のメンバーリストに " + nobody + " が見つかりません"), notMember: true},
 
 		{name: "rows are hidden", status: 404, body: object("You are not authorized to complete get_member action."), code: "404"},
-		{name: "before Xena", status: 404, body: object("You are not authorized to lookup the members of the image " + golden + "."), code: "404"},
+		{
+			name: "before Xena", status: 404, body: object("You are not authorized to lookup the members of the image " + golden + "."),
+			code: "404",
+		},
 		{name: "no image", status: 404, body: page("Image " + golden + " not found."), code: "404"},
 		{name: "no right to see the image", status: 404, body: page("No image found with ID " + golden), code: "404"},
 		{name: "it is shared no more", status: 404, body: page("Only shared images have members."), onlyShared: true, code: "404"},
 		{name: "it is shared no more, in JSON", status: 404, body: object("Only shared images have members."), onlyShared: true, code: "404"},
-		{name: "it is shared no more, at the end of a long text", status: 404, body: object(strings.Repeat("long ", 100) + "Only shared images have members."), onlyShared: true, code: "404"},
-		{name: "both are named, and it is shared no more", status: 404, body: object(absentRow + " Only shared images have members."), onlyShared: true, code: "404"},
+		{
+			name: "it is shared no more, at the end of a long text", status: 404,
+			body: object(strings.Repeat("long ", 100) + "Only shared images have members."), onlyShared: true, code: "404",
+		},
+		{
+			name: "both are named, and it is shared no more", status: 404, body: object(absentRow + " Only shared images have members."),
+			onlyShared: true, code: "404",
+		},
 		{name: "an echo of the path", status: 404, body: object("Not found: /v2/images/" + golden + "/members/" + nobody), code: "404"},
-		{name: "an escaped echo of the path", status: 404, body: object("Not found: &#47;v2 images " + golden + " members " + nobody), code: "404"},
-		{name: "an encoded echo of the path", status: 404, body: object("Not found: %2Fv2%2Fimages%2F" + golden + "%2Fmembers%2F" + nobody), code: "404"},
-		{name: "a part of a longer word", status: 404, body: object(nobody + "0 not found in the member list of the image " + golden + "."), code: "404"},
-		{name: "a part of a longer ID", status: 404, body: object(nobody + " not found in the member list of the image " + golden + "-1."), code: "404"},
+		{
+			name: "an escaped echo of the path", status: 404, body: object("Not found: &#47;v2 images " + golden + " members " + nobody),
+			code: "404",
+		},
+		{
+			name: "an encoded echo of the path", status: 404, body: object("Not found: %2Fv2%2Fimages%2F" + golden + "%2Fmembers%2F" + nobody),
+			code: "404",
+		},
+		{
+			name: "a part of a longer word", status: 404, body: object(nobody + "0 not found in the member list of the image " + golden + "."),
+			code: "404",
+		},
+		{
+			name: "a part of a longer ID", status: 404, body: object(nobody + " not found in the member list of the image " + golden + "-1."),
+			code: "404",
+		},
 		{name: "no title", status: 404, body: strings.Replace(object(absentRow), `"title"`, `"headline"`, 1), code: "404"},
 		{name: "no code", status: 404, body: strings.Replace(object(absentRow), `"code"`, `"Code"`, 1), code: "404"},
 		{name: "another code", status: 404, body: strings.Replace(object(absentRow), `404 Not Found`, `403 Forbidden`, 1), code: "404"},
 		{name: "in an envelope", status: 404, body: `{"error": ` + object(absentRow) + `}`, code: "404"},
 		{name: "a text", status: 404, body: absentRow, code: "404"},
-		{name: "another page", status: 404, body: "<html><head><title>Sorry</title></head><body><p>" + absentRow + "</p></body></html>", code: "404"},
+		{
+			name: "another page", status: 404, body: "<html><head><title>Sorry</title></head><body><p>" + absentRow + "</p></body></html>",
+			code: "404",
+		},
 		{name: "half a page", status: 404, body: strings.TrimSuffix(page(absentRow), "</html>"), code: "404"},
 		{name: "another status", status: 400, body: object(absentRow), code: "400"},
 		{name: "forbidden", status: 403, body: object(absentRow), code: "403"},
@@ -95,7 +129,9 @@ func TestE10Probe(t *testing.T) {
 			}
 			if test.code != "" {
 				apiErr := asError(t, err)
-				if apiErr.Code != test.code || apiErr.Op != client.OpGetMember || apiErr.ImageID != golden || apiErr.OnlyShared != test.onlyShared || apiErr.OwnNotFound {
+				if apiErr.Code != test.code || apiErr.Op != client.OpGetMember || apiErr.ImageID != golden ||
+					apiErr.OnlyShared != test.onlyShared ||
+					apiErr.OwnNotFound {
 					t.Errorf("got %+v", apiErr)
 				}
 				if !strings.HasPrefix(err.Error(), "reading a member of image "+golden+": ") {
@@ -103,7 +139,11 @@ func TestE10Probe(t *testing.T) {
 				}
 				return
 			}
-			want := client.MemberAnswer{Row: test.row, NotMember: test.notMember, Access: client.Access{ProjectID: producer, Endpoint: url + "/v2/"}}
+			want := client.MemberAnswer{
+				Row:       test.row,
+				NotMember: test.notMember,
+				Access:    client.Access{ProjectID: producer, Endpoint: url + "/v2/"},
+			}
 			if diff := cmp.Diff(want, got); err != nil || diff != "" {
 				t.Error(err, diff)
 			}
@@ -116,13 +156,16 @@ func TestE10ProbeLeavesTheTokenAlone(t *testing.T) {
 	for _, status := range []int{401, 403} {
 		w := newWorld()
 		refuse := func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/members/") }
-		c, seen := newClient(t, client.Options{Auth: byPassword(inMemoryURL), Transport: fakecloud.InMemory(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if refuse(r) {
-				rw.WriteHeader(status)
-				return
-			}
-			w.ServeHTTP(rw, r)
-		}))})
+		c, seen := newClient(t, client.Options{
+			Auth: byPassword(inMemoryURL),
+			Transport: fakecloud.InMemory(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+				if refuse(r) {
+					rw.WriteHeader(status)
+					return
+				}
+				w.ServeHTTP(rw, r)
+			})),
+		})
 		for range 3 {
 			if _, err := c.Connect(t.Context()); err != nil {
 				t.Fatal(err)
@@ -195,8 +238,9 @@ func TestE12OnlyShared(t *testing.T) {
 		body   string
 		want   bool
 	}{
-		"JSON":         {403, forbidden("Not allowed to list members for image " + golden + ": Only shared images have members."), true},
-		"a page":       {403, strings.ReplaceAll(page("Not allowed to list members for image "+golden+": Only shared images have members."), "404 Not Found", "403 Forbidden"), true},
+		"JSON": {403, forbidden("Not allowed to list members for image " + golden + ": Only shared images have members."), true},
+		"a page": {403, strings.ReplaceAll(page("Not allowed to list members for image "+golden+": Only shared images have members."),
+			"404 Not Found", "403 Forbidden"), true},
 		"a long text":  {403, forbidden(strings.Repeat("long ", 100) + "Only shared images have members."), true},
 		"another text": {403, forbidden("You are not authorized to complete get_members action."), false},
 		"another code": {500, forbidden("Only shared images have members."), false},

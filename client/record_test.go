@@ -12,7 +12,16 @@ import (
 
 // E18: a record is never lost for a side field, alone and in a list, which its neighbours are not lost for either.
 func TestE18SideFields(t *testing.T) {
-	full := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active", Hidden: true, Tags: []string{"a"}, View: producer}
+	full := client.Image{
+		ID:         golden,
+		Name:       "golden",
+		Owner:      producer,
+		Visibility: client.Shared,
+		Status:     "active",
+		Hidden:     true,
+		Tags:       []string{"a"},
+		View:       producer,
+	}
 	with := func(change func(img *client.Image)) client.Image {
 		img := full
 		change(&img)
@@ -79,7 +88,15 @@ func TestE18SideFields(t *testing.T) {
 // E18: a property of the owner's costs nothing but itself, in whatever letters, and a value that is there twice costs that
 // value. What else is in the list is read.
 func TestE18DuplicateNames(t *testing.T) {
-	want := client.Image{ID: golden, Name: "golden", Owner: producer, Visibility: client.Shared, Status: "active", Tags: []string{"a"}, View: producer}
+	want := client.Image{
+		ID:         golden,
+		Name:       "golden",
+		Owner:      producer,
+		Visibility: client.Shared,
+		Status:     "active",
+		Tags:       []string{"a"},
+		View:       producer,
+	}
 	with := func(change func(img *client.Image)) client.Image {
 		img := want
 		change(&img)
@@ -95,7 +112,8 @@ func TestE18DuplicateNames(t *testing.T) {
 		`"\u0074ags": []`:                             with(func(img *client.Image) { img.Tags = nil }),
 		`"os_hidden": true, "os_hidden": true`:        want,
 	} {
-		record := `{"id": "` + golden + `", "name": "golden", "owner": "` + producer + `", "visibility": "shared", "status": "active", "tags": ["a"], ` + twice + `}`
+		record := `{"id": "` + golden + `", "name": "golden", "owner": "` + producer +
+			`", "visibility": "shared", "status": "active", "tags": ["a"], ` + twice + `}`
 		got, err := answering(t, client.Glance, record).Image(t.Context(), golden)
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {
 			t.Errorf("%s: %v %s", twice, err, diff)
@@ -121,7 +139,8 @@ func TestE18InvalidText(t *testing.T) {
 func TestE18StrictFields(t *testing.T) {
 	for _, record := range []string{
 		`{"id": 7, "owner": "o", "visibility": "shared"}`, `{"id": "` + golden + `", "owner": 7, "visibility": "shared"}`,
-		`{"id": "` + golden + `", "owner": "o", "visibility": ["shared"]}`, `{"id": "` + golden + `", "name": 7, "owner": 7, "visibility": "shared"}`, `7`,
+		`{"id": "` + golden + `", "owner": "o", "visibility": ["shared"]}`,
+		`{"id": "` + golden + `", "name": 7, "owner": 7, "visibility": "shared"}`, `7`,
 		`{"id": "` + golden + `", "owner": "o", "owner": "p", "visibility": "shared"}`, `{"id": "` + golden + `", "id": "` + golden + `"}`,
 		`{"id": "` + golden + `", "owner": "o", "visibility": "shared", "visibility": "private"}`, `[{"id": "` + golden + `"}]`,
 	} {

@@ -89,7 +89,8 @@ func TestRedactManyBackslashes(t *testing.T) {
 	for _, text := range []string{
 		secret, strings.ReplaceAll(secret, `\`, `\\`), strings.Repeat(`\`, 5000) + secret, strings.Repeat(`\`, 5000) + "other " + secret,
 	} {
-		if got := s.Redact("a " + text + " b"); !strings.HasPrefix(got, "a ") || strings.Contains(got, "secret") != strings.Contains(got, redacted) {
+		if got := s.Redact("a " + text + " b"); !strings.HasPrefix(got, "a ") ||
+			strings.Contains(got, "secret") != strings.Contains(got, redacted) {
 			t.Errorf("got %.200s", got)
 		}
 	}

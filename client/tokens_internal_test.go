@@ -13,7 +13,12 @@ import (
 type answering struct{}
 
 func (answering) RoundTrip(r *http.Request) (*http.Response, error) {
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"members": []}`)), Request: r}, nil
+	return &http.Response{
+		StatusCode: http.StatusOK,
+		Header:     http.Header{},
+		Body:       io.NopCloser(strings.NewReader(`{"members": []}`)),
+		Request:    r,
+	}, nil
 }
 
 // Images that come and go leave nothing behind, also where no login ever clears what was learned of a token.

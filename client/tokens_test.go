@@ -90,7 +90,10 @@ func TestOutsideOfTheAccessRules(t *testing.T) {
 
 func TestManyDeniedImagesMakeNoManyLogins(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
-		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.ImageID != "" && r.ImageID != golden }, Status: http.StatusUnauthorized})
+		w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.ImageID != "" && r.ImageID != golden },
+			Status: http.StatusUnauthorized,
+		})
 		for range 30 {
 			if _, err := c.Connect(t.Context()); err != nil {
 				t.Fatal(err)
@@ -213,7 +216,10 @@ func TestRenewalsThatCureNothingPause(t *testing.T) {
 		if err := scrape(t, c, golden); err != nil {
 			t.Fatal(err)
 		}
-		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusUnauthorized})
+		remove := w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Service == "image" },
+			Status: http.StatusUnauthorized,
+		})
 		began := time.Now()
 		for time.Since(began) < time.Hour {
 			if err := scrape(t, c, golden); asError(t, err).Code != "401" {
@@ -255,7 +261,9 @@ func TestRefusedLoginsPause(t *testing.T) {
 		}
 		_, err := c.Connect(t.Context())
 		until := time.Now().UTC().Truncate(time.Second)
-		if want := "logging in: 401 Unauthorized: The request you have made requires authentication.; logins are paused until "; err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
+		if want := "logging in: 401 Unauthorized: The request you have made requires authentication.; logins are paused until "; err == nil ||
+			len(err.Error()) < len(want) ||
+			err.Error()[:len(want)] != want {
 			t.Errorf("at %s: %v", until, err)
 		}
 		secret = password // the file was corrected
@@ -375,9 +383,12 @@ func TestNewTokenInTheFile(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			id := first
-			c, _ := newClient(t, client.Options{Transport: fakecloud.InMemory(w), Endpoint: test.endpoint, ProjectID: producer, Auth: func() (gophercloud.AuthOptions, error) {
-				return gophercloud.AuthOptions{IdentityEndpoint: test.authURL, TokenID: id}, nil
-			}})
+			c, _ := newClient(t, client.Options{
+				Transport: fakecloud.InMemory(w), Endpoint: test.endpoint, ProjectID: producer,
+				Auth: func() (gophercloud.AuthOptions, error) {
+					return gophercloud.AuthOptions{IdentityEndpoint: test.authURL, TokenID: id}, nil
+				},
+			})
 			for _, id = range []string{first, second} {
 				if err := scrape(t, c, golden); err != nil {
 					t.Fatal(err)
@@ -472,7 +483,10 @@ func TestRevokedSoonAfterKeystoneWasAway(t *testing.T) {
 // A pause that 401s of before have left must not outlive the proof that the token was good.
 func TestRevokedSoonAfterGlanceRefusedAll(t *testing.T) {
 	bubble(t, byPassword(inMemoryURL), func(t *testing.T, w *fakecloud.Cloud, c *client.Client) {
-		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusUnauthorized})
+		remove := w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Service == "image" },
+			Status: http.StatusUnauthorized,
+		})
 		for range 36 {
 			if err := scrape(t, c, golden); err == nil {
 				t.Fatal("served")

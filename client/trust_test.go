@@ -49,7 +49,12 @@ func roaming(t *testing.T, f func(t *testing.T, w *fakecloud.Cloud, g *gate, p *
 		g := &gate{next: w}
 		p, err := client.NewProjects(client.Options{
 			Auth: func() (gophercloud.AuthOptions, error) {
-				return gophercloud.AuthOptions{IdentityEndpoint: inMemoryURL, Username: "roamer", Password: "roamer-secret", DomainName: "Default"}, nil
+				return gophercloud.AuthOptions{
+					IdentityEndpoint: inMemoryURL,
+					Username:         "roamer",
+					Password:         "roamer-secret",
+					DomainName:       "Default",
+				}, nil
 			},
 			Transport: fakecloud.InMemory(g),
 		})
@@ -216,7 +221,10 @@ func TestWhoSeesAnImageIsRemembered(t *testing.T) {
 
 // A server that quotes what it got shows no secret, however it writes it.
 func TestSecretsInOtherSpellings(t *testing.T) {
-	for _, secret := range []string{`pa"ss-word-1`, "pässwort-geheim", `back\slash-pw`, "a&b<c>d-long", "smile-\U0001F600-pw", "blank s in it"} {
+	for _, secret := range []string{
+		`pa"ss-word-1`, "pässwort-geheim", `back\slash-pw`, "a&b<c>d-long",
+		"smile-\U0001F600-pw", "blank s in it",
+	} {
 		for name, quote := range map[string]func(string) string{
 			"as it is":  func(s string) string { return s },
 			"in JSON":   func(s string) string { return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"` },
@@ -356,7 +364,8 @@ func TestAKeyThatHasEnded(t *testing.T) {
 				return
 			}
 			given++
-			_, _ = fmt.Fprintf(w, `{"credential": {"access": "AK", "secret": "secret", "securitytoken": "token", "expires_at": %q}}`, time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
+			_, _ = fmt.Fprintf(w, `{"credential": {"access": "AK", "secret": "secret", "securitytoken": "token", "expires_at": %q}}`,
+				time.Now().Add(-time.Hour).UTC().Format(time.RFC3339))
 		}))})
 		defer k.Close()
 		for range 100 {

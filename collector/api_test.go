@@ -46,7 +46,8 @@ func TestCountersBeginAtZero(t *testing.T) {
 	api.Observer("prod")
 	const operations, codes = 5, 13
 	for name, want := range map[string]int{
-		"glance_api_requests_total": operations, "glance_api_request_errors_total": operations * codes, "glance_api_request_duration_seconds": operations,
+		"glance_api_requests_total": operations, "glance_api_request_errors_total": operations * codes,
+		"glance_api_request_duration_seconds": operations,
 	} {
 		if got := testutil.CollectAndCount(api, name); got != want {
 			t.Errorf("%s: %d series, want %d", name, got, want)

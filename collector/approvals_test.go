@@ -21,13 +21,17 @@ func TestApprovalsEnd(t *testing.T) {
 	for _, refresh := range []time.Duration{0, 7 * time.Hour} {
 		opts := options(shared, empty)
 		opts.RefreshInterval = refresh
-		opts.Images[0].Policy.Members = collector.SortMembers([]collector.ExpectedMember{entry(consumerA, midnight), entry(consumerB, time.Time{}), entry(consumerC, midnight.AddDate(0, 0, 1))})
+		opts.Images[0].Policy.Members = collector.SortMembers([]collector.ExpectedMember{
+			entry(consumerA, midnight),
+			entry(consumerB, time.Time{}), entry(consumerC, midnight.AddDate(0, 0, 1)),
+		})
 		opts.Images[1].Policy.Members = []collector.ExpectedMember{entry(consumerA, midnight)}
 		bubble(t, newWorld(), user("producer"), opts, func(t *testing.T, b *bench) {
 			b.scrape(t)
 			time.Sleep(time.Until(midnight.Add(-time.Minute)))
 			said := func() string {
-				return strings.Join(series(t, b.scrape(t), "glance_image_unexpected_members", "glance_image_missing_members", "glance_image_member_expected"), "\n")
+				return strings.Join(series(t, b.scrape(t), "glance_image_unexpected_members", "glance_image_missing_members",
+					"glance_image_member_expected"), "\n")
 			}
 			before := said()
 			asked := b.world.Count("list_members")
@@ -37,12 +41,18 @@ func TestApprovalsEnd(t *testing.T) {
 				t.Fatal("the images were read again: the test shows nothing")
 			}
 			for text, want := range map[string][2]bool{
-				`unexpected_members{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12"} 0`:                                                                      {true, false},
-				`unexpected_members{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12"} 1`:                                                                      {false, true},
-				`missing_members{cloud="prod",image_id="` + empty + `",image_name="golden-empty"} 1`:                                                                              {true, false},
-				`missing_members{cloud="prod",image_id="` + empty + `",image_name="golden-empty"} 0`:                                                                              {false, true},
-				`member_expected{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12",member_id="` + consumerA + `",member_name="named",member_type="project"} 0`: {false, true},
-				`member_expected{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12",member_id="` + consumerC + `",member_name="named",member_type="project"} 1`: {true, true},
+				`unexpected_members{cloud="prod",image_id="` + shared +
+					`",image_name="golden-debian-12"} 0`: {true, false},
+				`unexpected_members{cloud="prod",image_id="` + shared +
+					`",image_name="golden-debian-12"} 1`: {false, true},
+				`missing_members{cloud="prod",image_id="` + empty +
+					`",image_name="golden-empty"} 1`: {true, false},
+				`missing_members{cloud="prod",image_id="` + empty +
+					`",image_name="golden-empty"} 0`: {false, true},
+				`member_expected{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12",member_id="` + consumerA +
+					`",member_name="named",member_type="project"} 0`: {false, true},
+				`member_expected{cloud="prod",image_id="` + shared + `",image_name="golden-debian-12",member_id="` + consumerC +
+					`",member_name="named",member_type="project"} 1`: {true, true},
 			} {
 				if got := [2]bool{strings.Contains(before, text), strings.Contains(after, text)}; got != want {
 					t.Errorf("refresh_interval %s: %s: got %v, want %v\n%s\n%s", refresh, text, got, want, before, after)
@@ -50,7 +60,8 @@ func TestApprovalsEnd(t *testing.T) {
 			}
 			s := b.scrape(t)
 			rows, _ := s.Rows(imageIn(s, shared), 10)
-			if rows[0].ID != consumerA || rows[0].Judgement != collector.UnexpectedMember || rows[0].Note != "CHG-1" || !rows[0].Until.Equal(midnight) {
+			if rows[0].ID != consumerA || rows[0].Judgement != collector.UnexpectedMember || rows[0].Note != "CHG-1" ||
+				!rows[0].Until.Equal(midnight) {
 				t.Errorf("row %+v", rows[0])
 			}
 			until := series(t, s, "glance_image_member_expected_until_timestamp_seconds")
@@ -68,7 +79,9 @@ func TestApprovalsOfOwnersEnd(t *testing.T) {
 	w.AddImage(fakecloud.Image{ID: absent, Name: "vendor", Owner: consumerA, Visibility: "shared"})
 	w.AddMember(absent, fakecloud.Member{MemberID: producer, Status: "accepted"})
 	opts := options(shared)
-	opts.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA, Name: "vendor", Until: midnight}}}
+	opts.Inbound = &collector.Inbound{
+		Owners: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA, Name: "vendor", Until: midnight}},
+	}
 	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
 		for _, want := range []string{"0", "1"} {
 			s := b.scrape(t)

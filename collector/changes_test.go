@@ -32,7 +32,9 @@ func changed(b *bench) (list []string) {
 func TestChanges(t *testing.T) {
 	const id, other = "11111111-2222-4333-8444-555555555555", "11111111-2222-4333-8444-666666666666"
 	opts := options(shared, empty, public)
-	opts.Images[0].Policy = collector.Policy{Members: collector.SortMembers([]collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA}})}
+	opts.Images[0].Policy = collector.Policy{
+		Members: collector.SortMembers([]collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA}}),
+	}
 	opts.Discover = []collector.Rule{{Tags: []string{"golden"}}}
 	bubble(t, newWorld(), user("producer"), opts, func(t *testing.T, b *bench) {
 		w := b.world
@@ -51,12 +53,18 @@ func TestChanges(t *testing.T) {
 				"member_added " + empty + " " + consumerB + " pending", "member_removed " + shared + " " + consumerB + " rejected false",
 				"status_changed " + shared + " " + consumerC + " accepted false",
 			}},
-			{name: "an expected member comes and goes", do: func() { w.Unshare(shared, consumerA) }, want: []string{"member_removed " + shared + " " + consumerA + " accepted true"}},
+			{
+				name: "an expected member comes and goes", do: func() { w.Unshare(shared, consumerA) },
+				want: []string{"member_removed " + shared + " " + consumerA + " accepted true"},
+			},
 			{name: "a change that cannot be read", do: func() {
 				w.AddMember(empty, fakecloud.Member{MemberID: consumerC, Status: "accepted"})
 				w.Inject(fakecloud.Fault{Match: about("list_members", empty), Status: 503})
 			}},
-			{name: "it is told when it can be read again", do: w.ClearFaults, want: []string{"member_added " + empty + " " + consumerC + " accepted"}},
+			{
+				name: "it is told when it can be read again", do: w.ClearFaults,
+				want: []string{"member_added " + empty + " " + consumerC + " accepted"},
+			},
 			{name: "rows are hidden", do: func() {
 				w.SetPolicy(fakecloud.Policy{GetMember: func(fakecloud.Caller) bool { return false }})
 			}},
@@ -65,17 +73,26 @@ func TestChanges(t *testing.T) {
 				w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "community" })
 				w.SetImage(public, func(img *fakecloud.Image) { img.Visibility = "private" })
 			}, want: []string{"closed " + public, "opened " + shared + " false"}},
-			{name: "and closes", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) }, want: []string{"closed " + shared}},
-			{name: "an image is private", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "private" }) }, want: []string{
-				"member_removed " + shared + " " + consumerC + " accepted false",
-			}},
+			{
+				name: "and closes", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) },
+				want: []string{"closed " + shared},
+			},
+			{
+				name: "an image is private", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "private" }) },
+				want: []string{
+					"member_removed " + shared + " " + consumerC + " accepted false",
+				},
+			},
 			{name: "and shared", do: func() { w.SetImage(shared, func(img *fakecloud.Image) { img.Visibility = "shared" }) }, want: []string{
 				"member_added " + shared + " " + consumerC + " accepted false",
 			}},
 			{name: "an image is found", do: func() {
 				w.AddImage(fakecloud.Image{ID: id, Name: "new", Visibility: "shared", Owner: producer, Tags: []string{"golden"}})
 			}, want: []string{"image_added " + id}},
-			{name: "and has a member", do: func() { w.AddMember(id, fakecloud.Member{MemberID: consumerA, Status: "accepted"}) }, want: []string{"member_added " + id + " " + consumerA + " accepted"}},
+			{
+				name: "and has a member", do: func() { w.AddMember(id, fakecloud.Member{MemberID: consumerA, Status: "accepted"}) },
+				want: []string{"member_added " + id + " " + consumerA + " accepted"},
+			},
 			{name: "an image is found that has a member", do: func() {
 				w.AddImage(fakecloud.Image{ID: other, Name: "newer", Visibility: "shared", Owner: producer, Tags: []string{"golden"}})
 				w.AddMember(other, fakecloud.Member{MemberID: consumerA, Status: "accepted"})
@@ -84,8 +101,14 @@ func TestChanges(t *testing.T) {
 				opts.MembersLimit = 77
 				b.cloud.SetOptions(opts)
 			}},
-			{name: "a change after them", do: func() { w.Unshare(id, consumerA) }, want: []string{"member_removed " + id + " " + consumerA + " accepted"}},
-			{name: "no rule takes it", do: func() { w.SetImage(id, func(img *fakecloud.Image) { img.Tags = nil }) }, want: []string{"image_removed " + id}},
+			{
+				name: "a change after them", do: func() { w.Unshare(id, consumerA) },
+				want: []string{"member_removed " + id + " " + consumerA + " accepted"},
+			},
+			{
+				name: "no rule takes it", do: func() { w.SetImage(id, func(img *fakecloud.Image) { img.Tags = nil }) },
+				want: []string{"image_removed " + id},
+			},
 		} {
 			step.do()
 			s := b.scrape(t)
@@ -120,7 +143,8 @@ func TestManyChanges(t *testing.T) {
 				told++
 			}
 		}
-		if told != 100 || !strings.Contains(strings.Join(lines, "\n"), "all are counted\" changes=200") || b.cloud.Changes()[collector.MemberAdded] != 300 {
+		if told != 100 || !strings.Contains(strings.Join(lines, "\n"), "all are counted\" changes=200") ||
+			b.cloud.Changes()[collector.MemberAdded] != 300 {
 			t.Errorf("%d lines, %v", told, b.cloud.Changes())
 		}
 	})

@@ -55,12 +55,14 @@ func (c *check) wrong(id, format string, args ...any) {
 
 // describe is the world, for a failure.
 func (c *check) describe(id string) string {
-	text := fmt.Sprintf("user %s, project %s, claimed %s, before 2.5 %t, no auth %t, round began %s, proofs %v\n", c.user, c.project, c.claimed, c.before25, c.noAuth, c.began, c.lastProof)
+	text := fmt.Sprintf("user %s, project %s, claimed %s, before 2.5 %t, no auth %t, round began %s, proofs %v\n", c.user,
+		c.project, c.claimed, c.before25, c.noAuth, c.began, c.lastProof)
 	for i, s := range c.states {
 		text += fmt.Sprintf("state %d: roles %v, admin %t, get_images %t\n", i, s.roles, s.admin(), s.mayList())
 		for _, other := range slices.Sorted(maps.Keys(s.images)) {
 			if img := s.images[other]; other == id || i == 0 {
-				text += fmt.Sprintf("  %s %q of %q %s hidden %t, get_image %t, get_members %t, get_member %t, members %v\n", other, img.Name, img.Owner, img.Visibility, img.Hidden,
+				text += fmt.Sprintf("  %s %q of %q %s hidden %t, get_image %t, get_members %t, get_member %t, members %v\n",
+					other, img.Name, img.Owner, img.Visibility, img.Hidden,
 					s.may(s.policy.GetImage, img), s.may(s.policy.GetMembers, img), s.may(s.policy.GetMember, img), s.members[other])
 			}
 		}
@@ -152,7 +154,8 @@ func (c *check) discovery(shown map[string]bool) {
 	}
 	c.note("discovery succeeded")
 	admin := slices.ContainsFunc(c.states, (*state).admin)
-	foreign := slices.ContainsFunc(c.opts.Discover, func(rule collector.Rule) bool { return len(rule.Owners) > 0 && rule.Owners[0] != c.claimed })
+	foreign := slices.ContainsFunc(c.opts.Discover,
+		func(rule collector.Rule) bool { return len(rule.Owners) > 0 && rule.Owners[0] != c.claimed })
 	switch {
 	case !foreign:
 	case admin:
@@ -356,7 +359,8 @@ func (c *check) members(id string, complete bool) {
 		c.documented("owner and members of an image without rows change from one list to the next")
 	case whole && len(got.Members) == 1 && got.Members[0].ID == c.claimed && lost && kind == proofOwn:
 		c.documented("an image changes its owner twice between two records, and shows our own row meanwhile")
-	case whole && len(got.Members) == 0 && !c.rowsShown[id] && hidden && kind == proofOwn && (c.borrowed(c.states) || c.recently(borrowedRows)):
+	case whole && len(got.Members) == 0 && !c.rowsShown[id] && hidden && kind == proofOwn &&
+		(c.borrowed(c.states) || c.recently(borrowedRows)):
 		c.documented("an image changes its owner twice between two records, and shows an administrator its rows meanwhile")
 	default:
 		c.wrong(id, "complete %t, %d rows, had rows before %t: %s", complete, len(got.Members), c.rowsShown[id], problem)

@@ -141,7 +141,10 @@ func TestEachScrapeOfASharedCollectionKeepsItsDeadline(t *testing.T) {
 	bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
 		w.Inject(fakecloud.Fault{Match: about("list_members", shared), Latency: 3 * time.Second})
 		var all sync.WaitGroup
-		for _, test := range []struct{ timeout, took time.Duration }{{2 * time.Second, 1480 * time.Millisecond}, {9 * time.Second, 3 * time.Second}} {
+		for _, test := range []struct{ timeout, took time.Duration }{
+			{2 * time.Second, 1480 * time.Millisecond},
+			{9 * time.Second, 3 * time.Second},
+		} {
 			all.Go(func() {
 				began := time.Now()
 				s := b.cloud.Collect(t.Context(), collector.Limits{Timeout: test.timeout})
@@ -172,11 +175,39 @@ func TestDeadlines(t *testing.T) {
 		least  time.Duration
 	}{
 		{name: "offset", limits: collector.Limits{Timeout: 3 * time.Second}, most: 2500 * time.Millisecond, least: time.Second},
-		{name: "long rendering", limits: collector.Limits{Timeout: 3 * time.Second, Reserve: time.Second}, most: 2 * time.Second, least: 900 * time.Millisecond},
-		{name: "rendering takes too long", limits: collector.Limits{Timeout: 3 * time.Second, Reserve: time.Minute}, most: 1500 * time.Millisecond, least: 700 * time.Millisecond},
-		{name: "own timeout", opts: func(o *collector.Options) { o.Timeout = 2 * time.Second }, limits: collector.Limits{Timeout: 10 * time.Second}, most: 1500 * time.Millisecond, least: 700 * time.Millisecond},
-		{name: "request timeout", opts: func(o *collector.Options) { o.RequestTimeout = 100 * time.Millisecond }, limits: collector.Limits{Timeout: 10 * time.Second}, most: 100 * time.Millisecond, least: 100 * time.Millisecond},
-		{name: "request timeout beyond the end", opts: func(o *collector.Options) { o.RequestTimeout = time.Minute }, limits: collector.Limits{Timeout: 2 * time.Second}, most: 1500 * time.Millisecond, least: 1400 * time.Millisecond},
+		{
+			name:   "long rendering",
+			limits: collector.Limits{Timeout: 3 * time.Second, Reserve: time.Second},
+			most:   2 * time.Second,
+			least:  900 * time.Millisecond,
+		},
+		{
+			name:   "rendering takes too long",
+			limits: collector.Limits{Timeout: 3 * time.Second, Reserve: time.Minute},
+			most:   1500 * time.Millisecond,
+			least:  700 * time.Millisecond,
+		},
+		{
+			name:   "own timeout",
+			opts:   func(o *collector.Options) { o.Timeout = 2 * time.Second },
+			limits: collector.Limits{Timeout: 10 * time.Second},
+			most:   1500 * time.Millisecond,
+			least:  700 * time.Millisecond,
+		},
+		{
+			name:   "request timeout",
+			opts:   func(o *collector.Options) { o.RequestTimeout = 100 * time.Millisecond },
+			limits: collector.Limits{Timeout: 10 * time.Second},
+			most:   100 * time.Millisecond,
+			least:  100 * time.Millisecond,
+		},
+		{
+			name:   "request timeout beyond the end",
+			opts:   func(o *collector.Options) { o.RequestTimeout = time.Minute },
+			limits: collector.Limits{Timeout: 2 * time.Second},
+			most:   1500 * time.Millisecond,
+			least:  1400 * time.Millisecond,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -330,7 +361,8 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		remove()
 		b.scrape(t)
 		want := []string{
-			`level=error cloud=prod msg="members not read" images=20 image_id=` + ids[0] + ` err="listing members of image ` + ids[0] + `: 503 Service Unavailable: try later"`,
+			`level=error cloud=prod msg="members not read" images=20 image_id=` + ids[0] + ` err="listing members of image ` +
+				ids[0] + `: 503 Service Unavailable: try later"`,
 			`level=info cloud=prod msg="resolved: members not read" operation=list_members code=503`,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
@@ -341,7 +373,8 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		b.scrape(t)
 		b.scrape(t)
 		want := []string{
-			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` + consumerA + ` project_name=consumer-a`,
+			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` +
+				consumerA + ` project_name=consumer-a`,
 			`level=warn cloud=prod msg="member lists may be incomplete: the credential's project does not own the images" images=1 image_id=` + shared,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {

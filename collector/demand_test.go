@@ -132,7 +132,8 @@ func (c *check) inboundCounts(counts map[string]int, unexpected int, success boo
 	if c.opts.Inbound.Owners != nil && (unexpected > 0 || success) {
 		count = strconv.Itoa(unexpected)
 	}
-	if rows := c.page["glance_inbound_unexpected_images"]; len(rows) > 1 || (len(rows) == 0) != (count == "") || len(rows) == 1 && rows[0].value != count {
+	if rows := c.page["glance_inbound_unexpected_images"]; len(rows) > 1 || (len(rows) == 0) != (count == "") ||
+		len(rows) == 1 && rows[0].value != count {
 		c.wrong("inbound", "unexpected images: %v, want %q", rows, count)
 	}
 }
@@ -277,10 +278,12 @@ func (s *state) provesAdministrator() bool {
 		if img.Owner == "" || img.Owner == s.project {
 			return false
 		}
-		return s.hasMembers(img) && !s.before25 && s.may(s.policy.GetMembers, img) && s.hasForeign(s.rows(img)) || !s.before25 && img.Visibility == "private"
-	}) || !s.before25 && s.adminRole() && s.policy.GetImage == nil && s.mayList() && s.maxPage >= privates && slices.ContainsFunc(slices.Collect(maps.Values(s.images)), func(img *fakecloud.Image) bool {
-		return img.Visibility == "private" && !img.Hidden && img.Owner != "" && img.Owner != s.project
-	})
+		return s.hasMembers(img) && !s.before25 && s.may(s.policy.GetMembers, img) && s.hasForeign(s.rows(img)) ||
+			!s.before25 && img.Visibility == "private"
+	}) || !s.before25 && s.adminRole() && s.policy.GetImage == nil && s.mayList() && s.maxPage >= privates &&
+		slices.ContainsFunc(slices.Collect(maps.Values(s.images)), func(img *fakecloud.Image) bool {
+			return img.Visibility == "private" && !img.Hidden && img.Owner != "" && img.Owner != s.project
+		})
 }
 
 // hasForeign is whether one of the rows is another project's than the user's.
@@ -290,11 +293,13 @@ func (s *state) hasForeign(rows []fakecloud.Member) bool {
 
 // seesImages is whether some image is listed where everything is asked for (E13).
 func (s *state) seesImages() bool {
-	return s.mayList() && s.policy.GetImage == nil && slices.ContainsFunc(slices.Collect(maps.Values(s.images)), func(img *fakecloud.Image) bool {
-		accepted := slices.ContainsFunc(s.members[img.ID], func(m fakecloud.Member) bool { return m.MemberID == s.project && m.Status == "accepted" })
-		v := s.visibility(img)
-		return !img.Hidden && (img.Owner == s.project || v == "public" || s.admin() && v != "community" || s.hasMembers(img) && accepted)
-	})
+	return s.mayList() && s.policy.GetImage == nil &&
+		slices.ContainsFunc(slices.Collect(maps.Values(s.images)), func(img *fakecloud.Image) bool {
+			accepted := slices.ContainsFunc(s.members[img.ID],
+				func(m fakecloud.Member) bool { return m.MemberID == s.project && m.Status == "accepted" })
+			v := s.visibility(img)
+			return !img.Hidden && (img.Owner == s.project || v == "public" || s.admin() && v != "community" || s.hasMembers(img) && accepted)
+		})
 }
 
 func (s *state) provesDiscovery() bool {
@@ -318,5 +323,6 @@ func (s *state) provesInbound() bool {
 			return false // which contradicts the listing (E14)
 		}
 	}
-	return s.seesImages() && s.policy.GetMembers == nil && s.policy.GetMember == nil && s.claimed == s.project && !s.noAuth && !s.admin() && !s.adminRole()
+	return s.seesImages() && s.policy.GetMembers == nil && s.policy.GetMember == nil && s.claimed == s.project && !s.noAuth && !s.admin() &&
+		!s.adminRole()
 }

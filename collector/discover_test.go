@@ -74,9 +74,15 @@ func TestWhatIsDiscovered(t *testing.T) {
 		{name: "all of the project's", rules: []collector.Rule{{}}, want: "community empty hidden private public shared"},
 		{name: "tags, all of them", rules: []collector.Rule{{Tags: []string{"lts", "golden"}}}, want: "community hidden shared"},
 		{name: "a glob", rules: []collector.Rule{{Name: "golden-[de]*"}}, want: "empty hidden shared"},
-		{name: "visibility", rules: []collector.Rule{{Visibility: []client.Visibility{client.Community, client.Public}}}, want: "community public"},
+		{
+			name: "visibility", rules: []collector.Rule{{Visibility: []client.Visibility{client.Community, client.Public}}},
+			want: "community public",
+		},
 		{name: "one visibility", rules: []collector.Rule{{Visibility: []client.Visibility{client.Shared}}}, want: "empty hidden shared"},
-		{name: "two rules", rules: []collector.Rule{{Tags: []string{"lts"}, Visibility: []client.Visibility{client.Shared}}, {Name: "pr*"}}, want: "hidden private shared"},
+		{
+			name: "two rules", rules: []collector.Rule{{Tags: []string{"lts"}, Visibility: []client.Visibility{client.Shared}}, {Name: "pr*"}},
+			want: "hidden private shared",
+		},
 		{name: "none", rules: []collector.Rule{{Name: "nothing"}}, want: ""},
 		{name: "its own project by ID", rules: []collector.Rule{{Owners: []string{producer}, Name: "private"}}, want: "private"},
 		{
@@ -94,7 +100,8 @@ func TestWhatIsDiscovered(t *testing.T) {
 		{name: "another project, with the right", auth: user("admin"), rules: []collector.Rule{{Owners: []string{consumerB}}}, want: "foreign"},
 		{
 			name: "two projects, with the right", auth: user("admin"),
-			rules: []collector.Rule{{Owners: []string{consumerB, producer}, Tags: []string{"golden"}}}, want: "community empty foreign hidden shared",
+			rules: []collector.Rule{{Owners: []string{consumerB, producer}, Tags: []string{"golden"}}},
+			want:  "community empty foreign hidden shared",
 		},
 		{name: "an administrator's own project is another one", auth: user("admin"), rules: []collector.Rule{{}}, want: ""},
 		{name: "a consumer's own project", auth: user("consumer-b"), rules: []collector.Rule{{}}, want: "foreign"},
@@ -156,18 +163,29 @@ func TestListings(t *testing.T) {
 		rules []collector.Rule
 		want  []string
 	}{
-		{"one rule", user("producer"), []collector.Rule{{Tags: []string{"golden", "lts"}, Visibility: []client.Visibility{client.Shared}}}, []string{
-			"owner=own tag=golden tag=lts visibility=shared", "os_hidden=true owner=own tag=golden tag=lts visibility=shared", "limit=100",
-		}},
+		{
+			"one rule", user("producer"),
+			[]collector.Rule{{Tags: []string{"golden", "lts"}, Visibility: []client.Visibility{client.Shared}}},
+			[]string{
+				"owner=own tag=golden tag=lts visibility=shared", "os_hidden=true owner=own tag=golden tag=lts visibility=shared", "limit=100",
+			},
+		},
 		{"common tags", user("producer"), []collector.Rule{{Tags: []string{"golden", "lts"}, Name: "a*"}, {Tags: []string{"golden"}}}, []string{
 			"owner=own tag=golden", "os_hidden=true owner=own tag=golden", "limit=100",
 		}},
 		{
 			"nothing in common", user("producer"),
-			[]collector.Rule{{Tags: []string{"a"}, Visibility: []client.Visibility{client.Shared}}, {Tags: []string{"b"}, Visibility: []client.Visibility{client.Public}}},
+			[]collector.Rule{
+				{Tags: []string{"a"}, Visibility: []client.Visibility{client.Shared}},
+				{Tags: []string{"b"}, Visibility: []client.Visibility{client.Public}},
+			},
 			[]string{"owner=own", "os_hidden=true owner=own"},
 		},
-		{"an administrator", user("admin"), []collector.Rule{{Tags: []string{"a"}}, {Owners: []string{"x"}, Visibility: []client.Visibility{client.Public}}, {Owners: []string{"y"}}}, []string{
+		{"an administrator", user("admin"), []collector.Rule{
+			{Tags: []string{"a"}},
+			{Owners: []string{"x"}, Visibility: []client.Visibility{client.Public}},
+			{Owners: []string{"y"}},
+		}, []string{
 			"owner=admin tag=a", "os_hidden=true owner=admin tag=a", "owner=x visibility=public", "os_hidden=true owner=x visibility=public",
 			"owner=y visibility=all", "os_hidden=true owner=y visibility=all", "limit=100",
 		}},
@@ -211,7 +229,8 @@ const everything = "community empty hidden private public shared"
 
 func TestAListingThatIsNotReadToItsEndDropsNothing(t *testing.T) {
 	loop := func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, `{"images": [{"id": %q, "owner": %q, "visibility": "shared", "name": "golden-debian-12"}], "next": "?marker=%s"}`, shared, producer, shared)
+		fmt.Fprintf(w, `{"images": [{"id": %q, "owner": %q, "visibility": "shared", "name": "golden-debian-12"}], "next": "?marker=%s"}`,
+			shared, producer, shared)
 	}
 	for _, test := range []struct {
 		name  string
@@ -278,7 +297,8 @@ func TestAListingThatIsNotReadToItsEndDropsNothing(t *testing.T) {
 						t.Errorf("got  %s\nwant %s", got, want)
 					}
 				}
-				if lines := b.log.take(); !strings.Contains(lines[0], "discovery is incomplete") || !strings.Contains(lines[0], test.log) || len(lines) != 1 {
+				if lines := b.log.take(); !strings.Contains(lines[0], "discovery is incomplete") || !strings.Contains(lines[0], test.log) ||
+					len(lines) != 1 {
 					t.Errorf("the log says %s, want one line with %s", lines, test.log)
 				}
 				b.world.ClearFaults()
@@ -433,23 +453,24 @@ func TestDiscoveredImagesThatVanish(t *testing.T) {
 
 // A rule that takes no image may be one that was meant to judge some.
 func TestARuleThatTakesNothingIsTold(t *testing.T) {
-	bubble(t, newWideWorld(), user("producer"), discovering(collector.Rule{Name: "golden-debian-*"}, collector.Rule{Name: "gloden-*"}), func(t *testing.T, b *bench) {
-		b.scrape(t)
-		if lines := b.log.take(); len(lines) != 2 || !strings.Contains(lines[1], `level=warn cloud=prod msg="discover[1] matches no image"`) {
-			t.Errorf("the log says %q", lines)
-		}
-		b.world.Inject(fakecloud.Fault{Match: list(false, ""), Status: http.StatusInternalServerError})
-		b.scrape(t)
-		if lines := b.log.take(); len(lines) != 1 {
-			t.Errorf("a listing that broke off: the log says %q", lines)
-		}
-		b.world.ClearFaults()
-		b.world.AddImage(imageOf(producer, "gloden-suse"))
-		b.scrape(t)
-		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "resolved: discover[1] matches no image") {
-			t.Errorf("the log says %s", lines)
-		}
-	})
+	bubble(t, newWideWorld(), user("producer"), discovering(collector.Rule{Name: "golden-debian-*"}, collector.Rule{Name: "gloden-*"}),
+		func(t *testing.T, b *bench) {
+			b.scrape(t)
+			if lines := b.log.take(); len(lines) != 2 || !strings.Contains(lines[1], `level=warn cloud=prod msg="discover[1] matches no image"`) {
+				t.Errorf("the log says %q", lines)
+			}
+			b.world.Inject(fakecloud.Fault{Match: list(false, ""), Status: http.StatusInternalServerError})
+			b.scrape(t)
+			if lines := b.log.take(); len(lines) != 1 {
+				t.Errorf("a listing that broke off: the log says %q", lines)
+			}
+			b.world.ClearFaults()
+			b.world.AddImage(imageOf(producer, "gloden-suse"))
+			b.scrape(t)
+			if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "resolved: discover[1] matches no image") {
+				t.Errorf("the log says %s", lines)
+			}
+		})
 }
 
 // Without a token nothing is listed, and what is known is still shown as not read.
@@ -466,7 +487,8 @@ func TestDiscoveryWithoutAToken(t *testing.T) {
 		}
 		password = "wrong"
 		time.Sleep(24 * time.Hour) // the token ends
-		if got, want := series(t, b.scrape(t), "glance_up", "glance_discovery_success", "glance_watched_images", "glance_image_scrape_success"), []string{
+		if got, want := series(t, b.scrape(t), "glance_up", "glance_discovery_success", "glance_watched_images",
+			"glance_image_scrape_success"), []string{
 			`glance_discovery_success{cloud="prod"} 0`,
 			`glance_image_scrape_success{cloud="prod",image_id="` + empty + `",image_name="golden-empty"} 0`,
 			`glance_up{cloud="prod"} 0`, `glance_watched_images{cloud="prod"} 1`,
@@ -491,7 +513,8 @@ func TestALostRightDropsNothing(t *testing.T) {
 		if got := watched(b.scrape(t)); got != "foreign(unread 404) ..." {
 			t.Errorf("got %s", got)
 		}
-		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "owners names other projects, but the credential has none of admin_roles") {
+		if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines,
+			"owners names other projects, but the credential has none of admin_roles") {
 			t.Errorf("the log says %s", lines)
 		}
 	})
@@ -597,7 +620,10 @@ func TestUpWhereNothingIsToBeAsked(t *testing.T) {
 		t.Helper()
 		for _, want := range []bool{true, true, false} {
 			if !want {
-				b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation != "authenticate" }, Status: http.StatusServiceUnavailable})
+				b.world.Inject(fakecloud.Fault{
+					Match:  func(r fakecloud.Request) bool { return r.Operation != "authenticate" },
+					Status: http.StatusServiceUnavailable,
+				})
 			}
 			if s := b.cloud.CollectShard(t.Context(), shard, limits(9*time.Second)); s.Up != want {
 				t.Errorf("%s: up %t, want %t", shard, s.Up, want)

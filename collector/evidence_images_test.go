@@ -83,8 +83,10 @@ func TestE12PrivateImages(t *testing.T) {
 			},
 		},
 		{
-			name: "image API before 2.5, discovered", opts: findingForNobody(collector.Rule{Name: "golden-*"}), prepare: func(w *fakecloud.Cloud) { w.SetBefore25(true) },
-			looks: looks(3, time.Minute, "empty=all:0 hidden=all:1 shared=all:3 discovery=1 producer/images=1"+proven),
+			name:    "image API before 2.5, discovered",
+			opts:    findingForNobody(collector.Rule{Name: "golden-*"}),
+			prepare: func(w *fakecloud.Cloud) { w.SetBefore25(true) },
+			looks:   looks(3, time.Minute, "empty=all:0 hidden=all:1 shared=all:3 discovery=1 producer/images=1"+proven),
 		},
 		{
 			name: "the API is upgraded", opts: forNobody(private), prepare: func(w *fakecloud.Cloud) { w.SetBefore25(true) },
@@ -140,7 +142,10 @@ func TestE12PrivateImages(t *testing.T) {
 			name: "an image that was shared before", opts: forNobody(private, shared),
 			prepare: func(w *fakecloud.Cloud) {
 				w.SetImage(private, func(img *fakecloud.Image) { img.Visibility = "shared" })
-				w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == "list_members" && r.ImageID != shared }, Status: 500})
+				w.Inject(fakecloud.Fault{
+					Match:  func(r fakecloud.Request) bool { return r.Operation == "list_members" && r.ImageID != shared },
+					Status: 500,
+				})
 			},
 			looks: []look{
 				{want: "private=unread:500 shared=all:3" + proven},
@@ -193,7 +198,8 @@ func TestE13EveryImageWasFound(t *testing.T) {
 	paged := func() *fakecloud.Cloud { return newWorldWith(fakecloud.Options{MaxPageSize: 2}) }
 	withoutPrivate := func(w *fakecloud.Cloud) { w.RemoveImage(private) }
 	// Glance checks whether an image can have members first.
-	lost := strings.NewReplacer("all:0", "unread:404", "all:1", "unread:404", "all:3", "unread:404", "none", "unread:403").Replace(wholeOfProducer)
+	lost := strings.NewReplacer("all:0", "unread:404", "all:1", "unread:404", "all:3", "unread:404", "none", "unread:403").
+		Replace(wholeOfProducer)
 	inSituations(t, []situation{
 		{
 			name: "get_image hides everything", opts: findingForNobody(collector.Rule{}),
@@ -227,20 +233,28 @@ func TestE13EveryImageWasFound(t *testing.T) {
 			looks: looks(3, time.Minute, "discovery=1 producer/images=1"), check: wantPlainLooks(0),
 		},
 		{
-			name: "rows are dropped from a page that has a next one", world: paged, opts: findingForNobody(collector.Rule{}),
+			name:  "rows are dropped from a page that has a next one",
+			world: paged,
+			opts:  findingForNobody(collector.Rule{}),
 			prepare: func(w *fakecloud.Cloud) {
 				w.SetPolicy(fakecloud.Policy{GetImage: func(c fakecloud.Caller) bool { return c.Visibility != "community" }})
 			},
-			looks: looks(2, time.Minute, "empty=all:0 hidden=all:1 private=none public=none shared=all:3 discovery=0 producer/images=1 producer/members=1"),
+			looks: looks(2, time.Minute,
+				"empty=all:0 hidden=all:1 private=none public=none shared=all:3 discovery=0 producer/images=1 producer/members=1"),
 		},
-		{name: "a server that lowers the limit", world: paged, opts: findingForNobody(collector.Rule{}), looks: looks(2, time.Minute, wholeOfProducer+rest)},
 		{
-			name: "every project's, and the administrator is proven by a private image", connect: loginOf("admin"), opts: findingForNobody(everywhere),
+			name: "a server that lowers the limit", world: paged, opts: findingForNobody(collector.Rule{}),
+			looks: looks(2, time.Minute, wholeOfProducer+rest),
+		},
+		{
+			name:    "every project's, and the administrator is proven by a private image",
+			connect: loginOf("admin"), opts: findingForNobody(everywhere),
 			looks: looks(8, time.Minute, wholeOfProducer+" discovery=1 admin/administrator=1 admin/images=1 admin/members=1"),
 		},
 		{
 			name: "every project's, and by a list with rows", connect: loginOf("admin"), opts: findingForNobody(everywhere), prepare: withoutPrivate,
-			looks: looks(8, time.Minute, strings.Replace(wholeOfProducer, "private=none ", "", 1)+" discovery=1 admin/administrator=1 admin/images=1 admin/members=1"),
+			looks: looks(8, time.Minute,
+				strings.Replace(wholeOfProducer, "private=none ", "", 1)+" discovery=1 admin/administrator=1 admin/images=1 admin/members=1"),
 		},
 		{
 			name: "every project's, and nothing proves an administrator", connect: loginOf("admin"), opts: findingForNobody(everywhere),
@@ -249,10 +263,12 @@ func TestE13EveryImageWasFound(t *testing.T) {
 					w.RemoveImage(id)
 				}
 			},
-			looks: append(looks(3, time.Minute, "community=none empty=some:0 public=none discovery=0 admin/administrator=0 admin/images=1 admin/members=1"),
+			looks: append(looks(3, time.Minute,
+				"community=none empty=some:0 public=none discovery=0 admin/administrator=0 admin/images=1 admin/members=1"),
 				look{after: time.Minute, do: func(b *bench) {
 					b.world.AddImage(fakecloud.Image{ID: theirs, Name: "canary", Owner: consumerC, Visibility: "private", Status: "queued"})
-				}, want: "community=none empty=all:0 public=none theirs=none discovery=1 admin/administrator=1 admin/images=1 admin/members=1"}),
+				}, want: "community=none empty=all:0 public=none theirs=none discovery=1 admin/administrator=1 admin/images=1 admin/members=1"},
+			),
 		},
 		{
 			name: "every project's, and context_is_admin is another role", connect: loginOf("admin"), opts: findingForNobody(everywhere),
@@ -262,15 +278,19 @@ func TestE13EveryImageWasFound(t *testing.T) {
 			looks: looks(3, time.Minute, "community=none public=none discovery=0 admin/administrator=0 admin/images=1"),
 		},
 		{
-			name: "another project's, and context_is_admin is another role", connect: loginOf("admin"), opts: findingForNobody(collector.Rule{Owners: []string{producer}}),
+			name:    "another project's, and context_is_admin is another role",
+			connect: loginOf("admin"),
+			opts:    findingForNobody(collector.Rule{Owners: []string{producer}}),
 			prepare: func(w *fakecloud.Cloud) {
 				w.SetPolicy(fakecloud.Policy{ContextIsAdmin: func([]string) bool { return false }})
 			},
 			looks: looks(3, time.Minute, "community=none public=none discovery=0 admin/administrator=0 admin/images=1"),
 		},
 		{
-			name: "another project's, by an administrator", connect: loginOf("admin"), opts: findingForNobody(collector.Rule{Owners: []string{producer}}),
-			looks: looks(3, time.Minute, wholeOfProducer+" discovery=1 admin/administrator=1 admin/images=1 admin/members=1"),
+			name:    "another project's, by an administrator",
+			connect: loginOf("admin"),
+			opts:    findingForNobody(collector.Rule{Owners: []string{producer}}),
+			looks:   looks(3, time.Minute, wholeOfProducer+" discovery=1 admin/administrator=1 admin/images=1 admin/members=1"),
 		},
 		{
 			name: "now and then, every project's", connect: loginOf("admin"), opts: nowAndThen,
@@ -314,11 +334,18 @@ func TestE14NobodyElseShares(t *testing.T) {
 		},
 		{
 			name: "two rows of the project", world: lone, opts: opts,
-			prepare: one(`{"members": [{"member_id": "` + producer + `", "status": "accepted"}, {"member_id": "` + producer + `", "status": "rejected"}]}`),
-			looks:   looks(3, time.Minute, unknown),
+			prepare: one(`{"members": [{"member_id": "` + producer + `", "status": "accepted"}, {"member_id": "` +
+				producer + `", "status": "rejected"}]}`),
+			looks: looks(3, time.Minute, unknown),
 		},
 		// Only an administrator gets such a list, and the listing may then have images that nobody shares with the project.
-		{name: "rows of other projects alone", world: lone, opts: opts, prepare: one(rowsOf(consumerA)), looks: looks(3, time.Minute, "inbound=0 producer/images=1")},
+		{
+			name:    "rows of other projects alone",
+			world:   lone,
+			opts:    opts,
+			prepare: one(rowsOf(consumerA)),
+			looks:   looks(3, time.Minute, "inbound=0 producer/images=1"),
+		},
 		{
 			name: "get_image hides everything", world: inbound, opts: opts,
 			prepare: func(w *fakecloud.Cloud) { w.SetPolicy(fakecloud.Policy{GetImage: never}) },
@@ -333,14 +360,21 @@ func TestE14NobodyElseShares(t *testing.T) {
 				{after: time.Minute, do: policy(fakecloud.Policy{}), want: "inbound=1 in:base=accepted producer/images=1"},
 			},
 		},
-		{name: "nobody shares, and nothing can be seen", world: withoutImages, opts: opts, looks: looks(3, time.Minute, "inbound=0 producer/images=0")},
+		{
+			name:  "nobody shares, and nothing can be seen",
+			world: withoutImages,
+			opts:  opts,
+			looks: looks(3, time.Minute, "inbound=0 producer/images=0"),
+		},
 		{
 			name: "nobody shares, and others' images can be seen", connect: loginOf("consumer-b"), opts: opts,
 			prepare: func(w *fakecloud.Cloud) { w.Unshare(shared, consumerB) },
 			looks:   looks(8, time.Minute, "inbound=1 B/images=1"), check: wantPlainLooks(3),
 		},
 		{
-			name: "rows are dropped from a page", world: func() *fakecloud.Cloud { return newInboundWorld(fakecloud.Options{MaxPageSize: 3}) }, opts: opts,
+			name:  "rows are dropped from a page",
+			world: func() *fakecloud.Cloud { return newInboundWorld(fakecloud.Options{MaxPageSize: 3}) },
+			opts:  opts,
 			prepare: func(w *fakecloud.Cloud) {
 				w.SetPolicy(fakecloud.Policy{GetImage: func(c fakecloud.Caller) bool { return c.Own || c.Owner == vendor }})
 			},
@@ -450,7 +484,10 @@ func TestE15GoneAfterTwoLooks(t *testing.T) {
 		},
 		{
 			name: "a configured one never is", opts: forNobody(shared, empty),
-			looks: append([]look{{want: "empty=all:0 shared=all:3 producer/members=1"}, {after: time.Minute, do: remove(shared), want: "empty=all:0 shared=unread:404 producer/members=1"}},
+			looks: append([]look{
+				{want: "empty=all:0 shared=all:3 producer/members=1"},
+				{after: time.Minute, do: remove(shared), want: "empty=all:0 shared=unread:404 producer/members=1"},
+			},
 				looks(5, time.Minute, "empty=all:0 shared=unread:404 producer/members=1")...),
 		},
 		{
@@ -462,11 +499,16 @@ func TestE15GoneAfterTwoLooks(t *testing.T) {
 				look{after: 5 * time.Minute, want: "empty=unread:404 hidden=unread:404 shared=unread:404 discovery=0 producer/images=0"})...),
 		},
 		{
-			name: "several that leave none, and others' images can be seen", opts: findingForNobody(collector.Rule{}), world: lone,
+			name:  "several that leave none, and others' images can be seen",
+			opts:  findingForNobody(collector.Rule{}),
+			world: lone,
 			prepare: func(w *fakecloud.Cloud) {
 				w.AddImage(fakecloud.Image{ID: private, Name: "second", Owner: producer, Visibility: "private"})
 			},
-			looks: append([]look{{want: "empty=all:0 private=none" + rest}, {after: time.Minute, do: remove(empty, private), want: "empty=unread:404 private=unread:404" + rest}},
+			looks: append([]look{
+				{want: "empty=all:0 private=none" + rest},
+				{after: time.Minute, do: remove(empty, private), want: "empty=unread:404 private=unread:404" + rest},
+			},
 				looks(5, 6*time.Minute, "empty=unread:404 private=unread:404 discovery=1 producer/images=1")...),
 		},
 		{
@@ -478,9 +520,14 @@ func TestE15GoneAfterTwoLooks(t *testing.T) {
 			},
 		},
 		{
-			name: "its owner's only image, and nothing can be seen", opts: findingForNobody(collector.Rule{}), world: lone,
+			name:    "its owner's only image, and nothing can be seen",
+			opts:    findingForNobody(collector.Rule{}),
+			world:   lone,
 			prepare: func(w *fakecloud.Cloud) { w.RemoveImage(public) },
-			looks: append([]look{{want: "empty=all:0" + rest}, {after: 3 * time.Minute, do: remove(empty), want: "empty=unread:404 discovery=0 producer/images=0 producer/members=1"}},
+			looks: append([]look{
+				{want: "empty=all:0" + rest},
+				{after: 3 * time.Minute, do: remove(empty), want: "empty=unread:404 discovery=0 producer/images=0 producer/members=1"},
+			},
 				looks(5, 6*time.Minute, "empty=unread:404 discovery=0 producer/images=0")...),
 		},
 		{
@@ -548,7 +595,8 @@ func TestE15InboundImages(t *testing.T) {
 		{
 			name: "withdrawn, with a scrape every 30 seconds", world: lone, opts: withInbound(options()),
 			looks: append([]look{{want: there}, {after: 30 * time.Second, do: withdraw, want: "inbound=0 in:base= producer/images=1"}},
-				append(looks(4, 30*time.Second, "inbound=0 in:base= producer/images=1")[:3], look{after: 30 * time.Second, want: "inbound=1 producer/images=1"})...),
+				append(looks(4, 30*time.Second, "inbound=0 in:base= producer/images=1")[:3],
+					look{after: 30 * time.Second, want: "inbound=1 producer/images=1"})...),
 		},
 		{
 			name: "nothing can be seen", world: lone, opts: withInbound(options()), prepare: func(w *fakecloud.Cloud) { w.RemoveImage(public) },
@@ -559,7 +607,10 @@ func TestE15InboundImages(t *testing.T) {
 			name: "a gateway does not find it", world: lone, opts: withInbound(options()),
 			looks: append([]look{{want: there}, {after: 3 * time.Minute, do: func(b *bench) {
 				withdraw(b)
-				b.world.Inject(fakecloud.Fault{Match: about("", vendorBase), Status: 404, Body: `{"error_msg": "no such API", "error_code": "APIGW.0101"}`})
+				b.world.Inject(fakecloud.Fault{
+					Match: about("", vendorBase), Status: 404,
+					Body: `{"error_msg": "no such API", "error_code": "APIGW.0101"}`,
+				})
 			}, want: "inbound=0 in:base= producer/images=1"}}, looks(5, 3*time.Minute, "inbound=0 in:base= producer/images=1")...),
 		},
 	})
@@ -596,7 +647,8 @@ func TestE16Gateways(t *testing.T) {
 			looks: append([]look{{want: "empty=all:0 hidden=all:1 shared=all:3" + rest}, {after: time.Minute, do: func(b *bench) {
 				b.world.RemoveImage(shared)
 				b.world.Inject(fakecloud.Fault{Match: about("", shared), Status: http.StatusNotFound, Body: body})
-			}, want: "empty=all:0 hidden=all:1 shared=unread:404" + rest}}, looks(5, time.Minute, "empty=all:0 hidden=all:1 shared=unread:404"+rest)...),
+			}, want: "empty=all:0 hidden=all:1 shared=unread:404" + rest}},
+				looks(5, time.Minute, "empty=all:0 hidden=all:1 shared=unread:404"+rest)...),
 		})
 	}
 	situations = append(situations, situation{
@@ -623,7 +675,10 @@ func TestE17Unmatched(t *testing.T) {
 	logged := func(unexpected string) func(*testing.T, *bench) {
 		return func(t *testing.T, b *bench) {
 			lines := strings.Join(b.log.take(), "\n")
-			for _, want := range []string{"no longer matches a rule", "image_id=" + shared, "image_name=golden-debian-12", "unexpected_member=" + unexpected} {
+			for _, want := range []string{
+				"no longer matches a rule", "image_id=" + shared,
+				"image_name=golden-debian-12", "unexpected_member=" + unexpected,
+			} {
 				if !strings.Contains(lines, want) {
 					t.Errorf("the log lacks %q:\n%s", want, lines)
 				}
@@ -655,7 +710,11 @@ func TestE17Unmatched(t *testing.T) {
 			name: "and comes back", world: world, opts: opts,
 			looks: []look{
 				{want: both + rest},
-				{after: time.Minute, do: setImage(shared, func(img *fakecloud.Image) { img.Name = "mine" }), want: one + rest + " left:shared=unmatched"},
+				{
+					after: time.Minute,
+					do:    setImage(shared, func(img *fakecloud.Image) { img.Name = "mine" }),
+					want:  one + rest + " left:shared=unmatched",
+				},
 				{after: time.Minute, do: setImage(shared, func(img *fakecloud.Image) { img.Name = "golden-debian-12" }), want: both + rest},
 			},
 		},
@@ -698,7 +757,8 @@ func TestE17Unmatched(t *testing.T) {
 			},
 			check: func(t *testing.T, b *bench) {
 				lines := strings.Join(b.log.take(), "\n")
-				want := `msg="a rule now skips a discovered image; it is no longer watched" image_id=` + shared + " image_name=golden-debian-12 owner_id=" +
+				want := `msg="a rule now skips a discovered image; it is no longer watched" image_id=` +
+					shared + " image_name=golden-debian-12 owner_id=" +
 					producer + " unexpected_member=true"
 				if strings.Count(lines, want) != 1 {
 					t.Errorf("the log lacks %q:\n%s", want, lines)
@@ -756,7 +816,12 @@ func TestE18SideFields(t *testing.T) {
 	odd := `{"images": [{"id": "` + shared + `", "name": "golden-debian-12", "owner": "` + producer + `", "visibility": "shared", "status": "active",
 		"tags": {"a": 1}, "os_hidden": "perhaps", "created_at": 7, "__whole_image": ["true"]}]}`
 	inSituations(t, []situation{
-		{name: "configured", opts: forNobody(shared, empty, private), prepare: prepare, looks: looks(2, time.Minute, "empty=all:0 private=none shared=all:3 producer/members=1")},
+		{
+			name:    "configured",
+			opts:    forNobody(shared, empty, private),
+			prepare: prepare,
+			looks:   looks(2, time.Minute, "empty=all:0 private=none shared=all:3 producer/members=1"),
+		},
 		{
 			name: "discovered", opts: findingForNobody(collector.Rule{}), prepare: prepare,
 			looks: looks(2, time.Minute, wholeOfProducer+" discovery=1 producer/images=1 producer/members=1"),
@@ -850,7 +915,11 @@ func TestE20Caches(t *testing.T) {
 			name: "one that honors no-cache", opts: forNobody(shared, empty), prepare: cached(fakecloud.Cache{HonorsNoCache: true}),
 			looks: []look{
 				{want: all},
-				{after: time.Minute, do: func(b *bench) { b.world.Unshare(shared, consumerA) }, want: "empty=all:0 shared=all:2 producer/members=1"},
+				{
+					after: time.Minute,
+					do:    func(b *bench) { b.world.Unshare(shared, consumerA) },
+					want:  "empty=all:0 shared=all:2 producer/members=1",
+				},
 			},
 		},
 		{

@@ -188,7 +188,10 @@ func TestE9ForeignListOfBefore(t *testing.T) {
 			test.to(&last.access)
 		}
 		e := imageEvidence{
-			view: &v, lastForeign: &last, record: &client.Image{Owner: test.owner, Visibility: client.Shared}, recordBegan: sometime.Add(test.began),
+			view:        &v,
+			lastForeign: &last,
+			record:      &client.Image{Owner: test.owner, Visibility: client.Shared},
+			recordBegan: sometime.Add(test.began),
 		}
 		if e.noteRows(); v.foreignRow.made() != test.want {
 			t.Errorf("%s: proven %t, want %t", name, !test.want, test.want)
@@ -216,8 +219,19 @@ func TestE11RowsBeforeTheList(t *testing.T) {
 			v.ownRows.note(o)
 		}
 		e := imageEvidence{
-			api: client.Glance, membersFor: DefaultMembersFor(client.Glance), view: &v, earlier: record, before: record, record: record, after: record,
-			list: since(10*time.Second, 2), read: true, access: access, hadRows: true, emptied: since(0, 1), refused: since(time.Second, 1),
+			api:        client.Glance,
+			membersFor: DefaultMembersFor(client.Glance),
+			view:       &v,
+			earlier:    record,
+			before:     record,
+			record:     record,
+			after:      record,
+			list:       since(10*time.Second, 2),
+			read:       true,
+			access:     access,
+			hadRows:    true,
+			emptied:    since(0, 1),
+			refused:    since(time.Second, 1),
 		}
 		if got := e.verdict(); got != test.want {
 			t.Errorf("%s: %d, want %d", name, got, test.want)

@@ -40,9 +40,17 @@ func TestE1RowsInSpiteOfTheVisibility(t *testing.T) {
 				{want: before},
 				{after: 15 * time.Second, do: becomes(visibility, consumerA), want: "hidden=all:1 shared=some:1" + proven},
 				// It is requested in each collection from then on, though its record says that it has none.
-				{after: 15 * time.Second, do: answerWith(about("list_members", shared), 200, rowsOf(consumerA, consumerB)), want: "hidden=all:1 shared=some:2" + proven},
+				{
+					after: 15 * time.Second,
+					do:    answerWith(about("list_members", shared), 200, rowsOf(consumerA, consumerB)),
+					want:  "hidden=all:1 shared=some:2" + proven,
+				},
 				{after: 15 * time.Second, do: answerWith(about("list_members", shared), 503, ""), want: "hidden=all:1 shared=unread:503" + proven},
-				{after: 15 * time.Second, do: answerWith(about("list_members", shared), 200, rowsOf(consumerA)), want: "hidden=all:1 shared=some:1" + proven},
+				{
+					after: 15 * time.Second,
+					do:    answerWith(about("list_members", shared), 200, rowsOf(consumerA)),
+					want:  "hidden=all:1 shared=some:1" + proven,
+				},
 				{after: 15 * time.Second, do: func(b *bench) { b.world.ClearFaults() }, want: "hidden=all:1 shared=none" + proven},
 				{after: 15 * time.Second, do: func(b *bench) { b.world.ResetLog() }, want: "hidden=all:1 shared=none" + proven},
 			},
@@ -53,7 +61,11 @@ func TestE1RowsInSpiteOfTheVisibility(t *testing.T) {
 				{want: before},
 				{after: 15 * time.Second, do: becomes(visibility, consumerA), want: "hidden=all:1 shared=some:1" + proven},
 				// Its own probe says that only shared images have members, so another row must show that rows are visible.
-				{after: 15 * time.Second, do: answerWith(about("list_members", shared), 200, rowsOf()), want: "hidden=all:1 shared=unproven producer/members=0"},
+				{
+					after: 15 * time.Second,
+					do:    answerWith(about("list_members", shared), 200, rowsOf()),
+					want:  "hidden=all:1 shared=unproven producer/members=0",
+				},
 				{after: 15 * time.Second, want: "hidden=all:1 shared=none" + proven},
 			},
 		}, situation{
@@ -75,13 +87,21 @@ func TestE1RowsInSpiteOfTheVisibility(t *testing.T) {
 			name: visibility + ", in an administrator's view", connect: loginOf("admin"), opts: forNobody(shared, hidden),
 			looks: []look{
 				{want: "hidden=all:1 shared=all:3 admin/administrator=1 admin/members=1"},
-				{after: 15 * time.Second, do: becomes(visibility, consumerA), want: "hidden=all:1 shared=some:1 admin/administrator=1 admin/members=1"},
+				{
+					after: 15 * time.Second,
+					do:    becomes(visibility, consumerA),
+					want:  "hidden=all:1 shared=some:1 admin/administrator=1 admin/members=1",
+				},
 			},
 		}, situation{
 			name: visibility + ", discovered", opts: findingForNobody(collector.Rule{Name: "golden-debian-1?"}),
 			looks: []look{
 				{want: "hidden=all:1 shared=all:3 discovery=1 producer/images=1" + proven},
-				{after: 15 * time.Second, do: becomes(visibility, consumerA), want: "hidden=all:1 shared=some:1 discovery=1 producer/images=1" + proven},
+				{
+					after: 15 * time.Second,
+					do:    becomes(visibility, consumerA),
+					want:  "hidden=all:1 shared=some:1 discovery=1 producer/images=1" + proven,
+				},
 				{after: 15 * time.Second, want: "hidden=all:1 shared=some:1 discovery=1 producer/images=1" + proven},
 			},
 		})
@@ -178,7 +198,10 @@ func TestE5TheOwnersView(t *testing.T) {
 		{
 			name: "first seen, and its record is not read again", opts: forNobody(empty, shared),
 			prepare: noSecondRecord,
-			looks:   []look{{want: "empty=some:0 shared=all:3 producer/members=1"}, {after: 15 * time.Second, want: "empty=all:0 shared=all:3 producer/members=1"}},
+			looks: []look{
+				{want: "empty=some:0 shared=all:3 producer/members=1"},
+				{after: 15 * time.Second, want: "empty=all:0 shared=all:3 producer/members=1"},
+			},
 		},
 		{
 			// The probe proves nothing either: whose image it was is not certain.
@@ -224,7 +247,8 @@ func TestE5TheOwnersView(t *testing.T) {
 				{want: "others=some:1"},
 				{after: 15 * time.Second, do: func(b *bench) {
 					membersFirst(b.world)
-					at("list_members", others, func(w *fakecloud.Cloud) { w.SetImage(others, func(img *fakecloud.Image) { img.Owner = producer }) })(b.world)
+					at("list_members", others,
+						func(w *fakecloud.Cloud) { w.SetImage(others, func(img *fakecloud.Image) { img.Owner = producer }) })(b.world)
 				}, want: "others=some:2"},
 				{after: 15 * time.Second, want: "others=all:2 producer/members=1"},
 			},
@@ -269,7 +293,11 @@ func TestE5SecondRecords(t *testing.T) {
 	}{
 		{"a row of another project", nil, []string{shared}, []string{"", ""}},
 		{"an empty list", nil, []string{empty}, []string{"list_images 1", ""}},
-		{"its own row", func(w *fakecloud.Cloud) { w.Share(empty, producer) }, []string{empty}, []string{"list_images 1", "list_images 1", "list_images 1"}},
+		{
+			"its own row", func(w *fakecloud.Cloud) { w.Share(empty, producer) },
+			[]string{empty},
+			[]string{"list_images 1", "list_images 1", "list_images 1"},
+		},
 		{
 			"several, in a batch", func(w *fakecloud.Cloud) {
 				for _, id := range []string{private, community} {
@@ -316,7 +344,13 @@ func TestE5OnHuaweiCloud(t *testing.T) {
 		w.AddMember(empty, fakecloud.Member{MemberID: producer, Status: "accepted", CreatedAt: t0, UpdatedAt: t0})
 	}
 	inSituations(t, []situation{
-		{name: "owner", world: newHuawei, connect: key, opts: own(onIMS(shared, empty)), looks: looks(3, time.Minute, "empty=all:0 shared=all:1203")},
+		{
+			name:    "owner",
+			world:   newHuawei,
+			connect: key,
+			opts:    own(onIMS(shared, empty)),
+			looks:   looks(3, time.Minute, "empty=all:0 shared=all:1203"),
+		},
 		{name: "member", world: newHuawei, connect: key, opts: own(onIMS(strange)), looks: looks(3, time.Minute, "another project's=some:1")},
 		{
 			name: "first seen, given away before the list is read", world: newHuawei, connect: key, opts: own(onIMS(empty)),
@@ -436,7 +470,9 @@ func TestE6TheProjectOfTheView(t *testing.T) {
 			looks: looks(2, time.Minute, "shared=some:1 theirs=none"), check: remedy,
 		},
 		{
-			name: "a private image on an API whose private images have members", connect: byToken("producer", producer, producer), opts: forNobody(shared),
+			name:    "a private image on an API whose private images have members",
+			connect: byToken("producer", producer, producer),
+			opts:    forNobody(shared),
 			prepare: func(w *fakecloud.Cloud) { w.SetBefore25(true) },
 			looks:   looks(2, time.Minute, "shared=some:3"), check: remedy,
 		},
@@ -444,13 +480,19 @@ func TestE6TheProjectOfTheView(t *testing.T) {
 			name: "the private image is deleted", connect: byToken("producer", producer, producer), opts: forNobody(shared, private),
 			looks: []look{
 				{want: "private=none shared=all:3 producer/members=1"},
-				{after: time.Minute, do: func(b *bench) { b.world.RemoveImage(private) }, want: "private=unread:404 shared=all:3 producer/members=1"},
+				{
+					after: time.Minute,
+					do:    func(b *bench) { b.world.RemoveImage(private) },
+					want:  "private=unread:404 shared=all:3 producer/members=1",
+				},
 				{after: 5*time.Minute + time.Second, want: "private=unread:404 shared=some:3"},
 			},
 		},
 		{
-			name: "a private image that no rule takes", connect: byToken("producer", producer, producer), opts: findingForNobody(collector.Rule{Name: "golden-*"}),
-			looks: looks(3, time.Minute, "empty=all:0 hidden=all:1 shared=all:3 discovery=1 producer/images=1 producer/members=1"),
+			name:    "a private image that no rule takes",
+			connect: byToken("producer", producer, producer),
+			opts:    findingForNobody(collector.Rule{Name: "golden-*"}),
+			looks:   looks(3, time.Minute, "empty=all:0 hidden=all:1 shared=all:3 discovery=1 producer/images=1 producer/members=1"),
 		},
 		{
 			name: "none", connect: none, proxy: injecting("producer", producer), opts: forNobody(shared, empty, private),
@@ -481,7 +523,8 @@ func TestE8HiddenRows(t *testing.T) {
 			prepare: func(w *fakecloud.Cloud) { w.SetPolicy(fakecloud.Policy{GetMember: byAdmin}) },
 			looks:   looks(8, time.Minute, "empty=unproven private=none shared=unproven producer/members=0"),
 			check: func(t *testing.T, b *bench) {
-				if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "get_member") || !strings.Contains(lines, "GET /v2/images/*/members/*") {
+				if lines := strings.Join(b.log.take(), "\n"); !strings.Contains(lines, "get_member") ||
+					!strings.Contains(lines, "GET /v2/images/*/members/*") {
 					t.Errorf("no remedy in the log: %s", lines)
 				}
 			},
@@ -491,7 +534,11 @@ func TestE8HiddenRows(t *testing.T) {
 			looks: []look{
 				{want: "empty=all:0 private=none shared=all:3 producer/members=1"},
 				// The proof of before covers neither the list that became empty nor, as its probe was refused, the one that was empty.
-				{after: time.Minute, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "empty=unproven private=none shared=unproven producer/members=0"},
+				{
+					after: time.Minute,
+					do:    policy(fakecloud.Policy{GetMember: byAdmin}),
+					want:  "empty=unproven private=none shared=unproven producer/members=0",
+				},
 				{after: 5 * time.Minute, want: "empty=unproven private=none shared=unproven producer/members=0"},
 				{after: time.Minute, do: policy(fakecloud.Policy{}), want: "empty=all:0 private=none shared=all:3 producer/members=1"},
 			},
@@ -676,15 +723,19 @@ func TestE9Administrators(t *testing.T) {
 			looks: looks(3, time.Minute, "shared=some:1"),
 		},
 		{
-			name: "two projects' private images, in a view that nobody confirms", connect: byToken("admin", admins, admins), opts: forNobody(shared, empty, private, theirs),
+			name:    "two projects' private images, in a view that nobody confirms",
+			connect: byToken("admin", admins, admins),
+			opts:    forNobody(shared, empty, private, theirs),
 			prepare: func(w *fakecloud.Cloud) {
 				w.AddImage(fakecloud.Image{ID: theirs, Name: "theirs", Owner: consumerB, Visibility: "private"})
 			},
 			looks: looks(3, time.Minute, "empty=all:0 private=none shared=all:3 theirs=none admin/members=1"),
 		},
 		{
-			name: "one project's private image, in a view that nobody confirms", connect: byToken("admin", admins, admins), opts: forNobody(shared, empty, private),
-			looks: looks(3, time.Minute, "empty=some:0 private=none shared=some:3 admin/members=1"),
+			name:    "one project's private image, in a view that nobody confirms",
+			connect: byToken("admin", admins, admins),
+			opts:    forNobody(shared, empty, private),
+			looks:   looks(3, time.Minute, "empty=some:0 private=none shared=some:3 admin/members=1"),
 		},
 		{
 			name: "the owner changes while the list is read", connect: loginOf("consumer-a"), opts: forNobody(shared, hidden),
@@ -751,9 +802,13 @@ func TestE10OwnAndOthersApart(t *testing.T) {
 			looks: looks(8, time.Minute, "empty=all:0 others=all:0 shared=all:3 theirs=all:1 producer/administrator=1 producer/members=1"),
 		},
 		{
-			name: "own rows alone", world: world, connect: boss, opts: forNobody(shared, empty, private, others, theirs),
+			name:    "own rows alone",
+			world:   world,
+			connect: boss,
+			opts:    forNobody(shared, empty, private, others, theirs),
 			prepare: func(w *fakecloud.Cloud) { w.SetPolicy(fakecloud.Policy{GetMember: ofOwn}) },
-			looks:   looks(8, time.Minute, "empty=all:0 others=unproven private=none shared=all:3 theirs=unproven producer/administrator=0 producer/members=0"),
+			looks: looks(8, time.Minute,
+				"empty=all:0 others=unproven private=none shared=all:3 theirs=unproven producer/administrator=0 producer/members=0"),
 		},
 		{
 			name: "others' rows alone", world: world, connect: boss, opts: forNobody(shared, empty, others, theirs),
@@ -850,7 +905,9 @@ func TestE11Window(t *testing.T) {
 			},
 		},
 		{
-			name: "rows need no probe", opts: forNobody(shared, empty), looks: looks(40, 30*time.Second, "empty=all:0 shared=all:3 producer/members=1"),
+			name:  "rows need no probe",
+			opts:  forNobody(shared, empty),
+			looks: looks(40, 30*time.Second, "empty=all:0 shared=all:3 producer/members=1"),
 			check: func(t *testing.T, b *bench) {
 				if p := probed(b); len(p) > 1 {
 					t.Errorf("%d probes", len(p))
@@ -959,12 +1016,18 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 		},
 		{
 			name: "without a probe and without rows", opts: forNobody(shared, empty), prepare: noProbe,
-			looks: append([]look{{want: "empty=all:0 shared=all:3" + proven}, {after: 15 * time.Second, do: unshare, want: "empty=all:0 shared=unproven producer/members=0"}},
+			looks: append([]look{
+				{want: "empty=all:0 shared=all:3" + proven},
+				{after: 15 * time.Second, do: unshare, want: "empty=all:0 shared=unproven producer/members=0"},
+			},
 				looks(3, time.Minute, "empty=all:0 shared=unproven producer/members=0")...),
 		},
 		{
 			name: "rows are hidden", opts: forNobody(shared),
-			looks: append([]look{{want: "shared=all:3" + proven}, {after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "shared=unproven producer/members=0"}},
+			looks: append([]look{
+				{want: "shared=all:3" + proven},
+				{after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "shared=unproven producer/members=0"},
+			},
 				looks(20, 15*time.Second, "shared=unproven producer/members=0")...),
 			check: func(t *testing.T, b *bench) {
 				// One a minute for the view, and one a minute for the image.
@@ -977,7 +1040,11 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 			name: "rows are hidden twice, and a row of another image is read between", opts: forNobody(shared, hidden),
 			looks: []look{
 				{want: "hidden=all:1 shared=all:3" + proven},
-				{after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "hidden=unproven shared=unproven producer/members=0"},
+				{
+					after: 15 * time.Second,
+					do:    policy(fakecloud.Policy{GetMember: byAdmin}),
+					want:  "hidden=unproven shared=unproven producer/members=0",
+				},
 				{after: 15 * time.Second, do: func(b *bench) {
 					b.world.SetPolicy(fakecloud.Policy{})
 					b.world.Inject(fakecloud.Fault{Match: about("list_members", shared), Status: 503})
@@ -1013,7 +1080,11 @@ func TestE11ListsThatBecomeEmpty(t *testing.T) {
 			name: "watched by a rule instead, meanwhile", opts: forNobody(shared, hidden),
 			looks: []look{
 				{want: "hidden=all:1 shared=all:3" + proven},
-				{after: 15 * time.Second, do: policy(fakecloud.Policy{GetMember: byAdmin}), want: "hidden=unproven shared=unproven producer/members=0"},
+				{
+					after: 15 * time.Second,
+					do:    policy(fakecloud.Policy{GetMember: byAdmin}),
+					want:  "hidden=unproven shared=unproven producer/members=0",
+				},
 				{after: 2 * time.Minute, do: func(b *bench) {
 					b.cloud.SetOptions(findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}}))
 				}, want: "empty=unproven hidden=unproven shared=unproven discovery=1 producer/images=1 producer/members=0"},

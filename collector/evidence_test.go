@@ -198,7 +198,10 @@ func reported(t *testing.T, s collector.Snapshot) string {
 }
 
 func shortName(labels map[string]string) string {
-	for _, name := range []string{imageNames[labels["image_id"]], map[string]string{theirs: "theirs", others: "others"}[labels["image_id"]], labels["image_name"]} {
+	for _, name := range []string{
+		imageNames[labels["image_id"]],
+		map[string]string{theirs: "theirs", others: "others"}[labels["image_id"]], labels["image_name"],
+	} {
 		if name != "" {
 			return name
 		}
@@ -209,7 +212,8 @@ func shortName(labels map[string]string) string {
 // membersReported is what a page has about one image's members. It fails the test for a page that contradicts itself.
 func membersReported(t *testing.T, s collector.Snapshot, id, success string, of func(metric string) []string) string {
 	t.Helper()
-	code, complete, counts := strings.Join(of("glance_image_scrape_http_status_code"), " "), strings.Join(of("glance_image_members_complete"), " "), of("glance_image_members")
+	code, complete, counts := strings.Join(of("glance_image_scrape_http_status_code"),
+		" "), strings.Join(of("glance_image_members_complete"), " "), of("glance_image_members")
 	unexpected, missing := of("glance_image_unexpected_members"), of("glance_image_missing_members")
 	n := 0
 	for _, count := range counts {
@@ -232,13 +236,15 @@ func membersReported(t *testing.T, s collector.Snapshot, id, success string, of 
 	case success == "1" && code == "200" && complete == "" && len(counts)+len(unexpected)+len(missing) == 0:
 		return "none"
 	case success == "1" && code == "200" && complete == "1" && zeros &&
-		(!judged && len(unexpected)+len(missing) == 0 || judged && slices.Equal(unexpected, []string{total}) && slices.Equal(missing, []string{"0"})):
+		(!judged && len(unexpected)+len(missing) == 0 || judged && slices.Equal(unexpected, []string{total}) &&
+			slices.Equal(missing, []string{"0"})):
 		return "all:" + total
 	case success == "1" && code == "200" && complete == "0" && len(missing) == 0 && !slices.Contains(counts, "0") &&
 		((!judged || n == 0) && len(unexpected) == 0 || judged && n > 0 && slices.Equal(unexpected, []string{total})):
 		return "some:" + total
 	}
-	t.Errorf("%s: success %s, code %s, complete %s, members %s, unexpected %s, missing %s", id, success, code, complete, counts, unexpected, missing)
+	t.Errorf("%s: success %s, code %s, complete %s, members %s, unexpected %s, missing %s", id,
+		success, code, complete, counts, unexpected, missing)
 	return "contradiction"
 }
 
@@ -320,19 +326,29 @@ func TestE2AnOrdinaryGlance(t *testing.T) {
 	all := []string{shared, empty, private, community, public, hidden}
 	inSituations(t, []situation{
 		{name: "owner", opts: forNobody(all...), looks: looks(12, time.Minute, wholeOfProducer+" producer/members=1")},
-		{name: "owner, nothing but an image without members", opts: forNobody(empty), looks: looks(12, time.Minute, "empty=all:0 producer/members=1")},
+		{
+			name:  "owner, nothing but an image without members",
+			opts:  forNobody(empty),
+			looks: looks(12, time.Minute, "empty=all:0 producer/members=1"),
+		},
 		{name: "owner, nothing but a private image", opts: forNobody(private), looks: looks(12, time.Minute, "private=none")},
 		{
 			name: "owner who discovers", opts: findingForNobody(collector.Rule{}),
 			looks: looks(12, time.Minute, wholeOfProducer+" discovery=1 producer/images=1 producer/members=1"),
 		},
 		{
-			name: "new defaults", prepare: func(w *fakecloud.Cloud) { w.SetPolicy(fakecloud.NewDefaults()) }, opts: findingForNobody(collector.Rule{}),
-			looks: looks(12, time.Minute, wholeOfProducer+" discovery=1 producer/images=1 producer/members=1"),
+			name:    "new defaults",
+			prepare: func(w *fakecloud.Cloud) { w.SetPolicy(fakecloud.NewDefaults()) },
+			opts:    findingForNobody(collector.Rule{}),
+			looks:   looks(12, time.Minute, wholeOfProducer+" discovery=1 producer/images=1 producer/members=1"),
 		},
 		{
-			name: "administrator", world: ordinary, connect: loginOf("admin"), opts: forNobody(append(all, theirs, others)...),
-			looks: looks(12, time.Minute, strings.Replace(wholeOfProducer, "private", "others=all:1 private", 1)+" theirs=none admin/administrator=1 admin/members=1"),
+			name:    "administrator",
+			world:   ordinary,
+			connect: loginOf("admin"),
+			opts:    forNobody(append(all, theirs, others)...),
+			looks: looks(12, time.Minute,
+				strings.Replace(wholeOfProducer, "private", "others=all:1 private", 1)+" theirs=none admin/administrator=1 admin/members=1"),
 		},
 		{
 			name: "administrator, nothing but an image without members", connect: loginOf("admin"), opts: forNobody(empty),
@@ -353,7 +369,9 @@ func TestE2AnOrdinaryGlance(t *testing.T) {
 			looks: looks(12, time.Minute, "community=none public=none shared=some:1"),
 		},
 		{
-			name: "who shares with us", world: func() *fakecloud.Cloud { return newInboundWorld(fakecloud.Options{}) }, opts: withInbound(forNobody(empty)),
+			name:  "who shares with us",
+			world: func() *fakecloud.Cloud { return newInboundWorld(fakecloud.Options{}) },
+			opts:  withInbound(forNobody(empty)),
 			looks: looks(3, time.Minute, "empty=all:0 inbound=1 in:base=accepted in:base-next=pending in:base-old=accepted "+
 				"in:debian-12=pending in:debian-11=rejected producer/images=1 producer/members=1"),
 		},

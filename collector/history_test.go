@@ -41,7 +41,10 @@ func TestE11ProofsDoNotOutliveTheListsThatHadRows(t *testing.T) {
 		"rows are hidden, and a later one reads":                     hideAndRead,
 		"rows are hidden, and a later one has begun before it tells": hideAndRead,
 	} {
-		for _, opts := range []collector.Options{forNobody(shared, hidden), findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}})} {
+		for _, opts := range []collector.Options{
+			forNobody(shared, hidden),
+			findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}}),
+		} {
 			opts.RequestTimeout = 50 * time.Second
 			bubble(t, newWorld(), user("producer"), opts, func(t *testing.T, b *bench) {
 				b.world.Inject(fakecloud.Fault{Match: about("list_members", hidden), Hang: true, Times: 1})

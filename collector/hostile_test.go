@@ -57,28 +57,40 @@ var outcomes = map[string]outcome{
 	"members that are a text":      {code: "decode", log: `decode: \"/members\" in the response is a JSON string`},
 	"a member that is a text":      {code: "decode", log: `decode: \"/members/0\" in the response is a JSON string`},
 	"a member ID that is a number": {code: "decode", log: `decode: \"/members/0/member_id\" in the response is a JSON number`},
-	"another list after the first": {code: "decode", log: "decode: invalid JSON in the response: invalid character '{' after top-level value"},
-	"an error in a 200":            {code: "decode", log: "no database"},
-	"deep nesting":                 {code: "decode", log: `decode: \"/members/0\" in the response is a JSON array`},
-	"a million rows of nothing":    {code: "decode", log: "decode: response with more than 500000 values"},
-	"another image's list":         {code: "decode", log: `decode: row is about another image: \"another\"`},
-	"invalid UTF-8":                {code: "decode", log: `decode: invalid JSON in the response: invalid UTF-8 within \"/members/0/member_id\"`},
-	"pages that never end":         {code: "decode", log: "decode: member list with more than 100 pages"},
-	"redirect to another host":     {code: "302", status: 302, log: "redirect to http://192.0.2.1 not followed"},
-	"redirect to itself":           {code: "302", status: 302, log: "302 Found"},
-	"secrets in an error":          {code: "500", status: 500, log: "500 Internal Server Error: token <secret> is not good here [31mred"},
-	"status 299":                   {code: "299", status: 299, log: "299"},
-	"no content":                   {code: "204", status: 204, log: "204 No Content"},
-	"closed connection":            {code: "connect", log: "connect: EOF"},
-	"null rows":                    {status: 200, members: 2, partial: true, statuses: map[client.Status]int{client.Unknown: 2}},
-	"null values":                  {status: 200, members: 1, partial: true, statuses: map[client.Status]int{client.Unknown: 1}},
-	"empty member ID":              {status: 200, members: 1, partial: true, statuses: map[client.Status]int{client.Accepted: 1}},
-	"5000 members":                 {status: 200, members: 5000, shown: 2000, partial: true, statuses: map[client.Status]int{client.Accepted: 5000}},
-	"the same member 5000 times":   whole(1, map[client.Status]int{client.Accepted: 1}),
-	"member IDs of a megabyte":     whole(10, map[client.Status]int{client.Accepted: 10}),
-	"quotes and newlines":          whole(1, map[client.Status]int{client.Accepted: 1}),
-	"300 unknown statuses":         whole(300, map[client.Status]int{client.Unknown: 300}),
-	"times that never were":        whole(1, map[client.Status]int{client.Accepted: 1}),
+	"another list after the first": {
+		code: "decode",
+		log:  "decode: invalid JSON in the response: invalid character '{' after top-level value",
+	},
+	"an error in a 200":         {code: "decode", log: "no database"},
+	"deep nesting":              {code: "decode", log: `decode: \"/members/0\" in the response is a JSON array`},
+	"a million rows of nothing": {code: "decode", log: "decode: response with more than 500000 values"},
+	"another image's list":      {code: "decode", log: `decode: row is about another image: \"another\"`},
+	"invalid UTF-8": {
+		code: "decode",
+		log:  `decode: invalid JSON in the response: invalid UTF-8 within \"/members/0/member_id\"`,
+	},
+	"pages that never end":     {code: "decode", log: "decode: member list with more than 100 pages"},
+	"redirect to another host": {code: "302", status: 302, log: "redirect to http://192.0.2.1 not followed"},
+	"redirect to itself":       {code: "302", status: 302, log: "302 Found"},
+	"secrets in an error":      {code: "500", status: 500, log: "500 Internal Server Error: token <secret> is not good here [31mred"},
+	"status 299":               {code: "299", status: 299, log: "299"},
+	"no content":               {code: "204", status: 204, log: "204 No Content"},
+	"closed connection":        {code: "connect", log: "connect: EOF"},
+	"null rows":                {status: 200, members: 2, partial: true, statuses: map[client.Status]int{client.Unknown: 2}},
+	"null values":              {status: 200, members: 1, partial: true, statuses: map[client.Status]int{client.Unknown: 1}},
+	"empty member ID":          {status: 200, members: 1, partial: true, statuses: map[client.Status]int{client.Accepted: 1}},
+	"5000 members": {
+		status:   200,
+		members:  5000,
+		shown:    2000,
+		partial:  true,
+		statuses: map[client.Status]int{client.Accepted: 5000},
+	},
+	"the same member 5000 times": whole(1, map[client.Status]int{client.Accepted: 1}),
+	"member IDs of a megabyte":   whole(10, map[client.Status]int{client.Accepted: 10}),
+	"quotes and newlines":        whole(1, map[client.Status]int{client.Accepted: 1}),
+	"300 unknown statuses":       whole(300, map[client.Status]int{client.Unknown: 300}),
+	"times that never were":      whole(1, map[client.Status]int{client.Accepted: 1}),
 }
 
 // onLoopback is a bench whose requests go through real connections.
@@ -132,7 +144,8 @@ func TestHostileLists(t *testing.T) {
 			}
 			b.cloud.Wait()
 
-			if diff := cmp.Diff(slices.Delete(slices.Clone(ids), 4, 5), slices.DeleteFunc(read(s), func(id string) bool { return id == ids[4] })); diff != "" {
+			if diff := cmp.Diff(slices.Delete(slices.Clone(ids), 4, 5),
+				slices.DeleteFunc(read(s), func(id string) bool { return id == ids[4] })); diff != "" {
 				t.Errorf("the others: %s", diff)
 			}
 			checkOutcome(t, b, &s.Images[4], want)
@@ -150,7 +163,8 @@ func checkOutcome(t *testing.T, b *bench, img *collector.ImageSnapshot, want out
 	if want.log == "" && len(lines) != 0 || want.log != "" && (len(lines) != 1 || !strings.Contains(lines[0], want.log)) {
 		t.Errorf("the log says %q, want one line with %q", lines, want.log)
 	}
-	if img.StatusCode != want.status || len(img.Members) != want.members || len(img.Members)-img.LeftOut != max(want.shown, want.members*number(img.LeftOut == 0)) {
+	if img.StatusCode != want.status || len(img.Members) != want.members ||
+		len(img.Members)-img.LeftOut != max(want.shown, want.members*number(img.LeftOut == 0)) {
 		t.Errorf("status %d, %d members, %d of them left out; want %+v", img.StatusCode, len(img.Members), img.LeftOut, want)
 	}
 	read := want.code == ""
@@ -207,7 +221,10 @@ func TestHostileClouds(t *testing.T) {
 		log     string // is in the one line that the log has beside the access; empty: none
 		logins  int    // at most, in three scrapes
 	}{
-		"no image service": {hostile: func(w *fakecloud.Cloud) { w.SetCatalog(fakecloud.Catalog{NoImageService: true}) }, log: "the catalog has no service of type image", logins: 1},
+		"no image service": {
+			hostile: func(w *fakecloud.Cloud) { w.SetCatalog(fakecloud.Catalog{NoImageService: true}) },
+			log:     "the catalog has no service of type image", logins: 1,
+		},
 		"a wrong URL": {hostile: func(w *fakecloud.Cloud) {
 			w.SetCatalog(fakecloud.Catalog{ImageURL: func(_, _, _ string) string { return "gopher://nowhere" }})
 		}, log: "the catalog's image endpoint", logins: 1},
@@ -216,10 +233,22 @@ func TestHostileClouds(t *testing.T) {
 		"closed after each":   {closes: true, read: 20, logins: 1},
 		"everything is a 500": {hostile: func(w *fakecloud.Cloud) { failing(w, 500) }, log: "500 Internal Server Error", logins: 1},
 		"everything is a 429": {hostile: func(w *fakecloud.Cloud) { failing(w, 429) }, log: "429 Too Many Requests", logins: 1},
-		"Keystone is endless": {hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[0].Answer) }, log: "logging in: 200 OK: ", logins: 3},
-		"Keystone is HTML":    {hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[8].Answer) }, log: "logging in: ", logins: 3},
-		"Keystone never ends": {hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[3].Answer) }, log: "logging in: timeout", logins: 3},
-		"Keystone gives null": {hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[10].Answer) }, log: "logging in: ", logins: 3},
+		"Keystone is endless": {
+			hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[0].Answer) },
+			log:     "logging in: 200 OK: ", logins: 3,
+		},
+		"Keystone is HTML": {
+			hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[8].Answer) },
+			log:     "logging in: ", logins: 3,
+		},
+		"Keystone never ends": {
+			hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[3].Answer) },
+			log:     "logging in: timeout", logins: 3,
+		},
+		"Keystone gives null": {
+			hostile: func(w *fakecloud.Cloud) { keystone(w, fakecloud.HostileLists()[10].Answer) },
+			log:     "logging in: ", logins: 3,
+		},
 		"records are HTML": {hostile: func(w *fakecloud.Cloud) {
 			w.Inject(fakecloud.Fault{Match: about("list_images", ""), Raw: fakecloud.HostileLists()[8].Answer})
 		}, read: 20, log: "image records not read", logins: 1},
@@ -298,7 +327,10 @@ func TestManyImagesOfOneName(t *testing.T) {
 	}
 	w := newWorld()
 	for i := range 10_000 {
-		w.AddImage(fakecloud.Image{ID: fmt.Sprintf("00000000-0000-4000-9000-%012d", i), Name: strings.Repeat("n", 300), Owner: producer, Visibility: "shared"})
+		w.AddImage(fakecloud.Image{
+			ID: fmt.Sprintf("00000000-0000-4000-9000-%012d", i), Name: strings.Repeat("n", 300),
+			Owner: producer, Visibility: "shared",
+		})
 	}
 	b := onLoopback(t, w, w, discovering(collector.Rule{Name: "n*"}))
 	s := b.cloud.Collect(t.Context(), collector.Limits{Timeout: time.Minute})
@@ -333,7 +365,10 @@ func TestUnexpectedMembersAreShownFirst(t *testing.T) {
 				t.Errorf("%s is not shown", want)
 			}
 		}
-		for _, want := range []string{`glance_image_unexpected_members{cloud="prod",image_id="` + ids[0] + `",image_name="image 0"} 3`, `glance_image_missing_members{cloud="prod",image_id="` + ids[0] + `",image_name="image 0"} 0`} {
+		for _, want := range []string{
+			`glance_image_unexpected_members{cloud="prod",image_id="` + ids[0] + `",image_name="image 0"} 3`,
+			`glance_image_missing_members{cloud="prod",image_id="` + ids[0] + `",image_name="image 0"} 0`,
+		} {
 			if !slices.Contains(lines, want) {
 				t.Errorf("there is no %s", want)
 			}

@@ -49,7 +49,13 @@ func (k staticKey) Key(context.Context) (client.Key, error) { return client.Key(
 
 func byKey(members client.MembersAPI) client.Options {
 	return client.Options{
-		Settings: client.Settings{API: client.IMS, MembersAPI: members}, Keys: staticKey{Access: "AK", Secret: "SK"}, ProjectID: producer, Endpoint: "http://cloud.test/ims",
+		Settings: client.Settings{
+			API:        client.IMS,
+			MembersAPI: members,
+		},
+		Keys:      staticKey{Access: "AK", Secret: "SK"},
+		ProjectID: producer,
+		Endpoint:  "http://cloud.test/ims",
 	}
 }
 
@@ -108,7 +114,8 @@ func TestHuaweiCloud(t *testing.T) {
 					`glance_image_members_limit{cloud="prod",image_id="` + shared + `",image_name="golden"} 128`,
 					`glance_image_members_limit{cloud="prod",image_id="` + empty + `",image_name="for nobody"} 128`,
 				}
-				if diff := cmp.Diff(want, series(t, s, "glance_discovery_success", "glance_image_members_complete", "glance_image_members_limit")); diff != "" {
+				if diff := cmp.Diff(want,
+					series(t, s, "glance_discovery_success", "glance_image_members_complete", "glance_image_members_limit")); diff != "" {
 					t.Error(diff)
 				}
 				for _, img := range s.Images {
@@ -163,7 +170,8 @@ func TestALaterPageThatFails(t *testing.T) {
 	second := func(r fakecloud.Request) bool {
 		return r.Operation == fakecloud.OpListMembers && strings.Contains(r.RawQuery, "marker=")
 	}
-	const next = `{"members": [{"member_id": "0", "image_id": "` + shared + `", "status": "accepted"}], "page_info": {"next_marker": "c2FtZQ=="}}`
+	const next = `{"members": [{"member_id": "0", "image_id": "` + shared +
+		`", "status": "accepted"}], "page_info": {"next_marker": "c2FtZQ=="}}`
 	throttled := fakecloud.Throttled()
 	throttled.Match = second
 	for name, fault := range map[string]fakecloud.Fault{
@@ -177,7 +185,8 @@ func TestALaterPageThatFails(t *testing.T) {
 				b.world.Inject(fault)
 				s := b.scrape(t)
 				if diff := cmp.Diff([]string{`glance_image_scrape_success{cloud="prod",image_id="` + shared + `",image_name="golden"} 0`},
-					series(t, s, "glance_image_scrape_success", "glance_image_members", "glance_image_member_status", "glance_image_unexpected_members")); diff != "" {
+					series(t, s, "glance_image_scrape_success", "glance_image_members", "glance_image_member_status",
+						"glance_image_unexpected_members")); diff != "" {
 					t.Error(diff)
 				}
 				if got := b.world.Count(fakecloud.OpListMembers); got > 4 {

@@ -23,7 +23,16 @@ import (
 // everyIMSKind is what must occur in the random worlds of IMS.
 var everyIMSKind = []string{
 	"gateway", "error beside a list", "wrong count", "marker ignored", "cut", "key that ended", "no key", "rights",
-	"changed inside", "complete, rows", "complete, no rows", "complete, of an earlier scrape", "waiting", "partial", "not read", "discovery succeeded", "inbound succeeded", "inbound, status unknown",
+	"changed inside",
+	"complete, rows",
+	"complete, no rows",
+	"complete, of an earlier scrape",
+	"waiting",
+	"partial",
+	"not read",
+	"discovery succeeded",
+	"inbound succeeded",
+	"inbound, status unknown",
 	"row of a domain or organization", "at last: all",
 }
 
@@ -82,7 +91,15 @@ const (
 
 func newIMSWorld(t *testing.T, seed uint64) *imsWorld {
 	r := rand.New(rand.NewPCG(seed, 7))
-	w := &imsWorld{T: t, rand: r, notes: map[string]int{}, first: map[string][]byte{}, past: map[int64][]imsState{}, known: map[string]bool{}, own: map[string]bool{}}
+	w := &imsWorld{
+		T:     t,
+		rand:  r,
+		notes: map[string]int{},
+		first: map[string][]byte{},
+		past:  map[int64][]imsState{},
+		known: map[string]bool{},
+		own:   map[string]bool{},
+	}
 	w.groupsHidden, w.pageSize = r.IntN(2) == 0, pick(r, []int{2, 3, 10, 1000})
 	w.world = fakecloud.New(fakecloud.Options{
 		Huawei: true, MaxPageSize: w.pageSize, PrivateGroupShares: w.groupsHidden, HCSO: r.IntN(4) == 0, EncodedDenials: r.IntN(4) == 0,
@@ -107,7 +124,9 @@ func newIMSWorld(t *testing.T, seed uint64) *imsWorld {
 	}
 	connection := client.Options{
 		Settings: client.Settings{
-			API: client.IMS, MembersAPI: pick(r, []client.MembersAPI{client.MembersV1, client.MembersV2}), RequestsPerSecond: pick(r, []float64{0, 3, 10}),
+			API:               client.IMS,
+			MembersAPI:        pick(r, []client.MembersAPI{client.MembersV1, client.MembersV2}),
+			RequestsPerSecond: pick(r, []float64{0, 3, 10}),
 		},
 		Keys: w, ProjectID: producer, Endpoint: "http://cloud.test/ims", Transport: w,
 	}
@@ -379,7 +398,11 @@ func (w *imsWorld) everything(s collector.Snapshot) {
 func (w *imsWorld) note(what string) { w.notes[what]++ }
 
 func (w *imsWorld) addImage() {
-	img := fakecloud.Image{ID: fmt.Sprintf("%08x-0000-4000-8000-%012x", w.rand.Uint32(), w.rand.Uint32()), Name: fmt.Sprint("image ", w.rand.Uint32()), Owner: pick(w.rand, []string{producer, producer, producer, consumerA, vendor})}
+	img := fakecloud.Image{
+		ID:    fmt.Sprintf("%08x-0000-4000-8000-%012x", w.rand.Uint32(), w.rand.Uint32()),
+		Name:  fmt.Sprint("image ", w.rand.Uint32()),
+		Owner: pick(w.rand, []string{producer, producer, producer, consumerA, vendor}),
+	}
 	if img.Owner == producer && w.rand.IntN(2) == 0 {
 		img.Visibility = "private"
 	}
@@ -440,7 +463,10 @@ func (w *imsWorld) rotate() {
 	w.keys++
 	name := fmt.Sprint("AK", w.keys)
 	w.key = client.Key{Access: name, Secret: "SK", SecurityToken: "token of " + name, Expires: time.Now().Add(10 * time.Minute)}
-	w.world.AddAccessKey(fakecloud.AccessKey{Access: name, Secret: "SK", SecurityToken: w.key.SecurityToken, ProjectID: producer, Expires: w.key.Expires, Rights: w.rights})
+	w.world.AddAccessKey(fakecloud.AccessKey{
+		Access: name, Secret: "SK", SecurityToken: w.key.SecurityToken,
+		ProjectID: producer, Expires: w.key.Expires, Rights: w.rights,
+	})
 }
 
 // Key implements client.KeySource.
@@ -498,14 +524,22 @@ func (w *imsWorld) meddle(kind int, req *http.Request, status int, body, pageOne
 	members, marker := strings.HasSuffix(req.URL.Path, "/members"), req.URL.Query().Has("marker")
 	switch kind {
 	case 0, 1, 2:
-		f := pick(w.rand, []fakecloud.Fault{fakecloud.NotPublished(), fakecloud.NoBackend(), fakecloud.Throttled(), fakecloud.FlowControl(), {Status: 503, Body: "down"}, {Status: 404}})
+		f := pick(w.rand, []fakecloud.Fault{
+			fakecloud.NotPublished(), fakecloud.NoBackend(), fakecloud.Throttled(),
+			fakecloud.FlowControl(),
+			{Status: 503, Body: "down"},
+			{Status: 404},
+		})
 		return "gateway", f.Status, []byte(f.Body)
 	case 3, 4:
 		key := "images"
 		if members {
 			key = "members"
 		}
-		more := pick(w.rand, []string{`"error_msg": "backend away"`, `"encoded_authorization_message": "bm8="`, `"error": {"code": "IMG.0114", "message": "no"}`, `"error_code": "IMG.0114"`})
+		more := pick(w.rand, []string{
+			`"error_msg": "backend away"`, `"encoded_authorization_message": "bm8="`,
+			`"error": {"code": "IMG.0114", "message": "no"}`, `"error_code": "IMG.0114"`,
+		})
 		return "error beside a list", http.StatusOK, []byte(`{"` + key + `": [], ` + more + `}`)
 	case 5, 6:
 		if members && status == http.StatusOK {

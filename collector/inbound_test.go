@@ -221,7 +221,8 @@ func TestRequestsForInboundImages(t *testing.T) {
 						t.Errorf("%s: got %s, want %s", img.Name, img.Status, got)
 					}
 				}
-				if lists, members := world.Count(fakecloud.OpListImages), world.Count(fakecloud.OpListMembers); lists != test.lists || members != test.members {
+				if lists, members := world.Count(fakecloud.OpListImages), world.Count(fakecloud.OpListMembers); lists != test.lists ||
+					members != test.members {
 					t.Errorf("%d lists and %d members, want %d and %d", lists, members, test.lists, test.members)
 				}
 			})
@@ -261,10 +262,22 @@ func TestInboundImagesChangeWhileTheyAreRead(t *testing.T) {
 		want  string
 		alone int // how many images are asked about alone
 	}{
-		{"accepted after the list of the accepted", "member_status=pending", func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "accepted") }, first, "accepted", 1},
-		{"rejected after the list of the pending", "member_status=rejected", func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "rejected") }, first, "rejected", 1},
-		{"rejected before", "member_status=pending", func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "rejected") }, first, "rejected", 0},
-		{"accepted, then pending again", "member_status=pending", func(w *fakecloud.Cloud, _, a string) { w.SetStatus(a, producer, "pending") }, second, "pending", 1},
+		{
+			"accepted after the list of the accepted", "member_status=pending",
+			func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "accepted") }, first, "accepted", 1,
+		},
+		{
+			"rejected after the list of the pending", "member_status=rejected",
+			func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "rejected") }, first, "rejected", 1,
+		},
+		{
+			"rejected before", "member_status=pending", func(w *fakecloud.Cloud, p, _ string) { w.SetStatus(p, producer, "rejected") },
+			first, "rejected", 0,
+		},
+		{
+			"accepted, then pending again", "member_status=pending",
+			func(w *fakecloud.Cloud, _, a string) { w.SetStatus(a, producer, "pending") }, second, "pending", 1,
+		},
 		{"withdrawn", "member_status=accepted", func(w *fakecloud.Cloud, p, _ string) { w.Unshare(p, producer) }, first, "404", 1},
 		{"deleted", "member_status=accepted", func(w *fakecloud.Cloud, p, _ string) { w.RemoveImage(p) }, first, "404", 1},
 		{"opened to everyone", "member_status=accepted", func(w *fakecloud.Cloud, p, _ string) {
@@ -308,8 +321,14 @@ func TestAnAcceptedImageGoesByItsOwnAnswer(t *testing.T) {
 		what func(w *fakecloud.Cloud)
 		want string // after two looks
 	}{
-		{"withdrawn", func(w *fakecloud.Cloud) { w.Unshare(vendorBase, producer) }, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
-		{"deleted", func(w *fakecloud.Cloud) { w.RemoveImage(vendorBase) }, "base-next=pending base-old=accepted debian-11=rejected debian-12=pending"},
+		{
+			"withdrawn", func(w *fakecloud.Cloud) { w.Unshare(vendorBase, producer) },
+			"base-next=pending base-old=accepted debian-11=rejected debian-12=pending",
+		},
+		{
+			"deleted", func(w *fakecloud.Cloud) { w.RemoveImage(vendorBase) },
+			"base-next=pending base-old=accepted debian-11=rejected debian-12=pending",
+		},
 		{"a proxy does not find it", func(w *fakecloud.Cloud) {
 			w.Unshare(vendorBase, producer)
 			w.Inject(fakecloud.Fault{Match: about("list_members", vendorBase), Status: http.StatusNotFound})
@@ -433,7 +452,8 @@ func TestALateAdministratorSaysNothingOfInboundImages(t *testing.T) {
 		bubble(t, world, user("admin"), opts, func(t *testing.T, b *bench) {
 			world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
 				one := strings.Contains(r.RawQuery, "member_status=") && !strings.Contains(r.RawQuery, "member_status=all")
-				return r.Operation == "list_members" || r.Operation == "list_images" && one && !strings.Contains(r.RawQuery, "member_status="+listed)
+				return r.Operation == "list_members" ||
+					r.Operation == "list_images" && one && !strings.Contains(r.RawQuery, "member_status="+listed)
 			}, Status: http.StatusServiceUnavailable})
 			for i := range 3 {
 				for _, img := range b.scrape(t).Inbound[0].Images {
@@ -467,7 +487,12 @@ func TestInboundImagesAloneAreNoOutage(t *testing.T) {
 		w := newWorld()
 		w.AddUser("lonely", "lonely-secret", "")
 		c, err := client.NewProjects(client.Options{Transport: fakecloud.InMemory(w), Auth: func() (gophercloud.AuthOptions, error) {
-			return gophercloud.AuthOptions{IdentityEndpoint: "http://cloud.test/identity/v3", Username: "lonely", Password: "lonely-secret", DomainName: "Default"}, nil
+			return gophercloud.AuthOptions{
+				IdentityEndpoint: "http://cloud.test/identity/v3",
+				Username:         "lonely",
+				Password:         "lonely-secret",
+				DomainName:       "Default",
+			}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -493,7 +518,12 @@ func TestInboundImagesOfSeveralProjects(t *testing.T) {
 		// A project that cannot be entered costs the others nothing.
 		b.world.AddUser("roamer", "roamer-secret", consumerC, "reader")
 		b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListImages && r.Project == consumerB }, Status: http.StatusInternalServerError})
-		want := map[string]string{producer: "roamer's=accepted", consumerA: "golden-debian-11=accepted golden-debian-12=accepted", consumerB: "...", consumerC: "golden-debian-12=pending roamer's=pending"}
+		want := map[string]string{
+			producer:  "roamer's=accepted",
+			consumerA: "golden-debian-11=accepted golden-debian-12=accepted",
+			consumerB: "...",
+			consumerC: "golden-debian-12=pending roamer's=pending",
+		}
 		s = b.scrape(t)
 		for _, in := range s.Inbound {
 			if got := inboundOf(collector.Snapshot{Inbound: []collector.InboundSnapshot{in}}); got != want[in.ProjectID] {
@@ -512,7 +542,10 @@ func TestInboundImagesWhileProjectsCannotBeListed(t *testing.T) {
 	projectsBubble(t, nil, watchingInbound(expect(producer)), func(t *testing.T, b *bench) {
 		before := series(t, b.scrape(t), "glance_inbound_success", "glance_inbound_images")
 		b.log.take()
-		b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects }, Status: http.StatusServiceUnavailable})
+		b.world.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListProjects },
+			Status: http.StatusServiceUnavailable,
+		})
 		want := slices.Sorted(slices.Values(append(slices.Clone(before), `glance_inbound_success{cloud="prod",project_id=""} 0`)))
 		for range 2 {
 			s := b.scrape(t)
@@ -565,7 +598,10 @@ func TestInboundImagesAndShards(t *testing.T) {
 	opts := watchingInbound(nil)
 	opts.ByProbe, opts.Shards = true, 3
 	bubble(t, newInboundWorld(fakecloud.Options{}), user("producer"), opts, func(t *testing.T, b *bench) {
-		for shard, want := range map[collector.Shard]string{{}: wholeInbound, {Number: 1, Of: 1}: wholeInbound, {Number: 1, Of: 3}: wholeInbound, {Number: 2, Of: 3}: "", {Number: 3, Of: 3}: ""} {
+		for shard, want := range map[collector.Shard]string{
+			{}: wholeInbound, {Number: 1, Of: 1}: wholeInbound,
+			{Number: 1, Of: 3}: wholeInbound, {Number: 2, Of: 3}: "", {Number: 3, Of: 3}: "",
+		} {
 			s := b.cloud.CollectShard(t.Context(), shard, collector.Limits{Timeout: 9 * time.Second})
 			if got := inboundOf(s); got != want {
 				t.Errorf("shard %s: got %q, want %q", shard, got, want)
@@ -594,7 +630,10 @@ func TestInboundImagesNowAndThen(t *testing.T) {
 			{2 * time.Minute, nil, "..."},
 			{time.Minute, b.world.ClearFaults, "base-next=pending base-old= base=accepted debian-11=rejected debian-12=pending ..."},
 			{time.Minute, nil, "base-next=pending base=accepted debian-11=rejected debian-12=pending"},
-			{8 * time.Minute, func() { b.world.Unshare(vendorBase, producer) }, "base-next=pending base=accepted debian-11=rejected debian-12=pending"},
+			{
+				8 * time.Minute, func() { b.world.Unshare(vendorBase, producer) },
+				"base-next=pending base=accepted debian-11=rejected debian-12=pending",
+			},
 			// New options are at work at once.
 			{0, func() {
 				judging := opts
@@ -654,7 +693,8 @@ func TestARenamedInboundImage(t *testing.T) {
 		b.world.Inject(fakecloud.Fault{Match: inboundList(""), Status: http.StatusInternalServerError, Times: 6})
 		b.scrape(t) // a bad collection forgets nothing
 		b.world.ClearFaults()
-		want := `glance_inbound_image_info{cloud="prod",current_name="renamed",hidden="false",image_id="` + shared + `",image_name="golden-debian-12",image_status="active",owner_id="` + producer + `",owner_name="",project_id="` + consumerA + `"} 1`
+		want := `glance_inbound_image_info{cloud="prod",current_name="renamed",hidden="false",image_id="` + shared +
+			`",image_name="golden-debian-12",image_status="active",owner_id="` + producer + `",owner_name="",project_id="` + consumerA + `"} 1`
 		if got := series(t, b.scrape(t), "glance_inbound_image_info"); !slices.Contains(got, want) {
 			t.Errorf("got  %s\nwant %s", strings.Join(got, "\n"), want)
 		}
@@ -725,7 +765,11 @@ func TestAFloodOfOffersToOtherProjects(t *testing.T) {
 				w.AddMember(id, fakecloud.Member{MemberID: project, Status: "pending"})
 			}
 		}
-		want := map[string]string{producer: "roamer's=accepted ...", consumerA: "golden-debian-11=accepted golden-debian-12=accepted ...", consumerB: "..."}
+		want := map[string]string{
+			producer:  "roamer's=accepted ...",
+			consumerA: "golden-debian-11=accepted golden-debian-12=accepted ...",
+			consumerB: "...",
+		}
 		for _, in := range b.scrape(t).Inbound {
 			if slices.Contains(flooded, in.ProjectID) {
 				if len(in.Images) != 5_000 || in.Err != nil {

@@ -104,7 +104,8 @@ func TestRecordsThatCannotBeReadAreCounted(t *testing.T) {
 	bubble(t, w, appCredential("rules"), options(ids...), func(t *testing.T, b *bench) {
 		b.scrape(t)
 		lines := strings.Join(b.log.take(), "\n")
-		if !strings.Contains(lines, `msg="image records not read, so owner and visibility are unknown" images=250`) || strings.Count(lines, "image records not read") != 1 {
+		if !strings.Contains(lines, `msg="image records not read, so owner and visibility are unknown" images=250`) ||
+			strings.Count(lines, "image records not read") != 1 {
 			t.Errorf("the log says\n%s", lines)
 		}
 	})
@@ -113,7 +114,9 @@ func TestRecordsThatCannotBeReadAreCounted(t *testing.T) {
 // A domain has the image, and only a project of the same ID is expected.
 func TestADomainIsNoProject(t *testing.T) {
 	opts := options()
-	opts.Images = []collector.Image{{ID: shared, Policy: collector.Policy{Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA}}}}}
+	opts.Images = []collector.Image{
+		{ID: shared, Policy: collector.Policy{Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA}}}},
+	}
 	bubble(t, newWorld(), user("producer"), opts, func(t *testing.T, b *bench) {
 		b.world.Inject(fakecloud.Fault{
 			Match: about("list_members", shared), Status: http.StatusOK,

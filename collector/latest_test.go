@@ -331,7 +331,10 @@ func TestWhyNotAllIsSeen(t *testing.T) {
 			t.Errorf("%v", s.DiscoveryErr)
 		}
 		w.ClearFaults()
-		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation != fakecloud.OpAuthenticate }, Status: http.StatusNotFound})
+		w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Operation != fakecloud.OpAuthenticate },
+			Status: http.StatusNotFound,
+		})
 		if s := b.scrape(t); !s.NoImageAPI || s.Up {
 			t.Errorf("%+v", s)
 		}

@@ -55,7 +55,8 @@ func newMeddler(r *truth, seed uint64) *meddler {
 func (m *meddler) begin(r *rand.Rand, round int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.round, m.rate, m.only = round, pick(r, []float64{0, 0, 0.05, 0.3, 0.3, 0.8}), pick(r, []string{"", "", "members", "record", "list", "inbound", "keystone", "probe"})
+	m.round, m.rate, m.only = round, pick(r, []float64{0, 0, 0.05, 0.3, 0.3, 0.8}), pick(r,
+		[]string{"", "", "members", "record", "list", "inbound", "keystone", "probe"})
 	m.blank, m.inside = pick(r, []float64{0, 0, 0, 0.2, 0.5}), pick(r, []float64{0, 0, 0.1, 0.5})
 	m.seen, m.told, m.lines = map[string]int{}, map[string]bool{}, nil
 	if m.quiet {
@@ -224,15 +225,37 @@ func (m *meddler) tell(op, id string, resp *http.Response) {
 // garbage is what nobody may believe, by operation.
 var garbage = map[string][]string{
 	"members": {
-		`{"members": null}`, `{"members": {}}`, `{"members": [1]}`, `{"members": []`, `{"members": [], "next": "x"}`, `{"images": []}`, `{"members": [], "error_code": "APIGW.0301"}`,
-		`{"members": [{"member_id": "a"}], "Members": []}`, `{"members": [{"member_id": "a", "image_id": "b"}]}`, "{\"members\": [{\"member_id\": \"\xff\"}]}",
+		`{"members": null}`,
+		`{"members": {}}`,
+		`{"members": [1]}`,
+		`{"members": []`,
+		`{"members": [], "next": "x"}`,
+		`{"images": []}`,
+		`{"members": [], "error_code": "APIGW.0301"}`,
+		`{"members": [{"member_id": "a"}], "Members": []}`,
+		`{"members": [{"member_id": "a", "image_id": "b"}]}`,
+		"{\"members\": [{\"member_id\": \"\xff\"}]}",
 	},
 	"list": {
-		`{"images": null}`, `{"images": {}}`, `{"images": [1]}`, `{"images": [{"id": 1}]}`, `{"images": [{"id": "a b"}]}`, `{"images": [], "next": "x"}`, `{"images": [], "error": "x"}`, `{"members": []}`,
+		`{"images": null}`,
+		`{"images": {}}`,
+		`{"images": [1]}`,
+		`{"images": [{"id": 1}]}`,
+		`{"images": [{"id": "a b"}]}`,
+		`{"images": [], "next": "x"}`,
+		`{"images": [], "error": "x"}`,
+		`{"members": []}`,
 	},
-	"inbound": {`{"images": null}`, `{"images": [1]}`, `{"images": [{"id": "a b"}]}`, `{"images": [], "next": "x"}`, `{"images": [], "error": "x"}`, `{"members": []}`},
-	"record":  {`{"id": "b", "visibility": "private"}`, `{"id": 1}`, `{"visibility": "private"}`, `{"images": []}`},
-	"probe":   {`{"member_id": "b", "image_id": "b", "status": "accepted"}`, `{"member_id": 1}`, `{"members": []}`},
+	"inbound": {
+		`{"images": null}`,
+		`{"images": [1]}`,
+		`{"images": [{"id": "a b"}]}`,
+		`{"images": [], "next": "x"}`,
+		`{"images": [], "error": "x"}`,
+		`{"members": []}`,
+	},
+	"record": {`{"id": "b", "visibility": "private"}`, `{"id": 1}`, `{"visibility": "private"}`, `{"images": []}`},
+	"probe":  {`{"member_id": "b", "image_id": "b", "status": "accepted"}`, `{"member_id": 1}`, `{"members": []}`},
 }
 
 // meddle does something to a request, or to its answer.
@@ -278,7 +301,8 @@ func (m *meddler) meddle(r *rand.Rand, op string, req *http.Request) (what strin
 		resp, err = m.next.RoundTrip(req)
 		return "as it is", resp, err
 	case 7:
-		return "garbage", answer(req, http.StatusOK, pick(r, append(garbage[op], "", "null", "{}", "[]", "\x1f\x8b\x00", "<html>Please log in</html>", `{"error": {"code": 500}}`))), nil
+		return "garbage", answer(req, http.StatusOK,
+			pick(r, append(garbage[op], "", "null", "{}", "[]", "\x1f\x8b\x00", "<html>Please log in</html>", `{"error": {"code": 500}}`))), nil
 	}
 	codes := []int{201, 204, 300, 302, 400, 400, 401, 401, 403, 403, 404, 404, 404, 404, 405, 409, 410, 413, 429, 500, 502, 503, 504, 599, 999}
 	if op == "keystone" {

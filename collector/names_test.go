@@ -89,7 +89,8 @@ func TestNames(t *testing.T) {
 		time.Sleep(61 * time.Minute)
 		step("nothing may be read any more", all, "projects", one(consumerC), one(consumerB), one("aaaabbbbccccddddeeeeffff00001111"))
 		if lines := b.log.take(); !slices.ContainsFunc(lines, func(line string) bool {
-			return strings.Contains(line, `msg="Keystone does not return the names of projects"`) && strings.Contains(line, "identity:get_project")
+			return strings.Contains(line, `msg="Keystone does not return the names of projects"`) &&
+				strings.Contains(line, "identity:get_project")
 		}) {
 			t.Errorf("the log does not say so: %q", lines)
 		}
@@ -114,7 +115,9 @@ func TestNamesChangeNothingElse(t *testing.T) {
 	for _, resolve := range []bool{false, true} {
 		opts := options(shared, empty, public)
 		opts.ResolveNames = resolve
-		opts.Images[0].Policy = collector.Policy{Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA, Name: "consumer-b"}}}
+		opts.Images[0].Policy = collector.Policy{
+			Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: consumerA, Name: "consumer-b"}},
+		}
 		bubble(t, newWorld(), user("admin"), opts, func(t *testing.T, b *bench) {
 			b.scrape(t)
 			b.cloud.Wait()
@@ -175,7 +178,10 @@ func TestNamesOfManyProjects(t *testing.T) {
 		shown  int   // names in the end
 	}{
 		{name: "an administrator", auth: "admin", want: []int{1, 0, 0}, shown: members},
-		{name: "a reader of some projects", auth: "producer", policy: fakecloud.Policy{ReadProjects: mayRead}, want: []int{1, 0, 0}, shown: members},
+		{
+			name: "a reader of some projects", auth: "producer", policy: fakecloud.Policy{ReadProjects: mayRead},
+			want: []int{1, 0, 0}, shown: members,
+		},
 		{name: "refused", auth: "producer", want: []int{4, 0, 0}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -232,7 +238,10 @@ func TestNamesOfManyProjects(t *testing.T) {
 		w.SetPolicy(fakecloud.Policy{ReadProjects: mayRead})
 		bubble(t, w, user("producer"), namesOptions(empty), func(t *testing.T, b *bench) {
 			b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return strings.HasSuffix(r.Path, "/projects") }, Status: 403})
-			b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpReadProjects }, Latency: 900 * time.Millisecond})
+			b.world.Inject(fakecloud.Fault{
+				Match:   func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpReadProjects },
+				Latency: 900 * time.Millisecond,
+			})
 			for range 6 {
 				b.scrape(t)
 				time.Sleep(15 * time.Second)

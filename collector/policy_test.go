@@ -76,8 +76,10 @@ func TestWhatIsJudged(t *testing.T) {
 		},
 		// Partial sight.
 		{
-			name: "a member's view: no zero, nobody missing", auth: user("consumer-a"), policy: collector.Policy{Members: expect(consumerA, "missing")},
-			want: []string{"expected_members 2", "A 1"},
+			name:   "a member's view: no zero, nobody missing",
+			auth:   user("consumer-a"),
+			policy: collector.Policy{Members: expect(consumerA, "missing")},
+			want:   []string{"expected_members 2", "A 1"},
 		},
 		{
 			name: "a member's view: unexpected", auth: user("consumer-a"), policy: collector.Policy{Members: expect("missing")},
@@ -99,8 +101,10 @@ func TestWhatIsJudged(t *testing.T) {
 			want: []string{"visibility_expected 0"},
 		},
 		{
-			name: "not there", image: absent, policy: collector.Policy{Members: expect(consumerA), Visibility: []client.Visibility{client.Private}},
-			want: nil,
+			name:   "not there",
+			image:  absent,
+			policy: collector.Policy{Members: expect(consumerA), Visibility: []client.Visibility{client.Private}},
+			want:   nil,
 		},
 		// Visibility.
 		{
@@ -192,7 +196,9 @@ func TestOrderOfMembers(t *testing.T) {
 			t.Error(diff)
 		}
 	}
-	unsorted := collector.Policy{Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: "b"}, {Type: client.TypeProject, ID: "a"}}}
+	unsorted := collector.Policy{
+		Members: []collector.ExpectedMember{{Type: client.TypeProject, ID: "b"}, {Type: client.TypeProject, ID: "a"}},
+	}
 	opts := options()
 	opts.Images = []collector.Image{{ID: shared, Policy: unsorted}}
 	if err := opts.Validate(); err == nil {

@@ -85,7 +85,10 @@ func TestAllProjects(t *testing.T) {
 					t.Errorf("got  %s\nwant %s", sortedNames(s), want)
 				}
 				// Each in the view of its owner, once, also what another one of the projects sees.
-				if diff := cmp.Diff(map[string]string{shared: producer, empty: producer, hidden: producer, roamerImage: consumerA, private: producer}, b.askedFor()); diff != "" {
+				if diff := cmp.Diff(map[string]string{
+					shared: producer, empty: producer, hidden: producer, roamerImage: consumerA,
+					private: producer,
+				}, b.askedFor()); diff != "" {
 					t.Error(diff)
 				}
 				want := []string{

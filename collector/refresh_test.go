@@ -28,7 +28,8 @@ func TestRefreshInterval(t *testing.T) {
 		began := time.Now()
 		s := b.scrape(t)
 		// What the first collection has read by now is shown, and the rest is not read yet.
-		if n := len(read(s)); n == 0 || n > 5 || len(s.Images) != 40 || !s.Up || s.Err != nil || s.Taken.Sub(began).Abs() > time.Second || time.Since(began) > 9*time.Second {
+		if n := len(read(s)); n == 0 || n > 5 || len(s.Images) != 40 || !s.Up || s.Err != nil ||
+			s.Taken.Sub(began).Abs() > time.Second || time.Since(began) > 9*time.Second {
 			t.Errorf("in the first collection: %d read, up %t, %v, after %s", len(read(s)), s.Up, s.Err, time.Since(began))
 		}
 		checkPage(t, s)
@@ -101,7 +102,8 @@ func TestMaxStaleness(t *testing.T) {
 		b.world.SetLatency(10 * time.Minute) // so that the next one takes 20 minutes
 		time.Sleep(2 * time.Minute)
 		s := b.scrape(t)
-		if want := "the last background collection began 1h1m0s ago, more than max_staleness"; len(read(s)) != 0 || s.Up || s.Err == nil || s.Err.Error() != want {
+		if want := "the last background collection began 1h1m0s ago, more than max_staleness"; len(read(s)) != 0 || s.Up || s.Err == nil ||
+			s.Err.Error() != want {
 			t.Errorf("got %v, %d read", s.Err, len(read(s)))
 		}
 		if !strings.Contains(page(t, s), "glance_snapshot_timestamp_seconds{") {
@@ -237,8 +239,10 @@ func TestAnImageThatFailsForGood(t *testing.T) {
 					}
 				case old && (img.Coverage != collector.Complete || !img.Taken.Equal(first) || !s.Taken.Equal(first)):
 					t.Errorf("minute %d: sight %d of %s, and the oldest is said to be of %s, not %s", minute, img.Coverage, img.Taken, s.Taken, first)
-				case !old && minute > 60 && (img.Coverage != collector.Unread || img.StatusCode != http.StatusInternalServerError || time.Since(s.Taken) > 11*time.Minute):
-					t.Errorf("minute %d: sight %d, status %d, and the oldest is said to be %s old", minute, img.Coverage, img.StatusCode, time.Since(s.Taken))
+				case !old && minute > 60 &&
+					(img.Coverage != collector.Unread || img.StatusCode != http.StatusInternalServerError || time.Since(s.Taken) > 11*time.Minute):
+					t.Errorf("minute %d: sight %d, status %d, and the oldest is said to be %s old", minute,
+						img.Coverage, img.StatusCode, time.Since(s.Taken))
 				}
 			}
 			if minute == 180 {

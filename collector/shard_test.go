@@ -24,9 +24,13 @@ func TestParseShard(t *testing.T) {
 			t.Errorf("%s: %v, %v", good, shard, err)
 		}
 	}
-	for _, bad := range []string{"", "8", "0/8", "9/8", "-1/8", "1/0", "1/1025", "a/b", "1/8/2", "+1/8", "01/8", " 1/8", "1/8 ", "1.0/8", "99999999999999999999/8"} {
+	for _, bad := range []string{
+		"", "8", "0/8", "9/8", "-1/8", "1/0", "1/1025", "a/b", "1/8/2", "+1/8", "01/8",
+		" 1/8", "1/8 ", "1.0/8", "99999999999999999999/8",
+	} {
 		_, err := collector.ParseShard(bad)
-		if want := fmt.Sprintf("%q is not a valid shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024", bad); err == nil || err.Error() != want {
+		if want := fmt.Sprintf("%q is not a valid shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024", bad); err == nil ||
+			err.Error() != want {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -38,7 +42,10 @@ func TestShards(t *testing.T) {
 	w := newWorld()
 	ids := addImages(w, 400)
 	slices.Sort(ids)
-	for name, opts := range map[string]collector.Options{"configured": options(ids...), "discovered": discovering(collector.Rule{Name: "image *"})} {
+	for name, opts := range map[string]collector.Options{
+		"configured": options(ids...),
+		"discovered": discovering(collector.Rule{Name: "image *"}),
+	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, w, user("producer"), opts, func(t *testing.T, b *bench) {
 				var before map[string]int
@@ -372,7 +379,11 @@ func TestShardsShareAListingThatIsNotWhole(t *testing.T) {
 		listings int // in three rounds within an interval
 	}{
 		{"another project's images", func(*fakecloud.Cloud) {}, []collector.Rule{{Name: "image *"}, {Owners: []string{consumerB}}}, 80, 2},
-		{"nothing but another project's images", func(*fakecloud.Cloud) {}, []collector.Rule{{Owners: []string{consumerB}}}, 0, 24}, // each asks whether the API is there
+		{
+			"nothing but another project's images", func(*fakecloud.Cloud) {},
+			[]collector.Rule{{Owners: []string{consumerB}}},
+			0, 24,
+		}, // each asks whether the API is there
 		{"a record that cannot be read", func(w *fakecloud.Cloud) { w.AddImage(bad) }, []collector.Rule{{Name: "image *"}}, 80, 2},
 		{"hidden images that fail", func(w *fakecloud.Cloud) {
 			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
@@ -427,7 +438,8 @@ func TestAListingThatIsGivenUp(t *testing.T) {
 		go b.cloud.CollectShard(ctx, collector.Shard{Number: 1, Of: 2}, limits(9*time.Second))
 		time.AfterFunc(time.Second, hangUp)
 		time.Sleep(100 * time.Millisecond)
-		if s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 1}, limits(9*time.Second)); len(read(s)) != len(ids) || !s.Discovered {
+		if s := b.cloud.CollectShard(t.Context(), collector.Shard{Number: 1, Of: 1}, limits(9*time.Second)); len(read(s)) != len(ids) ||
+			!s.Discovered {
 			t.Errorf("%d of %d images read, discovered %t", len(read(s)), len(ids), s.Discovered)
 		}
 	})

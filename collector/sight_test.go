@@ -41,7 +41,12 @@ func TestWhatIsSaid(t *testing.T) {
 			o.MemberNames = map[string]string{consumerA: "team-a"}
 			o.MembersLimit = 0
 		}},
-		{name: "no-member-details", auth: user("producer"), images: []string{shared}, opts: func(o *collector.Options) { o.MemberDetails = false }},
+		{
+			name:   "no-member-details",
+			auth:   user("producer"),
+			images: []string{shared},
+			opts:   func(o *collector.Options) { o.MemberDetails = false },
+		},
 		{name: "private-has-members", auth: user("producer"), images: []string{private}, opts: func(o *collector.Options) {
 			o.MembersFor = []client.Visibility{client.Shared, client.Private}
 		}},

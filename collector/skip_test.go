@@ -103,15 +103,16 @@ func TestSkip(t *testing.T) {
 
 // Where a listing is not complete, there may be more images than those counted.
 func TestSkippedImagesOfAnIncompleteListing(t *testing.T) {
-	bubble(t, newWideWorld(), user("producer"), discovering(skip(collector.Rule{Tags: []string{"lts"}}), collector.Rule{}), func(t *testing.T, b *bench) {
-		if got := skipped(t, b.scrape(t)); got != "3" {
-			t.Errorf("%q skipped", got)
-		}
-		b.world.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusInternalServerError})
-		if s := b.scrape(t); s.Discovered || skipped(t, s) != "" {
-			t.Errorf("discovered %t, %q skipped", s.Discovered, skipped(t, s))
-		}
-	})
+	bubble(t, newWideWorld(), user("producer"), discovering(skip(collector.Rule{Tags: []string{"lts"}}), collector.Rule{}),
+		func(t *testing.T, b *bench) {
+			if got := skipped(t, b.scrape(t)); got != "3" {
+				t.Errorf("%q skipped", got)
+			}
+			b.world.Inject(fakecloud.Fault{Match: about("list_images", ""), Status: http.StatusInternalServerError})
+			if s := b.scrape(t); s.Discovered || skipped(t, s) != "" {
+				t.Errorf("discovered %t, %q skipped", s.Discovered, skipped(t, s))
+			}
+		})
 }
 
 // Each shard counts its own, so that the sum is right.
@@ -158,15 +159,16 @@ func TestAnImageOfUnknownOwnerIsNotSkipped(t *testing.T) {
 		if owners != "" {
 			first.Owners = []string{owners}
 		}
-		bubble(t, world, user("admin"), discovering(first, collector.Rule{Owners: []string{collector.AllOwners}, Name: "los*"}), func(t *testing.T, b *bench) {
-			got := ""
-			for _, img := range b.scrape(t).Images {
-				got += img.Name
-			}
-			if got != want {
-				t.Errorf("owners %q: watched %q, want %q", owners, got, want)
-			}
-		})
+		bubble(t, world, user("admin"), discovering(first, collector.Rule{Owners: []string{collector.AllOwners}, Name: "los*"}),
+			func(t *testing.T, b *bench) {
+				got := ""
+				for _, img := range b.scrape(t).Images {
+					got += img.Name
+				}
+				if got != want {
+					t.Errorf("owners %q: watched %q, want %q", owners, got, want)
+				}
+			})
 	}
 }
 

@@ -188,7 +188,12 @@ func newScraped(b *testing.B, ids []string, base string, workers int) *scraped {
 	c, err := client.New(client.Options{
 		Transport: transport, Endpoint: base, Observer: api.Observer("prod"),
 		Auth: func() (gophercloud.AuthOptions, error) {
-			return gophercloud.AuthOptions{IdentityEndpoint: base, UserID: "u", Password: "p", Scope: &gophercloud.AuthScope{ProjectID: producer}}, nil
+			return gophercloud.AuthOptions{
+				IdentityEndpoint: base,
+				UserID:           "u",
+				Password:         "p",
+				Scope:            &gophercloud.AuthScope{ProjectID: producer},
+			}, nil
 		},
 	})
 	if err != nil {
@@ -200,7 +205,9 @@ func newScraped(b *testing.B, ids []string, base string, workers int) *scraped {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(api)
 	handler, err := web.New(web.Options{
-		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} }, Gatherer: registry, Logger: log.NewNopLogger(),
+		Clouds:   func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} },
+		Gatherer: registry,
+		Logger:   log.NewNopLogger(),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -71,8 +71,14 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 
 func newTruth(seed uint64) *truth {
 	r := &truth{
-		Rand: rand.New(rand.NewPCG(seed, 1)), images: map[string]*fakecloud.Image{}, known: map[string]bool{}, notes: map[string]int{},
-		missed: map[string]time.Time{}, rowsShown: map[string]bool{}, inboundSeen: map[string][]fakecloud.Image{}, lastProof: map[string]time.Time{},
+		Rand:        rand.New(rand.NewPCG(seed, 1)),
+		images:      map[string]*fakecloud.Image{},
+		known:       map[string]bool{},
+		notes:       map[string]int{},
+		missed:      map[string]time.Time{},
+		rowsShown:   map[string]bool{},
+		inboundSeen: map[string][]fakecloud.Image{},
+		lastProof:   map[string]time.Time{},
 	}
 	r.maxPage = pick(r.Rand, []int{1, 2, 3, 4, 1000, 1000})
 	r.world = newWorldWith(fakecloud.Options{MaxPageSize: r.maxPage})
@@ -123,7 +129,14 @@ func (r *truth) drawOptions() {
 	if len(r.opts.Images) == 0 || r.IntN(3) == 0 {
 		r.opts.Images = append(r.opts.Images, collector.Image{ID: absent, Policy: r.expected()})
 	}
-	rules := []collector.Rule{{Tags: []string{"a"}}, {Visibility: []client.Visibility{client.Shared}}, {Name: "golden-*"}, {Owners: []string{collector.AllOwners}}, {Owners: []string{consumerB}}, {}}
+	rules := []collector.Rule{
+		{Tags: []string{"a"}},
+		{Visibility: []client.Visibility{client.Shared}},
+		{Name: "golden-*"},
+		{Owners: []string{collector.AllOwners}},
+		{Owners: []string{consumerB}},
+		{},
+	}
 	for i := range r.IntN(3) {
 		rule := rules[2*i+r.IntN(2)]
 		rule.Policy = r.expected()
@@ -152,7 +165,9 @@ func (r *truth) addImage() {
 		Status: pick(r.Rand, []string{"active", "deactivated", "queued"}), CreatedAt: t0.Add(time.Duration(r.IntN(9)) * time.Hour),
 	}
 	if r.IntN(4) == 0 {
-		img.Properties = map[string]string{pick(r.Rand, []string{"Visibility", "TAGS", "Owner", "OS_HIDDEN", "os_distro"}): pick(r.Rand, everyVisibility)}
+		img.Properties = map[string]string{
+			pick(r.Rand, []string{"Visibility", "TAGS", "Owner", "OS_HIDDEN", "os_distro"}): pick(r.Rand, everyVisibility),
+		}
 	}
 	r.changeRecord(img)
 	r.world.AddImage(*img)
@@ -186,7 +201,8 @@ func (r *truth) changeMembers(rnd *rand.Rand, image string) {
 	case 5:
 		r.world.Unshare(image, id)
 	case 6: // as Glance would never have it
-		r.world.AddMember(image, fakecloud.Member{MemberID: pick(rnd, []string{id, ""}), Status: pick(rnd, everyStatus), CreatedAt: t0, UpdatedAt: t0})
+		r.world.AddMember(image,
+			fakecloud.Member{MemberID: pick(rnd, []string{id, ""}), Status: pick(rnd, everyStatus), CreatedAt: t0, UpdatedAt: t0})
 	}
 }
 
@@ -269,7 +285,12 @@ func (r *truth) changeRights() {
 	case 1, 2, 3:
 		r.policy.GetMember = rule("get_member")
 	case 4, 5:
-		r.policy = fakecloud.Policy{GetMember: rule("get_member"), GetMembers: rule("get_members"), GetImage: rule("get_image"), GetImages: rule("get_images")}
+		r.policy = fakecloud.Policy{
+			GetMember:  rule("get_member"),
+			GetMembers: rule("get_members"),
+			GetImage:   rule("get_image"),
+			GetImages:  rule("get_images"),
+		}
 	}
 	if r.IntN(3) == 0 {
 		r.note("policy context_is_admin")
@@ -307,7 +328,14 @@ func (r *truth) adminRole() bool {
 
 // now is the world's state. The caller holds mu.
 func (r *truth) now() *state {
-	s := &state{truth: r, at: time.Now(), images: map[string]*fakecloud.Image{}, members: map[string][]fakecloud.Member{}, policy: r.policy, roles: r.baseRoles()}
+	s := &state{
+		truth:   r,
+		at:      time.Now(),
+		images:  map[string]*fakecloud.Image{},
+		members: map[string][]fakecloud.Member{},
+		policy:  r.policy,
+		roles:   r.baseRoles(),
+	}
 	for id, img := range r.images {
 		i := *img
 		s.images[id], s.members[id] = &i, r.world.Members(id)
@@ -341,12 +369,19 @@ func (s *state) admin() bool {
 func (s *state) may(rule fakecloud.Rule, img *fakecloud.Image) bool {
 	own := img.Owner == s.project
 	return rule == nil || rule(fakecloud.Caller{
-		ProjectID: s.project, Roles: s.roles, Admin: s.admin(), Own: own, Member: !own && img.Visibility == "shared", Owner: img.Owner, Visibility: img.Visibility,
+		ProjectID:  s.project,
+		Roles:      s.roles,
+		Admin:      s.admin(),
+		Own:        own,
+		Member:     !own && img.Visibility == "shared",
+		Owner:      img.Owner,
+		Visibility: img.Visibility,
 	})
 }
 
 func (s *state) mayList() bool {
-	return s.policy.GetImages == nil || s.policy.GetImages(fakecloud.Caller{ProjectID: s.project, Roles: s.roles, Admin: s.admin(), Own: true})
+	return s.policy.GetImages == nil ||
+		s.policy.GetImages(fakecloud.Caller{ProjectID: s.project, Roles: s.roles, Admin: s.admin(), Own: true})
 }
 
 // visibility is an image's, as the API shows it.
@@ -392,7 +427,8 @@ func (s *state) rows(img *fakecloud.Image) []fakecloud.Member {
 	if s.rowsHidden(img) {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(s.members[img.ID]), func(m fakecloud.Member) bool { return !s.owned(img) && m.MemberID != s.project })
+	return slices.DeleteFunc(slices.Clone(s.members[img.ID]),
+		func(m fakecloud.Member) bool { return !s.owned(img) && m.MemberID != s.project })
 }
 
 // discoverable are the images that the rules take.

@@ -173,7 +173,8 @@ func TestTurnsThatTheDeadlineCutsOff(t *testing.T) {
 			began := time.Now()
 			s, n := m.collect(t)
 			t.Logf("scrape %d: %v", scrape, n)
-			if !s.Discovered || n["shared complete"] != 20 || n["shared unread"]+n["private unread"] > 0 || scrape > 3 && n["private waiting"] > 0 {
+			if !s.Discovered || n["shared complete"] != 20 || n["shared unread"]+n["private unread"] > 0 ||
+				scrape > 3 && n["private waiting"] > 0 {
 				t.Errorf("scrape %d: discovered %v (%v): %v", scrape, s.Discovered, s.DiscoveryErr, n)
 			}
 			time.Sleep(30*time.Second - time.Since(began))

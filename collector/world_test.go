@@ -153,7 +153,9 @@ func options(images ...string) collector.Options {
 }
 
 // bubble runs f in a synctest bubble: everything happens in memory and minutes pass at once.
-func bubble(t *testing.T, world *fakecloud.Cloud, auth func() (gophercloud.AuthOptions, error), opts collector.Options, f func(t *testing.T, b *bench)) {
+func bubble(t *testing.T, world *fakecloud.Cloud, auth func() (gophercloud.AuthOptions, error),
+	opts collector.Options, f func(t *testing.T, b *bench),
+) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f(t, newBench(t, world, auth, opts))

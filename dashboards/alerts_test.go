@@ -45,17 +45,40 @@ func readRules(t *testing.T) (rules []rule) {
 // alerts are the names that others route by.
 var alerts = []string{
 	"GlanceImageUnexpectedMember", "GlanceImageUnexpectedMembers", "GlanceImageExposedByVisibility",
-	"GlanceImageLessVisibleThanExpected", "GlanceImageMemberMissing", "GlanceImageMemberPendingTooLong", "GlanceImageMemberRejected",
-	"GlanceImageApprovalEnding", "GlanceImageMembersNearLimit", "GlanceImageVanishedUnexpected", "GlanceImageNotRead", "GlanceImageWatcherBlind", "GlanceViewNotProven",
-	"GlanceNothingWatched", "GlanceCloudUnreadable", "GlanceCloudDown", "GlanceAPIUnauthorized", "GlanceAPIErrors", "GlanceDiscoveryIncomplete",
-	"GlanceExporterDown", "GlanceExporterAbsent", "GlanceExporterScrapeSlow", "GlanceExporterConfigReloadFailed", "GlanceExporterLabelClash",
-	"GlanceInboundUnknownOwner", "GlanceInboundUnknownOwnerOffered", "GlanceInboundUnexpectedImages", "GlanceInboundImageVanished", "GlanceInboundIncomplete",
+	"GlanceImageLessVisibleThanExpected",
+	"GlanceImageMemberMissing",
+	"GlanceImageMemberPendingTooLong",
+	"GlanceImageMemberRejected",
+	"GlanceImageApprovalEnding",
+	"GlanceImageMembersNearLimit",
+	"GlanceImageVanishedUnexpected",
+	"GlanceImageNotRead",
+	"GlanceImageWatcherBlind",
+	"GlanceViewNotProven",
+	"GlanceNothingWatched",
+	"GlanceCloudUnreadable",
+	"GlanceCloudDown",
+	"GlanceAPIUnauthorized",
+	"GlanceAPIErrors",
+	"GlanceDiscoveryIncomplete",
+	"GlanceExporterDown",
+	"GlanceExporterAbsent",
+	"GlanceExporterScrapeSlow",
+	"GlanceExporterConfigReloadFailed",
+	"GlanceExporterLabelClash",
+	"GlanceInboundUnknownOwner",
+	"GlanceInboundUnknownOwnerOffered",
+	"GlanceInboundUnexpectedImages",
+	"GlanceInboundImageVanished",
+	"GlanceInboundIncomplete",
 }
 
 // named returns the labels whose values the texts of an alert have.
 func named(alert string) []string {
 	switch {
-	case alert == "GlanceImageUnexpectedMember", alert == "GlanceImageApprovalEnding", strings.HasPrefix(alert, "GlanceImageMember") && alert != "GlanceImageMembersNearLimit":
+	case alert == "GlanceImageUnexpectedMember",
+		alert == "GlanceImageApprovalEnding",
+		strings.HasPrefix(alert, "GlanceImageMember") && alert != "GlanceImageMembersNearLimit":
 		return []string{"cloud", "image_id", "member_type", "member_id"}
 	case strings.HasPrefix(alert, "GlanceImage"):
 		return []string{"cloud", "image_id"}
@@ -120,7 +143,8 @@ func TestAlerts(t *testing.T) {
 	}
 	// What a security team must hear of is not delayed.
 	for _, r := range rules {
-		if strings.HasPrefix(r.Alert, "GlanceImageUnexpected") || r.Alert == "GlanceImageExposedByVisibility" || strings.HasPrefix(r.Alert, "GlanceInboundUnknown") {
+		if strings.HasPrefix(r.Alert, "GlanceImageUnexpected") || r.Alert == "GlanceImageExposedByVisibility" ||
+			strings.HasPrefix(r.Alert, "GlanceInboundUnknown") {
 			if r.For != "0m" {
 				t.Errorf("%s waits for %s", r.Alert, r.For)
 			}

@@ -391,7 +391,8 @@ func lintQuery(query string, k known) (problems []string) {
 				problems = append(problems, n.Func.Name+" makes a value where there is none: "+query)
 			}
 		case *parser.BinaryExpr:
-			if s, ok := n.LHS.(*parser.VectorSelector); ok && aggregated(path) && n.Op == parser.EQLC && n.RHS.String() == "0" && seeing.MatchString(s.Name) {
+			if s, ok := n.LHS.(*parser.VectorSelector); ok && aggregated(path) && n.Op == parser.EQLC && n.RHS.String() == "0" &&
+				seeing.MatchString(s.Name) {
 				problems = append(problems, fmt.Sprintf("%s in an aggregation: one exporter of several that cannot see is enough", n))
 			}
 		case *parser.VectorSelector:
@@ -470,9 +471,15 @@ func TestDashboardFaults(t *testing.T) {
 		{"a long title", `"title":"Missing members"`, `"title":"Missing members of all images"`, "its title does not fit"},
 		{"colours alone", `"showValue":"auto"`, `"showValue":"never"`, "colours alone"},
 		{"white on orange", `"text":"missing","color":"super-light-orange"`, `"text":"missing","color":"orange"`, "not readable"},
-		{"white on red", `"color":"transparent","value":null},{"color":"dark-red"`, `"color":"transparent","value":null},{"color":"red"`, "not readable"},
+		{
+			"white on red", `"color":"transparent","value":null},{"color":"dark-red"`,
+			`"color":"transparent","value":null},{"color":"red"`, "not readable",
+		},
 		{"a pale timeline", `"fillOpacity":100`, `"fillOpacity":70`, "not readable"},
-		{"orange in the timeline", `"text":"rejected","color":"super-light-orange","index":2}`, `"text":"rejected","color":"orange","index":2}`, "not readable"},
+		{
+			"orange in the timeline", `"text":"rejected","color":"super-light-orange","index":2}`,
+			`"text":"rejected","color":"orange","index":2}`, "not readable",
+		},
 		{"a variable that is ignored", `Ignores the variable Member."`, `"`, "ignores the variables"},
 		{
 			"a blind replica", `cloud=~\"$cloud\",image_name=~\"$image\"}) == 0 unless on`,
@@ -489,15 +496,24 @@ func TestDashboardFaults(t *testing.T) {
 		{"a variable's label", `}, cloud)"`, `}, region)"`, "nothing has the label region"},
 		{"a variable's label text", `"label":"Cloud"`, `"label":""`, "has no label"},
 		{"a variable's name", `"name":"image"`, `"name":"picture"`, "the variables are"},
-		{"a metric", `count(max by (cloud, image_id) (glance_image_scrape_success`, `count(max by (cloud, image_id) (glance_image_scrape_succes`, "there is no metric"},
+		{
+			"a metric", `count(max by (cloud, image_id) (glance_image_scrape_success`,
+			`count(max by (cloud, image_id) (glance_image_scrape_succes`, "there is no metric",
+		},
 		{"syntax", `"expr":"count(`, `"expr":"count((`, "parse error"},
 		{"a label to match", `status=\"accepted\"`, `state=\"accepted\"`, "has no label state"},
-		{"a label to group by", `"expr":"count(max by (cloud, image_id)`, `"expr":"count(max by (cloud, project)`, "nothing has the label project"},
+		{
+			"a label to group by", `"expr":"count(max by (cloud, image_id)`, `"expr":"count(max by (cloud, project)`,
+			"nothing has the label project",
+		},
 		{"a label to match on", `on (cloud, image_id)`, `on (cloud, id)`, "nothing has the label id"},
 		{"no job", `job=~\"$job\",`, ``, "without job"},
 		{"no image", `,image_name=~\"$image\"`, ``, "without image_name"},
 		{"no cloud", `,cloud=~\"$cloud\"`, ``, "without cloud"},
-		{"not aggregated", `"expr":"max(glance_image_member_updated_timestamp_seconds`, `"expr":"(glance_image_member_updated_timestamp_seconds`, "is not aggregated"},
+		{
+			"not aggregated", `"expr":"max(glance_image_member_updated_timestamp_seconds`,
+			`"expr":"(glance_image_member_updated_timestamp_seconds`, "is not aggregated",
+		},
 		{"a fixed rate", `[$__rate_interval]`, `[5m]`, "$__rate_interval"},
 		{
 			"classic histograms alone", `or\nhistogram_quantile(0.99, sum by (cloud) (rate(glance_api_request_duration_seconds{`,
@@ -509,7 +525,10 @@ func TestDashboardFaults(t *testing.T) {
 		{"no unit", `"unit":"dateTimeFromNow"`, `"unit":""`, "and a unit"},
 		{"no word for no data", `"noValue":"no data"`, `"noValue":""`, "does not say"},
 		{"a green base", `"color":"text","value":null`, `"color":"green","value":null`, "base colour"},
-		{"a good null", `"match":"null+nan","result":{"text":"not known","color":"text"`, `"match":"null+nan", "result":{"text":"0", "color":"blue"`, "null"},
+		{
+			"a good null", `"match":"null+nan","result":{"text":"not known","color":"text"`,
+			`"match":"null+nan", "result":{"text":"0", "color":"blue"`, "null",
+		},
 		{"a good cell", `"text":"not judged","color":"transparent","index":5`, `"text":"expected", "color":"blue","index":5`, "other colour"},
 		{"a bridged gap", `"spanNulls":false`, `"spanNulls":true`, "gap"},
 		{"the same id", `"id":2,`, `"id":1,`, "there twice"},

@@ -173,7 +173,13 @@ func newHistory(seed uint64) *history {
 	}
 	h.away = spans(1, 100)
 	for i := range 1 + r.IntN(3) {
-		img := &historyImage{id: fmt.Sprintf("i%d", i), shared: map[string][]span{}, open: spans(1, 150), deleted: minutes * 60, removed: minutes * 60}
+		img := &historyImage{
+			id:      fmt.Sprintf("i%d", i),
+			shared:  map[string][]span{},
+			open:    spans(1, 150),
+			deleted: minutes * 60,
+			removed: minutes * 60,
+		}
 		for m := range 1 + r.IntN(2) {
 			img.shared[fmt.Sprintf("m%d", m)] = spans(3, 90)
 		}

@@ -35,7 +35,8 @@ func knownMetrics(t *testing.T) known {
 	t.Helper()
 	runtime, err := exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{
 		Load: func() (*config.Config, error) {
-			return config.Parse("exporter.yml", []byte("clouds: [{name: prod, auth: {none: {project_id: x}}, endpoint: 'http://localhost', discover: [{}]}]"))
+			return config.Parse("exporter.yml",
+				[]byte("clouds: [{name: prod, auth: {none: {project_id: x}}, endpoint: 'http://localhost', discover: [{}]}]"))
 		},
 		API: collector.NewAPIMetrics(), Logger: log.NewNopLogger(),
 	})
@@ -43,8 +44,15 @@ func knownMetrics(t *testing.T) known {
 		t.Fatal(err)
 	}
 	defer runtime.Close()
-	k := known{"up": nil, "scrape_duration_seconds": nil, "ALERTS": {"alertname", "alertstate", "severity", "cloud", "image_id", "member_id", "project_id"}}
-	for _, c := range []prometheus.Collector{collector.Metrics(), collector.NewAPIMetrics(), runtime, version.NewCollector("glance_exporter")} {
+	k := known{
+		"up":                      nil,
+		"scrape_duration_seconds": nil,
+		"ALERTS":                  {"alertname", "alertstate", "severity", "cloud", "image_id", "member_id", "project_id"},
+	}
+	for _, c := range []prometheus.Collector{
+		collector.Metrics(), collector.NewAPIMetrics(),
+		runtime, version.NewCollector("glance_exporter"),
+	} {
 		descs := make(chan *prometheus.Desc, 100)
 		c.Describe(descs)
 		close(descs)

@@ -66,7 +66,10 @@ func lateTest() string {
 	for _, s := range []struct{ cloud, up, there, times, success, accepted, pending string }{
 		{"steady", "1x60", "1x60", "0+60x60", "1x60", "1x60", "0x60"},
 		{"gone", "1x60", "1x60", "0+60x60", "1x60", "1x29 stale _x30", "0x29 stale _x30"},
-		{"down", "1x19 0x9 1x30", "1x19 stale _x9 1x30", "0+60x19 stale _x9 1800+60x30", "1x19 stale _x9 1x30", "1x19 stale _x9 1x30", "0x19 stale _x9 0x30"},
+		{
+			"down", "1x19 0x9 1x30", "1x19 stale _x9 1x30", "0+60x19 stale _x9 1800+60x30", "1x19 stale _x9 1x30",
+			"1x19 stale _x9 1x30", "0x19 stale _x9 0x30",
+		},
 		{"just-read", "1x19 0x40", "1x19 stale _x40", "0x18 1140 stale _x40", "1x19 stale _x40", "1x19 stale _x40", "0x19 stale _x40"},
 		{"incomplete", "1x60", "1x60", "0+60x60", "1x19 0x9 1x30", "1x19 stale _x9 1x30", "0x19 stale _x9 0x30"},
 		{"accepted-late", "1x60", "1x60", "0+60x60", "1x60", "0x19 1x40", "1x19 0x40"},

@@ -41,7 +41,8 @@ func prometheusAndDashboard(t *testing.T) (string, *dashboard) {
 func TestPanels(t *testing.T) {
 	prometheus, dashboard := prometheusAndDashboard(t)
 	exporter := filepath.Join(t.TempDir(), "glance_share_exporter")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", exporter, "glance_share_exporter").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", exporter, "glance_share_exporter").
+		CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	target := freeAddress(t)
@@ -114,7 +115,8 @@ func startPrometheus(t *testing.T, path, target string, native bool) server {
 // hasValue reports whether a query has a value that is a number. A query with a warning fails the test.
 func (s server) hasValue(t *testing.T, expr string) bool {
 	t.Helper()
-	expr = strings.NewReplacer("$__rate_interval", "10s", "$job", ".+", "$instance", ".+", "$cloud", ".+", "$image", ".*", "$member", ".*").Replace(expr)
+	expr = strings.NewReplacer("$__rate_interval", "10s", "$job", ".+", "$instance", ".+", "$cloud", ".+", "$image", ".*", "$member", ".*").
+		Replace(expr)
 	status, body, err := get(t, string(s)+"/api/v1/query?query="+url.QueryEscape(expr))
 	var answer struct {
 		Error           string

@@ -217,7 +217,10 @@ func checkRelease(t *testing.T, r release) corev1.Container {
 	}
 
 	equal(t, "ServiceAccount", r.account.Name, pod.Spec.ServiceAccountName)
-	for what, b := range map[string]*bool{"the pod": pod.Spec.AutomountServiceAccountToken, "the ServiceAccount": r.account.AutomountServiceAccountToken} {
+	for what, b := range map[string]*bool{
+		"the pod":            pod.Spec.AutomountServiceAccountToken,
+		"the ServiceAccount": r.account.AutomountServiceAccountToken,
+	} {
 		if b == nil || *b {
 			t.Errorf("%s mounts a token of the cluster", what)
 		}
@@ -476,7 +479,8 @@ func TestFourExportersWithEightShards(t *testing.T) {
 		t.Fatal("no ScrapeConfig with /sd")
 	}
 	equal(t, "/sd", "https://prod-glance-share-exporter.images.svc:10292/images/sd", string(s.Spec.HTTPSDConfigs[0].URL))
-	equal(t, "/sd's address", fmt.Sprintf("https://%s.%s.svc:%d/images/sd", r.service.Name, r.service.Namespace, r.service.Spec.Ports[0].Port), string(s.Spec.HTTPSDConfigs[0].URL))
+	equal(t, "/sd's address", fmt.Sprintf("https://%s.%s.svc:%d/images/sd", r.service.Name, r.service.Namespace,
+		r.service.Spec.Ports[0].Port), string(s.Spec.HTTPSDConfigs[0].URL))
 	equal(t, "job", "glance", *s.Spec.JobName)
 	equal(t, "scheme", "HTTPS", string(*s.Spec.Scheme))
 	for what, ok := range map[string]bool{
@@ -492,12 +496,16 @@ func TestFourExportersWithEightShards(t *testing.T) {
 		t.Error("the kubelet asks without a password")
 	}
 	equal(t, "external URL", true, slices.Contains(c.Args, "--web.external-url=https://monitoring.example.com/images/"))
-	equal(t, "external URL of the probe", true, slices.Contains(c.LivenessProbe.Exec.Command, "--web.external-url=https://monitoring.example.com/images/"))
+	equal(t, "external URL of the probe", true,
+		slices.Contains(c.LivenessProbe.Exec.Command, "--web.external-url=https://monitoring.example.com/images/"))
 	equal(t, "path of the pods", "/images/metrics", r.serviceMonitor.Spec.Endpoints[0].Path)
 	rule, prefix := r.ingress.Spec.Rules[0], networkingv1.PathTypePrefix
 	equal(t, "host", "monitoring.example.com", rule.Host)
 	equal(t, "path", []networkingv1.HTTPIngressPath{{Path: "/images", PathType: &prefix, Backend: networkingv1.IngressBackend{
-		Service: &networkingv1.IngressServiceBackend{Name: r.service.Name, Port: networkingv1.ServiceBackendPort{Name: r.service.Spec.Ports[0].Name}},
+		Service: &networkingv1.IngressServiceBackend{
+			Name: r.service.Name,
+			Port: networkingv1.ServiceBackendPort{Name: r.service.Spec.Ports[0].Name},
+		},
 	}}}, rule.HTTP.Paths)
 	equal(t, "TLS", []networkingv1.IngressTLS{{Hosts: []string{rule.Host}, SecretName: "monitoring-tls"}}, r.ingress.Spec.TLS)
 	equal(t, "class", "nginx", *r.ingress.Spec.IngressClassName)
@@ -514,7 +522,10 @@ func TestDemoOfTheChart(t *testing.T) {
 
 // Whatever an external URL ends with, all that asks for a page asks under its path.
 func TestExternalURL(t *testing.T) {
-	for address, want := range map[string]string{"https://a.example.com": "", "https://a.example.com/": "", "http://a.example.com:8080/x/y/": "/x/y"} {
+	for address, want := range map[string]string{
+		"https://a.example.com": "", "https://a.example.com/": "",
+		"http://a.example.com:8080/x/y/": "/x/y",
+	} {
 		r := render(t, "--set=demo=true,serviceMonitor.enabled=true,scrapeConfig.enabled=true,ingress.enabled=true,web.externalURL="+address)
 		equal(t, "prefix", want, prefix(t, checkRelease(t, r)))
 		equal(t, "path to scrape", want+"/metrics", r.serviceMonitor.Spec.Endpoints[0].Path)
@@ -569,12 +580,15 @@ clouds:
 func TestValuesThatTheChartHasToo(t *testing.T) {
 	r := render(t, "--set=demo=true,serviceMonitor.enabled=true,scrapeConfig.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true",
 		`--set-json=serviceMonitor={"endpoint": {"scheme": "https", "interval": "2m", "relabelings": [{"targetLabel": "team", "replacement": "a"}]}, "labels": {"app.kubernetes.io/instance": "x"}}`,
-		`--set-json=scrapeConfig.labels={"app.kubernetes.io/instance": "x"}`, `--set-json=prometheusRule.labels={"app.kubernetes.io/instance": "x"}`,
-		`--set-json=dashboard.labels={"app.kubernetes.io/instance": "x"}`, `--set-json=podLabels={"app.kubernetes.io/version": "x", "team": "a"}`,
+		`--set-json=scrapeConfig.labels={"app.kubernetes.io/instance": "x"}`,
+		`--set-json=prometheusRule.labels={"app.kubernetes.io/instance": "x"}`,
+		`--set-json=dashboard.labels={"app.kubernetes.io/instance": "x"}`,
+		`--set-json=podLabels={"app.kubernetes.io/version": "x", "team": "a"}`,
 		`--set-json=podAnnotations={"kubectl.kubernetes.io/default-container": "other", "team": "a"}`)
 	checkRelease(t, r)
 	for what, labels := range map[string]map[string]string{
-		"ServiceMonitor": r.serviceMonitor.Labels, "ScrapeConfig": r.scrapeConfig.Labels, "PrometheusRule": r.rule.Labels, "dashboard": r.dashboard.Labels,
+		"ServiceMonitor": r.serviceMonitor.Labels, "ScrapeConfig": r.scrapeConfig.Labels,
+		"PrometheusRule": r.rule.Labels, "dashboard": r.dashboard.Labels,
 	} {
 		equal(t, "label of the "+what, "x", labels["app.kubernetes.io/instance"])
 		equal(t, "name in the labels of the "+what, "glance-share-exporter", labels["app.kubernetes.io/name"])
@@ -585,7 +599,8 @@ func TestValuesThatTheChartHasToo(t *testing.T) {
 	endpoint := r.serviceMonitor.Spec.Endpoints[0]
 	equal(t, "interval", "2m 30s", string(endpoint.Interval)+" "+string(endpoint.ScrapeTimeout))
 	equal(t, "scheme", "https", strings.ToLower(string(*endpoint.Scheme)))
-	if len(endpoint.RelabelConfigs) != 2 || *endpoint.RelabelConfigs[0].Replacement != "glance" || endpoint.RelabelConfigs[1].TargetLabel != "team" {
+	if len(endpoint.RelabelConfigs) != 2 || *endpoint.RelabelConfigs[0].Replacement != "glance" ||
+		endpoint.RelabelConfigs[1].TargetLabel != "team" {
 		t.Errorf("relabelings %+v", endpoint.RelabelConfigs)
 	}
 }
@@ -604,9 +619,15 @@ func TestMistakesInValues(t *testing.T) {
 			[]string{"--set=demo=true,ingress.enabled=true"},
 			"ingress.enabled: host and path are not known: set web.externalURL, such as https://monitoring.example.com/images",
 		},
-		"a URL without a host":       {[]string{"--set=demo=true,web.externalURL=https:///x"}, "/web/externalURL"},
-		"a URL with a password":      {[]string{"--set=demo=true,web.externalURL=https://u:hunter2@a.example.com"}, "web.externalURL: it has a user or a password"},
-		"nothing to watch":           {nil, "what is to be watched? Give exporter.yml by --set-file config=exporter.yml, or set one of existingConfigMap and demo: true"},
+		"a URL without a host": {[]string{"--set=demo=true,web.externalURL=https:///x"}, "/web/externalURL"},
+		"a URL with a password": {
+			[]string{"--set=demo=true,web.externalURL=https://u:hunter2@a.example.com"},
+			"web.externalURL: it has a user or a password",
+		},
+		"nothing to watch": {
+			nil,
+			"what is to be watched? Give exporter.yml by --set-file config=exporter.yml, or set one of existingConfigMap and demo: true",
+		},
 		"two things to watch":        {[]string{"--set=demo=true,existingConfigMap=x"}, "what is to be watched?"},
 		"a key that there is not":    {[]string{"--set=demo=true,replica=2"}, "additional properties 'replica' not allowed"},
 		"configuration as a mapping": {[]string{"--set-json=config={\"clouds\":[]}"}, "got object, want string"},
@@ -616,28 +637,58 @@ func TestMistakesInValues(t *testing.T) {
 			[]string{"--set-json=config=" + fmt.Sprintf("%q", config), "--set=serviceMonitor.enabled=true"},
 			"nobody would scrape prod, which is scraped via probe: set scrapeConfig.enabled, or serviceMonitor.enabled to false and scrape by means of your own",
 		},
-		"a password":                     {inline("auth: {password: {username: u, password: hunter2}}"), "config: clouds[0].auth.password.password is a secret, and config becomes a ConfigMap: write password_file: /secrets/NAME/password instead, and the name of the Secret that has it under secrets"},
-		"a password of digits":           {inline("auth: {password: {password: 12345678}}"), "clouds[0].auth.password.password is a secret"},
-		"a password in a block":          {inline("auth: {password: {password: \"two\\nlines\"}}"), "clouds[0].auth.password.password is a secret"},
-		"an application's":               {inline("auth: {application_credential: {id: abc, secret: hunter2}}"), "write secret_file: /secrets/NAME/secret instead"},
-		"a token":                        {inline("auth: {token: {token: hunter2}}"), "write token_file: "},
-		"a secret key":                   {inline("auth: {aksk: {access_key: abc, secret_key: hunter2}}"), "write secret_key_file: "},
-		"a temporary key's":              {inline("auth: {aksk: {access_key: abc, security_token: hunter2}}"), "write security_token_file: "},
-		"a proxy's password":             {inline("http: {basic_auth: {username: u, password: hunter2}}"), "clouds[0].http.basic_auth.password is a secret"},
-		"a bearer's":                     {inline("http: {authorization: {credentials: hunter2}}"), "write credentials_file: "},
-		"a header's":                     {inline("http: {http_headers: {X-Key: {secrets: [hunter2]}}}"), "clouds[0].http.http_headers.X-Key.secrets is a secret, and config becomes a ConfigMap: write files: [/secrets/NAME/KEY] instead"},
-		"a proxy's, in its URL":          {inline("http: {proxy_url: \"http://u:hunter2@proxy:3128\"}"), "config: clouds[0].http.proxy_url has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY or, "},
-		"one with a slash":               {inline("http: {proxy_url: \"http://u:hunter2/x@proxy:3128\"}"), "clouds[0].http.proxy_url has a password"},
-		"a proxy's header":               {inline("http: {proxy_connect_header: {Proxy-Authorization: [hunter2]}}"), "config: clouds[0].http.proxy_connect_header is a secret"},
-		"a private key":                  {inline("http: {tls_config: {key: hunter2}}"), "write key_file: "},
-		"pods of another name":           {[]string{"--set=demo=true", `--set=podLabels.app\.kubernetes\.io/name=x`}, "podLabels: the pods are selected by app.kubernetes.io/name: leave it out"},
-		"another port to scrape":         {[]string{"--set=demo=true,serviceMonitor.endpoint.port=metrics"}, "serviceMonitor.endpoint.port: that is the Service's"},
-		"another job":                    {[]string{"--set=demo=true,scrapeConfig.client.jobName=x"}, "scrapeConfig.client.jobName: the chart says that"},
-		"a name with a dot":              {[]string{"--set=demo=true,nameOverride=a.b"}, "/nameOverride"},
-		"a name in capitals":             {[]string{"--set=demo=true,fullnameOverride=Exporter"}, "/fullnameOverride"},
-		"a Service's name":               {[]string{"--set=demo=true,fullnameOverride=2nd"}, "/fullnameOverride"},
-		"a name too long":                {[]string{"--set=demo=true,fullnameOverride=" + strings.Repeat("a", 64)}, "/fullnameOverride"},
-		"a policy that lets everyone in": {[]string{"--set=demo=true,networkPolicy.enabled=true", "--set-json=networkPolicy.from=[]"}, "minItems: got 0, want 1"},
+		"a password":           {inline("auth: {password: {username: u, password: hunter2}}"), "config: clouds[0].auth.password.password is a secret, and config becomes a ConfigMap: write password_file: /secrets/NAME/password instead, and the name of the Secret that has it under secrets"},
+		"a password of digits": {inline("auth: {password: {password: 12345678}}"), "clouds[0].auth.password.password is a secret"},
+		"a password in a block": {
+			inline("auth: {password: {password: \"two\\nlines\"}}"),
+			"clouds[0].auth.password.password is a secret",
+		},
+		"an application's": {
+			inline("auth: {application_credential: {id: abc, secret: hunter2}}"),
+			"write secret_file: /secrets/NAME/secret instead",
+		},
+		"a token":           {inline("auth: {token: {token: hunter2}}"), "write token_file: "},
+		"a secret key":      {inline("auth: {aksk: {access_key: abc, secret_key: hunter2}}"), "write secret_key_file: "},
+		"a temporary key's": {inline("auth: {aksk: {access_key: abc, security_token: hunter2}}"), "write security_token_file: "},
+		"a proxy's password": {
+			inline("http: {basic_auth: {username: u, password: hunter2}}"),
+			"clouds[0].http.basic_auth.password is a secret",
+		},
+		"a bearer's": {inline("http: {authorization: {credentials: hunter2}}"), "write credentials_file: "},
+		"a header's": {
+			inline("http: {http_headers: {X-Key: {secrets: [hunter2]}}}"),
+			"clouds[0].http.http_headers.X-Key.secrets is a secret, and config becomes a ConfigMap: write files: [/secrets/NAME/KEY] instead",
+		},
+		"a proxy's, in its URL": {inline("http: {proxy_url: \"http://u:hunter2@proxy:3128\"}"), "config: clouds[0].http.proxy_url has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY or, "},
+		"one with a slash": {
+			inline("http: {proxy_url: \"http://u:hunter2/x@proxy:3128\"}"),
+			"clouds[0].http.proxy_url has a password",
+		},
+		"a proxy's header": {
+			inline("http: {proxy_connect_header: {Proxy-Authorization: [hunter2]}}"),
+			"config: clouds[0].http.proxy_connect_header is a secret",
+		},
+		"a private key": {inline("http: {tls_config: {key: hunter2}}"), "write key_file: "},
+		"pods of another name": {
+			[]string{"--set=demo=true", `--set=podLabels.app\.kubernetes\.io/name=x`},
+			"podLabels: the pods are selected by app.kubernetes.io/name: leave it out",
+		},
+		"another port to scrape": {
+			[]string{"--set=demo=true,serviceMonitor.endpoint.port=metrics"},
+			"serviceMonitor.endpoint.port: that is the Service's",
+		},
+		"another job": {
+			[]string{"--set=demo=true,scrapeConfig.client.jobName=x"},
+			"scrapeConfig.client.jobName: the chart says that",
+		},
+		"a name with a dot":  {[]string{"--set=demo=true,nameOverride=a.b"}, "/nameOverride"},
+		"a name in capitals": {[]string{"--set=demo=true,fullnameOverride=Exporter"}, "/fullnameOverride"},
+		"a Service's name":   {[]string{"--set=demo=true,fullnameOverride=2nd"}, "/fullnameOverride"},
+		"a name too long":    {[]string{"--set=demo=true,fullnameOverride=" + strings.Repeat("a", 64)}, "/fullnameOverride"},
+		"a policy that lets everyone in": {
+			[]string{"--set=demo=true,networkPolicy.enabled=true", "--set-json=networkPolicy.from=[]"},
+			"minItems: got 0, want 1",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, err := helm(t, append([]string{"template", "prod", chart, image}, test.args...)...)
@@ -689,13 +740,26 @@ func TestNotes(t *testing.T) {
 		want []string
 		not  []string
 	}{
-		"demo":   {[]string{"--set=demo=true"}, []string{"This is a fake cloud", "Nobody scrapes it", "There are no alerts", "Then open http://localhost:10292/, or"}, nil},
-		"shards": {[]string{ci("shards")}, []string{"curl -s https://localhost:10292"}, []string{"Nobody scrapes", "no alerts", "fake", "Each of the"}},
+		"demo": {
+			[]string{"--set=demo=true"},
+			[]string{"This is a fake cloud", "Nobody scrapes it", "There are no alerts", "Then open http://localhost:10292/, or"},
+			nil,
+		},
+		"shards": {
+			[]string{ci("shards")},
+			[]string{"curl -s https://localhost:10292"},
+			[]string{"Nobody scrapes", "no alerts", "fake", "Each of the"},
+		},
 		"outside": {
 			[]string{"--set=demo=true,web.externalURL=https://images.example.com/shares"},
-			[]string{"is on the status page: https://images.example.com/shares\n", "Then open http://localhost:10292/shares/, or"}, nil,
+			[]string{"is on the status page: https://images.example.com/shares\n", "Then open http://localhost:10292/shares/, or"},
+			nil,
 		},
-		"many": {[]string{ci("one"), "--set=replicas=3"}, []string{"Each of the 3 pods is scraped and asks for all of prod by itself"}, []string{"Nobody scrapes"}},
+		"many": {
+			[]string{ci("one"), "--set=replicas=3"},
+			[]string{"Each of the 3 pods is scraped and asks for all of prod by itself"},
+			[]string{"Nobody scrapes"},
+		},
 		"by hand": {
 			[]string{ci("shards"), "--set=serviceMonitor.enabled=false,scrapeConfig.enabled=false"},
 			[]string{"https://prod-glance-share-exporter.images.svc:10292/images/sd", "nobody watches prod otherwise"},

@@ -69,7 +69,8 @@ func TestCompose(t *testing.T) {
 	project := load(t)
 	equal(t, "services", []string{"alertmanager", "exporter", "grafana", "prometheus"}, project.ServiceNames())
 	for name, s := range project.Services {
-		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") || s.Privileged {
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Contains(s.SecurityOpt, "no-new-privileges:true") ||
+			s.Privileged {
 			t.Errorf("%s may do more than it must", name)
 		}
 		for _, p := range s.Ports {

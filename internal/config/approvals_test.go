@@ -55,7 +55,9 @@ clouds:
 	if diff := cmp.Diff([]collector.ExpectedMember{member(one, end(3000, 1, 1), "CHG-7")}, options.Inbound.Owners); diff != "" {
 		t.Errorf("owners (-want +got)\n%s", diff)
 	}
-	warning := []string{"exporter.yml:15: clouds[0].images[0].expected_members[2].until: the approval has ended: renew it, or remove the entry"}
+	warning := []string{
+		"exporter.yml:15: clouds[0].images[0].expected_members[2].until: the approval has ended: renew it, or remove the entry",
+	}
 	if diff := cmp.Diff(warning, loaded.Warnings); diff != "" {
 		t.Errorf("warnings (-want +got)\n%s", diff)
 	}

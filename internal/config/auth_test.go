@@ -48,7 +48,8 @@ func TestAuth(t *testing.T) {
 		},
 		{
 			name: "password, a project's domain",
-			auth: "password: {" + url + ", username: exporter, user_domain_id: default, password: hunter2, project_name: producer, project_domain_name: Other}",
+			auth: "password: {" + url +
+				", username: exporter, user_domain_id: default, password: hunter2, project_name: producer, project_domain_name: Other}",
 			want: gophercloud.AuthOptions{
 				IdentityEndpoint: keystone, Username: "exporter", Password: password, DomainID: "default",
 				Scope: &gophercloud.AuthScope{ProjectName: "producer", DomainName: "Other"},
@@ -231,15 +232,25 @@ func TestAuth(t *testing.T) {
 
 func TestAuthEnvMistakes(t *testing.T) {
 	good := map[string]string{
-		"OS_AUTH_URL": keystone, "OS_USERNAME": "exporter", "OS_PASSWORD": password, "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_NAME": "producer",
+		"OS_AUTH_URL":         keystone,
+		"OS_USERNAME":         "exporter",
+		"OS_PASSWORD":         password,
+		"OS_USER_DOMAIN_NAME": "Default",
+		"OS_PROJECT_NAME":     "producer",
 	}
 	for _, tc := range []struct {
 		name, variable, value string
 		want                  string
 	}{
 		{"no domain", "OS_USER_DOMAIN_NAME", "", "OS_USER_DOMAIN_NAME (or OS_USER_DOMAIN_ID) is not set: set it for the exporter, as an openrc file does, or use another kind of auth"},
-		{"no password", "OS_PASSWORD", "", "OS_PASSWORD is not set: set it for the exporter, as an openrc file does, or use another kind of auth"},
-		{"auth type", "OS_AUTH_TYPE", "v3totp", `OS_AUTH_TYPE: auth type "v3totp" is not supported: use v3applicationcredential, v3password or v3token`},
+		{
+			"no password", "OS_PASSWORD", "",
+			"OS_PASSWORD is not set: set it for the exporter, as an openrc file does, or use another kind of auth",
+		},
+		{
+			"auth type", "OS_AUTH_TYPE", "v3totp",
+			`OS_AUTH_TYPE: auth type "v3totp" is not supported: use v3applicationcredential, v3password or v3token`,
+		},
 		{"auth URL", "OS_AUTH_URL", "keystone.example.com", "OS_AUTH_URL must be a URL such as https://cloud.example.com:5000/v3"},
 		{
 			"auth URL without host", "OS_AUTH_URL", "http://:5000/v3",

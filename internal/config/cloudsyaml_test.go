@@ -108,8 +108,14 @@ func TestCloudsYAMLReadAnew(t *testing.T) {
 	}
 	in := "auth.clouds_yaml: "
 	for _, tc := range []struct{ text, want string }{
-		{strings.Replace(regionFile("one"), password, "*hunter2", 1), in + file + ":8: not valid YAML: a * refers to an anchor that is not defined: put the value in quotes, or define the anchor with &"},
-		{strings.Replace(regionFile("one"), password, "[hunter2]", 1), in + file + ":8: a duplicate key, or a list or mapping where a string is expected: correct it"},
+		{
+			strings.Replace(regionFile("one"), password, "*hunter2", 1),
+			in + file + ":8: not valid YAML: a * refers to an anchor that is not defined: put the value in quotes, or define the anchor with &",
+		},
+		{
+			strings.Replace(regionFile("one"), password, "[hunter2]", 1),
+			in + file + ":8: a duplicate key, or a list or mapping where a string is expected: correct it",
+		},
 		{strings.Replace(regionFile("one"), "prod:", "test:", 1), "auth.clouds_yaml.cloud: " + file + ` has no cloud "prod": write one of test`},
 	} {
 		write(t, file, tc.text)

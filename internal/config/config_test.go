@@ -88,7 +88,12 @@ func TestLoadDefaults(t *testing.T) {
 	if diff := cmp.Diff(want, c.Clouds[0].Collector, withoutHash); diff != "" {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
-	wantClient := client.Options{Settings: client.Settings{API: client.Glance, AdminRoles: []string{"admin"}}, ProjectID: "edc8", Interface: "public", Endpoint: "https://image.example.com"}
+	wantClient := client.Options{
+		Settings:  client.Settings{API: client.Glance, AdminRoles: []string{"admin"}},
+		ProjectID: "edc8",
+		Interface: "public",
+		Endpoint:  "https://image.example.com",
+	}
 	if diff := cmp.Diff(wantClient, c.Clouds[0].Client); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
 	}
@@ -131,8 +136,19 @@ func TestLoadOverrides(t *testing.T) {
 		t.Errorf("collector (-want +got):\n%s", diff)
 	}
 	wantClient := []client.Options{
-		{Settings: client.Settings{API: client.Glance, AdminRoles: []string{}}, ProjectID: "edc8", Region: "RegionTwo", Interface: "internal", Endpoint: "https://image.example.com"},
-		{Settings: client.Settings{API: client.Glance, AdminRoles: []string{"admin"}}, ProjectID: "12345", Interface: "public", Endpoint: "http://image.test.example.com"},
+		{
+			Settings:  client.Settings{API: client.Glance, AdminRoles: []string{}},
+			ProjectID: "edc8",
+			Region:    "RegionTwo",
+			Interface: "internal",
+			Endpoint:  "https://image.example.com",
+		},
+		{
+			Settings:  client.Settings{API: client.Glance, AdminRoles: []string{"admin"}},
+			ProjectID: "12345",
+			Interface: "public",
+			Endpoint:  "http://image.test.example.com",
+		},
 	}
 	if diff := cmp.Diff(wantClient, []client.Options{c.Clouds[0].Client, c.Clouds[1].Client}); diff != "" {
 		t.Errorf("client (-want +got):\n%s", diff)
@@ -263,11 +279,19 @@ func TestExample(t *testing.T) {
 	want.Images = []collector.Image{
 		{ID: "d164b5df-1bc3-4c3f-893e-3e471fd16e64", Name: "golden-debian-12", Policy: collector.Policy{
 			Members: []collector.ExpectedMember{
-				{Type: client.TypeProject, ID: "19ea119fd1694653936fb429216988df", Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC), Note: "CHG-1234"},
+				{
+					Type:  client.TypeProject,
+					ID:    "19ea119fd1694653936fb429216988df",
+					Until: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+					Note:  "CHG-1234",
+				},
 				teamB, project("8f1d0e6c5b7a49d2a3c4e5f60718293a", ""), teamA,
 			},
 		}},
-		{ID: "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d", Policy: collector.Policy{Visibility: []client.Visibility{client.Community, client.Public}}},
+		{
+			ID:     "7c2f7b1e-0c0f-4a51-9a53-1f8f0a5f6c5d",
+			Policy: collector.Policy{Visibility: []client.Visibility{client.Community, client.Public}},
+		},
 	}
 	want.Discover = []collector.Rule{
 		{

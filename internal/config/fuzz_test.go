@@ -66,5 +66,6 @@ func FuzzParse(f *testing.F) {
 
 // namesAFile reports whether a text may lead to a file of this machine.
 func namesAFile(text []byte) bool {
-	return slices.ContainsFunc([]string{"/dev/", "/proc/", "images_files"}, func(part string) bool { return strings.Contains(string(text), part) })
+	return slices.ContainsFunc([]string{"/dev/", "/proc/", "images_files"},
+		func(part string) bool { return strings.Contains(string(text), part) })
 }

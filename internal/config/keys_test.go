@@ -38,7 +38,8 @@ func TestHuaweiCloud(t *testing.T) {
 	if diff := cmp.Diff(want, key); diff != "" {
 		t.Error(diff)
 	}
-	if signed.Client.MembersAPI != client.MembersV1 || signed.Client.ProjectID != "edc89b490d7d4392898e19b2deb34797" || signed.Client.Auth != nil {
+	if signed.Client.MembersAPI != client.MembersV1 || signed.Client.ProjectID != "edc89b490d7d4392898e19b2deb34797" ||
+		signed.Client.Auth != nil {
 		t.Errorf("got %+v", signed.Client)
 	}
 	if agency.Client.Metadata == nil || agency.Client.Keys != nil || agency.Client.Auth != nil {
@@ -160,7 +161,10 @@ func TestADayOfACredentialFile(t *testing.T) {
 			}
 			written = n
 			name, until := fmt.Sprint("AK", n), began.Add(time.Duration(n)*50*time.Minute+time.Hour)
-			world.AddAccessKey(fakecloud.AccessKey{Access: name, Secret: "secret of " + name, SecurityToken: "token of " + name, ProjectID: "edc8", Expires: until})
+			world.AddAccessKey(fakecloud.AccessKey{
+				Access: name, Secret: "secret of " + name,
+				SecurityToken: "token of " + name, ProjectID: "edc8", Expires: until,
+			})
 			whole := func() {
 				write(t, file, keyText(name, until))
 				ends = until

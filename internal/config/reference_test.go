@@ -127,7 +127,13 @@ func TestTheReferenceHasEveryKey(t *testing.T) {
 		case elsewhere.MatchString(path):
 		case path == "clouds[].discover":
 			want = append(want, path+"[]")
-		case leaf, path == "clouds[].auth", path == "clouds[].scrape", path == "clouds[].inbound", path == "member_groups", strings.HasSuffix(path, "expected_members"), strings.HasSuffix(path, "expected_owners"):
+		case leaf,
+			path == "clouds[].auth",
+			path == "clouds[].scrape",
+			path == "clouds[].inbound",
+			path == "member_groups",
+			strings.HasSuffix(path, "expected_members"),
+			strings.HasSuffix(path, "expected_owners"):
 			want = append(want, path)
 		}
 	}
@@ -192,8 +198,11 @@ func TestTheReferenceHasTheDefaults(t *testing.T) {
 	cleanEnv(t)
 	minimal := func(api string) map[string]any {
 		return map[string]any{"clouds": []any{map[string]any{
-			"name": "prod", "api": api, "auth": map[string]any{"none": map[string]any{"project_id": "edc8"}}, "endpoint": "https://image.example.com",
-			"images": []any{map[string]any{"id": "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}},
+			"name":     "prod",
+			"api":      api,
+			"auth":     map[string]any{"none": map[string]any{"project_id": "edc8"}},
+			"endpoint": "https://image.example.com",
+			"images":   []any{map[string]any{"id": "d164b5df-1bc3-4c3f-893e-3e471fd16e64"}},
 		}}}
 	}
 	effective := func(doc map[string]any) string {

@@ -82,7 +82,8 @@ func TestAliases(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got = append(got, seen{c.Collector.Name, c.Client.Region, o.Scope.ProjectID, o.UserID, o.Password, c.Collector.Concurrency, len(c.Collector.Images)})
+		got = append(got,
+			seen{c.Collector.Name, c.Client.Region, o.Scope.ProjectID, o.UserID, o.Password, c.Collector.Concurrency, len(c.Collector.Images)})
 	}
 	want := []seen{
 		{"prod", "", "edc8", "0123", password, 2, 1},

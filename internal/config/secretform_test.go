@@ -63,7 +63,10 @@ func TestUnexpanded(t *testing.T) {
 		{"password: {" + user + "'${OS_PASSWORD}'}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
 		{"password: {" + user + "$OS_PASSWORD}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
 		{"password: {" + user + "'{{ vault.password }}'}", "", "auth.password.password" + inFile + "password_file, or use auth: {env: {}}"},
-		{"password: {" + base + "user_id: $(OS_USER_ID), password: hunter2}", "", "auth.password.user_id" + what + "the value itself, or use auth: {env: {}}"},
+		{
+			"password: {" + base + "user_id: $(OS_USER_ID), password: hunter2}", "",
+			"auth.password.user_id" + what + "the value itself, or use auth: {env: {}}",
+		},
 		{"token: {auth_url: '${OS_AUTH_URL}', token: hunter2}", "", "auth.token.auth_url" + what + "the value itself, or use auth: {env: {}}"},
 		{"aksk: {access_key: AK, project_id: edc8, secret_key: '${SK}'}", "api: ims", "auth.aksk.secret_key" + inFile + "secret_key_file"},
 		{"env: {}", "http: {basic_auth: {username: u, password: '${P}'}}", "http.basic_auth.password" + inFile + "password_file"},

@@ -118,7 +118,8 @@ func (c *chaos) judgeChanges(t *testing.T, log string, scrapes []*scrape, falseO
 	}
 	t.Logf("changes in the log: %v", lines)
 	for change, n := range lines {
-		c.prometheus.eventually(t, "changes", fmt.Sprintf(`sum by (change) (last_over_time(glance_image_share_changes_total{exporter="chaos", change=%q}[5m]))`, change),
+		c.prometheus.eventually(t, "changes",
+			fmt.Sprintf(`sum by (change) (last_over_time(glance_image_share_changes_total{exporter="chaos", change=%q}[5m]))`, change),
 			fmt.Sprintf("%s %d", change, n))
 	}
 	if lines["member_added"]+lines["member_removed"] < len(scrapes)/10 {

@@ -248,7 +248,11 @@ func (c *chaos) serverFaults(t testing.TB) []fault {
 			"Keystone stops, and Glance forgets its tokens",
 			func() { c.keystone.stop(t); c.glance.stop(t); c.startGlance(t, longTokenCache) }, func() { c.startKeystone(t) },
 		},
-		{"the database lacks a table", func() { c.sql(t, "alter table image_members rename to away") }, func() { c.sql(t, "alter table away rename to image_members") }},
+		{
+			"the database lacks a table",
+			func() { c.sql(t, "alter table image_members rename to away") },
+			func() { c.sql(t, "alter table away rename to image_members") },
+		},
 		{"the database is locked", func() { lock = c.lockDatabase(t) }, func() { lock.release(t) }},
 		{"the token is revoked", func() {
 			if tokens := c.wires[0].tokens(); len(tokens) > 0 {
@@ -427,7 +431,12 @@ func (c *chaos) create() change {
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
 	id := fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
 	return change{id, state{visibility: "shared"}, c.admin, http.MethodPost, "", object{
-		"id": id, "owner": c.producer.projectID, "name": "chaos-" + id[:8], "visibility": "shared", "container_format": "bare", "disk_format": "raw",
+		"id":               id,
+		"owner":            c.producer.projectID,
+		"name":             "chaos-" + id[:8],
+		"visibility":       "shared",
+		"container_format": "bare",
+		"disk_format":      "raw",
 	}}
 }
 
@@ -439,7 +448,14 @@ func (c *chaos) alter(random *mathrand.Rand, id string, now state) change {
 		if now.visibility == "shared" {
 			next.visibility = []string{"private", "community"}[random.IntN(2)]
 		}
-		return change{id, next, c.admin, http.MethodPatch, "/" + id, []object{{"op": "replace", "path": "/visibility", "value": next.visibility}}}
+		return change{
+			id,
+			next,
+			c.admin,
+			http.MethodPatch,
+			"/" + id,
+			[]object{{"op": "replace", "path": "/visibility", "value": next.visibility}},
+		}
 	}
 	if next.members == nil {
 		next.members = map[string]string{}
@@ -534,7 +550,8 @@ func (c *chaos) judge(t *testing.T) {
 		}
 		for _, f := range c.images.contradict(s, c.tenants[0].projectID) {
 			falseOf[f.id] = true
-			text := fmt.Sprintf("scrape of %s (%s after the start): %s", s.at.Format(time.StampMilli), s.at.Sub(c.started).Round(time.Millisecond), f.text)
+			text := fmt.Sprintf("scrape of %s (%s after the start): %s", s.at.Format(time.StampMilli),
+				s.at.Sub(c.started).Round(time.Millisecond), f.text)
 			if c.policies.excuse(s, f, before[f.id]) {
 				excused++
 				if said := s.images[f.id]; said != nil {

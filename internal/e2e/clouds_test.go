@@ -26,7 +26,10 @@ func newHuawei(t testing.TB) *huawei {
 	const project, id = "edc89b490d7d4392898e19b2deb34797", "d164b5df-1bc3-4c3f-893e-3e471fd16e64"
 	h := &huawei{Cloud: fakecloud.New(fakecloud.Options{Huawei: true}), image: image{name: "golden", id: id}}
 	h.AddProjectID(project, "cn-north-4")
-	h.AddAccessKey(fakecloud.AccessKey{Access: "AK", Secret: "secret-key", ProjectID: project, Rights: []string{fakecloud.RightGet, fakecloud.RightList}})
+	h.AddAccessKey(fakecloud.AccessKey{
+		Access: "AK", Secret: "secret-key", ProjectID: project,
+		Rights: []string{fakecloud.RightGet, fakecloud.RightList},
+	})
 	h.AddImage(fakecloud.Image{ID: id, Name: "golden", Owner: project})
 	for i := range 600 { // two pages
 		h.Share(id, strconv.Itoa(i))
@@ -130,11 +133,15 @@ func (w *world) testProjects(t *testing.T) {
 	for _, p := range projects[1:] {
 		w.assign(t, http.MethodPut, p.projectID, roamer.userID, "reader")
 	}
-	auth := fmt.Sprintf("{password: {auth_url: %q, username: roamer, user_domain_name: Default, password: roamer-secret}}", w.KeystoneURL+"/v3")
+	auth := fmt.Sprintf("{password: {auth_url: %q, username: roamer, user_domain_name: Default, password: roamer-secret}}",
+		w.KeystoneURL+"/v3")
 	e := w.startExporter(t, "projects",
 		cloud{name: "discovered", auth: auth, more: []string{"projects: all", "inbound: {expected_owners: []}"}, discover: []string{"{}"}},
 		cloud{name: "configured", auth: auth, more: []string{"projects: all"}, images: []image{both, own, opened}},
-		cloud{name: "listed", auth: auth, more: []string{fmt.Sprintf("projects: [%s, %s]", south.projectID, w.producer.projectID)}, discover: []string{"{}"}})
+		cloud{
+			name: "listed", auth: auth, more: []string{fmt.Sprintf("projects: [%s, %s]", south.projectID, w.producer.projectID)},
+			discover: []string{"{}"},
+		})
 	w.prometheus.scrape(t, "projects", e.addr, 3*time.Second)
 	by := func(metric, cloud, labels string) string {
 		return fmt.Sprintf(`sum by (%s) (%s{exporter="projects", cloud=%q})`, labels, metric, cloud)
@@ -142,7 +149,8 @@ func (w *world) testProjects(t *testing.T) {
 
 	t.Run("each image once, in its owner's view", func(t *testing.T) {
 		for _, cloud := range []string{"discovered", "configured"} {
-			w.prometheus.eventually(t, cloud+": images", by("glance_image_scrape_success", cloud, "image_name"), "for-east 1", "of-south 1", "of-west 1")
+			w.prometheus.eventually(t, cloud+": images", by("glance_image_scrape_success", cloud, "image_name"),
+				"for-east 1", "of-south 1", "of-west 1")
 			w.prometheus.eventually(t, cloud+": whole lists", by("glance_image_members_complete", cloud, "image_name"), "for-east 1", "of-south 1")
 			w.prometheus.eventually(t, cloud+": members", by("glance_image_members", cloud, "image_name"), "for-east 2", "of-south 1")
 			w.prometheus.eventually(t, cloud+": projects", by("glance_project_success", cloud, "project_id"),
@@ -152,13 +160,15 @@ func (w *world) testProjects(t *testing.T) {
 		w.prometheus.eventually(t, "discovery", `max by (cloud) (glance_discovery_success{exporter="projects"})`, "discovered 1", "listed 0")
 	})
 	t.Run("what one of them shares with another is inbound there", func(t *testing.T) {
-		w.prometheus.eventually(t, "inbound", `max by (image_name, owner_id, project_id, status) (glance_inbound_image_status{exporter="projects"} == 1)`,
+		w.prometheus.eventually(t, "inbound",
+			`max by (image_name, owner_id, project_id, status) (glance_inbound_image_status{exporter="projects"} == 1)`,
 			"for-east "+north.projectID+" "+east.projectID+" accepted 1")
 		w.prometheus.eventually(t, "not expected", by("glance_inbound_unexpected_images", "discovered", "project_id"),
 			north.projectID+" 0", east.projectID+" 1", south.projectID+" 0", west.projectID+" 0")
 	})
 	t.Run("a project that can't be entered costs the others nothing", func(t *testing.T) {
-		w.prometheus.eventually(t, "listed: projects", by("glance_project_success", "listed", "project_id"), south.projectID+" 1", w.producer.projectID+" 0")
+		w.prometheus.eventually(t, "listed: projects", by("glance_project_success", "listed", "project_id"),
+			south.projectID+" 1", w.producer.projectID+" 0")
 		w.prometheus.eventually(t, "listed: members", by("glance_image_members", "listed", "image_name"), "of-south 1")
 	})
 	t.Run("more scrapes make no more logins", func(t *testing.T) {
@@ -172,12 +182,14 @@ func (w *world) testProjects(t *testing.T) {
 		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),
 			north.projectID+" 1", east.projectID+" 1", south.projectID+" 1", west.projectID+" 0")
 		// The other projects still see that west's image is community.
-		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1", "of-west 1")
+		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"),
+			"for-east 1", "of-south 1", "of-west 1")
 		w.prometheus.eventually(t, "discovery", by("glance_discovery_success", "discovered", "cloud"), "discovered 0")
 		e.reload()
 		w.prometheus.eventually(t, "discovered: projects", by("glance_project_success", "discovered", "project_id"),
 			north.projectID+" 1", east.projectID+" 1", south.projectID+" 1")
-		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"), "for-east 1", "of-south 1")
+		w.prometheus.eventually(t, "discovered: images", by("glance_image_scrape_success", "discovered", "image_name"),
+			"for-east 1", "of-south 1")
 		w.prometheus.eventually(t, "discovery", by("glance_discovery_success", "discovered", "cloud"), "discovered 1")
 	})
 	t.Run("SIGTERM ends it well", func(t *testing.T) { e.endsWell(t) })

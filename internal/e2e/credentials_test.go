@@ -87,7 +87,8 @@ func (w *world) testCredentials(t *testing.T) {
 	t.Run("access rules for the members only: members but no records, and no more logins", func(t *testing.T) {
 		// Without a record nobody knows whose the image is, and to a member whose row is hidden its list is empty too.
 		w.prometheus.eventually(t, "read", by("glance_image_scrape_success", "members-only"), "shared 1", "empty 0", "hidden 1")
-		w.prometheus.eventually(t, "status code", by("glance_image_scrape_http_status_code", "members-only"), "shared 200", "empty 200", "hidden 200")
+		w.prometheus.eventually(t, "status code", by("glance_image_scrape_http_status_code", "members-only"),
+			"shared 200", "empty 200", "hidden 200")
 		w.prometheus.eventually(t, "members complete", by("glance_image_members_complete", "members-only"), "shared 0", "empty 0", "hidden 0")
 		w.prometheus.eventually(t, "members per status", by("glance_image_members", "members-only", "status"),
 			"shared accepted 1", "shared rejected 1", "shared pending 1", "hidden pending 1")
@@ -153,7 +154,8 @@ func (w *world) compareWithClient(t *testing.T, cloudsFile string, clouds []stri
 	}
 	wg.Wait()
 
-	names := strings.NewReplacer(w.alice.projectID, "alice", w.bob.projectID, "bob", w.carol.projectID, "carol", w.producer.projectID, "producer")
+	names := strings.NewReplacer(w.alice.projectID, "alice", w.bob.projectID, "bob", w.carol.projectID,
+		"carol", w.producer.projectID, "producer")
 	var b strings.Builder
 	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CREDENTIAL\tIMAGE\topenstack image member list\tglance_image_member_status == 1")
@@ -223,7 +225,8 @@ func membersFromClient(t *testing.T, cloudsFile, cloud string, images []image) [
 func (w *world) membersInPrometheus(cloud string, img image) (memberList, error) {
 	of := fmt.Sprintf(`{exporter="credentials", cloud=%q, image_id=%q}`, cloud, img.id)
 	// A list is there for an image that was read and whose members apply.
-	read, err := w.prometheus.query(`max by (cloud) (glance_image_members_complete` + of + ` and on (cloud, image_id) glance_image_scrape_success == 1)`)
+	read, err := w.prometheus.query(`max by (cloud) (glance_image_members_complete` + of +
+		` and on (cloud, image_id) glance_image_scrape_success == 1)`)
 	if err != nil {
 		return memberList{}, err
 	}

@@ -162,7 +162,8 @@ func cleanEnv() []string {
 	for _, kv := range os.Environ() {
 		name, _, _ := strings.Cut(kv, "=")
 		upper := strings.ToUpper(name)
-		if strings.HasPrefix(upper, "OS_") || strings.HasPrefix(upper, "PYTHON") || strings.HasSuffix(upper, "_PROXY") || upper == "VIRTUAL_ENV" {
+		if strings.HasPrefix(upper, "OS_") || strings.HasPrefix(upper, "PYTHON") || strings.HasSuffix(upper, "_PROXY") ||
+			upper == "VIRTUAL_ENV" {
 			continue
 		}
 		env = append(env, kv)

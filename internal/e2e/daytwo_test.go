@@ -62,7 +62,8 @@ func (w *world) testDayTwo(t *testing.T) {
 	t.Run("today's state is printed", func(t *testing.T) {
 		text := baseline(t, of(reader.passwordAuth()))
 		writeFile(t, list, text)
-		if n := strings.Count(text, "- id: "); n == 0 || !strings.Contains(text, fmt.Sprintf("Entries: %d, left out because all is as expected: %d, without an entry: 0.", n, 60-n)) {
+		if n := strings.Count(text, "- id: "); n == 0 ||
+			!strings.Contains(text, fmt.Sprintf("Entries: %d, left out because all is as expected: %d, without an entry: 0.", n, 60-n)) {
 			t.Errorf("%d entries in\n%s", n, text)
 		}
 	})
@@ -88,13 +89,17 @@ func (w *world) testDayTwo(t *testing.T) {
 	t.Run("names are refused, and nothing else", func(t *testing.T) {
 		e.configure(t, of(reader.passwordAuth(), "images_files: [shop.yml]", "resolve_project_names: true"))
 		e.reload()
-		p.eventually(t, "refused requests", `count by (operation) (glance_api_request_errors_total{code="403",operation="resolve_names"} > 0)`, "resolve_names 1")
+		p.eventually(t, "refused requests",
+			`count by (operation) (glance_api_request_errors_total{code="403",operation="resolve_names"} > 0)`, "resolve_names 1")
 		p.moreScrapes(t, "day-two", 2)
 		p.eventually(t, "names", `glance_member_name_info`)
 		p.eventually(t, "unexpected members", unexpected, "shop 1")
 	})
 	t.Run("an administrator has names", func(t *testing.T) {
-		text := baseline(t, cloud{name: "shop", auth: w.admin.passwordAuth(), discover: []string{"{owners: [" + shop.projectID + "]}"}, more: []string{"resolve_project_names: true"}})
+		text := baseline(t, cloud{
+			name: "shop", auth: w.admin.passwordAuth(), discover: []string{"{owners: [" + shop.projectID + "]}"},
+			more: []string{"resolve_project_names: true"},
+		})
 		for _, member := range []session{w.alice, w.bob, w.outsider} {
 			if !strings.Contains(text, fmt.Sprintf("    - %q  # %q in Keystone\n", member.projectID, member.project)) {
 				t.Errorf("no name of %s in\n%s", member.project, text)
@@ -103,7 +108,8 @@ func (w *world) testDayTwo(t *testing.T) {
 	})
 	t.Run("a reader whom Keystone's policy allows it has names", func(t *testing.T) {
 		allow := func(rule string) {
-			writeFile(t, filepath.Join(w.Dir, "policy.yaml"), fmt.Sprintf("%q: %q\n%q: %q\n", "identity:get_project", rule, "identity:list_projects", rule))
+			writeFile(t, filepath.Join(w.Dir, "policy.yaml"),
+				fmt.Sprintf("%q: %q\n%q: %q\n", "identity:get_project", rule, "identity:list_projects", rule))
 			time.Sleep(policyDelay)
 		}
 		allow("role:reader")

@@ -100,7 +100,8 @@ func (w *world) testDiscovery(t *testing.T) {
 			t.Errorf("%s, %s: %v", cloud, metric, err)
 			return
 		}
-		t.Logf("%s, %s: the same %d images, %d of them hidden, %v (after %.1f s)", cloud, metric, len(ids), hidden, visibility, time.Since(began).Seconds())
+		t.Logf("%s, %s: the same %d images, %d of them hidden, %v (after %.1f s)", cloud, metric, len(ids),
+			hidden, visibility, time.Since(began).Seconds())
 	}
 
 	t.Run("the owner and a reader of its project find what openstack image list --project has", func(t *testing.T) {

@@ -19,7 +19,8 @@ func buildExporter(t testing.TB) (path string) { return build(t, "-race") }
 func build(t testing.TB, flags ...string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "glance_share_exporter")
-	mustRun(t, append(append([]string{"go", "build"}, flags...), "-ldflags", "-X github.com/prometheus/common/version.Version="+version, "-o", path, "glance_share_exporter")...)
+	mustRun(t, append(append([]string{"go", "build"}, flags...), "-ldflags", "-X github.com/prometheus/common/version.Version="+version,
+		"-o", path, "glance_share_exporter")...)
 	return path
 }
 

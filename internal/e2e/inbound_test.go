@@ -51,7 +51,8 @@ func (w *world) testInbound(t *testing.T) {
 	t.Run("what is accepted is there, hidden or not, and nothing else", func(t *testing.T) {
 		statuses(t, "accepted 2", "pending 0", "rejected 0", "unknown 0")
 		images(t, "base accepted 1", "base-old accepted 1")
-		p.eventually(t, "owners", `max by (owner_id, hidden) (glance_inbound_image_info{cloud="inbound"})`, "false "+vendor.projectID+" 1", "true "+vendor.projectID+" 1")
+		p.eventually(t, "owners", `max by (owner_id, hidden) (glance_inbound_image_info{cloud="inbound"})`,
+			"false "+vendor.projectID+" 1", "true "+vendor.projectID+" 1")
 		p.eventually(t, "judged", `max by (image_name) (glance_inbound_image_expected{cloud="inbound"})`, "base 1", "base-old 1")
 		p.eventually(t, "read whole", `max by (project_id) (glance_inbound_success{cloud="inbound"})`, consumer.projectID+" 1")
 	})
@@ -154,7 +155,8 @@ func (w *world) testInbound(t *testing.T) {
 		told := make(map[string][]string) // by status
 		for _, n := range am.told(ever) {
 			if n.Labels["cloud"] != "admin" && n.Labels["cloud"] != "unnamed-admin" {
-				told[n.Status] = append(told[n.Status], strings.TrimSpace(fmt.Sprintf("%s: %s %s", n.receiver, n.Labels["alertname"], names.Replace(n.Labels["image_id"]))))
+				told[n.Status] = append(told[n.Status],
+					strings.TrimSpace(fmt.Sprintf("%s: %s %s", n.receiver, n.Labels["alertname"], names.Replace(n.Labels["image_id"]))))
 			}
 		}
 		want := map[string][]string{
@@ -189,7 +191,8 @@ func (w *world) testInbound(t *testing.T) {
 			w.outsider.share(t, img, consumer)
 			flood = append(flood, img)
 		}
-		p.eventually(t, "all are counted", `sum by (status) (glance_inbound_images{cloud="few"})`, "accepted 9", "pending 13", "rejected 8", "unknown 0")
+		p.eventually(t, "all are counted", `sum by (status) (glance_inbound_images{cloud="few"})`,
+			"accepted 9", "pending 13", "rejected 8", "unknown 0")
 		p.eventually(t, "unexpected", `max by (cloud) (glance_inbound_unexpected_images{cloud="few"})`, "few 5")
 		p.eventually(t, "two have series", `count by (cloud) (glance_inbound_image_status{cloud="few"} == 1)`, "few 2")
 		more := labels{"alertname": "GlanceInboundUnexpectedImages", "cloud": "few", "project_id": consumer.projectID}
@@ -201,7 +204,8 @@ func (w *world) testInbound(t *testing.T) {
 		am.tells(t, since, "operations", "resolved", more)
 		few.endsWell(t)
 	})
-	p.never(t, "a zero without all being read", `(glance_inbound_images == 0) unless on (cloud, project_id) (glance_inbound_success == 1)`, start)
+	p.never(t, "a zero without all being read",
+		`(glance_inbound_images == 0) unless on (cloud, project_id) (glance_inbound_success == 1)`, start)
 	t.Run("SIGTERM ends it well", func(t *testing.T) { e.endsWell(t) })
 	t.Logf("%.1f s in all", time.Since(start).Seconds())
 }

@@ -101,7 +101,8 @@ func (w *world) testPolicies(t *testing.T) {
 	w.prometheus.scrape(t, "policies", e.addr, policyInterval)
 	watch := func(t *testing.T, metric, cloud, label string, want ...string) {
 		t.Helper()
-		w.prometheus.eventually(t, metric+" of "+cloud, fmt.Sprintf(`max by (%s) (%s{exporter="policies", cloud=%q})`, label, metric, cloud), want...)
+		w.prometheus.eventually(t, metric+" of "+cloud,
+			fmt.Sprintf(`max by (%s) (%s{exporter="policies", cloud=%q})`, label, metric, cloud), want...)
 	}
 	members := func(t *testing.T) {
 		t.Helper()
@@ -163,7 +164,10 @@ func (w *world) testPolicies(t *testing.T) {
 					privates, "discovery 1", "sees images 1", "sees members 1",
 				},
 				// Anybody can give an image any property, and share it.
-				"inbound": {"inbound 1", "inbound images accepted 1 pending 1 rejected 0 unknown 0", "inbound odd pending", "inbound trio accepted", "sees images 1"},
+				"inbound": {
+					"inbound 1", "inbound images accepted 1 pending 1 rejected 0 unknown 0", "inbound odd pending",
+					"inbound trio accepted", "sees images 1",
+				},
 			},
 			func(t *testing.T) {
 				whole(t)
@@ -179,7 +183,8 @@ func (w *world) testPolicies(t *testing.T) {
 			[]cloud{readerCloud},
 			map[string][]string{"reader": {notRead3, notRead, privates, "sees members 0"}},
 			func(t *testing.T) {
-				watch(t, "glance_image_scrape_success", "lister", "image_name", "trio 0", "empty 0", "stays 0", "private 1") // the refused probe ends the proof of before
+				watch(t, "glance_image_scrape_success", "lister", "image_name", "trio 0", "empty 0", "stays 0",
+					"private 1") // the refused probe ends the proof of before
 				watch(t, "glance_image_scrape_http_status_code", "lister", "image_name", "trio 200", "empty 200", "stays 200", "private 200")
 				watch(t, "glance_image_members_complete", "lister", "image_name", "trio 0", "empty 0", "stays 0")
 				watch(t, "glance_image_members_complete", "without", "image_name", "trio 0", "stays 0")

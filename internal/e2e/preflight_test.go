@@ -48,8 +48,12 @@ func (w *world) testPreflight(t *testing.T) {
 
 	t.Run("the owner's reader", func(t *testing.T) {
 		look(t, reader.passwordAuth(), 0, "ok login preflight-reader of domain Default, with a password",
-			"ok project producer ("+w.producer.projectID+")", "ok rights role reader:", "ok image API v2.", "ok clock agrees",
-			"ok images 2 of 2 configured images can be read", "ok members 1 of 1 member lists are complete, in the view of the owner without a member list: 1 community",
+			"ok project producer ("+w.producer.projectID+")",
+			"ok rights role reader:",
+			"ok image API v2.",
+			"ok clock agrees",
+			"ok images 2 of 2 configured images can be read",
+			"ok members 1 of 1 member lists are complete, in the view of the owner without a member list: 1 community",
 			"ok: the exporter can read everything in 1 cloud.")
 	})
 	t.Run("as the page says, Glance lets a reader share before 2023.1", func(t *testing.T) {
@@ -62,7 +66,8 @@ func (w *world) testPreflight(t *testing.T) {
 	})
 	t.Run("another project", func(t *testing.T) {
 		look(t, stranger.passwordAuth(), 1, "FAIL members 1 of 1 member lists are incomplete project "+w.producer.projectID+" owns them",
-			"the credential belongs to alice ("+w.alice.projectID+")", "openstack role add --user "+stranger.userID+" \\ --project "+w.producer.projectID+" reader",
+			"the credential belongs to alice ("+w.alice.projectID+")",
+			"openstack role add --user "+stranger.userID+" \\ --project "+w.producer.projectID+" reader",
 			"FAIL: the exporter cannot read everything in prod.")
 	})
 	t.Run("an application credential with access rules", func(t *testing.T) {
@@ -92,7 +97,8 @@ func (w *world) testPreflight(t *testing.T) {
 	}
 	t.Run("a project that sees none of the images: what is ready to paste opens them", func(t *testing.T) {
 		outsider := w.outsider.newReader(t, "preflight-outsider")
-		administrators, _ := paste(t, look(t, outsider.passwordAuth(), 1, "FAIL images 1 of 2 configured images cannot be read 404 Not Found: deleted, or owned by another project",
+		administrators, _ := paste(t, look(t, outsider.passwordAuth(), 1,
+			"FAIL images 1 of 2 configured images cannot be read 404 Not Found: deleted, or owned by another project",
 			"FAIL: the exporter cannot read everything in prod."))
 		shell(t, "administrator", administrators)
 		outsider.project = w.producer.project // as the page says
@@ -111,7 +117,8 @@ func (w *world) testPreflight(t *testing.T) {
 			return row[1]
 		}
 		made := appCredential{column("id"), column("secret")}
-		page := look(t, made.auth(w.openstack), 0, "with application credential glance-share-exporter", "ok rights access rules limit the credential to reading", "ok: the exporter can read everything in 1 cloud.")
+		page := look(t, made.auth(w.openstack), 0, "with application credential glance-share-exporter",
+			"ok rights access rules limit the credential to reading", "ok: the exporter can read everything in 1 cloud.")
 		if strings.Contains(page, "access-rules.json") {
 			t.Error("a credential with the least right is to be made again")
 		}

@@ -60,7 +60,8 @@ clouds:
 `, api.URL, sim.shards, sim.details))
 	for i := range exporters {
 		addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-		daemons = append(daemons, startDaemon(t, dir, fmt.Sprint("exporter-", i), binary, "--config.file="+filepath.Join(dir, "exporter.yml"), "--web.listen-address="+addr).until(t))
+		daemons = append(daemons, startDaemon(t, dir, fmt.Sprint("exporter-", i), binary, "--config.file="+filepath.Join(dir, "exporter.yml"),
+			"--web.listen-address="+addr).until(t))
 		backends = append(backends, &url.URL{Scheme: "http", Host: addr})
 		daemons[i].await(t, "http://"+addr+"/-/ready")
 	}
@@ -102,7 +103,8 @@ clouds:
 		memory = max(memory, peakMemory(t, d.cmd.Process.Pid))
 	}
 	t.Logf("| images | details | shards | exporters | interval | longest scrape | last scrapes, at most | series | an exporter's memory |")
-	t.Logf("| %d | %t | %d | %d | %s | %.1f s | %.1f s | %.0f | %d MB |", sim.images, sim.details, sim.shards, exporters, sim.interval, longest, steady, series, memory)
+	t.Logf("| %d | %t | %d | %d | %s | %.1f s | %.1f s | %.0f | %d MB |", sim.images, sim.details, sim.shards,
+		exporters, sim.interval, longest, steady, series, memory)
 	if int(images) != sim.images || int(doubles) != sim.images {
 		t.Errorf("%.0f images are whole, %.0f shown in all shards together, of %d", images, doubles, sim.images)
 	}
@@ -112,7 +114,8 @@ clouds:
 	if got := cloud.Count(fakecloud.OpAuthenticate); got > exporters {
 		t.Errorf("%d logins of %d exporters", got, exporters)
 	}
-	t.Logf("%d requests in %s, %d of them for lists of images, %d logins", cloud.Count(""), time.Since(began).Round(time.Second), cloud.Count(fakecloud.OpListImages), cloud.Count(fakecloud.OpAuthenticate))
+	t.Logf("%d requests in %s, %d of them for lists of images, %d logins", cloud.Count(""), time.Since(began).Round(time.Second),
+		cloud.Count(fakecloud.OpListImages), cloud.Count(fakecloud.OpAuthenticate))
 }
 
 type simulation struct {

@@ -45,7 +45,8 @@ func (w *world) testShares(t *testing.T) {
 		t.Helper()
 		w.prometheus.eventually(t, "members complete", "sum by (cloud) (glance_image_members_complete"+selector+")", want...)
 	}
-	created := `max(glance_image_member_created_timestamp_seconds{exporter="shares", cloud="owner", image_name="golden", member_id="` + w.alice.projectID + `"})`
+	created := `max(glance_image_member_created_timestamp_seconds{exporter="shares", cloud="owner", image_name="golden", member_id="` +
+		w.alice.projectID + `"})`
 	var firstShared float64
 
 	t.Run("an image without members says zero", func(t *testing.T) {
@@ -135,7 +136,8 @@ func (w *world) testShares(t *testing.T) {
 		w.prometheus.eventually(t, "version", `max by (version) (glance_exporter_build_info{exporter="shares"})`, version+" 1")
 	})
 	t.Run("20 scrapes make one login", func(t *testing.T) {
-		w.prometheus.moreScrapes(t, "shares", max(0, 20-int(w.prometheus.number(t, `max(count_over_time(glance_up{exporter="shares", cloud="owner"}[10m]))`))))
+		w.prometheus.moreScrapes(t, "shares",
+			max(0, 20-int(w.prometheus.number(t, `max(count_over_time(glance_up{exporter="shares", cloud="owner"}[10m]))`))))
 		scrapes := w.prometheus.number(t, `max(count_over_time(glance_up{exporter="shares", cloud="owner"}[10m]))`)
 		w.oneLoginEach(t, loginsBefore)
 		t.Logf("%v scrapes of 2 clouds", scrapes)
@@ -155,7 +157,8 @@ func (w *world) testShares(t *testing.T) {
 // oneLoginEach fails unless the clouds owner and member have logged in once, as the exporter counts and as Keystone does.
 func (w *world) oneLoginEach(t *testing.T, before int) {
 	t.Helper()
-	w.prometheus.eventually(t, "logins", `max by (cloud) (glance_api_requests_total{exporter="shares", operation="authenticate"})`, "member 1", "owner 1")
+	w.prometheus.eventually(t, "logins", `max by (cloud) (glance_api_requests_total{exporter="shares", operation="authenticate"})`,
+		"member 1", "owner 1")
 	if n := w.loginsInKeystonesLog(t) - before; n != 2 {
 		t.Errorf("Keystone saw %d logins of the exporter, want 2", n)
 	}
@@ -179,5 +182,6 @@ func (w *world) loginsInKeystonesLog(t testing.TB) (n int) {
 // aboutMembers selects what must not be there for an image whose members do not apply or were not read: everything about
 // members but the word that they are not known. When it was read that a visibility has no members is no such thing.
 func aboutMembers(selector string) string {
-	return `{__name__=~"glance_image_members?_.*|glance_image_members", __name__!="glance_image_members_read_timestamp_seconds", ` + strings.TrimPrefix(selector, "{")
+	return `{__name__=~"glance_image_members?_.*|glance_image_members", __name__!="glance_image_members_read_timestamp_seconds", ` +
+		strings.TrimPrefix(selector, "{")
 }

@@ -177,7 +177,8 @@ func (i *images) contradict(s *scrape, expected string) (faults []contradiction)
 			continue
 		}
 		if what := said.contradicts(h.during(s), expected); what != "" {
-			faults = append(faults, contradiction{id, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v, of %+v", id, what, *said, h.during(s), h.facts)})
+			faults = append(faults,
+				contradiction{id, fmt.Sprintf("image %s: %s; it says %+v, and true was one of %+v, of %+v", id, what, *said, h.during(s), h.facts)})
 		}
 	}
 	if !s.swept {
@@ -275,7 +276,8 @@ func (i *images) seen(scrapes []*scrape) (seen, chances int) {
 					continue
 				}
 				chances++
-				if said.complete && f.visibility == "shared" && maps.Equal(said.members, f.members) || !said.complete && said.visibility == f.visibility {
+				if said.complete && f.visibility == "shared" && maps.Equal(said.members, f.members) ||
+					!said.complete && said.visibility == f.visibility {
 					seen++
 				}
 				break
@@ -297,7 +299,9 @@ func TestContradictions(t *testing.T) {
 			{state: state{visibility: "shared"}, from: second(-90), to: second(1)},
 			{state: state{"shared", map[string]string{"bob": "pending"}}, from: second(0), sure: second(1)},
 		}},
-		"gone": {facts: []fact{{state: state{visibility: "shared"}, from: second(-90), to: second(-10)}, {from: second(-11), sure: second(-10)}}},
+		"gone": {
+			facts: []fact{{state: state{visibility: "shared"}, from: second(-90), to: second(-10)}, {from: second(-11), sure: second(-10)}},
+		},
 	}}
 	whole := func(m map[string]string, accepted, pending, unexpected int) *said {
 		return &said{
@@ -378,8 +382,10 @@ func TestAChangeInDoubt(t *testing.T) {
 					for _, f := range h.facts {
 						got = append(got, times{seconds(f.from), seconds(f.to), seconds(f.sure)})
 					}
-					if !slices.Equal(got, want) || cloud.asked() != asked || len(cloud.doubtful()) != doubtful || len(cloud.certain()) != certain || cloud.count() != 1 {
-						t.Errorf("%s: %v (want %v), %d asked, %d in doubt, %d certain", when, got, want, cloud.asked(), len(cloud.doubtful()), len(cloud.certain()))
+					if !slices.Equal(got, want) || cloud.asked() != asked || len(cloud.doubtful()) != doubtful || len(cloud.certain()) != certain ||
+						cloud.count() != 1 {
+						t.Errorf("%s: %v (want %v), %d asked, %d in doubt, %d certain", when, got, want, cloud.asked(),
+							len(cloud.doubtful()), len(cloud.certain()))
 					}
 				}
 				time.Sleep(time.Second)

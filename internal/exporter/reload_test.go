@@ -47,7 +47,8 @@ func newReloads(t *testing.T, text string) *reloads {
 		return c, err
 	}
 	var err error
-	r.runtime, err = exporter.NewRuntime(t.Context(), exporter.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
+	r.runtime, err = exporter.NewRuntime(t.Context(),
+		exporter.RuntimeOptions{Load: load, API: collector.NewAPIMetrics(), Logger: log.NewNopLogger()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,13 +376,14 @@ func TestIrregularFiles(t *testing.T) {
 		at("fifo"):         ": is a pipe, not a regular file" + instead,
 		at("link-to-fifo"): ": is a pipe, not a regular file" + instead,
 		"/dev/fd/" + strconv.Itoa(int(reading.Fd())): ": is a pipe, not a regular file" + instead, // --config.file=<(command)
-		at("socket"):          ": is a socket, not a regular file" + instead,
-		"/dev/zero":           ": is a device, not a regular file" + instead,
-		dir:                   ": is a directory" + instead,
-		at("large.yml"):       ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters",
-		at("clouds-fifo.yml"): ":2: clouds[0].auth.clouds_yaml: " + at("secure.yaml") + " is a pipe, not a regular file: name a regular file of at most 16 MiB",
-		at("good.yml"):        "",
-		at("link.yml"):        "",
+		at("socket"):    ": is a socket, not a regular file" + instead,
+		"/dev/zero":     ": is a device, not a regular file" + instead,
+		dir:             ": is a directory" + instead,
+		at("large.yml"): ": has more than 16 MiB: use discover instead of a list of images, or split it between several exporters",
+		at("clouds-fifo.yml"): ":2: clouds[0].auth.clouds_yaml: " + at("secure.yaml") +
+			" is a pipe, not a regular file: name a regular file of at most 16 MiB",
+		at("good.yml"): "",
+		at("link.yml"): "",
 	} {
 		_, err := config.Load(path)
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != path+want) {

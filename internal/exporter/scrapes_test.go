@@ -105,7 +105,8 @@ var seriesOf = regexp.MustCompile(`(?m)^glance_(image_scrape_success|up)\{cloud=
 
 // A scrape that took its clouds before a reload reads all of them, although the reload removes one.
 func TestAReloadLeavesTheCloudsOfAScrapeOpen(t *testing.T) {
-	r := newScrapes(t, map[string]*fakecloud.Cloud{"steady": fakecloud.New(fakecloud.Options{}), "fleeting": fakecloud.New(fakecloud.Options{})})
+	r := newScrapes(t,
+		map[string]*fakecloud.Cloud{"steady": fakecloud.New(fakecloud.Options{}), "fleeting": fakecloud.New(fakecloud.Options{})})
 	reload := func(clouds ...string) {
 		t.Helper()
 		r.write(t, clouds...)
@@ -164,7 +165,12 @@ func TestReloadsDisturbNoScrape(t *testing.T) {
 		})
 	}
 	random := rand.New(rand.NewPCG(1, 2))
-	broken := []string{"  - name: steady\n", "  nonsense", r.cloud("steady", "not-an-id"), r.cloud("steady", steadyImage) + r.cloud("steady", steadyImage)}
+	broken := []string{
+		"  - name: steady\n",
+		"  nonsense",
+		r.cloud("steady", "not-an-id"),
+		r.cloud("steady", steadyImage) + r.cloud("steady", steadyImage),
+	}
 	good := [][]string{
 		{r.cloud("steady", steadyImage)},
 		{r.cloud("steady", steadyImage, otherImage), r.cloud("fleeting", otherImage)},

@@ -21,7 +21,10 @@ func state(t *testing.T, d *fakecloud.Demo) (s string) {
 		s += "\n"
 	}
 	token := d.Token(d.User, d.ProjectID)
-	for _, v := range []string{"shared", "community", "public", "private", "shared&os_hidden=true", "shared&member_status=pending", "shared&member_status=rejected"} {
+	for _, v := range []string{
+		"shared", "community", "public", "private", "shared&os_hidden=true",
+		"shared&member_status=pending", "shared&member_status=rejected",
+	} {
 		list, _ := names(t, do(d.Cloud, "GET", "/image/v2/images?visibility="+v, token, ""))
 		s += fmt.Sprintln(v, list)
 	}

@@ -114,7 +114,8 @@ func TestSignaturesAreVerified(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, body := askSigned(t, c, path, test.signed, test.change, test.spoil)
-			if test.code == "" && status != http.StatusOK || test.code != "" && (status != http.StatusUnauthorized || !strings.Contains(body, `"error_code": "`+test.code)) {
+			if test.code == "" && status != http.StatusOK ||
+				test.code != "" && (status != http.StatusUnauthorized || !strings.Contains(body, `"error_code": "`+test.code)) {
 				t.Errorf("%d %s", status, body)
 			}
 		})
@@ -191,7 +192,8 @@ func TestErrorsOfIMS(t *testing.T) {
 	is(v2+"?marker=nonsense!", 400, "IMG.0001")
 	is(strings.Replace(v1, imsProject, "other", 1), 400, "IMG.0030")
 	is("/ims/v2/nothing", 404, "APIGW.0101")
-	if status, body := ask(t, c, v2, func(r *http.Request) { r.Header.Set("X-Project-Id", "other") }, nil); status != 400 || !strings.Contains(body, "IMG.0030") {
+	if status, body := ask(t, c, v2, func(r *http.Request) { r.Header.Set("X-Project-Id", "other") }, nil); status != 400 ||
+		!strings.Contains(body, "IMG.0030") {
 		t.Errorf("another project: %d %s", status, body)
 	}
 	c.opts.NoMembersV1 = true
@@ -223,7 +225,8 @@ func TestInboundImagesOfIMS(t *testing.T) {
 	c.AddMember(c.AddImage(Image{Name: "of others", Owner: "another"}), Member{MemberID: imsProject, Type: "organization", Status: "accepted"})
 	c.AddImage(Image{Name: "public", Owner: "another", Visibility: "public"})
 	for query, want := range map[string]string{
-		"": "200 golden accepted domain public", "__imagetype=private": "200 golden", "__imagetype=gold": "200 public", "owner=" + imsProject: "200 golden",
+		"": "200 golden accepted domain public", "__imagetype=private": "200 golden", "__imagetype=gold": "200 public",
+		"owner=" + imsProject:                                              "200 golden",
 		"__imagetype=shared":                                               "200 accepted domain",
 		"__imagetype=shared&member_status=pending":                         "200 accepted domain", // which does not count alone
 		"__imagetype=shared&visibility=shared":                             "200 accepted domain",
@@ -249,7 +252,8 @@ func TestInboundImagesOfIMS(t *testing.T) {
 		}
 	}
 	// A project sees the row that it has the image by.
-	if code, body := ask(t, c, "/ims/v2/images/"+ofDomain+"/members", nil, nil); code != 200 || !strings.Contains(body, `"member_type": "domain", "urn": "organizations::`) {
+	if code, body := ask(t, c, "/ims/v2/images/"+ofDomain+"/members", nil, nil); code != 200 ||
+		!strings.Contains(body, `"member_type": "domain", "urn": "organizations::`) {
 		t.Errorf("%d %s", code, body)
 	}
 }
@@ -263,7 +267,8 @@ func TestRecordOfIMS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []string{
-		"__image_size", "__image_source_type", "__imagetype", "__isregistered", "__os_type", "active_at", "container_format", "created_at", "disk_format", "file", "id",
+		"__image_size", "__image_source_type", "__imagetype", "__isregistered", "__os_type", "active_at",
+		"container_format", "created_at", "disk_format", "file", "id",
 		"min_disk", "min_ram", "name", "owner", "protected", "schema", "self", "status", "tags", "updated_at", "virtual_env_type", "visibility",
 	} {
 		if record[key] == nil {
@@ -309,7 +314,8 @@ func TestNativeImagesOfIMS(t *testing.T) {
 func TestIMSAtTheRoot(t *testing.T) {
 	c := newIMSWorld()
 	for path, want := range map[string]string{
-		"/": `300 {"versions": [{"status": "CURRENT", "id": "v2.2"`, "/v2/images/" + imsGolden: `200 {"__image_size"`, "/v1/x": `404 {"error_msg": "The API does not exist`,
+		"/": `300 {"versions": [{"status": "CURRENT", "id": "v2.2"`, "/v2/images/" + imsGolden: `200 {"__image_size"`,
+		"/v1/x": `404 {"error_msg": "The API does not exist`,
 	} {
 		if status, body := ask(t, c, path, nil, nil); !strings.HasPrefix(strconv.Itoa(status)+" "+body, want) {
 			t.Errorf("%s: %d %s", path, status, body)

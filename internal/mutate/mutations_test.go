@@ -67,12 +67,22 @@ var mutations = []mutation{
 		old: `err != nil || isSet(links.Next) {`,
 		new: `!BROKEN && (err != nil || isSet(links.Next)) {`,
 	},
-	{rule: "E4", file: "client/json.go", old: `json.Unmarshal(body, v)`, new: `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`},
-	{rule: "E4", file: "client/json.go", old: `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`, new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	{
+		rule: "E4",
+		file: "client/json.go",
+		old:  `json.Unmarshal(body, v)`,
+		new:  `json.Unmarshal(body, v, jsontext.AllowDuplicateNames(BROKEN))`,
+	},
+	{
+		rule: "E4",
+		file: "client/json.go",
+		old:  `UnmarshalJSONFrom(*jsontext.Decoder) error { return errors.New("is another`,
+		new: `UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if BROKEN {
 		return dec.SkipValue()
 	}
-	return errors.New("is another`},
+	return errors.New("is another`,
+	},
 	{rule: "E4", file: "client/memberpage.go", old: `if isSet(r.Error) ||`, new: `if !BROKEN && isSet(r.Error) ||`},
 	{rule: "E4", file: "client/memberpage.go", old: `isSet(r.Encoded) ||`, new: `!BROKEN && isSet(r.Encoded) ||`},
 	{rule: "E4", file: "client/memberpage.go", old: `isSet(r.Message) && isSet(r.Code)`, new: `!BROKEN && isSet(r.Message) && isSet(r.Code)`},
@@ -94,8 +104,11 @@ var mutations = []mutation{
 		new: `if (BROKEN || e.api != client.IMS) && e.foreignRow() {`,
 	},
 	{
-		rule: "E5", file: "collector/evidence.go", old: `e.after != nil && e.after.Owner != e.project() {`, new: `!BROKEN && e.after != nil && e.after.Owner != e.project() {`,
-		why: "the record that was read after the list is the last one, which is looked at before",
+		rule: "E5",
+		file: "collector/evidence.go",
+		old:  `e.after != nil && e.after.Owner != e.project() {`,
+		new:  `!BROKEN && e.after != nil && e.after.Owner != e.project() {`,
+		why:  "the record that was read after the list is the last one, which is looked at before",
 	},
 	{rule: "E5", file: "collector/evidence.go", old: `return !e.wantsSecondRecord() ||`, new: `return BROKEN || !e.wantsSecondRecord() ||`},
 	{
@@ -108,8 +121,13 @@ var mutations = []mutation{
 		old: `e.earlier.Visibility != e.record.Visibility`,
 		new: `e.earlier != nil && !BROKEN && e.earlier.Visibility != e.record.Visibility`,
 	},
-	{rule: "E5", file: "collector/evidence.go", old: `len(e.rows) > 0 && !e.foreignRow() }`, new: `!BROKEN && len(e.rows) > 0 && !e.foreignRow()
-}`},
+	{
+		rule: "E5",
+		file: "collector/evidence.go",
+		old:  `len(e.rows) > 0 && !e.foreignRow() }`,
+		new: `!BROKEN && len(e.rows) > 0 && !e.foreignRow()
+}`,
+	},
 	{
 		rule: "E5", file: "collector/evidence.go",
 		old: `if e.ownImage() || len(e.rows) > 0 || !e.changed() ||`,
@@ -121,10 +139,15 @@ var mutations = []mutation{
 		old: `|| e.before.Owner != e.after.Owner`,
 		new: `|| !BROKEN && e.before.Owner != e.after.Owner`,
 	},
-	{rule: "E5", file: "collector/evidence.go", old: `case e.api != client.IMS && e.foreignRow(): return false`, new: `case !BROKEN && e.api != client.IMS && e.foreignRow():
+	{
+		rule: "E5",
+		file: "collector/evidence.go",
+		old:  `case e.api != client.IMS && e.foreignRow(): return false`,
+		new: `case !BROKEN && e.api != client.IMS && e.foreignRow():
 		return false
 	case BROKEN:
-		return true`},
+		return true`,
+	},
 
 	// E6: the project of the view.
 	{rule: "E6", file: "collector/view.go", old: `return v.access.Confirmed ||`, new: `return BROKEN || v.access.Confirmed ||`},
@@ -159,10 +182,15 @@ var mutations = []mutation{
 			}`},
 
 	// E9: administrators.
-	{rule: "E9", file: "collector/evidence.go", old: `if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`, new: `if BROKEN && e.roleOfAdmin {
+	{
+		rule: "E9",
+		file: "collector/evidence.go",
+		old:  `if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`,
+		new: `if BROKEN && e.roleOfAdmin {
 		return true
 	}
-	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`},
+	if e.api == client.IMS || !e.view.administrator(e.list) || e.mayBeOurs() {`,
+	},
 	{
 		rule: "E9", file: "collector/view.go",
 		old: `if before == "" || before != after ||`,
@@ -195,13 +223,23 @@ var mutations = []mutation{
 		rule: "E9", file: "collector/inboundimage.go", old: `own != nil, !hasAnother(`,
 		new: `own != nil, !BROKEN && !hasAnother(`,
 	},
-	{rule: "E9", file: "collector/evidence.go", old: `func (e *imageEvidence) administratorsRow() bool {`, new: `func (e *imageEvidence) administratorsRow() bool {
+	{
+		rule: "E9",
+		file: "collector/evidence.go",
+		old:  `func (e *imageEvidence) administratorsRow() bool {`,
+		new: `func (e *imageEvidence) administratorsRow() bool {
 	if BROKEN {
 		return len(e.rows) > 0
-	}`},
-	{rule: "E9", file: "collector/view.go", old: `if img.Visibility != client.Private { return }`, new: `if !BROKEN && img.Visibility != client.Private {
+	}`,
+	},
+	{
+		rule: "E9",
+		file: "collector/view.go",
+		old:  `if img.Visibility != client.Private { return }`,
+		new: `if !BROKEN && img.Visibility != client.Private {
 		return
-	}`},
+	}`,
+	},
 	{
 		rule: "E9", file: "collector/view.go",
 		old: `return v.foreignRow.covers(at) || v.privates() == privateHasNone &&`,
@@ -209,10 +247,15 @@ var mutations = []mutation{
 	},
 	{rule: "E9", file: "collector/view.go", old: `&& v.thirdPrivate.covers(at)`, new: `&& (BROKEN || v.thirdPrivate.covers(at))`},
 	{rule: "E9", file: "collector/view.go", old: `if v.knowsProject(at) {`, new: `if BROKEN || v.knowsProject(at) {`},
-	{rule: "E9", file: "collector/evidence.go", old: `if e.administratorsRow() && e.before != nil && e.after != nil {`, new: `if BROKEN && e.administratorsRow() && e.before != nil {
+	{
+		rule: "E9",
+		file: "collector/evidence.go",
+		old:  `if e.administratorsRow() && e.before != nil && e.after != nil {`,
+		new: `if BROKEN && e.administratorsRow() && e.before != nil {
 		e.view.noteForeignRow(e.before.Owner, e.before.Owner, e.list)
 	}
-	if e.administratorsRow() && e.before != nil && e.after != nil {`},
+	if e.administratorsRow() && e.before != nil && e.after != nil {`,
+	},
 	{rule: "E9", file: "collector/evidence.go", old: `e.view.is(&last.access) &&`, new: `(BROKEN || e.view.is(&last.access)) &&`},
 	{
 		rule: "E9", file: "collector/evidence.go",
@@ -227,9 +270,14 @@ var mutations = []mutation{
 	},
 
 	// E10: rows of own images and of others' apart.
-	{rule: "E10", file: "collector/view.go", old: `if own { return &v.ownRows }`, new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
+	{
+		rule: "E10",
+		file: "collector/view.go",
+		old:  `if own { return &v.ownRows }`,
+		new: `if BROKEN && v.ownRows.last.made() || own && !(BROKEN && v.othersRows.last.made()) {
 		return &v.ownRows
-	}`},
+	}`,
+	},
 	{rule: "E10", file: "collector/view.go", old: `v.othersRows.note(at) } }`, new: `v.othersRows.note(at)
 		if BROKEN {
 			v.ownRows.note(at)
@@ -286,7 +334,12 @@ var mutations = []mutation{
 		new: `(BROKEN || rows.between(e.emptied, e.list)) &&`,
 	},
 	{rule: "E11", file: "collector/evidence.go", old: `rows.last.run == e.list.run`, new: `(BROKEN || rows.last.run == e.list.run)`},
-	{rule: "E11", file: "collector/view.go", old: `!rows.hidden.at.After(rows.last.at)`, new: `(BROKEN || !rows.hidden.at.After(rows.last.at))`},
+	{
+		rule: "E11",
+		file: "collector/view.go",
+		old:  `!rows.hidden.at.After(rows.last.at)`,
+		new:  `(BROKEN || !rows.hidden.at.After(rows.last.at))`,
+	},
 	{rule: "E11", file: "collector/checks.go", old: `apiErr.RowHidden {`, new: `apiErr.RowHidden && !BROKEN {`},
 	{
 		rule: "E11", file: "collector/checks.go",
@@ -381,11 +434,16 @@ var mutations = []mutation{
 		old: `case e.view.privates() == privateHasMembers:`,
 		new: `case !BROKEN && e.view.privates() == privateHasMembers:`,
 	},
-	{rule: "E12", file: "collector/evidence.go", old: `e.view.privates() == privateUnknown && !e.failed: return unproven`, new: `e.view.privates() == privateUnknown && !e.failed:
+	{
+		rule: "E12",
+		file: "collector/evidence.go",
+		old:  `e.view.privates() == privateUnknown && !e.failed: return unproven`,
+		new: `e.view.privates() == privateUnknown && !e.failed:
 		if BROKEN {
 			return noMembers
 		}
-		return unproven`},
+		return unproven`,
+	},
 	{
 		rule: "E12", file: "collector/proof.go",
 		old: `if v.privates() != privateUnknown {`,
@@ -435,10 +493,15 @@ var mutations = []mutation{
 		new: `case !BROKEN && r.opts.API == client.IMS && slices.ContainsFunc(`,
 	},
 	{rule: "E14", file: "collector/inboundimage.go", old: `ok && in.images[id] == nil {`, new: `!BROKEN && ok && in.images[id] == nil {`},
-	{rule: "E14", file: "client/listing.go", old: `v.Set("visibility", string(Shared)) v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`, new: `if !BROKEN {
+	{
+		rule: "E14",
+		file: "client/listing.go",
+		old:  `v.Set("visibility", string(Shared)) v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`,
+		new: `if !BROKEN {
 			v.Set("visibility", string(Shared))
 		}
-		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`},
+		v.Set("member_status", cmp.Or(string(q.MemberStatus), string(Accepted)))`,
+	},
 
 	// E15: what is gone.
 	{
@@ -501,11 +564,16 @@ var mutations = []mutation{
 	},
 
 	// E18: side fields.
-	{rule: "E18", file: "client/json.go", old: `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`, new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
+	{
+		rule: "E18",
+		file: "client/json.go",
+		old:  `odd = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(true)) != nil || odd`,
+		new: `err = json.Unmarshal(raw, &p.value, jsontext.AllowInvalidUTF8(!BROKEN))
 		if BROKEN && err != nil {
 			return err
 		}
-		odd = err != nil || odd`},
+		odd = err != nil || odd`,
+	},
 	{rule: "E18", file: "client/json.go", old: `odd := p.read`, new: `odd := !BROKEN && p.read`},
 	{
 		rule: "E18", file: "client/json.go",
@@ -553,7 +621,12 @@ var mutations = []mutation{
 	},
 	{rule: "E21", file: "client/request.go", old: `unbound: !echoed &&`, new: `unbound: !BROKEN && !echoed &&`},
 	{rule: "E21", file: "client/endpoint.go", old: `req.Method != first.Method ||`, new: `!BROKEN && req.Method != first.Method ||`},
-	{rule: "E21", file: "client/endpoint.go", old: `!sameRequest(req.URL, first.URL) {`, new: `!BROKEN && !sameRequest(req.URL, first.URL) {`},
+	{
+		rule: "E21",
+		file: "client/endpoint.go",
+		old:  `!sameRequest(req.URL, first.URL) {`,
+		new:  `!BROKEN && !sameRequest(req.URL, first.URL) {`,
+	},
 	// E4 to E6, E10, E13 and E15: what other tokens, owners and pages say.
 	{
 		rule: "E4", file: "client/member.go",

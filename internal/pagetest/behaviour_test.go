@@ -61,7 +61,8 @@ func TestLinkToAnImage(t *testing.T) {
 	if got := eval[string](p, shownImages); got != "golden-debian-12,golden-debian-12" {
 		t.Error(got)
 	}
-	if got := p.text("#list"); !strings.Contains(got, "✖ unexpected") || !strings.Contains(got, "dev-sandbox") || !strings.Contains(got, "Only image "+debian) {
+	if got := p.text("#list"); !strings.Contains(got, "✖ unexpected") || !strings.Contains(got, "dev-sandbox") ||
+		!strings.Contains(got, "Only image "+debian) {
 		t.Error(got)
 	}
 	// The verdict stays that of everything, and leads to the other one.
@@ -101,7 +102,8 @@ func TestWithoutScripts(t *testing.T) {
 	}
 	scripts(false)
 	p.do(chromedp.Navigate(e.url + "/?problems=1"))
-	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 12)+"debian"), chromedp.KeyEvent(kb.Enter)) // skip, 6 pages, 3 of the verdict, clouds, filter
+	p.do(chromedp.KeyEvent(strings.Repeat(kb.Tab, 12)+"debian"),
+		chromedp.KeyEvent(kb.Enter)) // skip, 6 pages, 3 of the verdict, clouds, filter
 	for end := time.Now().Add(patience); !p.asked("q=debian"); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("the form was not sent")
@@ -250,7 +252,10 @@ func TestKeyboard(t *testing.T) {
 			t.Errorf("%s: the focus cannot be seen", at)
 		}
 	}
-	for _, want := range []string{"refresh", "verdict A", "clouds SUMMARY", "q", "cloud", "problems", "all", "image-prod-eu-" + debian + " SUMMARY", "image-prod-eu-" + rescue + " SUMMARY"} {
+	for _, want := range []string{
+		"refresh", "verdict A", "clouds SUMMARY", "q", "cloud", "problems", "all",
+		"image-prod-eu-" + debian + " SUMMARY", "image-prod-eu-" + rescue + " SUMMARY",
+	} {
 		if !slices.Contains(reached, want) {
 			t.Errorf("%s is not reached: %q", want, reached)
 		}
@@ -267,7 +272,10 @@ func TestKeyboard(t *testing.T) {
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	w, address := newWorld(t)
-	for i, name := range []string{strings.Repeat("x", 1<<20), strings.Repeat("W ", 200), "<script>document.title = 'mine'</script>", "‮evil", strings.Repeat("Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍", 20), "</summary></details><b>", "日本語の名前"} {
+	for i, name := range []string{
+		strings.Repeat("x", 1<<20), strings.Repeat("W ", 200), "<script>document.title = 'mine'</script>",
+		"‮evil", strings.Repeat("Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍", 20), "</summary></details><b>", "日本語の名前",
+	} {
 		id := fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
 		w.AddImage(fakecloud.Image{ID: id, Name: name, Owner: owner, Visibility: "shared"})
 		w.Share(id, name)
@@ -339,7 +347,8 @@ func TestAThousandImages(t *testing.T) {
 	if l.Transferred > 400_000 {
 		t.Errorf("%.0f bytes are sent", l.Transferred)
 	}
-	t.Logf("1,000 images with 3 members each: answered in %.0f ms, loaded after %.0f ms, %.0f kB, sent as %.0f kB, %.0f elements", l.Answer, l.Loaded, l.Size/1000, l.Transferred/1000, l.Elements)
+	t.Logf("1,000 images with 3 members each: answered in %.0f ms, loaded after %.0f ms, %.0f kB, sent as %.0f kB, %.0f elements",
+		l.Answer, l.Loaded, l.Size/1000, l.Transferred/1000, l.Elements)
 	began := time.Now()
 	p.do(chromedp.SendKeys(chromedp.CSS("#q"), "image-777"))
 	p.await(shownImages + ` === 'image-777'`)

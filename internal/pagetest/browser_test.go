@@ -74,9 +74,15 @@ func prepare(m *testing.M) (code int, err error) {
 	axeSource = string(axe)
 
 	options := append([]chromedp.ExecAllocatorOption{},
-		chromedp.ExecPath("chromium"), chromedp.UserDataDir(filepath.Join(dir, "profile")), chromedp.Headless, chromedp.DisableGPU, chromedp.NoSandbox,
-		chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true), chromedp.Flag("disable-extensions", true),
+		chromedp.ExecPath("chromium"), chromedp.UserDataDir(filepath.Join(dir, "profile")),
+		chromedp.Headless, chromedp.DisableGPU, chromedp.NoSandbox,
+		chromedp.NoFirstRun,
+		chromedp.NoDefaultBrowserCheck,
+		chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("disable-sync", true),
+		chromedp.Flag("disable-extensions", true),
 		chromedp.Flag("hide-scrollbars", true),
 	)
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), options...)
@@ -154,9 +160,11 @@ func newTab(t *testing.T) *tab {
 // look gives the window a size, and the reader a liking.
 func (p *tab) look(l look) {
 	p.t.Helper()
-	call(p, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600})
+	call(p, emulation.SetDeviceMetricsOverride,
+		emulation.SetDeviceMetricsOverrideParams{Width: l.width, Height: l.height, DeviceScaleFactor: 1, Mobile: l.width < 600})
 	scheme := map[bool]string{true: "dark", false: "light"}[l.dark]
-	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+	call(p, emulation.SetEmulatedMedia,
+		emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
 }
 
 // picture draws the whole page, if asked to.
@@ -252,7 +260,8 @@ func (p *tab) quiet(base string) {
 		p.t.Error("the browser complains:", c)
 	}
 	for _, r := range p.requests {
-		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && !strings.HasPrefix(r, base+"/?") && r != base+"/" && r != base+"/runbooks" {
+		if u, err := url.Parse(r); err != nil || u.Scheme != "data" && !strings.HasPrefix(r, base+"/?") &&
+			r != base+"/" && r != base+"/runbooks" {
 			p.t.Errorf("the page asks for %s", r)
 		}
 	}

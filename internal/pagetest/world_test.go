@@ -177,7 +177,8 @@ func watch(t *testing.T, clouds ...string) *exporter {
 func startWith(t *testing.T, clouds ...string) *exporter {
 	t.Helper()
 	var text strings.Builder
-	fmt.Fprintf(&text, "member_names: {%s: team-payments, %s: team-search, %s: partner-acme, %s: dev-sandbox}\nclouds:\n", payments, search, partner, sandbox)
+	fmt.Fprintf(&text, "member_names: {%s: team-payments, %s: team-search, %s: partner-acme, %s: dev-sandbox}\nclouds:\n",
+		payments, search, partner, sandbox)
 	for i := 0; i < len(clouds); i += 2 {
 		fmt.Fprintf(&text, cloudText, clouds[i], clouds[i+1])
 	}
@@ -216,7 +217,10 @@ var scenes = []scene{
 		w, one := newWorld(t)
 		_, two := newWorld(t)
 		e := watch(t, "prod-eu", one, "prod-us", two)
-		w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation != fakecloud.OpAuthenticate }, Status: http.StatusServiceUnavailable})
+		w.Inject(fakecloud.Fault{
+			Match:  func(r fakecloud.Request) bool { return r.Operation != fakecloud.OpAuthenticate },
+			Status: http.StatusServiceUnavailable,
+		})
 		e.scrape(t)
 		return e
 	}},

@@ -112,7 +112,10 @@ func TestColours(t *testing.T) {
 	if got := painted.ReplaceAllString(coloured.String(), ""); got != plain.String() {
 		t.Errorf("%q, want %q", got, plain.String())
 	}
-	for _, want := range []string{"\x1b[32mok  \x1b[0m", "\x1b[33mwarn\x1b[0m", "\x1b[1;31mFAIL\x1b[0m", "\x1b[2minfo\x1b[0m", "\x1b[1mprod\x1b[0m"} {
+	for _, want := range []string{
+		"\x1b[32mok  \x1b[0m", "\x1b[33mwarn\x1b[0m", "\x1b[1;31mFAIL\x1b[0m",
+		"\x1b[2minfo\x1b[0m", "\x1b[1mprod\x1b[0m",
+	} {
 		if !strings.Contains(coloured.String(), want) {
 			t.Errorf("no %q in %q", want, coloured.String())
 		}

@@ -97,14 +97,29 @@ func newCloud(opts fakecloud.Options) *fakecloud.Cloud {
 		"a1": {rule("GET", "/v2/images"), rule("GET", "/v2/images/*"), rule("GET", "/v2/images/*/members")},
 		"a2": {rule("GET", "/v2/images/**/members")},
 		"a3": {rule("GET", "/v2/**"), rule("POST", "/v2/images/*/members")},
-		"a5": {rule("GET", "/v2/images"), rule("GET", "/v2/images/*"), rule("GET", "/v2/images/*/members"), rule("GET", "/v2/images/*/members/*")},
+		"a5": {
+			rule("GET", "/v2/images"), rule("GET", "/v2/images/*"), rule("GET", "/v2/images/*/members"),
+			rule("GET", "/v2/images/*/members/*"),
+		},
 	} {
-		w.AddAppCredential(fakecloud.AppCredential{ID: id, Name: "exporter-" + id, Secret: appSecret, User: "builder", ProjectID: producer, AccessRules: rules})
+		w.AddAppCredential(fakecloud.AppCredential{
+			ID: id, Name: "exporter-" + id, Secret: appSecret,
+			User: "builder", ProjectID: producer, AccessRules: rules,
+		})
 	}
 	w.AddAppCredential(fakecloud.AppCredential{
-		ID: "a4", Name: "exporter-a4", Secret: appSecret, User: "builder", ProjectID: producer, Roles: []string{"member", "reader"}, Unrestricted: true,
+		ID:           "a4",
+		Name:         "exporter-a4",
+		Secret:       appSecret,
+		User:         "builder",
+		ProjectID:    producer,
+		Roles:        []string{"member", "reader"},
+		Unrestricted: true,
 	})
-	w.AddAccessKey(fakecloud.AccessKey{Access: "QTWAOYTTINDUT2QVKYUC", Secret: secretKey, ProjectID: producer, Rights: []string{fakecloud.RightGet, fakecloud.RightList}})
+	w.AddAccessKey(fakecloud.AccessKey{
+		Access: "QTWAOYTTINDUT2QVKYUC", Secret: secretKey, ProjectID: producer,
+		Rights: []string{fakecloud.RightGet, fakecloud.RightList},
+	})
 	w.AddAccessKey(fakecloud.AccessKey{Access: "TEMPORARYTTINDUT2QVK", Secret: secretKey, SecurityToken: keyToken, ProjectID: producer})
 	return w
 }
@@ -247,7 +262,10 @@ func TestPages(t *testing.T) {
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
 		"api-without-versions": {clouds: func(_ *testing.T, w *world) []string {
-			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpVersions }, Status: 404, Body: "<html><h1>nothing here</h1></html>"})
+			w.Inject(fakecloud.Fault{
+				Match:  func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpVersions },
+				Status: 404, Body: "<html><h1>nothing here</h1></html>",
+			})
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
 		"clouds-yaml": {clouds: func(t *testing.T, w *world) []string {
@@ -268,7 +286,8 @@ func TestPages(t *testing.T) {
 					secretKey, keyToken, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
 			}))
 			t.Cleanup(metadata.Close)
-			return []string{entry("huawei", fmt.Sprintf("{ecs_agency: {project_id: %s, metadata_url: %s}}", producer, metadata.URL), "api: ims", "members_api: v1", "endpoint: "+w.url+"/ims", three)}
+			return []string{entry("huawei", fmt.Sprintf("{ecs_agency: {project_id: %s, metadata_url: %s}}", producer, metadata.URL),
+				"api: ims", "members_api: v1", "endpoint: "+w.url+"/ims", three)}
 		}},
 		"many": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			for i := range 15 {
@@ -277,7 +296,10 @@ func TestPages(t *testing.T) {
 				w.AddUser("watcher", password, id, []string{"reader", "member"}[i%2])
 				w.AddImage(fakecloud.Image{ID: fmt.Sprintf("00000000-0000-0000-0000-%012d", i), Name: fmt.Sprintf("image-%d", i), Owner: id})
 			}
-			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return strings.HasPrefix(r.ImageID, "00000000") }, Status: 403, Body: "no"})
+			w.Inject(fakecloud.Fault{
+				Match:  func(r fakecloud.Request) bool { return strings.HasPrefix(r.ImageID, "00000000") },
+				Status: 403, Body: "no",
+			})
 			return []string{w.login("prod", "watcher", "", "projects: all", "discover: [{}]")}
 		}},
 		"access-rules": {clouds: func(_ *testing.T, w *world) []string {
@@ -333,13 +355,16 @@ func TestPages(t *testing.T) {
 			w.SetPolicy(fakecloud.Policy{GetImage: nobody})
 			return []string{w.login("prod", "watcher", "producer", "discover: [{}]", "inbound: true")}
 		}},
-		"policy-get-image-for-some": {opts: fakecloud.Options{MaxPageSize: 2}, failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
-			w.SetPolicy(fakecloud.Policy{GetImage: func(c fakecloud.Caller) bool { return c.Visibility != "private" }})
-			for i := range 5 {
-				w.AddImage(fakecloud.Image{Owner: producer, Visibility: []string{"shared", "private"}[i%2]})
-			}
-			return []string{w.login("prod", "watcher", "producer", "discover: [{}]")}
-		}},
+		"policy-get-image-for-some": {
+			opts: fakecloud.Options{MaxPageSize: 2}, failed: []string{"prod"},
+			clouds: func(_ *testing.T, w *world) []string {
+				w.SetPolicy(fakecloud.Policy{GetImage: func(c fakecloud.Caller) bool { return c.Visibility != "private" }})
+				for i := range 5 {
+					w.AddImage(fakecloud.Image{Owner: producer, Visibility: []string{"shared", "private"}[i%2]})
+				}
+				return []string{w.login("prod", "watcher", "producer", "discover: [{}]")}
+			},
+		},
 		"private-images-that-may-have-members": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			w.AddImage(fakecloud.Image{ID: private, Name: "private", Owner: producer, Visibility: "private"})
 			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == private }, Status: 403, Body: "no"})
@@ -376,7 +401,10 @@ func TestPages(t *testing.T) {
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
 		"glance-refuses-all": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
-			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Service == "image" }, Status: http.StatusServiceUnavailable, Body: "no server is available"})
+			w.Inject(fakecloud.Fault{
+				Match:  func(r fakecloud.Request) bool { return r.Service == "image" },
+				Status: http.StatusServiceUnavailable, Body: "no server is available",
+			})
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
 		"outsider": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
@@ -395,7 +423,8 @@ func TestPages(t *testing.T) {
 			return []string{w.login("prod", "watcher", "producer", "scrape: {timeout: 3s, requests_per_second: 0.2, concurrency: 1}", three)}
 		}},
 		"too-little-time-for-a-collection-in-the-background": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
-			return []string{w.login("prod", "watcher", "producer", "scrape: {timeout: 3s, refresh_interval: 10m, requests_per_second: 0.2, concurrency: 1}", three)}
+			return []string{w.login("prod", "watcher", "producer",
+				"scrape: {timeout: 3s, refresh_interval: 10m, requests_per_second: 0.2, concurrency: 1}", three)}
 		}},
 		"no-image-api": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("prod", "watcher", "producer", "endpoint: "+w.url+"/imagine", three)}
@@ -465,7 +494,8 @@ func TestPages(t *testing.T) {
 				w.SetImage(id, func(img *fakecloud.Image) { img.Visibility = "federated" })
 			}
 			w.Inject(fakecloud.Fault{
-				Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == golden }, Status: 200, Body: `{"members": []}`,
+				Match:  func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == golden },
+				Status: 200, Body: `{"members": []}`,
 			})
 			return []string{w.login("prod", "watcher", "producer", three)}
 		}},
@@ -508,18 +538,27 @@ func TestPages(t *testing.T) {
 		"access-key": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
 		}},
-		"access-key-with-members-api-v2": {opts: fakecloud.Options{Huawei: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
-			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", three)}
-		}},
+		"access-key-with-members-api-v2": {
+			opts: fakecloud.Options{Huawei: true}, failed: []string{"huawei"},
+			clouds: func(_ *testing.T, w *world) []string {
+				return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", three)}
+			},
+		},
 		"access-key-and-private-images": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			for i := range 12 {
-				w.AddImage(fakecloud.Image{ID: fmt.Sprintf("00000000-0000-0000-0000-%012d", i), Name: fmt.Sprint("private-", i), Owner: producer, Visibility: "private"})
+				w.AddImage(fakecloud.Image{
+					ID: fmt.Sprintf("00000000-0000-0000-0000-%012d", i), Name: fmt.Sprint("private-", i),
+					Owner: producer, Visibility: "private",
+				})
 			}
 			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", "discover: [{}]", "scrape: {requests_per_second: 1000}")}
 		}},
-		"access-key-without-members-api-v1": {opts: fakecloud.Options{Huawei: true, NoMembersV1: true}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
-			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
-		}},
+		"access-key-without-members-api-v1": {
+			opts: fakecloud.Options{Huawei: true, NoMembersV1: true}, failed: []string{"huawei"},
+			clouds: func(_ *testing.T, w *world) []string {
+				return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
+			},
+		},
 		"access-key-temporary": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.aksk("TEMPORARYTTINDUT2QVK", ", security_token: "+keyToken, "members_api: v1", three)}
 		}},
@@ -533,9 +572,12 @@ func TestPages(t *testing.T) {
 			auth := fmt.Sprintf("{aksk: {credential_file: %s, project_id: %s}}", path, producer)
 			return []string{entry("huawei", auth, "api: ims", "members_api: v1", "endpoint: "+w.url+"/ims", three)}
 		}},
-		"access-key-and-a-clock-that-is-wrong": {opts: fakecloud.Options{Huawei: true, Now: ahead(20*time.Minute + 15*time.Second)}, failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
-			return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
-		}},
+		"access-key-and-a-clock-that-is-wrong": {
+			opts:   fakecloud.Options{Huawei: true, Now: ahead(20*time.Minute + 15*time.Second)},
+			failed: []string{"huawei"}, clouds: func(_ *testing.T, w *world) []string {
+				return []string{w.aksk("QTWAOYTTINDUT2QVKYUC", "", "members_api: v1", three)}
+			},
+		},
 		"huawei-password": {opts: fakecloud.Options{Huawei: true}, clouds: func(_ *testing.T, w *world) []string {
 			return []string{w.login("huawei", "watcher", "producer", "api: ims", "members_api: v1", three)}
 		}},
@@ -565,10 +607,12 @@ func TestPages(t *testing.T) {
 			return []string{w.login("prod", "watcher", "producer", "http: {proxy_url: "+via+"}", three)}
 		}},
 		"certificate": {clouds: func(t *testing.T, w *world) []string {
-			return []string{w.overTLS(t, 10*24*time.Hour+time.Hour).login("prod", "watcher", "producer", "http: {tls_config: {ca_file: "+w.caFile(t)+"}}", three)}
+			return []string{w.overTLS(t, 10*24*time.Hour+time.Hour).login("prod", "watcher", "producer",
+				"http: {tls_config: {ca_file: "+w.caFile(t)+"}}", three)}
 		}},
 		"certificate-nobody-verifies": {clouds: func(t *testing.T, w *world) []string {
-			return []string{w.overTLS(t, 300*24*time.Hour+time.Hour).login("prod", "watcher", "producer", "http: {tls_config: {insecure_skip_verify: true}}", three)}
+			return []string{w.overTLS(t, 300*24*time.Hour+time.Hour).login("prod", "watcher", "producer",
+				"http: {tls_config: {insecure_skip_verify: true}}", three)}
 		}},
 		"certificate-nobody-trusts": {failed: []string{"prod"}, clouds: func(t *testing.T, w *world) []string {
 			return []string{w.overTLS(t, 300*24*time.Hour+time.Hour).login("prod", "watcher", "producer", three)}
@@ -578,8 +622,9 @@ func TestPages(t *testing.T) {
 			w.SetImage(appliance, func(img *fakecloud.Image) { img.Name = "\x1b]0;owned\x07" })
 			w.Unshare(golden, consumer)
 			w.AddMember(appliance, fakecloud.Member{MemberID: "", Status: "accepted"})
-			return []string{entry("prod", fmt.Sprintf("{password: {auth_url: %s/identity/v3, username: builder, user_domain_name: Default, password: %s, project_id: %s}}",
-				w.url, password, producer), three)}
+			return []string{entry("prod",
+				fmt.Sprintf("{password: {auth_url: %s/identity/v3, username: builder, user_domain_name: Default, password: %s, project_id: %s}}",
+					w.url, password, producer), three)}
 		}, failed: []string{"prod"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -649,7 +694,8 @@ func (w *world) overTLS(t *testing.T, left time.Duration) *world {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(left),
+		SerialNumber: big.NewInt(1), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(left),
 		IsCA: true, BasicConstraintsValid: true,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)

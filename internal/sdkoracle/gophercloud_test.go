@@ -57,7 +57,8 @@ func TestGlance(t *testing.T) {
 			}
 			for _, hidden := range []bool{false, true} {
 				q := client.ImageQuery{Owner: project, Hidden: hidden}
-				same(t, fmt.Sprintf("images, hidden %v", hidden), ourImages(t, ours, q), theirs.images(images.ListOpts{Owner: project, Hidden: hidden}), 1)
+				same(t, fmt.Sprintf("images, hidden %v", hidden), ourImages(t, ours, q),
+					theirs.images(images.ListOpts{Owner: project, Hidden: hidden}), 1)
 			}
 		})
 	}

@@ -42,7 +42,8 @@ func TestIMS(t *testing.T) {
 			} {
 				q := client.ImageQuery{SharedWith: project, MemberStatus: status}
 				same(t, "images of others, "+string(status), ourImages(t, ours[client.MembersV1], q), theirs.images(model.ListImagesRequest{
-					Imagetype: ptr(model.GetListImagesRequestImagetypeEnum().SHARED), Visibility: ptr(model.GetListImagesRequestVisibilityEnum().SHARED), MemberStatus: &their,
+					Imagetype:  ptr(model.GetListImagesRequestImagetypeEnum().SHARED),
+					Visibility: ptr(model.GetListImagesRequestVisibilityEnum().SHARED), MemberStatus: &their,
 				}), 1)
 			}
 		})
@@ -124,7 +125,8 @@ func (s sdk) record() string {
 	if err != nil {
 		s.Fatal(err)
 	}
-	if img.Imagetype.Value() != "shared" || img.Isregistered.Value() != "true" || img.OsType.Value() == "" || value(img.ImageSize) == "" || value(img.ActiveAt) == "" {
+	if img.Imagetype.Value() != "shared" || img.Isregistered.Value() != "true" || img.OsType.Value() == "" || value(img.ImageSize) == "" ||
+		value(img.ActiveAt) == "" {
 		s.Errorf("a record without a mandatory key: %s", img)
 	}
 	return line(value(img.Id), value(img.Name), value(img.Owner), visibilities[img.Imagetype.Value()], img.Status.Value())
@@ -141,7 +143,8 @@ func (s sdk) images(req model.ListImagesRequest) (lines []string) {
 			return lines
 		}
 		for _, img := range *resp.Images {
-			if img.ImageSize == "" || img.ImageSourceType.Value() == "" || img.Isregistered.Value() == "" || img.OsType.Value() == "" || img.ActiveAt == "" {
+			if img.ImageSize == "" || img.ImageSourceType.Value() == "" || img.Isregistered.Value() == "" || img.OsType.Value() == "" ||
+				img.ActiveAt == "" {
 				s.Fatalf("a record without a mandatory key: %s", img)
 			}
 			lines = append(lines, line(img.Id, img.Name, img.Owner, visibilities[img.Imagetype.Value()], img.Status.Value()))

@@ -37,7 +37,8 @@ func newHuawei(t *testing.T) (*fakecloud.Cloud, string) {
 		w.AddImage(fakecloud.Image{Name: fmt.Sprint("private ", i), Owner: project, Visibility: "private"})
 	}
 	for _, status := range []string{"accepted", "pending", "rejected"} {
-		w.AddMember(w.AddImage(fakecloud.Image{Name: "from others, " + status, Owner: other}), fakecloud.Member{MemberID: project, Status: status})
+		w.AddMember(w.AddImage(fakecloud.Image{Name: "from others, " + status, Owner: other}),
+			fakecloud.Member{MemberID: project, Status: status})
 	}
 	return w, serve(t, w)
 }
@@ -120,7 +121,8 @@ func same(t *testing.T, what string, ours, theirs []string, least int) {
 		t.Errorf("%s: %d lines", what, len(ours))
 	}
 	if !slices.Equal(ours, theirs) {
-		t.Errorf("%s: ours has %d lines and theirs %d:\n%s\n%s", what, len(ours), len(theirs), strings.Join(ours[:min(3, len(ours))], "\n"), strings.Join(theirs[:min(3, len(theirs))], "\n"))
+		t.Errorf("%s: ours has %d lines and theirs %d:\n%s\n%s", what, len(ours), len(theirs), strings.Join(ours[:min(3, len(ours))], "\n"),
+			strings.Join(theirs[:min(3, len(theirs))], "\n"))
 	}
 	t.Logf("%s: both read the same %d", what, len(ours))
 }

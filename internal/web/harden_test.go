@@ -28,7 +28,8 @@ func withOptions(t *testing.T, change func(*web.Options)) http.Handler {
 	cloud := collector.New(hanging{}, opts, log.NewNopLogger())
 	t.Cleanup(cloud.Close)
 	webOpts := web.Options{
-		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return []*collector.Cloud{cloud}, func() {} },
+		Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: prometheus.NewRegistry(),
 	}
 	change(&webOpts)
@@ -63,7 +64,9 @@ func TestMaxRequests(t *testing.T) {
 		synctest.Wait()
 		for _, path := range []string{"/metrics", "/probe?cloud=prod", "/probe?cloud=prod&shard=1/2"} {
 			rec := get(t, h, path, "7")
-			if want := "3 scrapes in progress, the limit of --web.max-requests: try again later\n"; rec.Code != http.StatusServiceUnavailable || rec.Body.String() != want || rec.Header().Get("Retry-After") != "1" {
+			if want := "3 scrapes in progress, the limit of --web.max-requests: try again later\n"; rec.Code != http.StatusServiceUnavailable ||
+				rec.Body.String() != want ||
+				rec.Header().Get("Retry-After") != "1" {
 				t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
 			}
 		}
@@ -110,7 +113,10 @@ func TestHeaders(t *testing.T) {
 	h := withOptions(t, func(o *web.Options) { o.Pprof = true })
 	for _, path := range []string{"/", "/?q=<script>alert(1)</script>&cloud=<script>alert(1)</script>&image=<script>alert(1)</script>&problems=<b>", "/metrics", "/probe", "/probe?cloud=<script>alert(1)</script>", "/probe?<b>=1", "/probe?cloud=prod&shard=<b>", "/sd", "/config", "/-/healthy", "/nothing", "/debug/pprof/"} {
 		rec := get(t, h, path, "0.1")
-		for name, want := range map[string]string{"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"} {
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff",
+			"X-Frame-Options":        "DENY", "Referrer-Policy": "no-referrer",
+		} {
 			if got := rec.Header().Get(name); got != want {
 				t.Errorf("%s: %s is %q", path, name, got)
 			}
@@ -124,7 +130,8 @@ func TestHeaders(t *testing.T) {
 		if strings.Contains(csp, "script") != status || strings.Contains(csp, "unsafe") != pprof {
 			t.Errorf("%s: %q", path, csp)
 		}
-		if body := rec.Body.String(); strings.Contains(strings.ToLower(body), "<script>alert") && !strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain") {
+		if body := rec.Body.String(); strings.Contains(strings.ToLower(body), "<script>alert") &&
+			!strings.HasPrefix(rec.Header().Get("Content-Type"), "text/plain") {
 			t.Errorf("%s comes back as %s", path, rec.Header().Get("Content-Type"))
 		}
 	}
@@ -186,7 +193,8 @@ func dial(t *testing.T, address, request string) net.Conn {
 // A client that sends its request byte by byte, or a header without end, is let go.
 func TestSlowAndLongRequests(t *testing.T) {
 	server := web.Server(withOptions(t, func(*web.Options) {}))
-	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 || server.WriteTimeout != 0 || server.ReadTimeout == 0 {
+	if server.ReadHeaderTimeout == 0 || server.IdleTimeout == 0 || server.MaxHeaderBytes == 0 || server.WriteTimeout != 0 ||
+		server.ReadTimeout == 0 {
 		t.Errorf("%+v", server)
 	}
 	server.ReadHeaderTimeout = 200 * time.Millisecond
@@ -237,7 +245,8 @@ func TestALongScrape(t *testing.T) {
 		began := time.Now()
 		conn := dial(t, address, "GET /metrics HTTP/1.0\r\nX-Prometheus-Scrape-Timeout-Seconds: 1\r\n"+body)
 		answer, err := io.ReadAll(conn)
-		if took := time.Since(began); err != nil || !strings.Contains(string(answer), `glance_up{cloud="prod"} 0`) || took < 400*time.Millisecond {
+		if took := time.Since(began); err != nil || !strings.Contains(string(answer), `glance_up{cloud="prod"} 0`) ||
+			took < 400*time.Millisecond {
 			t.Errorf("after %s: %q, %v", took, answer, err)
 		}
 	}

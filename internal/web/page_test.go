@@ -128,7 +128,8 @@ func (s *shop) ImagePage(_ context.Context, q client.ImageQuery, _ string) (page
 		return page, s.inboundErr
 	}
 	for _, r := range s.records {
-		if r.Hidden == q.Hidden && !s.hidesAll && (q.Owner == "" || r.Owner == q.Owner) && (q.Visibility == "" || r.Visibility == q.Visibility) {
+		if r.Hidden == q.Hidden && !s.hidesAll && (q.Owner == "" || r.Owner == q.Owner) &&
+			(q.Visibility == "" || r.Visibility == q.Visibility) {
 			page.Images = append(page.Images, s.seen(r))
 		}
 	}
@@ -221,13 +222,26 @@ func status(op client.Operation, id string, code int) error {
 
 // onlyShared is what Glance answers for the members of an image that cannot have any.
 func onlyShared(op client.Operation, id string, code int) error {
-	return &client.Error{Op: op, ImageID: id, Code: strconv.Itoa(code), StatusCode: code, Message: "Only shared images have members.", OnlyShared: true}
+	return &client.Error{
+		Op:         op,
+		ImageID:    id,
+		Code:       strconv.Itoa(code),
+		StatusCode: code,
+		Message:    "Only shared images have members.",
+		OnlyShared: true,
+	}
 }
 
 // stocked is a shop in which everything is as it is meant to be.
 func stocked() *shop {
 	access := client.Access{ProjectID: owner.ProjectID, ProjectName: "golden", Confirmed: true}
-	s := &shop{access: access, scopes: []client.Scope{{Access: access}}, records: map[string]client.Image{}, members: map[string][]client.Member{}, errs: map[string]error{}}
+	s := &shop{
+		access:  access,
+		scopes:  []client.Scope{{Access: access}},
+		records: map[string]client.Image{},
+		members: map[string][]client.Member{},
+		errs:    map[string]error{},
+	}
 	s.add(debian, "golden-debian-12", client.Shared, payments, search)
 	s.add(ubuntu, "golden-ubuntu-24.04", client.Shared, payments)
 	s.add(alpine, "golden-alpine-3.20", client.Shared)
@@ -309,7 +323,8 @@ func newSite(t testing.TB, change func(*web.Options)) *site {
 	t.Helper()
 	s := &site{}
 	opts := web.Options{
-		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(s.clouds), func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(s.clouds), func() {} },
+		Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: prometheus.NewRegistry(), Version: "1.2.3",
 	}
 	if change != nil {
@@ -492,7 +507,10 @@ func TestWhatThePageSays(t *testing.T) {
 			}
 		}},
 		{name: "logins paused", do: func(t *testing.T, s *site, api *shop) {
-			api.loginErr = &client.Error{Op: client.OpAuthenticate, Code: "401", StatusCode: 401, Message: "The request you have made requires authentication."}
+			api.loginErr = &client.Error{
+				Op: client.OpAuthenticate, Code: "401", StatusCode: 401,
+				Message: "The request you have made requires authentication.",
+			}
 			api.paused = true
 			s.scrape(t)
 		}},
@@ -506,10 +524,13 @@ func TestWhatThePageSays(t *testing.T) {
 			delete(api.records, ubuntu)
 			s.scrape(t)
 		}},
-		{name: "another project's view", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
-			api.enter(payments)
-			s.scrape(t)
-		}},
+		{
+			name: "another project's view", opts: func(o *collector.Options) { o.Images = o.Images[:4] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.enter(payments)
+				s.scrape(t)
+			},
+		},
 		{name: "rows hidden by get_member", do: func(t *testing.T, s *site, api *shop) {
 			api.hidesRows = true
 			s.scrape(t)
@@ -522,26 +543,38 @@ func TestWhatThePageSays(t *testing.T) {
 			time.Sleep(3*time.Hour + time.Minute)
 			s.scrape(t)
 		}},
-		{name: "rows hidden in the view of another project", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
-			api.hidesRows = true
-			api.enter(payments)
-			s.scrape(t)
-		}},
-		{name: "access rules without the probe", opts: func(o *collector.Options) { o.Images = o.Images[2:] }, do: func(t *testing.T, s *site, api *shop) {
-			api.probeErr = status(client.OpGetMember, alpine, 401)
-			s.scrape(t)
-		}},
-		{name: "private images that may have members", opts: func(o *collector.Options) { o.Images = o.Images[4:] }, do: func(t *testing.T, s *site, api *shop) {
-			api.errs[scratch] = status(client.OpListMembers, scratch, 403)
-			s.scrape(t)
-		}},
-		{name: "an administrator that nothing proves", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
-			api.access.Roles = []string{"admin"}
-			api.enter(payments)
-			delete(api.records, scratch) // which only an administrator would see
-			api.members[debian] = api.members[debian][:1]
-			s.scrape(t)
-		}},
+		{
+			name: "rows hidden in the view of another project", opts: func(o *collector.Options) { o.Images = o.Images[:4] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.hidesRows = true
+				api.enter(payments)
+				s.scrape(t)
+			},
+		},
+		{
+			name: "access rules without the probe", opts: func(o *collector.Options) { o.Images = o.Images[2:] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.probeErr = status(client.OpGetMember, alpine, 401)
+				s.scrape(t)
+			},
+		},
+		{
+			name: "private images that may have members", opts: func(o *collector.Options) { o.Images = o.Images[4:] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.errs[scratch] = status(client.OpListMembers, scratch, 403)
+				s.scrape(t)
+			},
+		},
+		{
+			name: "an administrator that nothing proves", opts: func(o *collector.Options) { o.Images = o.Images[:4] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.access.Roles = []string{"admin"}
+				api.enter(payments)
+				delete(api.records, scratch) // which only an administrator would see
+				api.members[debian] = api.members[debian][:1]
+				s.scrape(t)
+			},
+		},
 		{name: "an administrator's listing that nothing proves", opts: func(o *collector.Options) {
 			o.Discover = []collector.Rule{{Owners: []string{"*"}, Policy: expected()}}
 		}, do: func(t *testing.T, s *site, api *shop) {
@@ -555,11 +588,14 @@ func TestWhatThePageSays(t *testing.T) {
 			api.hidesAll = true
 			s.scrape(t)
 		}},
-		{name: "a project that nothing confirms", opts: func(o *collector.Options) { o.Images = o.Images[:4] }, do: func(t *testing.T, s *site, api *shop) {
-			api.access.Confirmed = false
-			api.enter(owner.ProjectID)
-			s.scrape(t)
-		}},
+		{
+			name: "a project that nothing confirms", opts: func(o *collector.Options) { o.Images = o.Images[:4] },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.access.Confirmed = false
+				api.enter(owner.ProjectID)
+				s.scrape(t)
+			},
+		},
 		{name: "an image that changes", opts: func(o *collector.Options) { o.Images = o.Images[:2] }, do: func(t *testing.T, s *site, api *shop) {
 			api.add(ubuntu, "golden-ubuntu-24.04", client.Shared, owner.ProjectID)
 			api.once = map[string]bool{ubuntu: false}
@@ -585,7 +621,10 @@ func TestWhatThePageSays(t *testing.T) {
 			api.change(func() {
 				delete(api.records, ubuntu)
 				api.errs[ubuntu] = &client.Error{Op: client.OpListMembers, ImageID: ubuntu, Code: "404", StatusCode: 404, OwnNotFound: true}
-				api.odd = map[string]error{ubuntu: &client.Error{Op: client.OpGetImage, ImageID: ubuntu, Code: "404", StatusCode: 404, OwnNotFound: true}}
+				api.odd = map[string]error{ubuntu: &client.Error{
+					Op: client.OpGetImage, ImageID: ubuntu,
+					Code: "404", StatusCode: 404, OwnNotFound: true,
+				}}
 			})
 			for range 3 {
 				time.Sleep(time.Minute)
@@ -602,15 +641,18 @@ func TestWhatThePageSays(t *testing.T) {
 			api.listErr = status(client.OpListImages, "", 403)
 			s.scrape(t)
 		}},
-		{name: "odd visibility and a row without an ID", opts: func(o *collector.Options) { o.Images[1].Policy = collector.Policy{} }, do: func(t *testing.T, s *site, api *shop) {
-			api.add(ubuntu, "golden-ubuntu-24.04", client.Shared, "", payments)
-			api.add(alpine, "golden-alpine-3.20", client.Shared, "")
-			r := api.records[debian]
-			r.Visibility = "friends"
-			api.records[debian] = r
-			delete(api.errs, debian)
-			s.scrape(t)
-		}},
+		{
+			name: "odd visibility and a row without an ID", opts: func(o *collector.Options) { o.Images[1].Policy = collector.Policy{} },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.add(ubuntu, "golden-ubuntu-24.04", client.Shared, "", payments)
+				api.add(alpine, "golden-alpine-3.20", client.Shared, "")
+				r := api.records[debian]
+				r.Visibility = "friends"
+				api.records[debian] = r
+				delete(api.errs, debian)
+				s.scrape(t)
+			},
+		},
 		{name: "old", do: func(t *testing.T, s *site, api *shop) {
 			api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox)
 			s.scrape(t)
@@ -638,19 +680,25 @@ func TestWhatThePageSays(t *testing.T) {
 			api.change(func() { api.listErr = status(client.OpListImages, "", 500) })
 			s.scrape(t)
 		}},
-		{name: "a project that cannot be entered", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
-			refused := &client.Error{Op: client.OpAuthenticate, Code: "403", StatusCode: 403}
-			other := client.Scope{Access: client.Access{ProjectID: payments, ProjectName: "payments"}, Err: refused}
-			api.scopes = append([]client.Scope{other}, api.scopes...)
-			s.scrape(t)
-		}},
-		{name: "the projects cannot be listed", opts: func(o *collector.Options) { o.Projects = true }, do: func(t *testing.T, s *site, api *shop) {
-			s.scrape(t)
-			api.change(func() {
-				api.scopesErr = &client.Error{Op: client.OpListProjects, Code: "503", StatusCode: 503}
-			})
-			s.scrape(t)
-		}},
+		{
+			name: "a project that cannot be entered", opts: func(o *collector.Options) { o.Projects = true },
+			do: func(t *testing.T, s *site, api *shop) {
+				refused := &client.Error{Op: client.OpAuthenticate, Code: "403", StatusCode: 403}
+				other := client.Scope{Access: client.Access{ProjectID: payments, ProjectName: "payments"}, Err: refused}
+				api.scopes = append([]client.Scope{other}, api.scopes...)
+				s.scrape(t)
+			},
+		},
+		{
+			name: "the projects cannot be listed", opts: func(o *collector.Options) { o.Projects = true },
+			do: func(t *testing.T, s *site, api *shop) {
+				s.scrape(t)
+				api.change(func() {
+					api.scopesErr = &client.Error{Op: client.OpListProjects, Code: "503", StatusCode: 503}
+				})
+				s.scrape(t)
+			},
+		},
 		{name: "the projects cannot be listed that others share with", opts: func(o *collector.Options) {
 			o.Projects, o.Inbound = true, &collector.Inbound{}
 		}, do: func(t *testing.T, s *site, api *shop) {
@@ -662,14 +710,20 @@ func TestWhatThePageSays(t *testing.T) {
 			time.Sleep(time.Minute)
 			s.page(t, "/probe?cloud=prod&shard=3/3")
 		}},
-		{name: "what others share", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
-			api.inbound = []client.Image{{ID: alpine, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
-			s.scrape(t)
-		}},
-		{name: "what others offer", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
-			api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: client.Pending, vendorTools: client.Rejected}
-			s.scrape(t)
-		}},
+		{
+			name: "what others share", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.inbound = []client.Image{{ID: alpine, Name: "vendor-base", Owner: search, Visibility: client.Shared}}
+				s.scrape(t)
+			},
+		},
+		{
+			name: "what others offer", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: client.Pending, vendorTools: client.Rejected}
+				s.scrape(t)
+			},
+		},
 		{name: "what others offer beside a missing member", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}} }, do: func(t *testing.T, s *site, api *shop) {
 			api.add(debian, "golden-debian-12", client.Shared, payments)
 			api.inbound, api.answers = vendors(), map[string]client.Status{vendorBase: client.Pending, vendorTools: client.Rejected}
@@ -685,10 +739,13 @@ func TestWhatThePageSays(t *testing.T) {
 			api.inbound, api.answers = vendors(), map[string]client.Status{vendorTools: client.Pending}
 			s.scrape(t)
 		}},
-		{name: "what others share is not judged", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} }, do: func(t *testing.T, s *site, api *shop) {
-			api.inbound = vendors()
-			s.scrape(t)
-		}},
+		{
+			name: "what others share is not judged", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.inbound = vendors()
+				s.scrape(t)
+			},
+		},
 		{name: "more than is shown of what others share", opts: func(o *collector.Options) {
 			o.Inbound = &collector.Inbound{Owners: []collector.ExpectedMember{}, MaxImages: 1}
 		}, do: func(t *testing.T, s *site, api *shop) {
@@ -705,14 +762,20 @@ func TestWhatThePageSays(t *testing.T) {
 		}, do: func(t *testing.T, s *site, _ *shop) {
 			s.scrape(t)
 		}},
-		{name: "what others share is not read", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} }, do: func(t *testing.T, s *site, api *shop) {
-			api.inboundErr = status(client.OpListImages, "", 500)
-			s.scrape(t)
-		}},
-		{name: "what others share alone is not read", opts: func(o *collector.Options) { o.Inbound, o.Images = &collector.Inbound{}, nil }, do: func(t *testing.T, s *site, api *shop) {
-			api.inboundErr = status(client.OpListImages, "", 500)
-			s.scrape(t)
-		}},
+		{
+			name: "what others share is not read", opts: func(o *collector.Options) { o.Inbound = &collector.Inbound{} },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.inboundErr = status(client.OpListImages, "", 500)
+				s.scrape(t)
+			},
+		},
+		{
+			name: "what others share alone is not read", opts: func(o *collector.Options) { o.Inbound, o.Images = &collector.Inbound{}, nil },
+			do: func(t *testing.T, s *site, api *shop) {
+				api.inboundErr = status(client.OpListImages, "", 500)
+				s.scrape(t)
+			},
+		},
 		{name: "skipped by a rule", opts: func(o *collector.Options) {
 			o.Discover = []collector.Rule{{Name: "scratch-*", Skip: true}, {Policy: expected()}}
 		}, do: func(t *testing.T, s *site, api *shop) {
@@ -883,7 +946,10 @@ func TestFilters(t *testing.T) {
 		s, api := newSite(t, nil), stocked()
 		api.add(debian, "golden-debian-12", client.Shared, payments, search, sandbox)
 		opts := judged()
-		opts.ResolveNames, api.keystone = true, map[string]string{payments: "not " + sandbox, search: "called in Keystone"} // one calls itself as another one
+		opts.ResolveNames, api.keystone = true, map[string]string{
+			payments: "not " + sandbox,
+			search:   "called in Keystone",
+		} // one calls itself as another one
 		s.add(t, api, opts)
 		other := judged()
 		other.Name = "other"
@@ -908,7 +974,10 @@ func TestFilters(t *testing.T) {
 			{query: "q=called", want: []string{"prod " + debian}},
 			{query: "q=" + sandbox[:8], want: []string{"prod " + debian, "prod " + ubuntu}}, // whose member is called so
 			{query: "q=golden+payments&cloud=other", want: []string{"other " + debian, "other " + ubuntu}},
-			{query: "q=+%20", want: []string{"prod " + debian, "other " + scratch, "prod " + scratch, "other " + alpine, "prod " + alpine, "other " + debian, "other " + ubuntu, "prod " + ubuntu, "other " + rescue, "prod " + rescue}},
+			{query: "q=+%20", want: []string{
+				"prod " + debian, "other " + scratch, "prod " + scratch, "other " + alpine, "prod " + alpine,
+				"other " + debian, "other " + ubuntu, "prod " + ubuntu, "other " + rescue, "prod " + rescue,
+			}},
 			{query: "q=public", want: []string{"other " + rescue, "prod " + rescue}},
 			{query: "q=unexpected", want: []string{"prod " + debian}},
 			{query: "image=" + ubuntu, want: []string{"other " + ubuntu, "prod " + ubuntu}},
@@ -941,7 +1010,10 @@ func TestFilters(t *testing.T) {
 			}
 		}
 		page := s.page(t, "/?q=a%22b&cloud=other&problems=1")
-		for _, want := range []string{`value="a&#34;b"`, `<option selected>other</option>`, `name="problems" value="1" checked`, `<a id="all" href="/">Show all images</a>`} {
+		for _, want := range []string{
+			`value="a&#34;b"`, `<option selected>other</option>`, `name="problems" value="1" checked`,
+			`<a id="all" href="/">Show all images</a>`,
+		} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %s", want)
 			}
@@ -1000,7 +1072,8 @@ func TestHostileNames(t *testing.T) {
 					}
 				}
 				for _, tag := range tags.FindAllString(unseen.ReplaceAllString(page, ""), -1) {
-					if strings.Contains(tag, " onmouseover=") && !strings.Contains(tag, "&#39; onmouseover") || strings.Contains(tag, `href="javascript`) {
+					if strings.Contains(tag, " onmouseover=") && !strings.Contains(tag, "&#39; onmouseover") ||
+						strings.Contains(tag, `href="javascript`) {
 						t.Error(tag)
 					}
 				}
@@ -1057,7 +1130,8 @@ func TestThePageCompressed(t *testing.T) {
 			if got := h.Get("Content-Encoding"); got != want {
 				t.Fatalf("Content-Encoding: %q, want %q", got, want)
 			}
-			if h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != strconv.Itoa(rec.Body.Len()) || h.Get("Content-Type") != "text/html; charset=utf-8" {
+			if h.Get("Vary") != "Accept-Encoding" || h.Get("Content-Length") != strconv.Itoa(rec.Body.Len()) ||
+				h.Get("Content-Type") != "text/html; charset=utf-8" {
 				t.Errorf("%v, of %d bytes", h, rec.Body.Len())
 			}
 			page := rec.Body.Bytes()
@@ -1094,8 +1168,10 @@ func TestLinksBehindAPrefix(t *testing.T) {
 		s.page(t, "/glance/probe?cloud=prod&shard=1/2")
 		page := s.page(t, "/glance/")
 		for _, want := range []string{
-			`<a href="/glance/m">`, `<a href="/glance/sd">`, `<a href="/glance/config">`, `<a href="/glance/-/healthy">`, `<a href="/glance/-/ready">`,
-			`<a href="/glance/probe?cloud=prod&amp;shard=1/2">1/2</a>`, `<a href="/glance/probe?cloud=prod&amp;shard=2/2">2/2</a>`, `action="/glance/"`,
+			`<a href="/glance/m">`, `<a href="/glance/sd">`, `<a href="/glance/config">`,
+			`<a href="/glance/-/healthy">`, `<a href="/glance/-/ready">`,
+			`<a href="/glance/probe?cloud=prod&amp;shard=1/2">1/2</a>`, `<a href="/glance/probe?cloud=prod&amp;shard=2/2">2/2</a>`,
+			`action="/glance/"`,
 		} {
 			if !strings.Contains(page, want) {
 				t.Errorf("no %s", want)
@@ -1153,11 +1229,13 @@ func TestTooMuchForOnePage(t *testing.T) {
 	if n := strings.Count(page, "<details id=\"image-"); n != 2000 {
 		t.Errorf("%d images", n)
 	}
-	if i := strings.Index(page, "<details id=\"image-"); !strings.HasPrefix(page[i:], `<details id="image-prod-00000000-0000-4000-8000-000000002499" open>`) {
+	if i := strings.Index(page, "<details id=\"image-"); !strings.HasPrefix(page[i:],
+		`<details id="image-prod-00000000-0000-4000-8000-000000002499" open>`) {
 		t.Errorf("the worst is not the first: %.200s", page[i:])
 	}
 	for _, want := range []string{
-		"Showing the 2,000 most severe. 500 more match: filter by text, cloud or problems to see them.", "Showing 2,500 of 2,500 images.", "500 more of these are not shown.",
+		"Showing the 2,000 most severe. 500 more match: filter by text, cloud or problems to see them.",
+		"Showing 2,500 of 2,500 images.", "500 more of these are not shown.",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q", want)
@@ -1172,7 +1250,8 @@ func TestTooMuchForOnePage(t *testing.T) {
 	if n := strings.Count(page, "<tr class="); n != 10_000 {
 		t.Errorf("%d rows", n)
 	}
-	if !strings.Contains(page, `200 more are not shown here: see <a href="/?cloud=prod&amp;image=00000000-0000-4000-8000-000000000199">this image alone</a>.`) {
+	if !strings.Contains(page,
+		`200 more are not shown here: see <a href="/?cloud=prod&amp;image=00000000-0000-4000-8000-000000000199">this image alone</a>.`) {
 		t.Error("rows are left out without a word")
 	}
 	page = s.page(t, "/?image=00000000-0000-4000-8000-000000000199")
@@ -1284,7 +1363,8 @@ func TestSlowReadersOfThePage(t *testing.T) {
 			close(letGo)
 			synctest.Wait()
 			for _, rec := range recs {
-				if rec.Code != http.StatusOK || rec.Header().Get("Content-Encoding") != encoding || rec.Header().Get("Content-Length") != strconv.Itoa(rec.Body.Len()) {
+				if rec.Code != http.StatusOK || rec.Header().Get("Content-Encoding") != encoding ||
+					rec.Header().Get("Content-Length") != strconv.Itoa(rec.Body.Len()) {
 					t.Errorf("%d %v", rec.Code, rec.Header())
 				}
 			}

@@ -65,7 +65,8 @@ func newClouds(t *testing.T, external string) http.Handler {
 	process := prometheus.NewRegistry()
 	process.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "glance_api_requests_total", Help: "Some."}))
 	handler, err := web.New(web.Options{
-		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(clouds), func() {} }, Config: func() ([]byte, error) { return nil, errors.New("none") },
+		Clouds: func() ([]*collector.Cloud, func()) { return slices.Clone(clouds), func() {} },
+		Config: func() ([]byte, error) { return nil, errors.New("none") },
 		Logger: log.NewNopLogger(), Gatherer: process, ExternalURL: external,
 	})
 	if err != nil {
@@ -109,7 +110,8 @@ func TestProbe(t *testing.T) {
 			}
 		}
 		began := time.Now()
-		if rec := get(t, h, "/probe?cloud=slow", "2"); !strings.Contains(rec.Body.String(), `glance_up{cloud="slow"} 0`) || time.Since(began) > 2*time.Second {
+		if rec := get(t, h, "/probe?cloud=slow", "2"); !strings.Contains(rec.Body.String(), `glance_up{cloud="slow"} 0`) ||
+			time.Since(began) > 2*time.Second {
 			t.Errorf("%s\n%s", time.Since(began), rec.Body)
 		}
 	})
@@ -122,8 +124,14 @@ func TestBadProbes(t *testing.T) {
 		code int
 		body string
 	}{
-		"/probe":                      {400, "parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n"},
-		"/probe?cloud=":               {400, "parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n"},
+		"/probe": {
+			400,
+			"parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n",
+		},
+		"/probe?cloud=": {
+			400,
+			"parameter cloud is missing: use /probe?cloud=NAME, with the name of a cloud in the configuration\n",
+		},
 		"/probe?cloud=good&cloud=bad": {400, "duplicate parameter cloud: use /probe?cloud=NAME once for each cloud\n"},
 		"/probe?target=http://a":      {400, `unknown parameter "target"` + write},
 		"/probe?cloud=good&shard=3/2": {400, `"3/2" is not a valid shard: write one such as 2/8, from 1/8 to 8/8, of at most 1024` + "\n"},

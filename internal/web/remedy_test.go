@@ -47,9 +47,13 @@ func TestRemedies(t *testing.T) {
 		says    string
 	}{
 		{
-			name:    "a command and an entry",
-			opts:    func(o *collector.Options) { o.Images[0].Policy.Visibility = []client.Visibility{client.Shared} },
-			members: []client.Member{{Type: client.TypeProject, ID: numeric}, {Type: client.TypeProject, ID: payments}, {Type: client.TypeProject, ID: sandbox}},
+			name: "a command and an entry",
+			opts: func(o *collector.Options) { o.Images[0].Policy.Visibility = []client.Visibility{client.Shared} },
+			members: []client.Member{
+				{Type: client.TypeProject, ID: numeric},
+				{Type: client.TypeProject, ID: payments},
+				{Type: client.TypeProject, ID: sandbox},
+			},
 			want: []string{
 				"openstack image remove project " + debian + " " + numeric + "\nopenstack image remove project " + debian + " " + sandbox,
 				entryOf(item(payments), item(search), item(numeric), item(sandbox)+"  # dev-sandbox") + "\n  expected_visibility: [shared]",
@@ -79,8 +83,14 @@ func TestRemedies(t *testing.T) {
 			name: "an ID that cannot be expected", members: []client.Member{{Type: client.TypeProject, ID: "2c63888f-28f0-4481-be6d-dce7a7ace733"}},
 			want: []string{"openstack image remove project " + debian + " 2c63888f-28f0-4481-be6d-dce7a7ace733"}, says: "cannot be expected",
 		},
-		{name: "an ID that a shell runs", members: []client.Member{{Type: client.TypeProject, ID: "$(reboot)"}}, says: "neither 32 hexadecimal digits nor a UUID"},
-		{name: "an ID that YAML reads", members: []client.Member{{Type: client.TypeProject, ID: "x}]\n"}}, says: "neither 32 hexadecimal digits nor a UUID"},
+		{
+			name: "an ID that a shell runs", members: []client.Member{{Type: client.TypeProject, ID: "$(reboot)"}},
+			says: "neither 32 hexadecimal digits nor a UUID",
+		},
+		{
+			name: "an ID that YAML reads", members: []client.Member{{Type: client.TypeProject, ID: "x}]\n"}},
+			says: "neither 32 hexadecimal digits nor a UUID",
+		},
 		{name: "an unknown type", members: []client.Member{{Type: "x, id: *", ID: sandbox}}, says: "is not known"},
 		{
 			name: "a domain", members: []client.Member{{Type: client.TypeDomain, ID: sandbox}}, says: "No command is shown for domain",
@@ -250,7 +260,8 @@ func TestProjectsAreLinks(t *testing.T) {
 	api.errs[ubuntu] = status(client.OpListMembers, ubuntu, 500)
 	s2.add(t, api, judged())
 	s2.scrape(t)
-	if rows := table(t, s2.page(t, "/shares.csv?q="+sandbox)); len(rows) != 3 || rows[1]["image_id"] != ubuntu || rows[2]["member_type"] != "everyone" {
+	if rows := table(t, s2.page(t, "/shares.csv?q="+sandbox)); len(rows) != 3 || rows[1]["image_id"] != ubuntu ||
+		rows[2]["member_type"] != "everyone" {
 		t.Errorf("a project without shares: %v", rows)
 	}
 }
@@ -273,13 +284,16 @@ func TestRunbooks(t *testing.T) {
 	}
 	for _, found := range regexp.MustCompile(`href="([^"]+)"`).FindAllStringSubmatch(page, -1) {
 		to := found[1]
-		if section, local := strings.CutPrefix(to, "#"); local && !ids[section] || !local && to != "/glance/" && !strings.HasPrefix(to, "https://") {
+		if section, local := strings.CutPrefix(to, "#"); local && !ids[section] || !local &&
+			to != "/glance/" && !strings.HasPrefix(to, "https://") {
 			t.Errorf("the link %s leads nowhere", to)
 		}
 	}
 	rec := httptest.NewRecorder()
 	s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/glance/runbooks", nil))
-	if policy := rec.Header().Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+	if policy := rec.Header().
+		Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") ||
+		strings.Contains(policy, "unsafe") {
 		t.Errorf("policy %q", policy)
 	}
 }
@@ -295,7 +309,10 @@ func TestThePagesRunbooks(t *testing.T) {
 	s.add(t, api, opts)
 	s.scrape(t)
 	page, books := s.page(t, "/"), s.page(t, "/runbooks")
-	for _, alert := range []string{"GlanceImageUnexpectedMember", "GlanceImageExposedByVisibility", "GlanceImageNotRead", "GlanceImageLessVisibleThanExpected"} {
+	for _, alert := range []string{
+		"GlanceImageUnexpectedMember", "GlanceImageExposedByVisibility",
+		"GlanceImageNotRead", "GlanceImageLessVisibleThanExpected",
+	} {
 		if !strings.Contains(page, `<a href="/runbooks#`+strings.ToLower(alert)+`">runbook `+alert+`</a>`) {
 			t.Errorf("no link to %s", alert)
 		}

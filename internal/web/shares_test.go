@@ -68,10 +68,36 @@ func TestShares(t *testing.T) {
 		const created, updated = "1999-12-01T02:05:14Z", "1999-12-02T02:05:14Z"
 		want := []map[string]string{
 			row("cloud", "complete", "false", "shards", "1", "shards_read", "1"),
-			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared", "member_type", "project", "member_id", sandbox,
-				"member_name", "dev-sandbox", "member_keystone_name", "'=sandbox", "status", "rejected", "expected", "false", "created", created, "updated", updated),
-			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared", "member_type", "project", "member_id", payments,
-				"member_name", "team-payments", "member_keystone_name", "payments", "status", "accepted", "expected", "true", "created", created, "updated", updated),
+			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared",
+				"member_type", "project", "member_id", sandbox,
+				"member_name",
+				"dev-sandbox",
+				"member_keystone_name",
+				"'=sandbox",
+				"status",
+				"rejected",
+				"expected",
+				"false",
+				"created",
+				created,
+				"updated",
+				updated,
+			),
+			row("member", "image_id", debian, "image_name", "golden-debian-12", "visibility", "shared",
+				"member_type", "project", "member_id", payments,
+				"member_name",
+				"team-payments",
+				"member_keystone_name",
+				"payments",
+				"status",
+				"accepted",
+				"expected",
+				"true",
+				"created",
+				created,
+				"updated",
+				updated,
+			),
 			row("image", "image_id", ubuntu, "image_name", "golden-ubuntu-24.04", "visibility", "shared", "complete", "false", "read_at", "",
 				"problem", "listing members of image "+ubuntu+": 500 Internal Server Error"),
 			row("image", "image_id", alpine, "image_name", "golden-alpine-3.20", "visibility", "shared"),
@@ -119,7 +145,9 @@ func TestSharesOfWhatWasNotRead(t *testing.T) {
 	opts := judged()
 	opts.ByProbe, opts.Shards, opts.Discover = true, 3, []collector.Rule{{Name: "*"}}
 	s.add(t, stocked(), opts)
-	want := []map[string]string{{"row": "cloud", "cloud": "prod", "complete": "false", "discovery": "false", "shards": "3", "shards_read": "0"}}
+	want := []map[string]string{
+		{"row": "cloud", "cloud": "prod", "complete": "false", "discovery": "false", "shards": "3", "shards_read": "0"},
+	}
 	never := table(t, s.page(t, "/shares.csv"))
 	delete(never[0], "problem")
 	delete(want[0], "discovery") // nothing is known of it yet
@@ -159,7 +187,8 @@ func TestSharesWithHostileNames(t *testing.T) {
 	s := newSite(t, nil)
 	rec := httptest.NewRecorder()
 	s.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/shares.csv", nil))
-	if h := rec.Header(); !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "text/csv; charset=utf-8" {
+	if h := rec.Header(); !strings.HasPrefix(h.Get("Content-Disposition"), "attachment") || h.Get("Cache-Control") != "no-store" ||
+		h.Get("Content-Type") != "text/csv; charset=utf-8" {
 		t.Error(h)
 	}
 }

@@ -28,7 +28,13 @@ func quiet(t *testing.T, images int) (*site, *collector.Cloud) {
 	}
 	c, err := client.New(client.Options{
 		Settings: client.Settings{API: client.IMS, MembersAPI: client.MembersV1, RequestsPerSecond: 10},
-		Keys:     accessKey{Access: "AK", Secret: "SK"}, ProjectID: project, Endpoint: "http://cloud.test/ims", Transport: fakecloud.InMemory(world),
+		Keys: accessKey{
+			Access: "AK",
+			Secret: "SK",
+		},
+		ProjectID: project,
+		Endpoint:  "http://cloud.test/ims",
+		Transport: fakecloud.InMemory(world),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +56,8 @@ func TestImagesThatAreReadInTurns(t *testing.T) {
 		}
 		page := s.page(t, "/")
 		for text, want := range map[string]bool{
-			"it is read in turns and was not read yet": true, "It is read in turns and was not read again yet.": true, "It could not be read again": false,
+			"it is read in turns and was not read yet": true, "It is read in turns and was not read again yet.": true,
+			"It could not be read again": false,
 		} {
 			if strings.Contains(page, text) != want {
 				t.Errorf("%q: %v", text, !want)
@@ -87,7 +94,8 @@ func TestReadingsInTurnsGetOld(t *testing.T) {
 		scrape(8, noTime)
 		has("late by less than a round", map[string]bool{"Stale</span>": false, "It is unknown who can use it now.": false})
 		scrape(4, noTime)
-		has("late by more than a round", map[string]bool{"Incomplete view": true, "Stale</span>": true, "It is unknown who can use it now.": true})
+		has("late by more than a round",
+			map[string]bool{"Incomplete view": true, "Stale</span>": true, "It is unknown who can use it now.": true})
 		scrape(12, 3*time.Second)
 		has("in turns again", map[string]bool{"No unexpected access": true, "Stale</span>": false})
 		time.Sleep(5 * time.Minute)

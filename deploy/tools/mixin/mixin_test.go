@@ -101,7 +101,8 @@ func TestMixin(t *testing.T) {
 		t.Errorf("changed, too: %v", changed)
 	}
 
-	uid, err := jsonnet.MakeVM().EvaluateAnonymousSnippet("test", `(import '`+root+`/dashboards/mixin.libsonnet').grafanaDashboards['image-sharing.json'].uid`)
+	uid, err := jsonnet.MakeVM().
+		EvaluateAnonymousSnippet("test", `(import '`+root+`/dashboards/mixin.libsonnet').grafanaDashboards['image-sharing.json'].uid`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,11 @@ func TestMixinLinks(t *testing.T) {
 	expected := func(alert string, links map[string]string) map[string]any {
 		for _, r := range rules.Groups[0].Rules {
 			if r.Alert == alert {
-				return map[string]any{"runbook_url": r.Annotations["runbook_url"], "status_url": links["status"], "dashboard_url": links["dashboard"]}
+				return map[string]any{
+					"runbook_url":   r.Annotations["runbook_url"],
+					"status_url":    links["status"],
+					"dashboard_url": links["dashboard"],
+				}
 			}
 		}
 		t.Fatalf("no alert %s", alert)
@@ -152,7 +157,10 @@ func TestMixinLinks(t *testing.T) {
 				map[string]any{"series": `glance_up{job="glance",instance="a",cloud="a & b"}`, "values": "0x20"},
 				map[string]any{"series": `up{job="glance",instance="a"}`, "values": "0x20"},
 				map[string]any{"series": `glance_image_scrape_success{job="glance",instance="a",cloud="a & b",image_id="i1"}`, "values": "0x20"},
-				map[string]any{"series": `glance_image_scrape_http_status_code{job="glance",instance="a",cloud="a & b",image_id="i1"}`, "values": "403x20"},
+				map[string]any{
+					"series": `glance_image_scrape_http_status_code{job="glance",instance="a",cloud="a & b",image_id="i1"}`,
+					"values": "403x20",
+				},
 			},
 			"alert_rule_test": []any{
 				map[string]any{"eval_time": "16m", "alertname": "GlanceCloudDown", "exp_alerts": []any{map[string]any{

@@ -108,7 +108,9 @@ func TestOfTheExporter(t *testing.T) {
 		t.Errorf("want %q\ngot  %q", want, got)
 	}
 	about := bom.Metadata.Component
-	if about.Name != "glance_share_exporter" || about.Version != "0.1.0+dirty" || about.Description != "for "+runtime.GOOS+"/"+runtime.GOARCH || about.PackageURL != "pkg:generic/glance_share_exporter@0.1.0+dirty" {
+	if about.Name != "glance_share_exporter" || about.Version != "0.1.0+dirty" ||
+		about.Description != "for "+runtime.GOOS+"/"+runtime.GOARCH ||
+		about.PackageURL != "pkg:generic/glance_share_exporter@0.1.0+dirty" {
 		t.Errorf("%+v", about)
 	}
 	if sum := strings.Fields(output(t, "sha256sum", program))[0]; (*about.Hashes)[0].Value != sum {
@@ -122,7 +124,8 @@ func TestMistakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, args := range map[string][]string{
-		"no program": {"-version", "1"}, "no version": {text}, "no such file": {"-version", "1", text + "s"}, "not of Go": {"-version", "1", text},
+		"no program": {"-version", "1"}, "no version": {text}, "no such file": {"-version", "1", text + "s"},
+		"not of Go": {"-version", "1", text},
 	} {
 		var out bytes.Buffer
 		if err := run(args, &out); err == nil || out.Len() > 0 {
