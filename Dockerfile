@@ -22,7 +22,7 @@ FROM scratch
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="glance_share_exporter" \
-      org.opencontainers.image.description="Tells Prometheus who can use which OpenStack image" \
+      org.opencontainers.image.description="Prometheus exporter that shows who can use which OpenStack image" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="$VERSION" \
       org.opencontainers.image.revision="$REVISION"

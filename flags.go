@@ -43,7 +43,7 @@ type flags struct {
 // parseFlags returns nil without an error where only help or the version was asked for, and printed.
 func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app := kingpin.New("glance_share_exporter",
-		"Tells Prometheus who can use which OpenStack image: on every scrape it reads the images' members from the image API.")
+		"Prometheus exporter that shows who can use which OpenStack image. On every scrape it reads the images' members from the image API.")
 	printed := false
 	app.UsageWriter(stdout).Terminate(func(int) { printed = true })
 	app.Version(version.Text())
@@ -60,12 +60,12 @@ func parseFlags(args []string, stdout io.Writer) (*flags, error) {
 	app.Flag("print-expected", "Collect once, print who can use which image now as images with expected_members, and exit: "+
 		"with 1 if not everything could be read. With =CLOUD, of one cloud alone.").BoolVar(&f.printExpected)
 	app.Arg("cloud", "The cloud of --print-expected, by default all.").StringVar(&f.cloud) // kingpin has no flag whose value is optional
-	app.Flag("demo", "Serve a built-in fake cloud that moves, with a configuration of its own.").BoolVar(&f.demo)
-	app.Flag("healthcheck", "Ask the exporter that runs with the same flags whether it serves, and exit: "+
-		"with 1 if there is no answer within 3 seconds.").BoolVar(&f.healthcheck)
+	app.Flag("demo", "Serve a built-in fake cloud that changes every ten seconds, with a built-in configuration.").BoolVar(&f.demo)
+	app.Flag("healthcheck", "Check whether an exporter with the same flags responds, and exit: "+
+		"with 1 if there is no response within 3 seconds.").BoolVar(&f.healthcheck)
 	f.toolkit = kingpinflag.AddFlags(app, ":10292")
 	app.Flag("web.telemetry-path", "Path of the metrics.").Default("/metrics").StringVar(&f.telemetryPath)
-	app.Flag("web.external-url", "URL under which the exporter is reached, where something is in front of it. "+
+	app.Flag("web.external-url", "URL at which the exporter is reached through a proxy. "+
 		"Its path becomes the route prefix.").StringVar(&f.externalURL)
 	app.Flag("web.route-prefix", "Path prefix of all pages, if it is not the path of --web.external-url.").StringVar(&f.routePrefix)
 	app.Flag("web.enable-lifecycle", "Allow a reload by POST /-/reload. SIGHUP reloads always.").BoolVar(&f.enableLifecycle)

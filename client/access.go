@@ -19,8 +19,8 @@ type Access struct {
 	// Confirmed is whether ProjectID is certain: Keystone named the project in the token's body, or requests are signed and
 	// the API itself checks the project. It is false for auth none and for a token that is used as it is.
 	Confirmed bool
-	// Token tells tokens that are used as they are from one another: nobody says whose they are. It is a hash. Empty: the token
-	// is from a login, or there is none.
+	// Token is a hash that distinguishes tokens that are used as they are, since nothing confirms their project. Empty: the
+	// token is from a login, or there is none.
 	Token string
 }
 

@@ -14,7 +14,7 @@ const maxServed = 100_000
 // that the access rules of an application credential exclude.
 //
 // So a 401 renews the token once. A request that gets a 401 with the new token too, while others succeed, is denied. It
-// renews no token any more, until the API refuses a token that it accepted for this request before. While no request
+// renews no more tokens until the API refuses a token that it accepted for this request before. While no request
 // succeeds, renewals back off.
 //
 // denials is not safe for concurrent use: its [tokenSource] guards it. The keys are those of requests.

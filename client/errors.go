@@ -40,7 +40,7 @@ type Error struct {
 	// StatusCode is the response's HTTP status code, 0 without a response.
 	StatusCode int
 	// Means is the status code that the error code in the body stands for, 0 where it stands for none. Huawei Cloud returns
-	// 400 for much.
+	// 400 for many errors.
 	Means int
 	// OwnNotFound is whether a 404, by Status, comes from the image API itself and names the image: for reading an image and
 	// listing its members. It is false for the 404 of a gateway or a proxy, which says nothing about the image.
@@ -48,8 +48,8 @@ type Error struct {
 	// OnlyShared is whether the image API returned "Only shared images have members": with a 403 for a list of members or a
 	// 404 for a probe.
 	OnlyShared bool
-	// RowHidden is whether the image API forbade a probe: with a 403, or with a 404 of its own that names no image, as Glance does where
-	// the policy get_member hides rows.
+	// RowHidden is whether the image API forbade a probe: with a 403, or with the 404 that names no image, which Glance
+	// returns where the policy get_member hides rows.
 	RowHidden bool
 	// RetryAfter is the delay that the server requests, 0 where it requests none.
 	RetryAfter time.Duration

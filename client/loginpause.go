@@ -43,7 +43,7 @@ type LoginPause struct {
 	resumed time.Time     // when resume last ended a pause; it may be in the future
 }
 
-// maxRefused is how many refused credentials are remembered: some that are written in turns, not all that somebody tries.
+// maxRefused is how many refused credentials are remembered: enough for a few that alternate, not for all that are tried.
 const maxRefused = 8
 
 // Over reports whether the next client does not need the pause.

@@ -14,7 +14,7 @@ const (
 	maxAttempts     = 3
 	firstRetryDelay = 100 * time.Millisecond // more or less by half; then three times as long
 
-	// An API that is down does not get three times as many requests as one that is well: the budget is retryReserve attempts
+	// An API that is down does not get three times as many requests as a healthy one: the budget is retryReserve attempts
 	// in a row, and retryShare for each complete response.
 	retryReserve = 50
 	retryShare   = 0.2

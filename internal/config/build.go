@@ -242,16 +242,16 @@ func (b *builder) collectorOptions(path string, e *entry) collector.Options {
 	for _, v := range e.MembersFor {
 		o.MembersFor = append(o.MembersFor, client.Visibility(v))
 	}
-	var whole []collector.ExpectedMember
+	var defaults []collector.ExpectedMember
 	if e.ExpectedMembers != nil {
-		whole = b.members(path+".expected_members", *e.ExpectedMembers)
+		defaults = b.members(path+".expected_members", *e.ExpectedMembers)
 	}
 	for i := range e.Images {
 		img := &e.Images[i]
-		policy := b.policy(fmt.Sprintf("%s.images[%d]", path, i), img.ExpectedMembers, img.ExpectedVisibility, whole)
+		policy := b.policy(fmt.Sprintf("%s.images[%d]", path, i), img.ExpectedMembers, img.ExpectedVisibility, defaults)
 		o.Images = append(o.Images, collector.Image{ID: img.ID, Name: img.Name, Policy: policy})
 	}
-	o.Discover = b.rules(path+".discover", e, whole)
+	o.Discover = b.rules(path+".discover", e, defaults)
 	if o.Inbound = b.inbound(path+".inbound", e.Inbound); o.Inbound == nil {
 		e.Inbound = nil // as without the key
 	}

@@ -217,10 +217,10 @@ func (b *builder) groupFits(at string, m *member) bool {
 	return false
 }
 
-// policy returns what is expected of an image or of a rule's images. whole are the members that the cloud expects of
+// policy returns what is expected of an image or of a rule's images. defaults are the members that the cloud expects of
 // all its images.
-func (b *builder) policy(path string, members *memberList, visibility []string, whole []collector.ExpectedMember) collector.Policy {
-	p := collector.Policy{Members: whole, Visibility: b.visibilities(path+".expected_visibility", visibility)}
+func (b *builder) policy(path string, members *memberList, visibility []string, defaults []collector.ExpectedMember) collector.Policy {
+	p := collector.Policy{Members: defaults, Visibility: b.visibilities(path+".expected_visibility", visibility)}
 	if members != nil {
 		p.Members = b.members(path+".expected_members", *members)
 	}
@@ -255,7 +255,7 @@ func (b *builder) skips(at string, r *rule) {
 }
 
 // rules returns the rules of discover.
-func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember) []collector.Rule {
+func (b *builder) rules(path string, e *entry, defaults []collector.ExpectedMember) []collector.Rule {
 	if e.Discover != nil && len(e.Discover) == 0 {
 		b.add(path, "is empty: write [{}] for all images of the credential's project, or remove the key")
 	}
@@ -273,7 +273,7 @@ func (b *builder) rules(path string, e *entry, whole []collector.ExpectedMember)
 		if r.Skip {
 			b.skips(at, r)
 		} else {
-			next.Policy = b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, whole)
+			next.Policy = b.policy(at, r.ExpectedMembers, r.ExpectedVisibility, defaults)
 		}
 		rules = append(rules, next)
 	}

@@ -102,7 +102,7 @@ clouds:
 	for _, d := range daemons {
 		memory = max(memory, peakMemory(t, d.cmd.Process.Pid))
 	}
-	t.Logf("| images | details | shards | exporters | interval | longest scrape | last scrapes, at most | series | an exporter's memory |")
+	t.Logf("| images | details | shards | exporters | interval | longest scrape | longest of the last scrapes | series | an exporter's memory |")
 	t.Logf("| %d | %t | %d | %d | %s | %.1f s | %.1f s | %.0f | %d MB |", sim.images, sim.details, sim.shards,
 		exporters, sim.interval, longest, steady, series, memory)
 	if int(images) != sim.images || int(doubles) != sim.images {

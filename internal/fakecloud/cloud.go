@@ -27,13 +27,13 @@ type Options struct {
 	Base              string           // the catalog's base URL; default: the Host that the request named
 	LogSize           int              // how many requests the log keeps, newest first to stay; default 100000
 	PageSize          int              // images per page without a limit; default 25
-	MaxPageSize       int              // larger limits are trimmed to it without a word; default 1000
+	MaxPageSize       int              // larger limits are lowered to it without an error; default 1000
 	TokenCache        time.Duration    // how long Glance believes a token that Keystone has confirmed; default 300s
 	KeystoneDownDelay time.Duration    // how long Glance tries to reach a Keystone that is down; default 0 (really 3.5s)
 	Huawei            bool             // the catalog is like Huawei Cloud's: many services, and IMS as the image service
 	Domain            string           // name of the one domain, at Huawei Cloud the account; default "Default"
 	EncodedDenials    bool             // IMS says in another way that a right is lacking
-	HCSO              bool             // IMS says so with a 401 of its own
+	HCSO              bool             // IMS reports that with a 401
 	NoMembersV1       bool             // the gateway of IMS does not publish the v1 list of members
 	// PrivateGroupShares is whether __imagetype is private where only domains and organizations are members.
 	PrivateGroupShares bool

@@ -46,7 +46,7 @@ type Demo struct {
 	Images                  []DemoImage
 	Vendor                  DemoProject // shares an image with the producer, as is expected
 
-	// Describe, if set before the first step, is told in a sentence what each step does.
+	// Describe, if set before the first step, is called with a sentence about each step.
 	Describe func(string)
 
 	mu   sync.Mutex
@@ -61,12 +61,12 @@ type DemoProject struct {
 // DemoImage is an image of the demo.
 type DemoImage struct {
 	ID, Name string
-	// Expected are the projects that are meant to have it, ExpectedVisibility what it is meant to be; nil where nobody
-	// has said.
+	// Expected are the projects that should have access, ExpectedVisibility the visibilities that it may have; nil: not
+	// judged.
 	Expected, ExpectedVisibility []string
 }
 
-// Judged reports whether somebody has said who is meant to have the image, and be it nobody.
+// Judged reports whether it is known who should have access to the image, even if that is nobody.
 func (i DemoImage) Judged() bool { return i.Expected != nil }
 
 // NewDemo returns the demo's cloud before its first step. The seed decides how old images and shares are; all the rest

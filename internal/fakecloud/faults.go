@@ -35,8 +35,8 @@ type activeFault struct {
 	once    sync.Once
 }
 
-// Inject puts a fault in place. Where several match, the one injected first is used. Removing it lets go of the
-// requests that it holds.
+// Inject adds a fault. If several match, the one injected first is used. Removing it releases the requests that it
+// holds.
 func (c *Cloud) Inject(f Fault) (remove func()) {
 	a := &activeFault{Fault: f, left: f.Times, removed: make(chan struct{})}
 	c.faultsMu.Lock()

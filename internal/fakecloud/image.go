@@ -113,8 +113,8 @@ func (c *Cloud) remove(id string) {
 	c.order = slices.DeleteFunc(c.order, func(r *imageRecord) bool { return r == rec })
 }
 
-// appendTo writes the record as Glance does: the image's own properties first, then fixed fields in fixed order. Where
-// the data of a deactivated image lies is told to an admin only.
+// appendTo writes the record as Glance does: the image's own properties first, then fixed fields in fixed order. Only
+// an admin sees where the data of a deactivated image is stored.
 func (img *Image) appendTo(b []byte, admin bool) []byte {
 	return img.appendFields(b, img.fields(admin))
 }

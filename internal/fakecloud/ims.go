@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Huawei Cloud's image service, as its documents describe it: Glance's paths and some of its own, pages of members, errors
-// of its own. It serves the same world below /ims, and with [Options].Huawei at the root too: the vendor's SDK drops the path of
-// an endpoint.
+// Huawei Cloud's image service, as its documents describe it: Glance's paths and others, pages of members, errors in
+// another form. It serves the same world below /ims, and with [Options].Huawei at the root too, because the vendor's SDK
+// drops the path of an endpoint.
 
 const (
 	serviceIMS = "ims"
@@ -23,7 +23,7 @@ const (
 	RightShare = "ims:images:share"
 )
 
-// Throttled is the answer of Huawei Cloud's gateway to who asks too often, as a fault.
+// Throttled is the response of Huawei Cloud's gateway to too many requests, as a fault.
 func Throttled() Fault {
 	return gatewayFault(http.StatusTooManyRequests, "APIGW.0308",
 		"The throttling threshold has been reached: policy user over ratelimit,limit:60,time:1 minute")
@@ -44,7 +44,7 @@ func gatewayFault(status int, code, message string) Fault {
 	return Fault{Status: a.status, Header: a.header, Body: string(a.body)}
 }
 
-// FlowControl is the answer of IMS itself to who asks too often, as a fault.
+// FlowControl is the response of IMS itself to too many requests, as a fault.
 func FlowControl() Fault {
 	return Fault{
 		Status: http.StatusBadRequest, Header: http.Header{"Content-Type": {"application/json"}},
@@ -73,7 +73,7 @@ func imsAtRoot(path string) bool {
 	return path == "/" || path == "" || strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/v2/")
 }
 
-// caller is who asks IMS.
+// caller is the sender of a request to IMS.
 type caller struct {
 	projectID string
 	rights    []string // nil: all

@@ -70,8 +70,8 @@ func (c *Cloud) imageType(img *imageRecord) string {
 // glanceOnly are the keys of Glance's records that IMS does not have.
 var glanceOnly = []string{"os_hidden", "os_hash_algo", "os_hash_value", "stores"}
 
-// appendIMS writes the record as IMS does, with the properties of its own that its documents call mandatory. What is shared is private
-// there.
+// appendIMS writes the record as IMS does, with the properties that its documents call mandatory. A shared image is
+// private there.
 func (c *Cloud) appendIMS(b []byte, img *imageRecord) []byte {
 	rec := img.Image
 	rec.Properties = map[string]string{

@@ -12,7 +12,7 @@ import (
 func init() {
 	// A SIGHUP before the program handles it has nothing to reload.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
-	// A write to a log that nobody reads any more, as with "2>&1 | head -1", fails instead of ending the process.
+	// A write to a log whose reader has gone, as with "2>&1 | head -1", fails instead of ending the process.
 	signal.Ignore(syscall.SIGPIPE)
 }
 

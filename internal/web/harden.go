@@ -27,9 +27,9 @@ func Server(handler http.Handler) *http.Server {
 	}
 }
 
-// whole reads the request's body before it calls next. Otherwise net/http reads it before the first byte of the
+// readBody reads the request's body before it calls next. Otherwise net/http reads it before the first byte of the
 // response, and a client that never sends the body that it announced occupies the place of a scrape meanwhile.
-func whole(next http.Handler) http.Handler {
+func readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
 			n, err := io.Copy(io.Discard, io.LimitReader(r.Body, maxBody+1))

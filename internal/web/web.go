@@ -88,7 +88,7 @@ func New(opts Options) (http.Handler, error) {
 	if opts.Pprof {
 		addPprof(mux, prefix)
 	}
-	return hardened(whole(mux)), nil
+	return hardened(readBody(mux)), nil
 }
 
 // discovery returns the page of targets. prefix is the path prefix under which the pages are served.
