@@ -23,6 +23,7 @@ const (
 	maxValues       = 500_000         // in the objects and arrays of a response
 	maxMemberValues = 16 * maxMembers // of a list of members, whose rows have eight
 	maxText         = 512             // bytes of a text
+	maxName         = 4 * 255         // bytes of an image's name, as many as Glance allows, because rules match its end, too
 	maxID           = 256             // bytes of a member's ID, as many as a label shows, so that two members never look the same
 	maxMarker       = 4096
 )

@@ -153,7 +153,7 @@ func FuzzImagePage(f *testing.F) {
 			t.Errorf("%d images and %d unreadable, of %d", len(page.Images), page.Unreadable, len(rows))
 		}
 		for _, img := range page.Images {
-			if !isImageID(img.ID) || len(img.Name) > maxText || len(img.Owner) > maxText {
+			if !isImageID(img.ID) || len(img.Name) > maxName || len(img.Owner) > maxText {
 				t.Errorf("%+v", img)
 			}
 		}

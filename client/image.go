@@ -37,8 +37,12 @@ type Image struct {
 	Status     string
 	Hidden     bool
 	Tags       []string
+	// TagsUnknown is whether the record's tags cannot be read, so that the image may have any.
+	TagsUnknown bool
 	// View is the ID of the project in whose view the record was read.
 	View string
+	// By is that view, with the token's roles; nil: unknown.
+	By *Access
 	// FullServer is whether the image is of a full server with its disks, which Huawei Cloud allows fewer members for.
 	FullServer bool
 }
@@ -74,7 +78,7 @@ func (c *Client) Images(ctx context.Context, ids []string, hidden bool) ([]Image
 // setView sets in whose view records were read.
 func setView(images []Image, access Access) {
 	for i := range images {
-		images[i].View = access.ProjectID
+		images[i].View, images[i].By = access.ProjectID, &access
 	}
 }
 
@@ -94,7 +98,7 @@ func (c *Client) Image(ctx context.Context, id string) (Image, error) {
 	if err != nil {
 		return Image{}, c.withRemedy(err)
 	}
-	img.View = access.ProjectID
+	img.View, img.By = access.ProjectID, &access
 	return img, nil
 }
 
@@ -140,9 +144,10 @@ func (r *imageJSON) image(api API) Image {
 		visibility = cmp.Or(imageTypes[r.Type.value], visibility)
 	}
 	return Image{
-		ID: r.ID.value, Name: bounded(r.Name.value, maxText), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
+		ID: r.ID.value, Name: bounded(r.Name.value, maxName), Owner: bounded(r.Owner.value, maxText), Visibility: visibility,
 		Status: bounded(r.Status.value, maxText), Hidden: bool(r.Hidden.value), Tags: r.Tags.value,
-		FullServer: api == IMS && bool(r.FullServer.value),
+		TagsUnknown: r.Tags.odd,
+		FullServer:  api == IMS && bool(r.FullServer.value),
 	}
 }
 
@@ -160,7 +165,7 @@ func (r *imageJSON) boundTags() {
 		n += 16 + len(tag)
 	}
 	if n > maxTags {
-		r.Tags.value = nil
+		r.Tags.value, r.Tags.odd = nil, true
 	}
 }
 

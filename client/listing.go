@@ -156,13 +156,21 @@ func (c *Client) imagePage(ctx context.Context, q ImageQuery, marker string, lim
 		query.Set("limit", strconv.Itoa(limit))
 	}
 	var page linkedPage
-	access, err := c.get(ctx, request{op: OpListImages, path: path + query.Encode()}, func(resp response) (err error) {
+	unbound := false
+	req := request{op: OpListImages, path: path + query.Encode()}
+	decode := func(resp response) (err error) {
 		page, err = decodePage(resp.body, api)
+		unbound = err == nil && resp.unbound && page.rows() == 0
 		if err == nil {
 			err = c.secrets.redactImages(page.Images)
 		}
 		return err
-	})
+	}
+	access, err := c.get(ctx, req, decode)
+	if err == nil && unbound { // an empty page names no image: only a new connection shows that it is this page
+		req.fresh = true
+		access, err = c.get(ctx, req, decode)
+	}
 	if err != nil {
 		return linkedPage{}, c.withRemedy(err)
 	}
@@ -221,6 +229,7 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 		Images []record[imageJSON] `json:"images"`
 		Others otherSpelling       `json:"IMAGES,case:ignore"`
 		Next   string              `json:"next,case:ignore"`
+		moreJSON
 		errorJSON
 	}
 	if err := decode(body, &list); err != nil {
@@ -228,6 +237,13 @@ func decodePage(body []byte, api API) (linkedPage, error) {
 	}
 	if err := list.check(body); err != nil {
 		return linkedPage{}, err
+	}
+	more := list.more()
+	if isSet(list.PageInfo.NextMarker) {
+		more = "page_info.next_marker"
+	}
+	if list.Next == "" && more != "" {
+		return linkedPage{}, errors.New("unexpected " + strconv.Quote(more) + " in the list of images")
 	}
 	if list.Images == nil {
 		return linkedPage{}, errors.New(`no "images" in the response` + hint(body))

@@ -84,7 +84,7 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 			if err == nil {
 				err = c.secrets.refuseMembers(page.members)
 			}
-			if unbound = err == nil && resp.unbound && len(page.members) == 0; unbound {
+			if unbound = err == nil && resp.unbound && !page.named; unbound {
 				return nil
 			}
 			rows := len(list.Members) + len(page.members)
@@ -132,6 +132,12 @@ func (c *Client) Members(ctx context.Context, imageID string) (MemberList, error
 	rows := len(list.Members)
 	list.Members = normalize(list.Members)
 	list.Repeated = len(list.Members) < rows
+	if list.Repeated && len(markers) > 0 {
+		return MemberList{}, &Error{
+			Op: OpListMembers, ImageID: imageID, Code: CodeDecode,
+			Message: "the pages of the member list repeat a row, so they may lack another one",
+		}
+	}
 	if list.Repeated && total > float64(len(list.Members)) {
 		return MemberList{}, &Error{
 			Op: OpListMembers, ImageID: imageID, Code: CodeDecode,
@@ -161,6 +167,7 @@ func (c *Client) membersRequest(imageID, marker string) request {
 // memberPage is one page of a member list.
 type memberPage struct {
 	members []Member
+	named   bool    // a row names the image
 	next    string  // the marker of the next page; empty: this is the last one
 	total   float64 // how many rows the whole list has, as the page reports it; 0: it does not
 }
@@ -200,6 +207,7 @@ func decodeMembers(body []byte, imageID string, now time.Time, api API) (memberP
 		if strings.ContainsRune(r.MemberID, utf8.RuneError) {
 			return memberPage{}, errors.New("member_id is not valid Unicode text: two members could look the same")
 		}
+		page.named = page.named || r.ImageID != ""
 		members = append(members, r.member(now))
 	}
 	page.members = members

@@ -11,18 +11,24 @@ import (
 
 // pageJSON are the names beside a list of members that show that it is incomplete, or an error.
 type pageJSON struct {
-	Next         rawJSON `json:"next,case:ignore"`
+	Next       rawJSON `json:"next,case:ignore"`
+	Total      rawJSON `json:"total,case:ignore"`
+	TotalCount rawJSON `json:"total_count,case:ignore"`
+	Count      rawJSON `json:"count,case:ignore"`
+	moreJSON
+	errorJSON
+}
+
+// moreJSON are the names, other than next, by which a response with a list shows that there is another page.
+type moreJSON struct {
 	MembersLinks rawJSON `json:"members_links,case:ignore"`
+	ImagesLinks  rawJSON `json:"images_links,case:ignore"`
 	NextMarker   rawJSON `json:"next_marker,case:ignore"`
 	Links        rawJSON `json:"links,case:ignore"`
-	Total        rawJSON `json:"total,case:ignore"`
-	TotalCount   rawJSON `json:"total_count,case:ignore"`
-	Count        rawJSON `json:"count,case:ignore"`
 	PageInfo     struct {
 		NextMarker   rawJSON `json:"next_marker,case:ignore"`
 		CurrentCount rawJSON `json:"current_count,case:ignore"`
 	} `json:"page_info,case:ignore"`
-	errorJSON
 }
 
 // check returns a page with its marker and total, or why the list of so many rows cannot be used.
@@ -30,7 +36,11 @@ func (e *pageJSON) check(body []byte, rows int, api API) (page memberPage, err e
 	if err := e.errorJSON.check(body); err != nil {
 		return memberPage{}, err
 	}
-	if more := e.more(); more != "" {
+	more := e.more()
+	if isSet(e.Next) {
+		more = "next"
+	}
+	if more != "" {
 		return memberPage{}, errors.New("unexpected " + strconv.Quote(more) + " in the member list")
 	}
 	info := &e.PageInfo
@@ -56,22 +66,22 @@ func (e *pageJSON) check(body []byte, rows int, api API) (page memberPage, err e
 	return page, nil
 }
 
-// more returns the name that shows that there is another page, empty where there is none.
-func (e *pageJSON) more() string {
+// more returns the name that shows that there is another page, empty where there is none. It ignores page_info.
+func (m *moreJSON) more() string {
 	switch {
-	case isSet(e.Next):
-		return "next"
-	case isSet(e.MembersLinks):
+	case isSet(m.MembersLinks):
 		return "members_links"
-	case isSet(e.NextMarker):
+	case isSet(m.ImagesLinks):
+		return "images_links"
+	case isSet(m.NextMarker):
 		return "next_marker"
-	case len(e.Links) == 0 || e.Links[0] != '{':
+	case len(m.Links) == 0 || m.Links[0] != '{':
 		return ""
 	}
 	var links struct {
 		Next rawJSON `json:"next,case:ignore"`
 	}
-	if err := decode(e.Links, &links); err != nil || isSet(links.Next) {
+	if err := decode(m.Links, &links); err != nil || isSet(links.Next) {
 		return "links.next"
 	}
 	return ""

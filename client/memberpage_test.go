@@ -287,6 +287,17 @@ func listProjects(t *testing.T, body string) error {
 	return err
 }
 
+// Rows that are repeated do not make up the total.
+func TestE3TotalWithRepeatedRows(t *testing.T) {
+	for _, name := range []string{"total", "total_count", "count"} {
+		row := memberRows(1)
+		c := answering(t, client.IMS, `{"members": [`+row+`, `+row+`], "`+name+`": 2}`)
+		if list, err := c.Members(t.Context(), golden); err == nil {
+			t.Errorf("%s: %d members count as all of 2", name, len(list.Members))
+		}
+	}
+}
+
 // Rows that are repeated on another page do not make up the total.
 func TestE4RepeatedRowsAndATotal(t *testing.T) {
 	for _, name := range []string{"total", "total_count", "count"} {

@@ -162,8 +162,8 @@ func (c *Client) exchange(ctx context.Context, tok *token, req request, decode f
 	httpReq.Header = c.headers(tok, id)
 	httpClient := c.http
 	var reused atomic.Bool // whether the connection is not new
-	if c.fresh != nil && req.op == OpListMembers {
-		if req.fresh || c.hasNoEcho(tok.access.Endpoint) {
+	if c.fresh != nil && (req.op == OpListMembers || req.op == OpListImages) {
+		if req.fresh || req.op == OpListMembers && c.hasNoEcho(tok.access.Endpoint) {
 			httpClient = c.fresh
 		} else {
 			httpReq = httpReq.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{

@@ -120,7 +120,7 @@ func (r *run) requestRow(ctx context.Context, project string, t *image, member s
 			return true, err
 		}
 		if apiErr.RowHidden {
-			r.viewIn(project).noteHidden(t.record.Owner, r.at(began))
+			r.viewIn(project).noteHidden(t.record.Owner, r.at(r.moment())) // it may have been sent again after rows were read
 		}
 	}
 	if err != nil {

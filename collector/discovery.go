@@ -97,7 +97,10 @@ func (r *run) addImages(images []client.Image, began moment) error {
 			t = r.add(image{Image: Image{ID: img.ID}, discovered: true, progress: progress{visited: true}}) // the listing has its record
 		}
 		if t != nil && t.discovered && rule != nil {
-			t.listed, t.Policy = true, rule.Policy
+			t.listed = true
+			if t.record == nil || began.n >= t.recordBegan.n { // otherwise a later record chose the rule
+				t.Policy = rule.Policy
+			}
 		}
 		if t != nil {
 			record := *img // a copy does not keep the page in memory

@@ -24,6 +24,7 @@ type imageEvidence struct {
 	after   *client.Image // the last record that was requested after the list was read; nil: none
 
 	list    observation // when the list was requested
+	listEnd time.Time   // when it was read
 	read    bool        // all pages of the list were read
 	partial bool        // rows are not from the list, which was empty, but from a request for one of them
 	rows    []client.Member

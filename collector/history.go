@@ -70,7 +70,7 @@ func (h *History) exchange(r *run) {
 	// proof.
 	for _, t := range r.images {
 		image := h.images[t.ID]
-		if e := r.evidence(t); e.read && len(e.rows) > 0 && e.list.at.After(image.decided.at) {
+		if e := r.evidence(t); e.read && len(e.rows) > 0 && e.listEnd.After(image.decided.at) {
 			image.noteRows(&e)
 			h.images[t.ID] = image
 		}

@@ -119,14 +119,14 @@ func (m *seenImage) updateEvidence(t *image, r *run) {
 		m.rowsDespite = false
 	}
 	switch {
-	case !t.membersRead || m.decided.at.After(e.list.at):
+	case !t.membersRead || m.decided.at.After(e.listEnd), len(t.members.Members) == 0 && m.decided.at.After(e.list.at):
 	case len(t.members.Members) > 0:
 		m.noteRows(&e)
 	case v == noMembers && !e.rowsDespite: // by the record, whatever rows the list may hide
 	case v != unproven:
 		m.rowsDespite, m.former, m.emptied, m.refused, m.decided = false, "", observation{}, observation{}, e.list
 	case m.former != "" && !m.emptied.made():
-		m.emptied = e.list
+		m.emptied = observation{e.listEnd, e.list.run}
 	}
 	r.changes = append(r.changes, m.lastRead.changes(t, v, r.imageName(t))...)
 	if v != notRead && v != unproven {
@@ -154,7 +154,8 @@ func (m *seenImage) rows() seenImage {
 // noteRows notes that the list has rows.
 func (m *seenImage) noteRows(e *imageEvidence) {
 	m.rowsDespite = e.applies() != membersYes
-	m.hadRow, m.former, m.emptied, m.refused, m.decided = true, formerMember(e.rows), observation{}, observation{}, e.list
+	m.hadRow, m.former, m.emptied, m.refused = true, formerMember(e.rows), observation{}, observation{}
+	m.decided = observation{e.listEnd, e.list.run}
 }
 
 // formerMember returns a member to request when the list is empty. An ID that does not have Keystone's form is not put

@@ -83,8 +83,12 @@ func (r *run) accessTo(project string) *client.Access {
 
 // noteRecord notes what a record shows about the view in which it was read.
 func (r *run) noteRecord(img *client.Image, began moment) {
+	v := r.views[img.View]
+	if v != nil && img.By != nil && !v.is(img.By) {
+		return // the token was replaced by one of another view
+	}
 	r.answeredFor[ownerIn{img.View, img.Owner}] = true
-	if v := r.views[img.View]; v != nil {
+	if v != nil {
 		v.noteRecord(img, r.at(began))
 	}
 }
@@ -95,7 +99,8 @@ func (r *run) evidence(t *image) imageEvidence {
 	e := imageEvidence{
 		api: r.opts.API, membersFor: r.opts.MembersFor, view: r.viewOf(t), roleOfAdmin: t.members.Access.HasRole(r.opts.AdminRoles),
 		earlier: m.last, before: t.before, fresh: t.before != nil, record: t.record, after: t.after, recordBegan: t.recordBegan.at,
-		list: r.at(t.membersBegan), read: t.membersRead, partial: t.oneRow, rows: t.members.Members, access: t.members.Access,
+		list: r.at(t.membersBegan), listEnd: t.membersEnd.at, read: t.membersRead, partial: t.oneRow, rows: t.members.Members,
+		access:      t.members.Access,
 		lastForeign: m.foreign, rowsDespite: m.rowsDespite, hadRows: m.former != "", emptied: m.emptied, checked: m.checked,
 		refused: m.refused.later(t.refused),
 	}

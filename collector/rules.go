@@ -34,7 +34,7 @@ type Rule struct {
 // matches reports whether the rule matches an image. own are the credential's projects, sorted.
 func (r *Rule) matches(img *client.Image, own []string) bool {
 	for _, tag := range r.Tags {
-		if !slices.Contains(img.Tags, tag) {
+		if !slices.Contains(img.Tags, tag) && (r.Skip || !img.TagsUnknown) {
 			return false
 		}
 	}

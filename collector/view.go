@@ -131,10 +131,10 @@ func (v *view) administratorIn(run uint64) bool {
 }
 
 // seesRows reports whether rows of the project's own images, or of others', were visible (E7, E10). A probe that the
-// API forbade later ends that, unless rows were seen in the run of at.
+// API forbade later ends that.
 func (v *view) seesRows(own bool, at observation) bool {
 	rows := v.rows(own)
-	return rows.last.covers(at) && (rows.last.run == at.run || !rows.hidden.at.After(rows.last.at))
+	return rows.last.covers(at) && !rows.hidden.at.After(rows.last.at)
 }
 
 func (v *view) rows(own bool) *rowsSeen {

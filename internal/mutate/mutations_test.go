@@ -59,9 +59,9 @@ var mutations = []mutation{
 		new: `!BROKEN && page.next == "" && total > float64(rows):`,
 	},
 	{rule: "E3", file: "client/member.go", old: `&& !access.SameView(list.Access) {`, new: `&& !BROKEN && !access.SameView(list.Access) {`},
-	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.Next):`, new: `case !BROKEN && isSet(e.Next):`},
-	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.MembersLinks):`, new: `case !BROKEN && isSet(e.MembersLinks):`},
-	{rule: "E4", file: "client/memberpage.go", old: `case isSet(e.NextMarker):`, new: `case !BROKEN && isSet(e.NextMarker):`},
+	{rule: "E4", file: "client/memberpage.go", old: `if isSet(e.Next) {`, new: `if !BROKEN && isSet(e.Next) {`},
+	{rule: "E4", file: "client/memberpage.go", old: `case isSet(m.MembersLinks):`, new: `case !BROKEN && isSet(m.MembersLinks):`},
+	{rule: "E4", file: "client/memberpage.go", old: `case isSet(m.NextMarker):`, new: `case !BROKEN && isSet(m.NextMarker):`},
 	{
 		rule: "E4", file: "client/memberpage.go",
 		old: `err != nil || isSet(links.Next) {`,
@@ -366,9 +366,22 @@ var mutations = []mutation{
 	},
 	{
 		rule: "E11", file: "collector/history.go",
-		old: `e.list.at.After(image.decided.at) {`,
-		new: `!BROKEN && e.list.at.After(image.decided.at) {`,
+		old: `e.listEnd.After(image.decided.at) {`,
+		new: `(BROKEN && e.list.at.After(image.decided.at) || !BROKEN && e.listEnd.After(image.decided.at)) {`,
 	},
+	{rule: "E6", file: "collector/observed.go", old: `img.By != nil && !v.is(img.By)`, new: `!BROKEN && img.By != nil && !v.is(img.By)`},
+	{
+		rule: "E5", file: "collector/discovery.go", old: `t.record == nil || began.n >= t.recordBegan.n {`,
+		new: `BROKEN || t.record == nil || began.n >= t.recordBegan.n {`,
+	},
+	{rule: "E18", file: "collector/rules.go", old: `(r.Skip || !img.TagsUnknown)`, new: `(BROKEN || r.Skip || !img.TagsUnknown)`},
+	{rule: "E3", file: "client/member.go", old: `list.Repeated && len(markers) > 0 {`, new: `!BROKEN && list.Repeated && len(markers) > 0 {`},
+	{rule: "E4", file: "client/listing.go", old: `list.Next == "" && more != "" {`, new: `!BROKEN && list.Next == "" && more != "" {`},
+	{
+		rule: "E21", file: "client/listing.go", old: `unbound = err == nil && resp.unbound && page.rows() == 0`,
+		new: `unbound = !BROKEN && err == nil && resp.unbound && page.rows() == 0`,
+	},
+	{rule: "E21", file: "client/member.go", old: `resp.unbound && !page.named;`, new: `resp.unbound && (!BROKEN && !page.named || len(page.members) == 0);`},
 	{
 		rule: "E11", file: "collector/history.go", old: `image.decided.at.After(t.seen.decided.at)`,
 		new: `!BROKEN && image.decided.at.After(t.seen.decided.at)`,
