@@ -597,11 +597,13 @@ func TestOneShots(t *testing.T) {
 		},
 		{
 			name: "check a bad file", args: []string{"--config.check", "--config.file=" + bad},
-			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
+			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, " +
+				"ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
 		},
 		{
 			name: "start with a bad file", args: []string{"--config.file=" + bad},
-			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
+			err: bad + ":1: clouds[0].auth: is required: write one of clouds_yaml, env, password, application_credential, token, aksk, " +
+				"ecs_agency or none, as in auth: {clouds_yaml: {cloud: prod}}",
 		},
 		{name: "start without a file", args: nil, err: missing},
 		{name: "check without a file", args: []string{"--config.check"}, err: missing},
@@ -757,7 +759,8 @@ func TestClientCertificates(t *testing.T) {
 	_, url := newWorld(t)
 	cert, key, pool := tlstest.SelfSigned(t)
 	ca := tlstest.NewAuthority(t)
-	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s, client_auth_type: RequireAndVerifyClientCert, client_ca_file: %s}\n", cert, key, ca.File))
+	web := writeFile(t, "web.yml", fmt.Sprintf("tls_server_config: {cert_file: %s, key_file: %s, client_auth_type: "+
+		"RequireAndVerifyClientCert, client_ca_file: %s}\n", cert, key, ca.File))
 	e := startExporter(t, "--config.file="+writeFile(t, "exporter.yml", fmt.Sprintf(configText, url)), "--web.config.file="+web)
 	now := time.Now()
 	for name, test := range map[string]struct {

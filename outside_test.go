@@ -468,7 +468,8 @@ func TestManPage(t *testing.T) {
 		t.Fatalf("exit %d, does not begin with %s, or has an @:\n%s", code, want, page)
 	}
 	var names []string
-	for _, found := range regexp.MustCompile(`(?m)^\.TP\n\\fB(?:\\-h, )?\\-\\-([^\n]*?)(?:\\fR=\\fI[^\n]+)?\\fR\n.`).FindAllStringSubmatch(page, -1) {
+	for _, found := range regexp.MustCompile(`(?m)^\.TP\n\\fB(?:\\-h, `+
+		`)?\\-\\-([^\n]*?)(?:\\fR=\\fI[^\n]+)?\\fR\n.`).FindAllStringSubmatch(page, -1) {
 		names = append(names, strings.ReplaceAll(found[1], `\-`, "-"))
 	}
 	slices.Sort(names)

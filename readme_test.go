@@ -90,7 +90,8 @@ func TestTheDocumentedExample(t *testing.T) {
 	w.AddMember(golden,
 		fakecloud.Member{MemberID: sandbox, Status: "pending", CreatedAt: day.AddDate(0, 2, 0), UpdatedAt: day.AddDate(0, 2, 0)})
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n",
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: "+
+			"producer}}}\n",
 		url,
 		password,
 	)))
@@ -130,7 +131,8 @@ func TestTheReadmesQuickStart(t *testing.T) {
 	w.AddImage(fakecloud.Image{ID: "5796a670-482c-490e-8d97-82bfcdc83011", Name: "debian-12", Owner: projectID})
 	w.Share("5796a670-482c-490e-8d97-82bfcdc83011", "ac8efe121c5949f1ba2dde83458bfed0")
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n",
+		"clouds: {prod: {auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: "+
+			"producer}}}\n",
 		url,
 		password,
 	)))
@@ -627,7 +629,8 @@ func TestTheDocumentedPreflight(t *testing.T) {
 		w.Share("5796a670-482c-490e-8d97-82bfcdc83011", expected)
 	}
 	t.Setenv("OS_CLIENT_CONFIG_FILE", writeFile(t, "clouds.yaml", fmt.Sprintf(
-		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, password: %s, project_name: images}}}\n",
+		"clouds: {prod: {auth: {auth_url: https://keystone.example.com:5000/v3, username: glance-share-exporter, user_domain_name: Default, "+
+			"password: %s, project_name: images}}}\n",
 		password,
 	)))
 	config := example(t, configurationPage, "exporter.yml") + serveNames(t, w)

@@ -419,7 +419,8 @@ func TestE21RedirectOfTheListOfProjects(t *testing.T) {
 	}
 	defer p.Close()
 	_, err = p.Enter(t.Context())
-	want := "listing the user's projects: 302 Found: redirect to https://other.test not followed, because the token would be sent there: correct auth_url"
+	want := "listing the user's projects: 302 Found: redirect to https://other.test not followed, because the token would be sent there: " +
+		"correct auth_url"
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

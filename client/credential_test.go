@@ -119,8 +119,9 @@ func TestVersion(t *testing.T) {
 		body       string
 		want, fail string
 	}{
-		"current": {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "CURRENT"}, {"id": "v2.17", "status": "EXPERIMENTAL"}]}`, "v2.16", ""},
-		"200":     {200, `{"versions": [{"id": "v2.2", "status": "CURRENT"}]}`, "v2.2", ""},
+		"current": {300, `{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "CURRENT"}, {"id": "v2.17", ` +
+			`"status": "EXPERIMENTAL"}]}`, "v2.16", ""},
+		"200": {200, `{"versions": [{"id": "v2.2", "status": "CURRENT"}]}`, "v2.2", ""},
 		"none is current": {
 			300,
 			`{"versions": [{"id": "v2.9", "status": "SUPPORTED"}, {"id": "v2.16", "status": "SUPPORTED"}, {"id": "v1"}]}`, "v2.16", "",

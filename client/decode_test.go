@@ -136,7 +136,8 @@ func TestMemberLists(t *testing.T) {
 		},
 		{
 			name: "keys that are called so further inside, and values",
-			body: `{"members": [{"member_id": "status", "status": "accepted", "more": {"member_id": "b", "Member_ID": ["c"]}}, null], "page_info": null, "links": [[{"status": "status"}], 7]}`,
+			body: `{"members": [{"member_id": "status", "status": "accepted", "more": {"member_id": "b", "Member_ID": ["c"]}}, null], ` +
+				`"page_info": null, "links": [[{"status": "status"}], 7]}`,
 			want: []client.Member{{Type: "project", Status: "unknown"}, {Type: "project", ID: "status", Status: "accepted"}},
 		},
 		{
@@ -162,7 +163,8 @@ func TestMemberLists(t *testing.T) {
 		{
 			name: "IDs that are halves of letters",
 			body: `{"members": [{"member_id": "a\ud800"}, {"member_id": "a\ud801"}]}`,
-			err:  `decode: invalid JSON in the response: invalid surrogate pair "\\ud800\"}, {\"" in string within "/members/0/member_id" after offset 29`,
+			err: `decode: invalid JSON in the response: invalid surrogate pair "\\ud800\"}, {\"" in string within "/members/0/member_id" ` +
+				`after offset 29`,
 		},
 		{
 			name: "members that are called members", body: `{"members": [` + row("members", "accepted", "") + `], "more": {"members": []}}`,

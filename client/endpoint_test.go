@@ -78,7 +78,8 @@ func TestE19TwoEndpointsAtARenewal(t *testing.T) {
 	second, refuse, logins := "", false, 0
 	token := func() string {
 		logins++
-		return fmt.Sprintf(`{"project": {"id": "p"}, "catalog": [{"type": "image", "endpoints": [{"interface": "public", "region": "R", "url": "http://cloud.test"}%s]}]}`, second)
+		return fmt.Sprintf(`{"project": {"id": "p"}, "catalog": [{"type": "image", "endpoints": [{"interface": "public", "region": "R", `+
+			`"url": "http://cloud.test"}%s]}]}`, second)
 	}
 	c, _ := newClient(t, client.Options{
 		Auth: byPassword(inMemoryURL),

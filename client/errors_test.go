@@ -41,7 +41,8 @@ func TestStatusCodes(t *testing.T) {
 		},
 		{
 			404,
-			"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  Image X not found.<br /><br />\n </body>\n</html>",
+			"<html>\n <head>\n  <title>404 Not Found</title>\n </head>\n <body>\n  <h1>404 Not Found</h1>\n  Image X not found.<br /><br />\n " +
+				"</body>\n</html>",
 			"404 Not Found: 404 Not Found Image X not found.",
 		},
 		{

@@ -135,7 +135,8 @@ func independentRepeats(body []byte, once ...string) bool {
 func FuzzImagePage(f *testing.F) {
 	for _, seed := range []string{
 		`{"images": [], "schema": "/v2/schemas/images", "first": "/v2/images"}`,
-		`{"images": [{"id": "` + fuzzedID + `", "name": "x", "owner": "a", "visibility": "shared", "os_hidden": false, "tags": ["a"]}], "next": "/v2/images?marker=` + fuzzedID + `"}`,
+		`{"images": [{"id": "` + fuzzedID + `", "name": "x", "owner": "a", "visibility": "shared", "os_hidden": false, "tags": ["a"]}], ` +
+			`"next": "/v2/images?marker=` + fuzzedID + `"}`,
 		`{"images": [{"id": 7}, {"id": "../x"}, null, {"id": "a", "os_hidden": "True"}]}`,
 		`{"images": null}`, `{"error": "x", "images": []}`, `{"images": [], "next": "%"}`, `[]`, ``,
 		`{"images": [{"id": "a", "Visibility": "private", "TAGS": "x", "OS_HIDDEN": 1}], "Images": []}`,
@@ -174,7 +175,9 @@ func exactly(t *testing.T, body []byte) map[string]json.RawMessage {
 func FuzzImage(f *testing.F) {
 	for _, seed := range []string{
 		`{"id": "` + fuzzedID + `", "name": null, "owner": "a", "visibility": "public", "os_hidden": true}`, `{"id": "another"}`, `{}`, `null`,
-		`{"id": "` + fuzzedID + `", "owner": "a", "OWNER": "b", "visibility": "shared", "Visibility": "private", "vi\u017fibility": "private"}`, `{"id": "` + fuzzedID + `", "ID": "another"}`, `{"id": "` + fuzzedID + `", "name": "a", "name": "b", "owner": "c", "x": "\ud800", "x": {}}`, `{"id": "` + fuzzedID + `", "tags": [1]}`,
+		`{"id": "` + fuzzedID + `", "owner": "a", "OWNER": "b", "visibility": "shared", "Visibility": "private", "vi\u017fibility": ` +
+			`"private"}`, `{"id": "` + fuzzedID + `", "ID": "another"}`, `{"id": "` + fuzzedID + `", "name": "a", "name": "b", "owner": "c", ` +
+			`"x": "\ud800", "x": {}}`, `{"id": "` + fuzzedID + `", "tags": [1]}`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -174,7 +174,8 @@ func TestErrorCodesOfIMS(t *testing.T) {
 			"401 Unauthorized: EPS.0003: Policy doesn't allow ims:images:get to be performed." + rights + inRegion,
 		},
 		{401, `{"error_msg": "no", "error_code": "EPS.0003"}`, 403, "401 Unauthorized: EPS.0003: no" + rights + inRegion},
-		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key belongs to another project than the request: correct project_id, or the project in auth"},
+		{400, `{"error": {"message": "no", "code": "IMG.0030"}}`, 400, "400 Bad Request: IMG.0030: no; the token or access key belongs to " +
+			"another project than the request: correct project_id, or the project in auth"},
 		{
 			401, `{"error_msg": "Incorrect IAM authentication information", "error_code": "APIGW.0301", "request_id": "1"}`, 401,
 			"401 Unauthorized: APIGW.0301: Incorrect IAM authentication information",

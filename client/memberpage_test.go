@@ -71,7 +71,8 @@ func TestE3PagesAreComplete(t *testing.T) {
 			[]string{`{"members": [], "page_info": {"current_count": "all"}}`},
 			0, `page has 0 members, but current_count is "all"`,
 		},
-		{"fewer rows, and a status of another type", client.IMS, []string{`{"members": [{"member_id": "a", "status": 7}], "page_info": {"current_count": 3}}`}, 0, "page has 1 members, but current_count is 3"},
+		{"fewer rows, and a status of another type", client.IMS, []string{`{"members": [{"member_id": "a", "status": 7}], "page_info": ` +
+			`{"current_count": 3}}`}, 0, "page has 1 members, but current_count is 3"},
 		{
 			"fewer rows on the second page", client.IMS,
 			[]string{
@@ -261,7 +262,8 @@ func TestE4AnErrorBesideAList(t *testing.T) {
 		}
 	}
 	// An image's owner may name its properties so.
-	record := `{"id": "` + golden + `", "owner": "o", "visibility": "shared", "error": "x", "errors": "x", "message": "no", "code": "1", "next": "x", "error_msg": "x", "total": "9"}`
+	record := `{"id": "` + golden + `", "owner": "o", "visibility": "shared", "error": "x", "errors": "x", "message": "no", "code": "1", ` +
+		`"next": "x", "error_msg": "x", "total": "9"}`
 	if _, err := answering(t, client.Glance, record).Image(t.Context(), golden); err != nil {
 		t.Error(err)
 	}

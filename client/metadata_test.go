@@ -226,7 +226,8 @@ func TestBadMetadata(t *testing.T) {
 	for body, want := range map[string]string{
 		`{}`:                     "response: no access, secret or securitytoken",
 		`not JSON with secret-1`: "response: invalid JSON",
-		`{"credential": {"access": "AK", "secret": "s"}}`:                                                 "response: no access, secret or securitytoken",
+		`{"credential": {"access": "AK", "secret": "s"}}`: "response: no access, secret or " +
+			"securitytoken",
 		`{"credential": {"access": "AK", "secret": "s", "securitytoken": "t", "expires_at": "tomorrow"}}`: "response: no valid expires_at",
 	} {
 		k, seen := newMetadata(t, &metadata{body: body})

@@ -30,7 +30,8 @@ func object(text string) string {
 func TestE10Probe(t *testing.T) {
 	const absentRow = nobody + " not found in the member list of the image " + golden + "."
 	row := func(member, image string) string {
-		return fmt.Sprintf(`{"member_id": %q, "image_id": %q, "status": "accepted", "created_at": "2016-09-01T02:05:14Z", "updated_at": "2016-09-02T02:05:14Z", "schema": "/v2/schemas/member"}`, member, image)
+		return fmt.Sprintf(`{"member_id": %q, "image_id": %q, "status": "accepted", "created_at": "2016-09-01T02:05:14Z", "updated_at": `+
+			`"2016-09-02T02:05:14Z", "schema": "/v2/schemas/member"}`, member, image)
 	}
 	for _, test := range []struct {
 		name       string
@@ -262,7 +263,8 @@ func TestE12OnlyShared(t *testing.T) {
 
 // E16: a gateway's 404 says nothing of an image.
 func TestE16OwnNotFound(t *testing.T) {
-	const nginx = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
+	const nginx = "<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not " +
+		"Found</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n"
 	for _, test := range []struct {
 		name   string
 		status int
@@ -279,7 +281,8 @@ func TestE16OwnNotFound(t *testing.T) {
 		{"another image", 404, object("No image found with ID " + hidden), false},
 		{"no ID", 404, page("The resource could not be found."), false},
 		{"an echo of the path", 404, object("No such path: /v2/images/" + golden), false},
-		{"a gateway without the API", 404, `{"error_msg": "The API does not exist or has not been published in the environment", "error_code": "APIGW.0101", "request_id": "1"}`, false},
+		{"a gateway without the API", 404, `{"error_msg": "The API does not exist or has not been published in the environment", ` +
+			`"error_code": "APIGW.0101", "request_id": "1"}`, false},
 		{"a gateway without a backend", 404, `{"error_msg": "Backend unavailable: ` + golden + `", "error_code": "APIGW.0103"}`, false},
 		{"nginx", 404, nginx, false},
 		{"nothing", 404, "", false},

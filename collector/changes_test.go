@@ -15,7 +15,8 @@ import (
 	"glance_share_exporter/internal/fakecloud"
 )
 
-var changeLine = regexp.MustCompile(`msg="image share changed" change=(\S+) image_id=(\S+) image_name=\S*(?: member_type=(\S+) member_id=(\S+) status=(\S+))?(?: expected=(\S+))?$`)
+var changeLine = regexp.MustCompile(`msg="image share changed" change=(\S+) image_id=(\S+) image_name=\S*(?: member_type=(\S+) ` +
+	`member_id=(\S+) status=(\S+))?(?: expected=(\S+))?$`)
 
 // changed returns the changes that were logged since the last call, without what is empty.
 func changed(b *bench) (list []string) {

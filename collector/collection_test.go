@@ -354,7 +354,10 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 	bubble(t, w, user("producer"), options(append(ids, shared)...), func(t *testing.T, b *bench) {
 		b.scrape(t)
 		b.log.take()
-		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == "list_members" && r.ImageID != shared }, Status: 503, Body: "try later"})
+		remove := w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+			return r.Operation == "list_members" &&
+				r.ImageID != shared
+		}, Status: 503, Body: "try later"})
 		for range 3 {
 			b.scrape(t)
 		}
@@ -375,7 +378,8 @@ func TestTheLogTellsEachTroubleOnce(t *testing.T) {
 		want := []string{
 			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` +
 				consumerA + ` project_name=consumer-a`,
-			`level=warn cloud=prod msg="member lists may be incomplete: the credential's project does not own the images" images=1 image_id=` + shared,
+			`level=warn cloud=prod msg="member lists may be incomplete: the credential's project does not own the images" images=1 ` +
+				`image_id=` + shared,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)
@@ -393,7 +397,8 @@ func TestSomethingElseThanAnImageAPI(t *testing.T) {
 		b.scrape(t)
 		want := []string{
 			`level=info cloud=prod msg="using the image API" endpoint=http://cloud.test/image/v2/ project_id=` + producer + ` project_name=producer`,
-			`level=error cloud=prod msg="no image API found: the response to GET images is 404; correct endpoint, or the URL of the image service in the catalog" endpoint=http://cloud.test/image/v2/`,
+			`level=error cloud=prod msg="no image API found: the response to GET images is 404; correct endpoint, or the URL of the image ` +
+				`service in the catalog" endpoint=http://cloud.test/image/v2/`,
 		}
 		if diff := cmp.Diff(want, b.log.take()); diff != "" {
 			t.Error(diff)

@@ -12,7 +12,8 @@ import (
 )
 
 // refusing is a 403 that does not say that only shared images have members.
-const refusing = `{"message": "You are not authorized to complete get_members action.<br /><br />\n\n\n", "code": "403 Forbidden", "title": "Forbidden"}`
+const refusing = `{"message": "You are not authorized to complete get_members action.<br /><br />\n\n\n", "code": "403 Forbidden", ` +
+	`"title": "Forbidden"}`
 
 // A private image has no members only on an API that is known to keep members from private images.
 func TestE12PrivateImages(t *testing.T) {
@@ -434,7 +435,8 @@ func TestE14OnHuaweiCloud(t *testing.T) {
 
 func TestE15GoneAfterTwoLooks(t *testing.T) {
 	opts := findingForNobody(collector.Rule{Visibility: []client.Visibility{client.Shared}})
-	const all, without, rest = "empty=all:0 hidden=all:1 shared=all:3", "empty=all:0 hidden=all:1", " discovery=1 producer/images=1 producer/members=1"
+	const all, without, rest = "empty=all:0 hidden=all:1 shared=all:3", "empty=all:0 hidden=all:1", " discovery=1 producer/images=1 " +
+		"producer/members=1"
 	const missing = without + " shared=unread:404" + rest
 	remove := func(ids ...string) func(*bench) {
 		return func(b *bench) {
@@ -637,10 +639,12 @@ func TestE16Gateways(t *testing.T) {
 	const rest = " discovery=1 producer/images=1 producer/members=1"
 	var situations []situation
 	for name, body := range map[string]string{
-		"APIGW.0101": `{"error_msg": "The API does not exist or has not been published in the environment", "error_code": "APIGW.0101", "request_id": "1"}`,
-		"a page":     "<html>\n<head><title>404 Not Found</title></head>\n<body>\n<center><h1>404 Not Found</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>",
-		"the path":   `{"code": "404 Not Found", "title": "Not Found", "message": "no route for /v2/images/` + shared + `"}`,
-		"nothing":    "",
+		"APIGW.0101": `{"error_msg": "The API does not exist or has not been published in the environment", "error_code": "APIGW.0101", ` +
+			`"request_id": "1"}`,
+		"a page": "<html>\n<head><title>404 Not Found</title></head>\n<body>\n<center><h1>404 Not " +
+			"Found</h1></center>\n<hr><center>nginx</center>\n</body>\n</html>",
+		"the path": `{"code": "404 Not Found", "title": "Not Found", "message": "no route for /v2/images/` + shared + `"}`,
+		"nothing":  "",
 	} {
 		situations = append(situations, situation{
 			name: name, opts: opts,

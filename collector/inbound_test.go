@@ -410,10 +410,14 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 		member bool // of the image that is asked about first
 		log    string
 	}{
-		{"by name", []string{"admin"}, 0, false, "the credential has one of admin_roles, so the API lists the shared images of every project: for inbound, use a credential with only the role reader in the project"},
-		{"by one image", nil, 0, false, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
-		{"by one image of many", nil, 30, false, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
-		{"by the lists", nil, 30, true, "the API lists images that are not shared with the project, as it does for an administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
+		{"by name", []string{"admin"}, 0, false, "the credential has one of admin_roles, so the API lists the shared images of every " +
+			"project: for inbound, use a credential with only the role reader in the project"},
+		{"by one image", nil, 0, false, "the API lists images that are not shared with the project, as it does for an administrator: add " +
+			"the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
+		{"by one image of many", nil, 30, false, "the API lists images that are not shared with the project, as it does for an " +
+			"administrator: add the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
+		{"by the lists", nil, 30, true, "the API lists images that are not shared with the project, as it does for an administrator: add " +
+			"the credential's role to admin_roles, or use a credential with only the role reader for inbound"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			opts := watchingInbound(expect())
@@ -429,7 +433,8 @@ func TestAnAdministratorSaysNothingOfInboundImages(t *testing.T) {
 				if got := inboundOf(s); got != "..." || s.Images[0].Coverage == collector.Unread {
 					t.Errorf("got %s, and sight %d of the others", got, s.Images[0].Coverage)
 				}
-				want := `level=error cloud=prod msg="the listing of images that other projects share with a project is incomplete" project_id=ad314dd314dd314dd314dd314dd314dd err="` + test.log + `"`
+				want := `level=error cloud=prod msg="the listing of images that other projects share with a project is incomplete" ` +
+					`project_id=ad314dd314dd314dd314dd314dd314dd err="` + test.log + `"`
 				if lines := b.log.take(); !slices.Contains(lines, want) {
 					t.Errorf("got\n%s\nwant\n%s", strings.Join(lines, "\n"), want)
 				}
@@ -517,7 +522,10 @@ func TestInboundImagesOfSeveralProjects(t *testing.T) {
 		golden(t, "inbound-several-projects.metrics", inboundPage(t, s))
 		// A project that cannot be entered costs the others nothing.
 		b.world.AddUser("roamer", "roamer-secret", consumerC, "reader")
-		b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListImages && r.Project == consumerB }, Status: http.StatusInternalServerError})
+		b.world.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+			return r.Operation == fakecloud.OpListImages &&
+				r.Project == consumerB
+		}, Status: http.StatusInternalServerError})
 		want := map[string]string{
 			producer:  "roamer's=accepted",
 			consumerA: "golden-debian-11=accepted golden-debian-12=accepted",
@@ -856,7 +864,8 @@ func TestInboundListingsThatHang(t *testing.T) {
 func TestInboundImagesAtTheDeadline(t *testing.T) {
 	bubble(t, newInboundWorld(fakecloud.Options{}), user("producer"), watchingInbound(nil), func(t *testing.T, b *bench) {
 		b.world.Inject(fakecloud.Fault{Match: about("list_members", strangeOffer), Hang: true})
-		if got, want := inboundOf(b.scrape(t)), "base-next=pending base-old=accepted base=accepted debian-11=rejected debian-12= ..."; got != want {
+		if got, want := inboundOf(b.scrape(t)), "base-next=pending base-old=accepted base=accepted debian-11=rejected debian-12= "+
+			"..."; got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 		b.world.ClearFaults()
@@ -905,9 +914,14 @@ func TestInboundImagesOfHuaweiCloud(t *testing.T) {
 
 func TestInboundOptions(t *testing.T) {
 	for want, owners := range map[string][]collector.ExpectedMember{
-		`inbound.expected_owners[0]: * is not an ID: set inbound: true if every project may share images`:                 {{Type: client.TypeProject, ID: "*"}},
-		`inbound.expected_owners[0]: acme is of type organization, but only projects own images: set the ID of a project`: {{Type: client.TypeOrganization, ID: "acme"}},
-		`inbound.expected_owners[1]: a is a duplicate, or not in order`:                                                   {{Type: client.TypeProject, ID: "a"}, {Type: client.TypeProject, ID: "a"}},
+		`inbound.expected_owners[0]: * is not an ID: set inbound: true if every project may share ` +
+			`images`: {{Type: client.TypeProject, ID: "*"}},
+		`inbound.expected_owners[0]: acme is of type organization, but only projects own images: set the ID of a ` +
+			`project`: {{Type: client.TypeOrganization, ID: "acme"}},
+		`inbound.expected_owners[1]: a is a duplicate, or not in order`: {
+			{Type: client.TypeProject, ID: "a"},
+			{Type: client.TypeProject, ID: "a"},
+		},
 	} {
 		err := watchingInbound(owners).Validate()
 		if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {

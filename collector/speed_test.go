@@ -45,7 +45,8 @@ func stub(latency time.Duration) http.Handler {
 				if i > 0 {
 					b.WriteString(", ")
 				}
-				fmt.Fprintf(&b, `{"created_at": "2016-09-01T02:05:14Z", "image_id": %q, "member_id": %q, "schema": "/v2/schemas/member", "status": "accepted", "updated_at": "2016-09-02T02:05:14Z"}`, id, member)
+				fmt.Fprintf(&b, `{"created_at": "2016-09-01T02:05:14Z", "image_id": %q, "member_id": %q, "schema": "/v2/schemas/member", `+
+					`"status": "accepted", "updated_at": "2016-09-02T02:05:14Z"}`, id, member)
 			}
 			b.WriteString(`], "schema": "/v2/schemas/members"}`)
 			return b.Bytes()

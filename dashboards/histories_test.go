@@ -403,7 +403,8 @@ func render(group []*history) string {
 	}
 	b.WriteString("    promql_expr_test:\n")
 	for minute := 0; minute < minutes; minute += checkEvery {
-		fmt.Fprintf(&b, "      - expr: count by (alertname, cloud, image_id, member_id) (ALERTS{alertname=~\"GlanceImage(Unexpected|Exposed|Vanished).*\"})\n"+
+		fmt.Fprintf(&b, "      - expr: count by (alertname, cloud, image_id, member_id) "+
+			"(ALERTS{alertname=~\"GlanceImage(Unexpected|Exposed|Vanished).*\"})\n"+
 			"        eval_time: %dm\n        exp_samples:\n", minute)
 		for _, h := range group {
 			for _, row := range slices.Sorted(maps.Keys(h.expected[minute])) {

@@ -110,7 +110,8 @@ func (k known) check(query string) (problems []string) {
 			}
 			if native := classicPart.ReplaceAllString(n.Name, ""); native != n.Name && !slices.ContainsFunc(selectors(expr),
 				func(s *parser.VectorSelector) bool { return s.Name == native }) {
-				problems = append(problems, fmt.Sprintf("%s is not there where Prometheus scrapes native histograms: add \"or\" and the same of %s: %s", n.Name, native, query))
+				problems = append(problems, fmt.Sprintf("%s is not there where Prometheus scrapes native histograms: add \"or\" and the same of "+
+					"%s: %s", n.Name, native, query))
 			}
 		case *parser.AggregateExpr:
 			for _, l := range n.Grouping {

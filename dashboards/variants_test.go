@@ -39,7 +39,8 @@ func TestVariants(t *testing.T) {
 
 // withoutDays leaves out the questions after more than 400 minutes.
 func withoutDays(text string) string {
-	questions := regexp.MustCompile(`(?m)^      - expr: .*\n        eval_time: (4[1-9]\d|[5-9]\d\d|\d{4})m\n        exp_samples:.*\n( {10}- .*\n)*`)
+	questions := regexp.MustCompile(`(?m)^      - expr: .*\n        eval_time: (4[1-9]\d|[5-9]\d\d|\d{4})m\n        exp_samples:.*\n( ` +
+		`{10}- .*\n)*`)
 	return questions.ReplaceAllString(text, "")
 }
 

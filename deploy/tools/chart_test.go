@@ -579,7 +579,8 @@ clouds:
 // What values have in common with what the chart says is there once, as values say it.
 func TestValuesThatTheChartHasToo(t *testing.T) {
 	r := render(t, "--set=demo=true,serviceMonitor.enabled=true,scrapeConfig.enabled=true,prometheusRule.enabled=true,dashboard.enabled=true",
-		`--set-json=serviceMonitor={"endpoint": {"scheme": "https", "interval": "2m", "relabelings": [{"targetLabel": "team", "replacement": "a"}]}, "labels": {"app.kubernetes.io/instance": "x"}}`,
+		`--set-json=serviceMonitor={"endpoint": {"scheme": "https", "interval": "2m", "relabelings": [{"targetLabel": "team", `+
+			`"replacement": "a"}]}, "labels": {"app.kubernetes.io/instance": "x"}}`,
 		`--set-json=scrapeConfig.labels={"app.kubernetes.io/instance": "x"}`,
 		`--set-json=prometheusRule.labels={"app.kubernetes.io/instance": "x"}`,
 		`--set-json=dashboard.labels={"app.kubernetes.io/instance": "x"}`,
@@ -613,7 +614,8 @@ func TestMistakesInValues(t *testing.T) {
 	}{
 		"no image": {
 			[]string{"--set=demo=true,image.repository="},
-			"image.repository: not set: build the image, push it to your registry, and set image.repository=REGISTRY/glance_share_exporter, see docs/install.md",
+			"image.repository: not set: build the image, push it to your registry, and set image.repository=REGISTRY/glance_share_exporter, " +
+				"see docs/install.md",
 		},
 		"an Ingress to nowhere": {
 			[]string{"--set=demo=true,ingress.enabled=true"},
@@ -635,9 +637,12 @@ func TestMistakesInValues(t *testing.T) {
 		"a flag that breaks probes":  {[]string{"--set=demo=true", "--set=extraArgs={--web.route-prefix=/x}"}, "'not' failed"},
 		"a cloud that nobody scrapes": {
 			[]string{"--set-json=config=" + fmt.Sprintf("%q", config), "--set=serviceMonitor.enabled=true"},
-			"nobody would scrape prod, which is scraped via probe: set scrapeConfig.enabled, or serviceMonitor.enabled to false and scrape by means of your own",
+			"nobody would scrape prod, which is scraped via probe: set scrapeConfig.enabled, or serviceMonitor.enabled to false and scrape by " +
+				"means of your own",
 		},
-		"a password":           {inline("auth: {password: {username: u, password: hunter2}}"), "config: clouds[0].auth.password.password is a secret, and config becomes a ConfigMap: write password_file: /secrets/NAME/password instead, and the name of the Secret that has it under secrets"},
+		"a password": {inline("auth: {password: {username: u, password: hunter2}}"), "config: clouds[0].auth.password.password is " +
+			"a secret, and config becomes a ConfigMap: write password_file: /secrets/NAME/password instead, and the name of the Secret that " +
+			"has it under secrets"},
 		"a password of digits": {inline("auth: {password: {password: 12345678}}"), "clouds[0].auth.password.password is a secret"},
 		"a password in a block": {
 			inline("auth: {password: {password: \"two\\nlines\"}}"),
@@ -659,7 +664,8 @@ func TestMistakesInValues(t *testing.T) {
 			inline("http: {http_headers: {X-Key: {secrets: [hunter2]}}}"),
 			"clouds[0].http.http_headers.X-Key.secrets is a secret, and config becomes a ConfigMap: write files: [/secrets/NAME/KEY] instead",
 		},
-		"a proxy's, in its URL": {inline("http: {proxy_url: \"http://u:hunter2@proxy:3128\"}"), "config: clouds[0].http.proxy_url has a password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY or, "},
+		"a proxy's, in its URL": {inline("http: {proxy_url: \"http://u:hunter2@proxy:3128\"}"), "config: clouds[0].http.proxy_url has a " +
+			"password, and config becomes a ConfigMap: write proxy_from_environment: true instead, and HTTPS_PROXY or, "},
 		"one with a slash": {
 			inline("http: {proxy_url: \"http://u:hunter2/x@proxy:3128\"}"),
 			"clouds[0].http.proxy_url has a password",

@@ -242,7 +242,8 @@ func TestAuthEnvMistakes(t *testing.T) {
 		name, variable, value string
 		want                  string
 	}{
-		{"no domain", "OS_USER_DOMAIN_NAME", "", "OS_USER_DOMAIN_NAME (or OS_USER_DOMAIN_ID) is not set: set it for the exporter, as an openrc file does, or use another kind of auth"},
+		{"no domain", "OS_USER_DOMAIN_NAME", "", "OS_USER_DOMAIN_NAME (or OS_USER_DOMAIN_ID) is not set: set it for the exporter, as an " +
+			"openrc file does, or use another kind of auth"},
 		{
 			"no password", "OS_PASSWORD", "",
 			"OS_PASSWORD is not set: set it for the exporter, as an openrc file does, or use another kind of auth",

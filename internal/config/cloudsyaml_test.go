@@ -69,7 +69,8 @@ func TestCloudsYAMLSecureAndProfile(t *testing.T) {
 	cleanEnv(t)
 	dir := t.TempDir()
 	t.Chdir(dir)
-	write(t, "clouds.yaml", "clouds:\n  prod:\n    profile: vendor\n    auth:\n      username: exporter\n      user_domain_name: Default\n      project_name: producer\n")
+	write(t, "clouds.yaml", "clouds:\n  prod:\n    profile: vendor\n    auth:\n      username: exporter\n      user_domain_name: "+
+		"Default\n      project_name: producer\n")
 	write(t, "secure.yaml", "clouds:\n  prod:\n    auth:\n      password: hunter2\n")
 	text := oneCloud("clouds_yaml: {cloud: prod, file: " + filepath.Join(dir, "clouds.yaml") + "}")
 	if _, err := os.Stat("/etc/openstack/clouds-public.yaml"); err != nil {
@@ -80,7 +81,8 @@ func TestCloudsYAMLSecureAndProfile(t *testing.T) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}
-	write(t, "clouds-public.yaml", "public-clouds:\n  vendor:\n    auth:\n      auth_url: https://keystone.example.com/v3\n    region_name: vendor\n    interface: internal\n")
+	write(t, "clouds-public.yaml", "public-clouds:\n  vendor:\n    auth:\n      auth_url: https://keystone.example.com/v3\n    "+
+		"region_name: vendor\n    interface: internal\n")
 	c, err := loadText(t, text)
 	if err != nil {
 		t.Fatal(err)

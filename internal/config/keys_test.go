@@ -130,7 +130,8 @@ func TestCredentialFile(t *testing.T) {
 	write(t, file, keyText("AK0", later.Add(-2*time.Hour)))
 	is("AK2", "<nil>")
 	keys = watchFile(t, file).Clouds[0].Client.Keys // one that has ended may be renewed soon
-	is("", "logging in: auth.aksk.credential_file: "+file+" has a key that ended at "+later.Add(-2*time.Hour).UTC().Format(time.RFC3339)+": write the next one before that")
+	is("", "logging in: auth.aksk.credential_file: "+file+" has a key that ended at "+
+		""+later.Add(-2*time.Hour).UTC().Format(time.RFC3339)+": write the next one before that")
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}

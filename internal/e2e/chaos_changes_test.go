@@ -11,7 +11,8 @@ import (
 )
 
 // changeLine is a line of the exporter's log about a change of who can use an image.
-var changeLine = regexp.MustCompile(`ts=(\S+) .*msg="image share changed" change=(\S+) image_id=(\S+) image_name=\S*(?: member_type=project member_id=(\S+) status=(\S+))?`)
+var changeLine = regexp.MustCompile(`ts=(\S+) .*msg="image share changed" change=(\S+) image_id=(\S+) image_name=\S*(?: ` +
+	`member_type=project member_id=(\S+) status=(\S+))?`)
 
 // changeWindow is how long before its line a change may have been read: as long as a scrape takes.
 const changeWindow = chaosInterval + 500*time.Millisecond

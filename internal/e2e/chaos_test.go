@@ -153,7 +153,8 @@ func newChaos(t *testing.T, binary string) *chaos {
 	nft(t, "add table inet chaos", "add chain inet chaos input { type filter hook input priority 0; }")
 	glance, keystone := newWire(t, fmt.Sprintf("127.0.0.1:%d", c.GlancePort)), newWire(t, c.KeystoneHost)
 	c.wires = []*wire{glance, keystone}
-	auth := fmt.Sprintf("{password: {auth_url: %q, username: producer, user_domain_name: Default, password: producer-secret, project_name: producer, project_domain_name: Default}}",
+	auth := fmt.Sprintf("{password: {auth_url: %q, username: producer, user_domain_name: Default, password: producer-secret, "+
+		"project_name: producer, project_domain_name: Default}}",
 		"http://"+keystone.addr+"/v3")
 	c.exporter = c.startExporter(t, "chaos", cloud{
 		name: "chaos", auth: auth, endpoint: "http://" + glance.addr,
@@ -571,7 +572,8 @@ func (c *chaos) judge(t *testing.T) {
 		}
 	}
 	seen, chances := c.images.seen(scrapes)
-	t.Logf("%d scrapes, the longest took %.2f of %s; %d of images whose list was read whole, %d of images without one, %d of images that were not read (by status code %v); "+
+	t.Logf("%d scrapes, the longest took %.2f of %s; %d of images whose list was read whole, %d of images without one, %d of images that "+
+		"were not read (by status code %v); "+
 		"%d false, and %d by a proof of before the policies changed",
 		len(scrapes), longest.Seconds(), chaosInterval, whole, none, unread, codes, wrong, excused)
 	t.Logf("%d changes lasted until a scrape that read the image; %d of them are seen in the first of these", chances, seen)

@@ -64,14 +64,16 @@ func (w *world) testCredentials(t *testing.T) {
 		w.prometheus.eventually(t, "read", by("glance_image_scrape_success", "password"),
 			"shared 1", "empty 1", "hidden 1", "private 1", "community 1", "deleted 0", "theirs 0", "theirs-for-us 1", "theirs-for-all 1")
 		w.prometheus.eventually(t, "status code", by("glance_image_scrape_http_status_code", "password"),
-			"shared 200", "empty 200", "hidden 200", "private 200", "community 200", "deleted 404", "theirs 404", "theirs-for-us 200", "theirs-for-all 200")
+			"shared 200", "empty 200", "hidden 200", "private 200", "community 200", "deleted 404", "theirs 404", "theirs-for-us "+
+				"200", "theirs-for-all 200")
 		w.prometheus.eventually(t, "members complete", by("glance_image_members_complete", "password"),
 			"shared 1", "empty 1", "hidden 1", "deleted 0", "theirs 0", "theirs-for-us 0")
 		w.prometheus.eventually(t, "visibility", by("glance_image_visibility", "password", "visibility")+" == 1",
 			"shared shared 1", "empty shared 1", "hidden shared 1", "private private 1", "community community 1",
 			"theirs-for-us shared 1", "theirs-for-all community 1")
 		w.prometheus.eventually(t, "hidden", by("glance_image_info", "password", "hidden"),
-			"false shared 1", "false empty 1", "true hidden 1", "false private 1", "false community 1", "false theirs-for-us 1", "false theirs-for-all 1")
+			"false shared 1", "false empty 1", "true hidden 1", "false private 1", "false community 1", "false theirs-for-us 1", "false "+
+				"theirs-for-all 1")
 	})
 	t.Run("the records of all images come in two requests", func(t *testing.T) {
 		requests := `glance_api_requests_total{exporter="credentials", cloud="password", operation=%q}[9s]`

@@ -82,7 +82,8 @@ func (w *world) testDiscovery(t *testing.T) {
 		}
 		slices.Sort(ids)
 		began := time.Now()
-		expr := fmt.Sprintf(`group by (image_id) (%s{exporter="discovery", cloud=%q} and on (cloud, image_id) glance_image_scrape_success == 1)`, metric, cloud)
+		expr := fmt.Sprintf(`group by (image_id) (%s{exporter="discovery", cloud=%q} and on (cloud, image_id) glance_image_scrape_success `+
+			`== 1)`, metric, cloud)
 		err := poll(30*time.Second, func() error {
 			rows, err := w.prometheus.query(expr)
 			if err != nil {

@@ -138,7 +138,8 @@ func exporterYAML(clouds []cloud) string {
 
 // passwordAuth logs in with the session's own password.
 func (s session) passwordAuth() string {
-	return fmt.Sprintf("{password: {auth_url: %q, username: %q, user_domain_name: Default, password: %q, project_name: %q, project_domain_name: Default}}",
+	return fmt.Sprintf("{password: {auth_url: %q, username: %q, user_domain_name: Default, password: %q, project_name: %q, "+
+		"project_domain_name: Default}}",
 		s.KeystoneURL+"/v3", s.user, s.password, s.project)
 }
 
@@ -153,11 +154,13 @@ func cloudsYAML(o *openstack, passwords map[string]session, appCredentials map[s
 	b.WriteString("clouds:\n")
 	common := "    region_name: RegionOne\n    interface: public\n    identity_api_version: 3\n"
 	for name, s := range passwords {
-		fmt.Fprintf(&b, "  %s:\n    auth_type: password\n    auth: {auth_url: %q, username: %q, password: %q, project_name: %q, user_domain_name: Default, project_domain_name: Default}\n%s",
+		fmt.Fprintf(&b, "  %s:\n    auth_type: password\n    auth: {auth_url: %q, username: %q, password: %q, project_name: %q, "+
+			"user_domain_name: Default, project_domain_name: Default}\n%s",
 			name, o.KeystoneURL+"/v3", s.user, s.password, s.project, common)
 	}
 	for name, a := range appCredentials {
-		fmt.Fprintf(&b, "  %s:\n    auth_type: v3applicationcredential\n    auth: {auth_url: %q, application_credential_id: %q, application_credential_secret: %q}\n%s",
+		fmt.Fprintf(&b, "  %s:\n    auth_type: v3applicationcredential\n    auth: {auth_url: %q, application_credential_id: %q, "+
+			"application_credential_secret: %q}\n%s",
 			name, o.KeystoneURL+"/v3", a.id, a.secret, common)
 	}
 	return b.String()

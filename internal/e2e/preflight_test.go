@@ -62,7 +62,8 @@ func (w *world) testPreflight(t *testing.T) {
 	})
 	t.Run("a member of the owner's project", func(t *testing.T) {
 		look(t, member.passwordAuth(), 0, "warn rights roles member, reader: the credential can share and delete images",
-			"ok members 1 of 1 member lists are complete", "openstack role remove --user "+member.userID, "warn: the exporter can read everything in 1 cloud; 1 warning.")
+			"ok members 1 of 1 member lists are complete", "openstack role remove --user "+member.userID, "warn: the exporter can read "+
+				"everything in 1 cloud; 1 warning.")
 	})
 	t.Run("another project", func(t *testing.T) {
 		look(t, stranger.passwordAuth(), 1, "FAIL members 1 of 1 member lists are incomplete project "+w.producer.projectID+" owns them",
@@ -72,7 +73,8 @@ func (w *world) testPreflight(t *testing.T) {
 	})
 	t.Run("an application credential with access rules", func(t *testing.T) {
 		look(t, rules.auth(w.openstack), 0, "ok login producer of domain Default, with application credential preflight-rules",
-			"ok rights access rules limit the credential to reading, whatever its roles (member, reader)", "ok: the exporter can read everything in 1 cloud.")
+			"ok rights access rules limit the credential to reading, whatever its roles (member, reader)", "ok: the exporter can read "+
+				"everything in 1 cloud.")
 	})
 
 	clouds := filepath.Join(t.TempDir(), "clouds.yaml")

@@ -221,7 +221,8 @@ func TestHalfWrittenSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newReloads(t, steadyCloud)
 		token := filepath.Join(filepath.Dir(r.file), "clouds.yaml")
-		entry := "  %: {region_name: %, auth: {auth_url: 'https://keystone.example.com/v3', username: a, password: b, project_name: c, user_domain_name: d}}\n"
+		entry := "  %: {region_name: %, auth: {auth_url: 'https://keystone.example.com/v3', username: a, password: b, project_name: c, " +
+			"user_domain_name: d}}\n"
 		half := "clouds:\n" + strings.ReplaceAll(entry, "%", "one")
 		write(t, token, half)
 		write(t, r.file, "clouds:\n  - {name: one, auth: {clouds_yaml: {file: clouds.yaml, cloud: one}}, discover: [{}]}\n")

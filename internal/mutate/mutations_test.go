@@ -381,7 +381,8 @@ var mutations = []mutation{
 		rule: "E21", file: "client/listing.go", old: `unbound = err == nil && resp.unbound && page.rows() == 0`,
 		new: `unbound = !BROKEN && err == nil && resp.unbound && page.rows() == 0`,
 	},
-	{rule: "E21", file: "client/member.go", old: `resp.unbound && !page.named;`, new: `resp.unbound && (!BROKEN && !page.named || len(page.members) == 0);`},
+	{rule: "E21", file: "client/member.go", old: `resp.unbound && !page.named;`, new: `resp.unbound && (!BROKEN && !page.named || ` +
+		`len(page.members) == 0);`},
 	{
 		rule: "E11", file: "collector/history.go", old: `image.decided.at.After(t.seen.decided.at)`,
 		new: `!BROKEN && image.decided.at.After(t.seen.decided.at)`,

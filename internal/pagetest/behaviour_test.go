@@ -203,7 +203,8 @@ func TestRefreshPauses(t *testing.T) {
 	p.open(e.url + "/")
 	off.open(e.url + "/")
 	hide := func(hidden bool) {
-		eval[bool](p, fmt.Sprintf(`Object.defineProperty(document, 'hidden', {value: %t, configurable: true}), document.dispatchEvent(new Event('visibilitychange')), true`, hidden))
+		eval[bool](p, fmt.Sprintf(`Object.defineProperty(document, 'hidden', {value: %t, configurable: true}), document.dispatchEvent(new `+
+			`Event('visibilitychange')), true`, hidden))
 	}
 	hide(true)
 	off.do(chromedp.Click(chromedp.CSS("#refresh")))
@@ -323,7 +324,8 @@ func TestAThousandImages(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), "exporter.yml")
-	text := fmt.Sprintf("clouds:\n  - name: prod\n    auth:\n      password: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: secret, project_name: golden}\n"+
+	text := fmt.Sprintf("clouds:\n  - name: prod\n    auth:\n      password: {auth_url: %s/identity/v3, username: watcher, "+
+		"user_domain_name: Default, password: secret, project_name: golden}\n"+
 		"    scrape: {timeout: 1m}\n    discover:\n      - {name: image-*, expected_members: [%s, %s, %s]}\n", address, payments, search, partner)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

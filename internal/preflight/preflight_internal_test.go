@@ -174,7 +174,8 @@ func TestTurns(t *testing.T) {
 		{10, 0, info, "with requests_per_second: 10 a collection of 30s reads 274 of the images in turns, so a round takes 8 collections. " +
 			"To read all in each collection, raise requests_per_second, or set scrape.refresh_interval: 5m"},
 		{10, 5 * time.Minute, info, "with requests_per_second: 10 this takes 3m23s, so each collection reads all of them"},
-		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for images in turns: raise requests_per_second, or set scrape.refresh_interval: 1h25m"},
+		{0.5, 0, fail, "with requests_per_second: 0.5 a collection of 30s has no time for images in turns: raise requests_per_second, or " +
+			"set scrape.refresh_interval: 1h25m"},
 		{100, 0, info, "with requests_per_second: 100 this takes 20s, so each collection reads all of them"},
 	} {
 		e.ClientOptions.RequestsPerSecond, e.Options.RefreshInterval = test.rate, test.refresh

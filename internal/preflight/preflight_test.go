@@ -270,7 +270,8 @@ func TestPages(t *testing.T) {
 		}},
 		"clouds-yaml": {clouds: func(t *testing.T, w *world) []string {
 			path := filepath.Join(t.TempDir(), "clouds.yaml")
-			text := fmt.Sprintf("clouds: {eu: {region_name: RegionOne, interface: internal, auth: {auth_url: %s/identity/v3, username: watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", w.url, password)
+			text := fmt.Sprintf("clouds: {eu: {region_name: RegionOne, interface: internal, auth: {auth_url: %s/identity/v3, username: "+
+				"watcher, user_domain_name: Default, password: %s, project_name: producer}}}\n", w.url, password)
 			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -367,7 +368,10 @@ func TestPages(t *testing.T) {
 		},
 		"private-images-that-may-have-members": {failed: []string{"prod"}, clouds: func(_ *testing.T, w *world) []string {
 			w.AddImage(fakecloud.Image{ID: private, Name: "private", Owner: producer, Visibility: "private"})
-			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool { return r.Operation == fakecloud.OpListMembers && r.ImageID == private }, Status: 403, Body: "no"})
+			w.Inject(fakecloud.Fault{Match: func(r fakecloud.Request) bool {
+				return r.Operation == fakecloud.OpListMembers &&
+					r.ImageID == private
+			}, Status: 403, Body: "no"})
 			return []string{w.login("prod", "watcher", "producer", "images: [{id: "+private+"}]")}
 		}},
 		"token-as-it-is-with-a-private-image": {clouds: func(_ *testing.T, w *world) []string {

@@ -884,7 +884,8 @@ func TestFindWhatOthersShare(t *testing.T) {
 			}
 		}
 		page := s.page(t, "/")
-		if !strings.Contains(page, `<a href="/?cloud=prod&amp;image=`+vendorBase+`"><bdi>vendor-base</bdi></a> in prod: <strong>Accepted from an unexpected owner</strong>`) {
+		if !strings.Contains(page, `<a href="/?cloud=prod&amp;image=`+vendorBase+`"><bdi>vendor-base</bdi></a> in prod: <strong>Accepted `+
+			`from an unexpected owner</strong>`) {
 			t.Errorf("the verdict does not lead there: %s", words(t, page))
 		}
 		ids := map[string]bool{}
